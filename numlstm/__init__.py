@@ -1,0 +1,44 @@
+"""numlstm: train an LSTM on your own text and write new text like it, on the machine you have.
+
+    model = numlstm.load("weights.npz", device="cpu")
+    print(model.generate("ROMEO:", length=200, temperature=0.6, seed=0))
+
+The public names are imported when they are first used, so that `import numlstm` is quick.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .config import ModelConfig as ModelConfig
+    from .config import SampleConfig as SampleConfig
+    from .config import TrainConfig as TrainConfig
+    from .errors import NumlstmError as NumlstmError
+    from .evaluate import evaluate as evaluate
+    from .generate import generate as generate
+    from .model import Model as Model
+    from .model import load as load
+    from .train import train as train
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "ModelConfig": "config",
+    "SampleConfig": "config",
+    "TrainConfig": "config",
+    "NumlstmError": "errors",
+    "Model": "model",
+    "load": "model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
+
+
+__all__ = ["Model", "ModelConfig", "NumlstmError", "SampleConfig", "TrainConfig", "load"]

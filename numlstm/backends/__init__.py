@@ -1,0 +1,149 @@
+"""The seam between the network and the machine that computes it.
+
+A backend is a module in this folder that offers the functions of the `Backend` protocol, found by its
+name. Whoever holds a backend holds its arrays as opaque values, apart from slicing and reshaping, which
+every kind of array offers. Knows nothing about networks of several layers, training, files or texts.
+
+Shapes: T time steps, B rows of the batch, D inputs, H hidden units, V outputs. Gates in the order i f g o.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import BackendError
+
+Array = Any
+Packed = Any
+Tape = Any
+
+
+class Backend(Protocol):
+    """What a backend module offers. No function writes to an argument unless it says so.
+
+    A packed weight (`pack_lstm`, `pack_dense`) is a copy in whatever order the backend reads best: pack again
+    after each update, handing back the old one so that its memory is used again. A tape is what a forward
+    pass leaves for the backward pass; handing it to the next forward pass uses its memory again.
+    """
+
+    name: str
+
+    def available(self) -> str:
+        """Return "" if the backend works on this machine, else one line that says what is missing."""
+
+    def describe(self) -> str:
+        """Return the device and its threads in a few words."""
+
+    def set_threads(self, threads: int | None) -> int:
+        """Use so many threads in this process (None: one per core) and return how many they are."""
+
+    def asarray(self, values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
+        """Return a copy of `values` on the device."""
+
+    def to_numpy(self, array: Array) -> npt.NDArray[Any]:
+        """Return a copy of `array` as a NumPy array."""
+
+    def zeros(self, shape: int | Sequence[int], dtype: npt.DTypeLike) -> Array:
+        """Return zeros on the device."""
+
+    def pack_lstm(self, W_x: Array, W_h: Array, b: Array, *, tokens: bool, packed: Packed = None) -> Packed:
+        """Pack a layer: W_x (D, 4H), W_h (H, 4H), b (4H); `tokens` says that its input will be token ids."""
+
+    def pack_dense(self, W: Array, b: Array, *, packed: Packed = None) -> Packed:
+        """Pack a dense layer: W (H, V), b (V)."""
+
+    def lstm_forward(
+        self, x: Array, packed: Packed, h0: Array, c0: Array, *, tape: Tape = None
+    ) -> tuple[Array, tuple[Array, Array], Tape]:
+        """Run one layer over a whole sequence.
+
+        x is (T, B) token ids or (T, B, D) activations; h0, c0 are (B, H). Returns h (T, B, H), the last
+        state (h, c) as copies, and the tape. h is part of the tape: it lasts until the tape is used again.
+        """
+
+    def lstm_backward(
+        self, dh: Array, packed: Packed, tape: Tape, dW_x: Array, dW_h: Array, db: Array
+    ) -> tuple[Array | None, Array, Array]:
+        """Run backpropagation through time over the sequence of the tape, given dh (T, B, H).
+
+        Adds to dW_x, dW_h and db. Returns dx (T, B, D), None for token ids, and dh0, dc0 (B, H).
+        """
+
+    def dense_forward(self, h: Array, packed: Packed, *, out: Array = None) -> Array:
+        """Return the logits h W + b, (N, V), for h (N, H); written to `out` if it fits."""
+
+    def dense_backward(self, dlogits: Array, h: Array, packed: Packed, dW: Array, db: Array) -> Array:
+        """Add to dW (H, V) and db (V); return dh (N, H)."""
+
+    def softmax_cross_entropy(self, logits: Array, targets: Array) -> tuple[float, Array]:
+        """Return the mean loss in nats over the N rows and its gradient (N, V), made in place of the logits."""
+
+    def global_norm(self, grads: Array) -> float:
+        """Return the Euclidean norm of a flat array."""
+
+    def adam_(
+        self,
+        params: Array,
+        grads: Array,
+        m: Array,
+        v: Array,
+        *,
+        step: int,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        scale: float,
+    ) -> None:
+        """Update params, m and v in place by update number `step` (from 1) of Adam with gradients scale * grads."""
+
+    def generate(
+        self,
+        layers: Sequence[Packed],
+        output: Packed,
+        state: Sequence[tuple[Array, Array]],
+        ids: Array,
+        uniforms: npt.NDArray[np.float64],
+        temperature: float,
+    ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
+        """Draw N tokens for each of B streams, one after the other, the state carried along.
+
+        Reads ids (B), draws by `uniforms (N, B)` in [0, 1) from softmax(logits / temperature), or takes the
+        likeliest at temperature 0, and reads what it drew. Returns the tokens (N, B) and the state after
+        all of them but the last was read.
+        """
+
+
+def names() -> list[str]:
+    """Return the names of the backends in this folder."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+
+
+def load(name: str) -> Backend:
+    """Import the backend `name`; "auto" takes the GPU if there is one that works, else the CPU.
+
+    Raises `BackendError` if there is no backend of that name or it does not work on this machine.
+    """
+    if name == "auto":
+        return next(b for b in map(_import, _preferred()) if not b.available())
+    if name not in names():
+        raise BackendError(f"no device is called {name!r}; expected auto, {', '.join(names())}")
+    backend = _import(name)
+    missing = backend.available()
+    if missing:
+        raise BackendError(f"the device {name} does not work here: {missing}")
+    return backend
+
+
+def _preferred() -> list[str]:
+    return [name for name in ("gpu", "cpu", "reference") if name in names()]
+
+
+def _import(name: str) -> Backend:
+    return cast(Backend, importlib.import_module(f"{__name__}.{name}"))

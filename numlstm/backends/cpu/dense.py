@@ -1,0 +1,108 @@
+"""The dense output layer and the softmax cross-entropy above it, sharded over rows or columns.
+
+Knows nothing about time or recurrence: a row is one position of one stream. N rows, H inputs, V outputs.
+"""
+
+from __future__ import annotations
+
+import math
+
+from llvmlite import ir
+from numba import njit, prange
+
+from .activations import exp
+from .product import BLOCK, TILE_WIDTH, add_gradient, copy_panel, multiply_rows
+from .simd import Emitter, Vec, View, vector_code
+
+
+@njit(nogil=True, parallel=True, cache=True)
+def multiply(a, packed, start, out, shards):
+    """out (N, V) = start + a (N, H) @ packed, the rows sharded."""
+    N = a.shape[0]
+    for s in prange(shards):
+        low, high = s * N // shards, (s + 1) * N // shards
+        multiply_rows(a[low:high], packed, start, out[low:high])
+
+
+@njit(nogil=True, cache=True)
+def _gradient_panel(q, part, parts, h, dlogits, dW, db, panel, ones):
+    N, H = h.shape
+    width = panel.shape[1]
+    v, lanes = q * width, width // TILE_WIDTH
+    a, b = part * H // parts, (part + 1) * H // parts
+    for first in range(0, N, BLOCK):
+        last = min(first + BLOCK, N)
+        rows = panel[: last - first]
+        copy_panel(dlogits[first:last], v, rows)
+        add_gradient(h[first:last, a:b], rows, dW[a:b, v:], lanes, dlogits.shape[1] - v, lanes)
+        if part == 0:
+            add_gradient(ones[: last - first], rows, db[:, v:], lanes, dlogits.shape[1] - v, lanes)
+
+
+@njit(nogil=True, parallel=True, cache=True)
+def add_weight_gradients(h, dlogits, dW, db, work, ones, parts, shards):
+    """Add to dW (H, V) and db (1, V) for h (N, H) and dlogits (N, V); every sum runs over the rows in order."""
+    panels = -(-dlogits.shape[1] // work.shape[2])
+    for s in prange(shards):
+        for item in range(s * panels * parts // shards, (s + 1) * panels * parts // shards):
+            _gradient_panel(item // parts, item % parts, parts, h, dlogits, dW, db, work[s], ones)
+
+
+@vector_code
+def _exp_row(emit: Emitter, row: View, sums: View) -> None:
+    """row = exp(row - max(row)); sums[0] = the maximum in every lane, sums[1] = the sum, lane by lane."""
+    builder, width = emit.builder, emit.index(emit.lanes)
+    count = builder.sdiv(builder.add(row.shape[0], emit.index(emit.lanes - 1)), width)
+
+    def place(index: ir.Value) -> tuple[ir.Value, ir.Value]:
+        offset = builder.mul(index, width)
+        return emit.move(row.pointer, offset), emit.first(builder.sub(row.shape[0], offset))
+
+    with emit.loop(count, [emit.vec(-math.inf)]) as loop:
+        pointer, mask = place(loop.index)
+        loop.carried = [emit.maximum(loop.carried[0], emit.load_masked(pointer, mask, -math.inf))]
+    largest = _maximum_of_lanes(emit, loop.carried[0])
+    with emit.loop(count, [emit.vec(0.0)]) as loop:
+        pointer, mask = place(loop.index)
+        power = exp(emit, emit.load_masked(pointer, mask, -math.inf) - largest)
+        emit.store_masked(power, pointer, mask)
+        loop.carried = [loop.carried[0] + power]
+    emit.store(largest, sums.at(0))
+    emit.store(loop.carried[0], sums.at(1))
+
+
+def _maximum_of_lanes(emit: Emitter, vec: Vec) -> Vec:
+    """Return the largest lane in every lane, by folding the vector in halves."""
+    step = emit.lanes // 2
+    while step:
+        vec = emit.maximum(vec, emit.rotate(vec, step))
+        step //= 2
+    return vec
+
+
+@njit(nogil=True, cache=True)
+def _cross_entropy_shard(logits, targets, losses, scale, low, high, sums):
+    for n in range(low, high):
+        row = logits[n]
+        target = row[targets[n]]
+        _exp_row(row, sums)
+        total = 0.0
+        for lane in range(sums.shape[1]):
+            total += sums[1, lane]
+        losses[n] = math.log(total) + float(sums[0, 0]) - float(target)
+        factor = row.dtype.type(scale / total)
+        for v in range(row.shape[0]):
+            row[v] *= factor
+        row[targets[n]] -= row.dtype.type(scale)
+
+
+@njit(nogil=True, parallel=True, cache=True)
+def cross_entropy(logits, targets, losses, scale, work, shards):
+    """losses (N) = -log softmax(logits)[targets] in nats; logits (N, V) become `scale` times their gradient.
+
+    `work (shards, 2, lanes)`. A NaN in a row makes the row's loss NaN.
+    """
+    N = logits.shape[0]
+    for s in prange(shards):
+        low, high = s * N // shards, (s + 1) * N // shards
+        _cross_entropy_shard(logits, targets, losses, scale, low, high, work[s])

@@ -1,0 +1,220 @@
+"""One LSTM layer over a whole sequence, forward and backward, the batch sharded over the cores.
+
+The rows of a batch do not depend on each other, so each core takes its rows through all T steps with no
+synchronisation; only the weight gradients, which sum over rows, are made afterwards, sharded over the gate panels.
+The equations are those of `reference.py` with the same names. Knows nothing about losses or updates.
+
+Shapes: B rows, P gate panels of `lanes` units; "columns" are the 4 P lanes gate columns in packed order.
+"""
+
+from __future__ import annotations
+
+from llvmlite import ir
+from numba import njit, prange
+
+from .activations import sigmoid, tanh
+from .product import (
+    BLOCK,
+    HEIGHTS,
+    TILE_WIDTH,
+    accumulate,
+    add_gradient,
+    copy_panel,
+    multiply_rows,
+    tile_height,
+)
+from .simd import INDEX, Emitter, View, vector_code
+
+
+@vector_code
+def forward_tile(
+    emit: Emitter,
+    rows: ir.Value,
+    ids: View,
+    start: View,
+    x: View,
+    W_x: View,
+    h_prev: View,
+    W_h: View,
+    c_prev: View,
+    c: View,
+    tanh_c: View,
+    gates: View,
+    h: View,
+) -> None:
+    """Compute one time step for some rows and one panel of units."""
+    with emit.cases(rows, HEIGHTS) as heights:
+        for R in heights:
+            z = []
+            for r in range(R):
+                token = emit.builder.sext(ids.emit.builder.load(ids.at(r), typ=ids.emit.element), INDEX)
+                z += [emit.load(start.at(token, gate)) for gate in range(4)]
+            z = accumulate(emit, z, x, W_x, R, 4)
+            z = accumulate(emit, z, h_prev, W_h, R, 4)
+            for n, vec in enumerate(z):
+                emit.store(vec, emit.move(gates.at(n // 4), n % 4 * emit.lanes))
+    # The cell is written once for all heights, and finds the gates' inputs in the L1 cache.
+    valid = emit.first(h.shape[1])
+    with emit.loop(rows) as loop:
+        _cell(emit, loop.index, c_prev, c, tanh_c, gates, h, valid)
+
+
+def _cell(
+    emit: Emitter, r: ir.Value, c_prev: View, c: View, tanh_c: View, gates: View, h: View, valid: ir.Value
+) -> None:
+    places = [emit.move(gates.at(r), n * emit.lanes) for n in range(4)]
+    z_i, z_f, z_g, z_o = (emit.load(place) for place in places)
+    i, f, o = sigmoid(emit, z_i), sigmoid(emit, z_f), sigmoid(emit, z_o)
+    g = tanh(emit, z_g)
+    new_c = emit.fma(f, emit.load(c_prev.at(r)), i * g)
+    new_tanh_c = tanh(emit, new_c)
+    emit.store(new_c, c.at(r))
+    emit.store(new_tanh_c, tanh_c.at(r))
+    emit.store_masked(o * new_tanh_c, h.at(r), valid)
+    for gate, place in zip((i, f, g, o), places, strict=True):
+        emit.store(gate, place)
+
+
+@vector_code
+def _backward_cell(
+    emit: Emitter,
+    dh_above: View,
+    dh_next: View,
+    dc_next: View,
+    c_prev: View,
+    tanh_c: View,
+    gates: View,
+    dz: View,
+) -> None:
+    """Turn the gradient of h into that of the gates' inputs, for one row and one panel of units.
+
+    `dh_next` and `dc_next` hold what comes from the step after; `dc_next` leaves for the step before.
+    """
+    i, f, g, o = (emit.load(emit.move(gates.pointer, n * emit.lanes)) for n in range(4))
+    T = emit.load(tanh_c.pointer)
+    dh = emit.load_masked(dh_above.pointer, emit.first(dh_above.shape[0])) + emit.load(dh_next.pointer)
+    dc = emit.fma(dh * o, 1.0 - T * T, emit.load(dc_next.pointer))  # h = o * tanh(c)
+    di = dc * g  # c = f * c_prev + i * g
+    df = dc * emit.load(c_prev.pointer)
+    dg = dc * i
+    do = dh * T
+    emit.store(dc * f, dc_next.pointer)
+    through = (di * i * (1.0 - i), df * f * (1.0 - f), dg * (1.0 - g * g), do * o * (1.0 - o))
+    for n, gradient in enumerate(through):
+        emit.store(gradient, emit.move(dz.pointer, n * emit.lanes))
+
+
+@njit(nogil=True, cache=True)
+def _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, low, high):
+    T = ids.shape[0]
+    P, VL = start.shape[1], start.shape[3]
+    for t in range(T):
+        for p in range(P):
+            u, a = p * VL, low
+            while a < high:
+                b = a + tile_height(high - a)
+                forward_tile(
+                    b - a,
+                    ids[t, a:b],
+                    start[:, p],
+                    x[t, a:b],
+                    W_x[p],
+                    h[t, a:b],
+                    W_h[p],
+                    c[t, a:b, u:],
+                    c[t + 1, a:b, u:],
+                    tanh_c[t, a:b, u:],
+                    gates[t, a:b, 4 * u :],
+                    h[t + 1, a:b, u:],
+                )
+                a = b
+
+
+@njit(nogil=True, parallel=True, cache=True)
+def forward(ids, x, start, W_x, W_h, gates, c, tanh_c, h, shards):
+    """Fill gates (T, B, columns), tanh_c (T, B, P lanes) and rows 1.. of c, h (T + 1, B, ...), whose row 0 is set.
+
+    ids (T, B) chooses each row's place in `start`; x (T, B, D) is added through W_x and may have D = 0.
+    """
+    B = ids.shape[1]
+    for s in prange(shards):
+        _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, s * B // shards, (s + 1) * B // shards)
+
+
+@njit(nogil=True, cache=True)
+def _backward_shard(dh, gates, c, tanh_c, W_h_T, zeros, W_x_T, dz, dx, dh_next, dc_next, low, high):
+    T, H = dh.shape[0], dh.shape[2]
+    columns = gates.shape[2]
+    VL = W_h_T.shape[2] // TILE_WIDTH
+    for t in range(T - 1, -1, -1):
+        for r in range(low, high):
+            for p in range(columns // (4 * VL)):
+                u = p * VL
+                _backward_cell(
+                    dh[t, r, u:H],
+                    dh_next[r, u:],
+                    dc_next[r, u:],
+                    c[t, r, u:],
+                    tanh_c[t, r, u:],
+                    gates[t, r, 4 * u :],
+                    dz[t, r, 4 * u :],
+                )
+        multiply_rows(dz[t, low:high], W_h_T, zeros, dh_next[low:high, :H])
+        if W_x_T.shape[0] > 0:
+            multiply_rows(dz[t, low:high], W_x_T, zeros, dx[t, low:high])
+
+
+@njit(nogil=True, parallel=True, cache=True)
+def backward(dh, gates, c, tanh_c, W_h_T, zeros, W_x_T, dz, dx, dh_next, dc_next, shards):
+    """Fill dz (T, B, columns), dx (T, B, D) and, with the gradients of h0 and c0, dh_next and dc_next (B, P lanes).
+
+    dh (T, B, H) is the gradient that comes from above; dh_next and dc_next hold that of the last state.
+    """
+    B = dh.shape[1]
+    for s in prange(shards):
+        low, high = s * B // shards, (s + 1) * B // shards
+        _backward_shard(dh, gates, c, tanh_c, W_h_T, zeros, W_x_T, dz, dx, dh_next, dc_next, low, high)
+
+
+@vector_code
+def _scatter_row(emit: Emitter, panel: View, out: View, step: ir.Value) -> None:
+    """Add the four gates of a panel's row to a row of dW_x, where they lie `step` apart."""
+    mask = emit.first(out.shape[0])
+    for gate in range(4):
+        place = emit.move(out.pointer, emit.builder.mul(emit.index(gate), step))
+        total = emit.load_masked(place, mask) + emit.load(emit.move(panel.pointer, gate * emit.lanes))
+        emit.store_masked(total, place, mask)
+
+
+@njit(nogil=True, cache=True)
+def _gradient_panel(p, part, parts, ids, x, h, dz, dW_x, dW_h, db, panel, ones):
+    N, D = x.shape
+    H = h.shape[1]
+    VL = panel.shape[1] // TILE_WIDTH
+    u = p * VL
+    for first in range(0, N, BLOCK):
+        last = min(first + BLOCK, N)
+        rows = panel[: last - first]
+        copy_panel(dz[first:last], 4 * u, rows)
+        a, b = part * H // parts, (part + 1) * H // parts
+        add_gradient(h[first:last, a:b], rows, dW_h[a:b, u:], H, H - u, 0)
+        a, b = part * D // parts, (part + 1) * D // parts
+        add_gradient(x[first:last, a:b], rows, dW_x[a:b, u:], H, H - u, 0)
+        if part == 0:
+            add_gradient(ones[: last - first], rows, db[:, u:], H, H - u, 0)
+            if D == 0:
+                for n in range(first, last):
+                    _scatter_row(rows[n - first], dW_x[ids[n], u:H], H)
+
+
+@njit(nogil=True, parallel=True, cache=True)
+def add_weight_gradients(ids, x, h, dz, dW_x, dW_h, db, work, ones, parts, shards):
+    """Add to dW_x (D or V, 4H), dW_h (H, 4H), db (1, 4H) over the N = T B rows of x (N, D), h (N, H), dz (N, columns).
+
+    The work is cut by gate panels and, for many cores, each panel into `parts` of the weights' rows; every sum
+    runs over the rows in the same order, whatever the number of shards. `work (shards, BLOCK, panel width)`.
+    """
+    P = dz.shape[1] // work.shape[2]
+    for s in prange(shards):
+        for item in range(s * P * parts // shards, (s + 1) * P * parts // shards):
+            _gradient_panel(item // parts, item % parts, parts, ids, x, h, dz, dW_x, dW_h, db, work[s], ones)

@@ -1,0 +1,58 @@
+"""The parameter update, over flat arrays cut into chunks of a fixed size.
+
+Chunks, not shards, decide the order of every sum, so the number of threads changes nothing. The loops
+are plain: LLVM vectorises them. Knows nothing about what the parameters mean.
+"""
+
+from __future__ import annotations
+
+import math
+
+from numba import njit, prange
+
+CHUNK = 8192
+
+
+@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+def _sum_of_squares(values):
+    total = 0.0
+    for n in range(values.shape[0]):
+        total += float(values[n]) * float(values[n])
+    return total
+
+
+@njit(nogil=True, parallel=True, cache=True)
+def sums_of_squares(values, sums):
+    """sums (chunks) = the sum of squares of each chunk of values (P), in float64."""
+    for chunk in prange(sums.shape[0]):
+        sums[chunk] = _sum_of_squares(values[chunk * CHUNK : (chunk + 1) * CHUNK])
+
+
+@njit(nogil=True, cache=True)
+def _adam_chunk(params, grads, m, v, scale, rate, beta1, beta2, epsilon, root):
+    kind = params.dtype.type
+    one = kind(1.0)
+    for n in range(params.shape[0]):
+        gradient = grads[n] * scale
+        m[n] = beta1 * m[n] + (one - beta1) * gradient
+        v[n] = beta2 * v[n] + (one - beta2) * gradient * gradient
+        params[n] -= rate * m[n] / (kind(math.sqrt(v[n])) / root + epsilon)
+
+
+@njit(nogil=True, parallel=True, cache=True)
+def adam(params, grads, m, v, scale, rate, beta1, beta2, epsilon, root):
+    """Update params, m, v (P) in place; scalars have the arrays' dtype, rate and root are corrected for the step."""
+    for chunk in prange((params.shape[0] + CHUNK - 1) // CHUNK):
+        low, high = chunk * CHUNK, min((chunk + 1) * CHUNK, params.shape[0])
+        _adam_chunk(
+            params[low:high],
+            grads[low:high],
+            m[low:high],
+            v[low:high],
+            scale,
+            rate,
+            beta1,
+            beta2,
+            epsilon,
+            root,
+        )

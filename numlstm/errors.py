@@ -1,0 +1,36 @@
+"""The errors that numlstm raises on purpose.
+
+    NumlstmError
+    ├── ConfigError      a setting out of range, or two settings that contradict each other
+    ├── CorpusError      a text that cannot be found, read, decoded or used
+    ├── WeightsError     a weights file that cannot be read, trusted or written
+    ├── BackendError     a device or backend that is not there or does not work
+    └── DivergedError    a training run whose loss is no longer a finite number
+
+Each message is one line: what was found, what was expected, what to do. The command line catches
+`NumlstmError` in one place, prints that line and exits with 1. Knows nothing about the rest of the package.
+"""
+
+
+class NumlstmError(Exception):
+    """Base of every error that numlstm raises on purpose."""
+
+
+class ConfigError(NumlstmError):
+    """A setting is out of range, or two settings contradict each other."""
+
+
+class CorpusError(NumlstmError):
+    """A text cannot be found, read, decoded or used."""
+
+
+class WeightsError(NumlstmError):
+    """A weights file cannot be read, trusted or written."""
+
+
+class BackendError(NumlstmError):
+    """A device or backend is not there or does not work."""
+
+
+class DivergedError(NumlstmError):
+    """The loss of a training run is no longer a finite number."""

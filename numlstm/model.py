@@ -1,0 +1,206 @@
+"""A network: token ids in, logits out, and gradients back through all of its layers.
+
+NOTATION, here and everywhere. `x` input, `h` hidden, `c` cell; gates always in the order `i f g o`. Shape
+letters: T time, B batch, D input size, H hidden size, V vocabulary size, L layers, P parameters;
+time-major, (T, B, ...). `W_x (D, 4H)`, `W_h (H, 4H)`, `b (4H)`; the output has `W (H, V)`, `b (V)`. `d` +
+name is the gradient of the loss with respect to that name. Loss is mean nats per token.
+
+`torch.nn.LSTM`'s weight_ih is W_x.T, its weight_hh is W_h.T, and its two biases add up to b.
+
+Knows nothing about files' insides, optimizers or training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import backends, params, weights
+from .backends import Array, Backend, Tape
+from .config import ModelConfig, SampleConfig
+from .errors import ConfigError, CorpusError
+from .generate import generate
+from .text.vocab import Vocab
+
+State = list[tuple[Array, Array]]  # h and c, each (B, H), of every layer
+Tapes = dict[tuple[int, int], list[Tape]]  # by (T, B), one tape a layer
+
+
+class Model:
+    """A network of stacked LSTM layers and a dense output, on one device.
+
+    `flat (P,)` holds all parameters and `grads (P,)` the gradients of the last `gradients_` call, both on the device.
+    Whoever writes to `flat` calls `pack` before the network is used again.
+    """
+
+    def __init__(
+        self, config: ModelConfig, flat: npt.NDArray[Any], backend: Backend, *, vocab: Vocab | None = None
+    ) -> None:
+        if vocab is not None and len(vocab) != config.vocab_size:
+            raise ConfigError(f"vocab_size is {config.vocab_size}, but the vocabulary has {len(vocab)} symbols")
+        self.config, self.backend, self._vocab = config, backend, vocab
+        self.flat = backend.asarray(flat, config.dtype)
+        self.grads = backend.zeros(params.count(config), config.dtype)
+        self._views = params.views(self.flat, config)
+        self._grad_views = params.views(self.grads, config)
+        self._layers: list[Any] = [None] * len(config.layers)
+        self._output: Any = None
+        self._tapes: Tapes = {}
+        self.pack()
+
+    @classmethod
+    def create(
+        cls,
+        vocab_size: int,
+        layers: Sequence[int] = (128, 128),
+        *,
+        seed: int = 0,
+        device: str = "auto",
+        dtype: str = "float32",
+        vocab: Vocab | None = None,
+    ) -> Model:
+        """Make a new network with parameters drawn from `seed`.
+
+        Raises `ConfigError` for a setting out of range and `BackendError` if the device does not work.
+        """
+        config = ModelConfig(vocab_size, tuple(layers), dtype)
+        return cls(config, params.initialise(config, seed), backends.load(device), vocab=vocab)
+
+    @property
+    def vocab(self) -> Vocab:
+        """The vocabulary. Raises `CorpusError` if the network was made without one."""
+        if self._vocab is None:
+            raise CorpusError("this model has no vocabulary; expected one to turn ids into text: pass vocab=")
+        return self._vocab
+
+    @property
+    def params(self) -> dict[str, npt.NDArray[Any]]:
+        """Copies of the parameters as NumPy arrays by name."""
+        return {name: self.backend.to_numpy(view) for name, view in self._views.items()}
+
+    def set_params(self, named: Mapping[str, npt.ArrayLike]) -> None:
+        """Replace all parameters by arrays of the same names and shapes; raises `ConfigError` otherwise."""
+        self.flat[...] = self.backend.asarray(params.flatten(named, self.config))
+        self.pack()
+
+    def pack(self) -> None:
+        """Tell the backend that the parameters have changed."""
+        w = self._views
+        for n, packed in enumerate(self._layers):
+            names = (f"lstm.{n}.W_x", f"lstm.{n}.W_h", f"lstm.{n}.b")
+            W_x, W_h, b = (w[name] for name in names)
+            self._layers[n] = self.backend.pack_lstm(W_x, W_h, b, tokens=n == 0, packed=packed)
+        self._output = self.backend.pack_dense(w["output.W"], w["output.b"], packed=self._output)
+
+    def zero_state(self, batch_size: int) -> State:
+        """Return the state of every layer, (B, H) each, before anything was read."""
+        zeros, dtype = self.backend.zeros, self.config.dtype
+        return [(zeros((batch_size, H), dtype), zeros((batch_size, H), dtype)) for H in self.config.layers]
+
+    def loss_and_gradients(
+        self, ids: npt.ArrayLike, targets: npt.ArrayLike, state: State | None = None
+    ) -> tuple[float, dict[str, npt.NDArray[Any]], State]:
+        """Return the mean loss in nats per token, its gradient by parameter name, and the state after the last step.
+
+        `ids` and `targets` are whole numbers (T, B); `state` is what an earlier call returned (None: zeros), through
+        which no gradient flows. Raises `ConfigError` for ids outside the vocabulary or shapes that do not fit.
+        """
+        loss, after = self.gradients_(ids, targets, state)
+        return loss, {name: self.backend.to_numpy(view) for name, view in self._grad_views.items()}, after
+
+    def gradients_(self, ids: npt.ArrayLike, targets: npt.ArrayLike, state: State | None = None) -> tuple[float, State]:
+        """Do as `loss_and_gradients`, leaving the gradients in `grads`."""
+        x, y = self._checked(ids), self._checked(targets)
+        if x.shape != y.shape:
+            raise ConfigError(f"ids have shape {x.shape} and targets {y.shape}; expected the same")
+        h, after = self._forward(x, state, self._tapes)
+        loss, dlogits = self._loss(h, y)
+        self.grads[...] = 0
+        g = self._grad_views
+        dh: Array = self.backend.dense_backward(dlogits, _rows(h), self._output, g["output.W"], g["output.b"])
+        dh = dh.reshape(h.shape)
+        for n in reversed(range(len(self._layers))):
+            tape, into = self._tapes[x.shape][n], [g[f"lstm.{n}.{name}"] for name in ("W_x", "W_h", "b")]
+            dh, _, _ = self.backend.lstm_backward(dh, self._layers[n], tape, *into)
+        return loss, after
+
+    def loss(
+        self,
+        ids: npt.ArrayLike,
+        targets: npt.ArrayLike,
+        state: State | None = None,
+        *,
+        tapes: Tapes | None = None,
+    ) -> tuple[float, State]:
+        """Return the mean loss in nats per token and the state after; `tapes` keeps memory between calls."""
+        x, y = self._checked(ids), self._checked(targets)
+        h, after = self._forward(x, state, {} if tapes is None else tapes)
+        return self._loss(h, y)[0], after
+
+    def logits(self, ids: npt.ArrayLike, state: State | None = None) -> tuple[npt.NDArray[Any], State]:
+        """Return the logits (T, B, V) of what follows each of ids (T, B), and the state after."""
+        x = self._checked(ids)
+        h, after = self._forward(x, state, {})
+        logits = self.backend.dense_forward(_rows(h), self._output)
+        return self.backend.to_numpy(logits).reshape(*x.shape, self.config.vocab_size), after
+
+    def read(self, ids: npt.ArrayLike, state: State) -> State:
+        """Read ids (T, B), T being 0 or more, and return the state after them."""
+        x = self._checked(ids)
+        return self._forward(x, state, {})[1] if len(x) else state
+
+    def draw(
+        self, ids: npt.ArrayLike, state: State, uniforms: npt.NDArray[np.float64], temperature: float
+    ) -> tuple[npt.NDArray[np.int32], State]:
+        """Read ids (B) and draw tokens (N, B) one after the other: see `Backend.generate`."""
+        x = self._checked(np.asarray(ids)[None])[0]
+        return self.backend.generate(self._layers, self._output, state, x, uniforms, temperature)
+
+    def generate(self, prompt: str = "", *, length: int = 250, temperature: float = 0.6, seed: int = 0) -> str:
+        """Return `length` characters of new text that goes on from `prompt`, which is not repeated.
+
+        Temperature 0 takes the likeliest character each time. Raises `CorpusError` for characters in the prompt
+        that the vocabulary lacks and `ConfigError` for a setting out of range.
+        """
+        return "".join(generate(self, prompt, SampleConfig(length, temperature, seed)))
+
+    def _checked(self, ids: npt.ArrayLike) -> npt.NDArray[np.int32]:
+        array = np.asarray(ids)
+        if array.ndim != 2 or array.dtype.kind not in "iu":
+            raise ConfigError(f"ids are {array.dtype} of shape {array.shape}; expected whole numbers (T, B)")
+        if array.size and not (array.min() >= 0 and array.max() < self.config.vocab_size):
+            raise ConfigError(
+                f"ids run from {array.min()} to {array.max()}; expected 0 to {self.config.vocab_size - 1}"
+            )
+        return array.astype(np.int32, copy=False)
+
+    def _forward(self, ids: npt.NDArray[np.int32], state: State | None, tapes: Tapes) -> tuple[Array, State]:
+        T, B = ids.shape
+        state = self.zero_state(B) if state is None else state
+        kept = tapes.setdefault((T, B), [None] * len(self._layers))
+        x, after = self.backend.asarray(ids), []
+        for n, (packed, (h0, c0)) in enumerate(zip(self._layers, state, strict=True)):
+            x, last, kept[n] = self.backend.lstm_forward(x, packed, h0, c0, tape=kept[n])
+            after.append(last)
+        return x, after
+
+    def _loss(self, h: Array, targets: npt.NDArray[np.int32]) -> tuple[float, Array]:
+        logits = self.backend.dense_forward(_rows(h), self._output)
+        return self.backend.softmax_cross_entropy(logits, self.backend.asarray(targets.reshape(-1)))
+
+
+def _rows(h: Array) -> Array:
+    """Return h (T, B, H) as (T B, H)."""
+    return h.reshape(-1, h.shape[-1])
+
+
+def load(path: str, *, device: str = "auto") -> Model:
+    """Load a network from a weights file, with the best parameters that its training found.
+
+    Raises `WeightsError` if the file cannot be read or trusted, `BackendError` if the device does not work.
+    """
+    file = weights.load(path)
+    return Model(file.config, file.params, backends.load(device), vocab=file.vocab)

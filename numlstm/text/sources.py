@@ -1,0 +1,140 @@
+"""Where a text comes from: named corpora, files, folders, globs and standard input, as streams of bytes.
+
+Everything the user may name becomes a list of `Source`, each of which can be read more than once. Knows
+nothing about encodings, characters or ids.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import glob
+import os
+import stat
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import BinaryIO
+
+from ..errors import CorpusError
+from .catalog import corpus_names
+from .stdlib import python_source
+
+CHUNK_BYTES = 1 << 16
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One text: its absolute path, its corpus name or `-`, and its bytes where they are not in a file.
+
+    `encoding` is set where it is known, whatever the user says of the other texts.
+    """
+
+    name: str
+    data: bytes | None = None
+    encoding: str | None = None
+
+    def chunks(self) -> Iterator[bytes]:
+        """Read the bytes from the start, in pieces of `CHUNK_BYTES`; raises `CorpusError` if that fails."""
+        if self.data is not None:
+            for start in range(0, len(self.data), CHUNK_BYTES):
+                yield self.data[start : start + CHUNK_BYTES]
+            return
+        try:
+            with open(self.name, "rb") as file:
+                yield from iter(lambda: file.read(CHUNK_BYTES), b"")
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+
+
+def resolve(given: Sequence[str], stdin: BinaryIO | None) -> list[Source]:
+    """Return the sources that the user's words stand for, in order; `stdin` is what `-` reads.
+
+    Raises `CorpusError` if a word stands for nothing, or for something that cannot be read.
+    """
+    if not given:
+        raise CorpusError(f"no text given; expected {_expected()}")
+    if list(given).count("-") > 1:
+        raise CorpusError("standard input (-) is given more than once; expected it once, for it can be read only once")
+    return [source for word in given for source in _resolve_one(os.fspath(word), stdin)]
+
+
+def _resolve_one(word: str, stdin: BinaryIO | None) -> list[Source]:
+    if word == "-":
+        return [Source("-", _read_stdin(stdin))]
+    names = corpus_names()
+    if word in names:
+        return [_named(word, str(names[word].get("source")))]
+    mode = _mode(word)
+    if mode is None:
+        return _matches(word)
+    path = os.path.abspath(word)
+    if stat.S_ISDIR(mode):
+        return _folder(path)
+    if stat.S_ISFIFO(mode):
+        return [Source(path, b"".join(Source(path).chunks()))]  # a pipe, which can be read only once
+    if not stat.S_ISREG(mode):
+        raise CorpusError(f"{word!r} is a device or a socket; expected {_expected()}")
+    return [Source(path)]
+
+
+def _named(name: str, origin: str) -> Source:
+    if origin != "stdlib":
+        raise CorpusError(f"the corpus {name} comes from {origin!r}; expected 'stdlib'; install a newer numlstm")
+    return Source(name, python_source().encode("ascii"), "ascii")
+
+
+def _read_stdin(stdin: BinaryIO | None) -> bytes:
+    if stdin is None and sys.stdin is None:
+        raise CorpusError("there is no standard input to read; give a file instead of -")
+    try:
+        return (stdin or sys.stdin.buffer).read()
+    except OSError as error:
+        raise _unreadable("-", error) from error
+
+
+def _mode(word: str) -> int | None:
+    try:
+        return os.stat(word).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        return None
+    except OSError as error:
+        raise _unreadable(word, error) from error
+
+
+def _matches(word: str) -> list[Source]:
+    if not glob.has_magic(word) or "\0" in word:
+        raise CorpusError(f"nothing is called {word!r}; expected {_expected()}")
+    found = sorted(Path(path).as_posix() for path in glob.iglob(word, recursive=True) if os.path.isfile(path))
+    if not found:
+        raise CorpusError(f"no file matches {word!r}; expected at least one; check the pattern and the folder")
+    return [Source(os.path.abspath(path)) for path in found]
+
+
+def _folder(path: str) -> list[Source]:
+    def fail(error: OSError) -> None:
+        raise _unreadable(error.filename or path, error) from error
+
+    found = [
+        Path(folder, name).relative_to(path).as_posix()
+        for folder, _, files in os.walk(path, onerror=fail)
+        for name in files
+        if name.lower().endswith(".txt")
+    ]
+    if not found:
+        raise CorpusError(
+            f"the folder {path!r} holds no .txt file; expected at least one, at any depth; "
+            "for other names give the files or a glob such as '*.md'"
+        )
+    return [Source(os.path.join(path, *name.split("/"))) for name in sorted(found)]
+
+
+def _expected() -> str:
+    names = ", ".join(corpus_names())
+    return f"a file, a folder, a glob, - for standard input or the name of a corpus ({names})"
+
+
+def _unreadable(name: str, error: OSError) -> CorpusError:
+    reason = error.strerror or str(error)
+    return CorpusError(
+        f"{name!r} cannot be read ({reason}); expected a file that you may read; check path and permissions"
+    )

@@ -1,0 +1,167 @@
+"""Training: truncated backpropagation through time over parallel streams, the state carried along.
+
+`train` goes from step to step and yields a `Progress` after each; between two steps the `Run` holds all that
+an exact resume needs. Prints nothing and saves nothing: whoever iterates does. (BPTT: Werbos 1990; truncated:
+Williams & Peng 1990.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from . import params
+from .backends import Array, Backend
+from .config import TrainConfig
+from .errors import DivergedError, WeightsError
+from .evaluate import evaluate
+from .model import Model, State
+from .optim import Adam, learning_rate
+from .text.batches import AnyIds, Streams
+from .weights import TrainState, WeightsFile
+
+_EVALUATION_STREAMS = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Progress:
+    """What one step did: losses in nats per token, tokens counted in this epoch.
+
+    `val_loss` is set after the last step of an epoch and of the run, if there is text to validate on; `best`
+    says whether it is the lowest so far.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    epoch_loss: float
+    gradient_norm: float
+    lr: float
+    tokens: int
+    epoch_ended: bool
+    val_loss: float | None = None
+    best: bool = False
+
+
+@dataclasses.dataclass
+class Run:
+    """A training run between two steps. `model.flat` holds the last parameters, `best (P,)` the best ones.
+
+    `record` is what a file keeps of the run besides: JSON values by name.
+    """
+
+    model: Model
+    config: TrainConfig
+    adam: Adam
+    carried: State
+    best: Array
+    step: int = 0
+    record: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+    @classmethod
+    def start(cls, model: Model, config: TrainConfig) -> Run:
+        """Begin a run with a new network."""
+        zeros = model.backend.zeros
+        P, dtype = params.count(model.config), model.config.dtype
+        record: dict[str, Any] = {"best_loss": None, "best_step": 0, "epoch_loss": 0.0, "seconds": 0.0, "history": []}
+        best = model.backend.asarray(model.flat)
+        carried = model.zero_state(config.batch_size)
+        return cls(model, config, Adam(zeros(P, dtype), zeros(P, dtype)), carried, best, 0, record)
+
+    @classmethod
+    def resume(cls, file: WeightsFile, backend: Backend) -> Run:
+        """Go on with the run that a file holds; raises `WeightsError` if it holds none."""
+        if file.state is None:
+            raise WeightsError("the file holds weights but no training state; expected one that `train` wrote")
+        state, to = file.state, backend.asarray
+        model = Model(file.config, state.params, backend, vocab=file.vocab)
+        carried = [(to(h), to(c)) for h, c in zip(state.h, state.c, strict=True)]
+        adam = Adam(to(state.m), to(state.v))
+        return cls(model, state.config, adam, carried, to(file.params), state.step, dict(state.record))
+
+    def to_file(self) -> WeightsFile:
+        """Return what a weights file of this moment holds, copied from the device."""
+        get = self.model.backend.to_numpy
+        state = TrainState(
+            config=self.config,
+            step=self.step,
+            params=get(self.model.flat),
+            m=get(self.adam.m),
+            v=get(self.adam.v),
+            h=[get(h) for h, _ in self.carried],
+            c=[get(c) for _, c in self.carried],
+            record=dict(self.record),
+        )
+        names = ("best_loss", "best_step", "seconds", "history", "corpus")
+        summary = {name: self.record[name] for name in names if name in self.record}
+        best = get(self.best) if self.validated else state.params
+        return WeightsFile(self.model.config, self.model.vocab, best, {"steps": self.step, **summary}, state)
+
+    @property
+    def validated(self) -> bool:
+        """Whether a validation loss has chosen the best parameters yet; until then the last are."""
+        return self.record["best_loss"] is not None
+
+
+def train(run: Run, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
+    """Train from `run.step` to `run.config.steps`, yielding after each step, when `run` can be saved.
+
+    Each step predicts every position of one window of `seq_len` tokens in `batch_size` streams. The state is zero
+    at the start of an epoch. Raises `CorpusError` if the text is too short, and `DivergedError` if the loss or the
+    gradient is no longer finite: `run` is then not to be saved.
+    """
+    config = run.config
+    streams = Streams(train_ids, config.batch_size, config.seq_len)
+    while run.step < config.steps:
+        started = time.perf_counter()
+        progress = _step(run, streams)
+        if progress.epoch_ended or run.step == config.steps:
+            progress = _validate(run, val_ids, progress)
+        run.record["seconds"] += time.perf_counter() - started
+        yield progress
+
+
+def _step(run: Run, streams: Streams) -> Progress:
+    epoch, window = divmod(run.step, streams.steps_per_epoch)
+    if window == 0:
+        run.carried = run.model.zero_state(run.config.batch_size)
+        run.record["epoch_loss"] = 0.0
+    ids, targets = streams.window(window)
+    loss, run.carried = run.model.gradients_(ids, targets, run.carried)
+    # Gradients of several processes would be averaged here, in `run.model.grads`.
+    norm = run.adam.update_(run.model.backend, run.model.flat, run.model.grads, run.config, run.step)
+    if not (math.isfinite(loss) and math.isfinite(norm)):
+        raise DivergedError(
+            f"at step {run.step + 1} the loss is {loss:g} and the gradient's norm {norm:g}; expected finite "
+            f"numbers: lower --lr (now {run.config.lr:g}) or --clip (now {run.config.clip:g})"
+        )
+    run.model.pack()
+    run.record["epoch_loss"] += loss * ids.size
+    tokens = window * streams.seq_len * streams.batch_size + ids.size
+    run.step += 1
+    return Progress(
+        step=run.step,
+        epoch=epoch + 1,
+        loss=loss,
+        epoch_loss=run.record["epoch_loss"] / tokens,
+        gradient_norm=norm,
+        lr=learning_rate(run.config, run.step - 1),
+        tokens=tokens,
+        epoch_ended=window + 1 == streams.steps_per_epoch,
+    )
+
+
+def _validate(run: Run, val_ids: AnyIds, progress: Progress) -> Progress:
+    val_loss: float | None = None
+    best = False
+    if len(val_ids) > 1:
+        val_loss = evaluate(run.model, val_ids, streams=_EVALUATION_STREAMS)
+        best = not run.validated or val_loss < run.record["best_loss"]
+    if best:
+        run.best[...] = run.model.flat
+        run.record.update(best_loss=val_loss, best_step=run.step)
+    run.record["history"] = [*run.record["history"], [run.step, progress.epoch_loss, val_loss]]
+    return dataclasses.replace(progress, val_loss=val_loss, best=best)

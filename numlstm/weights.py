@@ -1,0 +1,282 @@
+"""Weights files: save a trained network with what an exact resume needs, and load it with every check.
+
+The format, version 1, is an npz file: the best parameters under their names, `meta` with one JSON document
+in a 0-d string array, and, if training can go on from the file, `optimizer.m`, `optimizer.v`, `training.h.L`,
+`training.c.L` for each layer L and `training.params`, which is left out where it equals the best parameters.
+Knows nothing about devices, backends or how training works, and not what a summary or record means.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping
+from typing import Any, NoReturn
+
+import numpy as np
+
+from . import __version__, npz
+from .config import ModelConfig, TrainConfig
+from .errors import WeightsError
+from .npz import StrPath
+from .params import FloatArray, count, shapes, views
+from .text.vocab import Vocab
+
+FORMAT = "numlstm"
+VERSION = 1
+GATES = "ifgo"
+
+_LATEST = "training.params"
+_META_TYPES = {"config": dict, "vocab": dict, "summary": dict, "training": (dict, type(None))}
+_TRAINING_TYPES = {"config": dict, "step": int, "record": dict}
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclasses.dataclass(eq=False)
+class TrainState:
+    """What an exact resume needs besides the best parameters.
+
+    `params (P,)` after `step` updates, Adam's moments `m (P,)` and `v (P,)`, and per layer the carried
+    hidden and cell state, each `(B, H)` with B the batch size. `record` is kept as JSON and not interpreted.
+    """
+
+    config: TrainConfig
+    step: int
+    params: FloatArray
+    m: FloatArray
+    v: FloatArray
+    h: list[FloatArray]
+    c: list[FloatArray]
+    record: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WeightsFile:
+    """The contents of a weights file.
+
+    `params (P,)` are the best parameters: those with the lowest validation loss. `summary` is kept as
+    JSON and not interpreted. `state` is None if training cannot go on from this file.
+    """
+
+    config: ModelConfig
+    vocab: Vocab
+    params: FloatArray
+    summary: dict[str, Any]
+    state: TrainState | None = None
+
+
+def save(path: StrPath, file: WeightsFile) -> None:
+    """Write a weights file in one step: a crash leaves the old file or the new one.
+
+    Numbers in the summary and record that are not finite become null. Raises `WeightsError` if the file
+    cannot be written, or if its parts do not fit together so that `load` would refuse it.
+    """
+    _check_vocab(file.vocab, file.config)
+    arrays = _arrays(file)
+    expected = _expected(file.config, file.state.config if file.state else None, _LATEST in arrays)
+    if set(arrays) != set(expected):
+        raise WeightsError(f"cannot save the arrays {sorted(arrays)}; expected {sorted(expected)}")
+    for name, shape in expected.items():
+        _check_array(name, arrays[name], shape, file.config)
+    npz.write(path, {"meta": np.array(_meta_text(file)), **arrays})
+
+
+def load(path: StrPath) -> WeightsFile:
+    """Read a weights file, checking all of it before anything large is allocated.
+
+    Raises `WeightsError` if it is missing, foreign, damaged, newer than this library, or if its parts
+    do not fit together.
+    """
+    with npz.reading(path) as file:
+        meta = _read_meta(file)
+        config = ModelConfig.from_dict(meta["config"])
+        vocab = Vocab.from_dict(meta["vocab"])
+        _check_vocab(vocab, config)
+        training = meta["training"]
+        train_config = None if training is None else TrainConfig.from_dict(training["config"])
+        expected = _expected(config, train_config, _LATEST in file.names)
+        file.require(expected, config.dtype, besides="meta")
+        params = _read_params(file, config)
+        state = None if train_config is None else _read_state(file, train_config, training, params, expected)
+        return WeightsFile(config, vocab, params, meta["summary"], state)
+
+
+def check_output(path: StrPath, *, overwrite: bool) -> None:
+    """Check before hours of training that `save` will be able to write the file, making its folder.
+
+    Raises `WeightsError` if it exists and `overwrite` is false, or if it cannot be written.
+    """
+    target = npz.output_target(path)
+    if target.exists() and not overwrite:
+        raise WeightsError(
+            f"{path} exists and may hold hours of work; use --overwrite to replace it, "
+            "--resume to continue it, or -o to name another file"
+        )
+    if target.exists() and not os.access(target, os.W_OK):
+        raise WeightsError(f"{path} is read-only; make it writable or use -o to name another file")
+    probe = npz.temporary_beside(target)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except OSError as error:
+        reason = error.strerror or error
+        raise WeightsError(f"{path} cannot be written: {reason}; use -o to name another file") from error
+
+
+def _expected(config: ModelConfig, train: TrainConfig | None, latest: bool) -> Shapes:
+    found = shapes(config)
+    if train is None:
+        return found
+    flat = ("optimizer.m", "optimizer.v", *([_LATEST] if latest else []))
+    found.update(dict.fromkeys(flat, (count(config),)))
+    for layer, size in enumerate(config.layers):
+        for part in "hc":
+            found[f"training.{part}.{layer}"] = (train.batch_size, size)
+    return found
+
+
+def _arrays(file: WeightsFile) -> dict[str, FloatArray]:
+    _check_array("params", file.params, (count(file.config),), file.config)
+    found = views(file.params, file.config)
+    state = file.state
+    if state is None:
+        return found
+    _check_array(_LATEST, state.params, file.params.shape, file.config)
+    if not _same_bits(state.params, file.params):
+        found[_LATEST] = state.params
+    found |= {"optimizer.m": state.m, "optimizer.v": state.v}
+    found |= {f"training.h.{layer}": h for layer, h in enumerate(state.h)}
+    found |= {f"training.c.{layer}": c for layer, c in enumerate(state.c)}
+    return found
+
+
+def _same_bits(a: FloatArray, b: FloatArray) -> bool:
+    # Not ==, which takes -0.0 for 0.0: a resumed run must go on with the very same bits.
+    return np.array_equal(np.ascontiguousarray(a).view(np.uint8), np.ascontiguousarray(b).view(np.uint8))
+
+
+def _check_array(name: str, array: FloatArray, shape: tuple[int, ...], config: ModelConfig) -> None:
+    if array.shape != shape or array.dtype != np.dtype(config.dtype):
+        found, expected = f"{array.dtype}{list(array.shape)}", f"{config.dtype}{list(shape)}"
+        raise WeightsError(f"cannot save {name}: it is {found}; expected {expected}")
+    _check_finite(name, array)
+
+
+def _check_finite(name: str, array: FloatArray) -> None:
+    if not np.isfinite(array).all():
+        raise WeightsError(f"{name} contains values that are not finite; use an earlier file or train again")
+
+
+def _check_vocab(vocab: Vocab, config: ModelConfig) -> None:
+    if len(vocab) != config.vocab_size:
+        raise WeightsError(f"the vocabulary has {len(vocab)} symbols; expected {config.vocab_size}")
+
+
+def _meta_text(file: WeightsFile) -> str:
+    state = file.state
+    training = state and {
+        "config": state.config.to_dict(),
+        "step": state.step,
+        "record": _plain(state.record),
+    }
+    meta = {
+        "format": FORMAT,
+        "version": VERSION,
+        "library": __version__,
+        "gates": GATES,
+        "config": file.config.to_dict(),
+        "vocab": file.vocab.to_dict(),
+        "summary": _plain(file.summary),
+        "training": training,
+    }
+    try:
+        # ASCII: numpy drops NUL characters at a string's end, and paths may hold lone surrogates.
+        text = json.dumps(meta, ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WeightsError(f"cannot save the summary or record: {error}; expected plain JSON") from error
+    if 4 * len(text) + 1024 > npz.MAX_TEXT:
+        raise WeightsError(f"cannot save {len(text)} characters of summary, record and vocabulary; shorten them")
+    return text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read_meta(file: npz.NpzReader) -> dict[str, Any]:
+    if "meta" not in file.names:
+        held = ", ".join(sorted(file.names))
+        raise WeightsError(f"it was not written by numlstm: there is no meta, but {held!r:.80}")
+    meta = json.loads(file.text("meta"), parse_constant=_refuse_constant)
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise WeightsError(f"its meta does not say that it is of the format {FORMAT!r}; expected one that does")
+    _check_version(meta.get("version"))
+    _check_types(meta, _META_TYPES, "meta")
+    if meta.get("gates") != GATES:
+        raise WeightsError(f"its gates are in the order {meta.get('gates')!r:.40}; expected {GATES!r}")
+    if meta["training"] is not None:
+        _check_types(meta["training"], _TRAINING_TYPES, "meta's training")
+    return meta
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise WeightsError(f"its meta holds {name}, which is not JSON")
+
+
+def _check_version(version: object) -> None:
+    if type(version) is not int or version < 1:
+        raise WeightsError(f"its format version is {version!r:.40}; expected {VERSION}")
+    if version > VERSION:
+        raise WeightsError(
+            f"its format version is {version!r:.40}, and numlstm {__version__} reads up to {VERSION}; upgrade numlstm"
+        )
+
+
+def _check_types(values: Mapping[str, Any], types: Mapping[str, Any], where: str) -> None:
+    for name, expected in types.items():
+        if name not in values or not isinstance(values[name], expected) or isinstance(values[name], bool):
+            found = "missing" if name not in values else f"a {type(values[name]).__name__}"
+            raise WeightsError(f"the entry {name!r} of its {where} is {found}; expected another type")
+
+
+def _read_params(file: npz.NpzReader, config: ModelConfig) -> FloatArray:
+    flat: FloatArray = np.empty(count(config), config.dtype)
+    for name, view in views(flat, config).items():
+        file.read(name, view)
+        _check_finite(f"its array {name}", view)
+    return flat
+
+
+def _read_state(
+    file: npz.NpzReader, config: TrainConfig, training: dict[str, Any], best: FloatArray, expected: Shapes
+) -> TrainState:
+    def read(name: str) -> FloatArray:
+        out: FloatArray = np.empty(expected[name], best.dtype)
+        file.read(name, out)
+        _check_finite(f"its array {name}", out)
+        return out
+
+    step = training["step"]
+    if not 0 <= step < 2**63:
+        raise WeightsError(f"its step is {step!r:.40}; expected a whole number from 0 to 2**63 - 1")
+    layers = range(sum(name.startswith("training.h.") for name in expected))
+    return TrainState(
+        config=config,
+        step=step,
+        params=read(_LATEST) if _LATEST in expected else best.copy(),
+        m=read("optimizer.m"),
+        v=read("optimizer.v"),
+        h=[read(f"training.h.{layer}") for layer in layers],
+        c=[read(f"training.c.{layer}") for layer in layers],
+        record=training["record"],
+    )
