@@ -30,8 +30,8 @@ _EVALUATION_STREAMS = 32
 class Progress:
     """What one step did: losses in nats per token, tokens counted in this epoch.
 
-    `val_loss` is set after the last step of an epoch and of the run, if there is text to validate on; `best`
-    says whether it is the lowest so far.
+    `seconds` is the time that the step took, without validation. `val_loss` is set after the last step of an epoch
+    and of the run, if there is text to validate on; `best` says whether it is the lowest so far.
     """
 
     step: int
@@ -41,6 +41,7 @@ class Progress:
     gradient_norm: float
     lr: float
     tokens: int
+    seconds: float
     epoch_ended: bool
     val_loss: float | None = None
     best: bool = False
@@ -118,6 +119,7 @@ def train(run: Run, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
     while run.step < config.steps:
         started = time.perf_counter()
         progress = _step(run, streams)
+        progress = dataclasses.replace(progress, seconds=time.perf_counter() - started)
         if progress.epoch_ended or run.step == config.steps:
             progress = _validate(run, val_ids, progress)
         run.record["seconds"] += time.perf_counter() - started
@@ -150,6 +152,7 @@ def _step(run: Run, streams: Streams) -> Progress:
         gradient_norm=norm,
         lr=learning_rate(run.config, run.step - 1),
         tokens=tokens,
+        seconds=0.0,
         epoch_ended=window + 1 == streams.steps_per_epoch,
     )
 
@@ -159,6 +162,8 @@ def _validate(run: Run, val_ids: AnyIds, progress: Progress) -> Progress:
     best = False
     if len(val_ids) > 1:
         val_loss = evaluate(run.model, val_ids, streams=_EVALUATION_STREAMS)
+        if not math.isfinite(val_loss):
+            raise DivergedError(f"at step {run.step} the validation loss is {val_loss:g}; expected a finite number")
         best = not run.validated or val_loss < run.record["best_loss"]
     if best:
         run.best[...] = run.model.flat

@@ -78,15 +78,11 @@ def test_utf_16_without_a_mark_asks_for_the_order(put, error_of):
 
 def test_broken_utf_16_with_a_mark_is_not_told_to_have_none(put, error_of):
     name = put("a.txt", "ab".encode("utf-16") + b"a")
-    assert "the byte 0x61 at offset 6 does not decode; name its" in error_of(
-        load_corpus, [name], encoding="utf-16"
-    )
+    assert "the byte 0x61 at offset 6 does not decode; name its" in error_of(load_corpus, [name], encoding="utf-16")
 
 
 def test_error_that_names_no_byte(put, error_of):
-    assert "is not in undefined: the bytes do not" in error_of(
-        load_corpus, [put("a.txt", "a")], encoding="undefined"
-    )
+    assert "is not in undefined: the bytes do not" in error_of(load_corpus, [put("a.txt", "a")], encoding="undefined")
 
 
 def test_lone_surrogate_that_an_encoding_lets_through(load_bytes, error_of):

@@ -123,9 +123,7 @@ def test_file_without_permission(put, error_of):
     os.chmod(name, 0)
     if os.access(name, os.R_OK):
         pytest.skip("this user may read every file")
-    assert "cannot be read (Permission denied); expected a file that you may read" in error_of(
-        load_corpus, [name]
-    )
+    assert "cannot be read (Permission denied); expected a file that you may read" in error_of(load_corpus, [name])
 
 
 def test_file_that_cannot_be_opened(monkeypatch, put, error_of):

@@ -3,6 +3,7 @@
 The functions are those of the `Backend` protocol, whose docstrings say what goes in and out; here they check
 arrays, hold memory and hand both to the kernels. The rooms:
 
+    jit.py          how kernels are compiled and where they are kept
     simd.py         vector registers as expressions
     activations.py  exp, sigmoid and tanh of a register
     product.py      matrix products from one register tile

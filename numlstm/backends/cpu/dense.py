@@ -8,14 +8,15 @@ from __future__ import annotations
 import math
 
 from llvmlite import ir
-from numba import njit, prange
+from numba import prange
 
 from .activations import exp
+from .jit import kernel, parallel_kernel
 from .product import BLOCK, TILE_WIDTH, add_gradient, copy_panel, multiply_rows
 from .simd import Emitter, Vec, View, vector_code
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@parallel_kernel
 def multiply(a, packed, start, out, shards):
     """out (N, V) = start + a (N, H) @ packed, the rows sharded."""
     N = a.shape[0]
@@ -24,7 +25,7 @@ def multiply(a, packed, start, out, shards):
         multiply_rows(a[low:high], packed, start, out[low:high])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _gradient_panel(q, part, parts, h, dlogits, dW, db, panel, ones):
     N, H = h.shape
     width = panel.shape[1]
@@ -39,7 +40,7 @@ def _gradient_panel(q, part, parts, h, dlogits, dW, db, panel, ones):
             add_gradient(ones[: last - first], rows, db[:, v:], lanes, dlogits.shape[1] - v, lanes)
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@parallel_kernel
 def add_weight_gradients(h, dlogits, dW, db, work, ones, parts, shards):
     """Add to dW (H, V) and db (1, V) for h (N, H) and dlogits (N, V); every sum runs over the rows in order."""
     panels = -(-dlogits.shape[1] // work.shape[2])
@@ -80,7 +81,7 @@ def _maximum_of_lanes(emit: Emitter, vec: Vec) -> Vec:
     return vec
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _cross_entropy_shard(logits, targets, losses, scale, low, high, sums):
     for n in range(low, high):
         row = logits[n]
@@ -96,7 +97,7 @@ def _cross_entropy_shard(logits, targets, losses, scale, low, high, sums):
         row[targets[n]] -= row.dtype.type(scale)
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@parallel_kernel
 def cross_entropy(logits, targets, losses, scale, work, shards):
     """losses (N) = -log softmax(logits)[targets] in nats; logits (N, V) become `scale` times their gradient.
 

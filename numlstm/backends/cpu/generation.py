@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import math
 
-from numba import njit
-
+from .jit import kernel
 from .product import multiply_rows, tile_height
 from .recurrence import forward_tile
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def draw(logits, uniform, temperature, weights):
     """Return the token that `uniform` picks from softmax(logits / temperature); at 0 the likeliest."""
     best = 0
@@ -35,7 +34,7 @@ def draw(logits, uniform, temperature, weights):
     return logits.shape[0] - 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _step(ids, x, start, W_x, W_h, h_prev, h, c, tanh_c, gates):
     B = ids.shape[0]
     for p in range(start.shape[1]):
@@ -59,7 +58,7 @@ def _step(ids, x, start, W_x, W_h, h_prev, h, c, tanh_c, gates):
             a = b
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def generate(start, W_x, W_h, h, c, tanh_c, gates, W_y, b_y, logits, weights, ids, none, uniforms, temperature, drawn):
     """Fill drawn (N, B) from uniforms (N, B), reading ids (B) first.
 

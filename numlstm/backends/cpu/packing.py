@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
 
+from .jit import kernel
 from .product import TILE_WIDTH
 from .simd import lanes
 
@@ -98,7 +98,7 @@ def new_dense(input_size: int, output_size: int, dtype: Any) -> PackedDense:
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def pack_start(W_x, b, tokens, out):
     """out (V or 1, P, 4, lanes) = W_x (V, 4H) + b (4H) for tokens, else b."""
     H = b.shape[0] // 4
@@ -111,7 +111,7 @@ def pack_start(W_x, b, tokens, out):
                     out[d, p, gate, u] = b[column] + W_x[d, column] if tokens else b[column]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def pack_gates(W, out):
     """out (P, K, 4, lanes) = the gate panels of W (K, 4H)."""
     H = W.shape[1] // 4
@@ -123,7 +123,7 @@ def pack_gates(W, out):
                     out[p, k, gate, u] = W[k, gate * H + p * VL + u]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def pack_gates_transposed(W, VL, out):
     """out (panels, columns, width) = the panels of W.T for W (K, 4H), its rows in the order of gate panels."""
     H = W.shape[1] // 4
@@ -136,7 +136,7 @@ def pack_gates_transposed(W, VL, out):
                         out[q, row, n] = W[q * out.shape[2] + n, gate * H + p * VL + u]
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def pack_dense(W, b, out, out_b, out_T):
     """Fill the three arrays of a `PackedDense` from W (H, V) and b (V)."""
     H, V = W.shape

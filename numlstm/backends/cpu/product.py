@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from llvmlite import ir
-from numba import njit
 
+from .jit import kernel
 from .simd import Emitter, Vec, View, register_file, vector_code
 
 TILE_WIDTH = 4
@@ -87,7 +87,7 @@ def _copy_row(emit: Emitter, source: View, target: View, valid: ir.Value) -> Non
         emit.store(vec, emit.move(target.pointer, v * emit.lanes))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def tile_height(rows):
     """Return the height of the next tile where `rows` are left: the tallest, unless the rest would fit badly."""
     for height in HEIGHTS:
@@ -97,7 +97,7 @@ def tile_height(rows):
     return 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def multiply_rows(a, packed, start, out):
     """out = start + a @ b: a (M, K), packed (panels, K, panel width), start (panels, panel width), out (M, N)."""
     M, N = out.shape
@@ -122,14 +122,14 @@ def multiply_rows(a, packed, start, out):
                 low = high
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def copy_panel(source, column, panel):
     """Copy the columns from `column` on of source (rows, N) into panel (rows, panel width)."""
     for r in range(source.shape[0]):
         _copy_row(source[r, column:], panel[r], source.shape[1] - column)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def add_gradient(a, panel, out, step, valid, less):
     """out += a.T @ panel for a (K, M) and panel (K, panel width); `_gradient_tile` says where each piece lies."""
     low, M = 0, a.shape[1]

@@ -10,9 +10,10 @@ Shapes: B rows, P gate panels of `lanes` units; "columns" are the 4 P lanes gate
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import njit, prange
+from numba import prange
 
 from .activations import sigmoid, tanh
+from .jit import kernel, parallel_kernel
 from .product import (
     BLOCK,
     HEIGHTS,
@@ -104,7 +105,7 @@ def _backward_cell(
         emit.store(gradient, emit.move(dz.pointer, n * emit.lanes))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, low, high):
     T = ids.shape[0]
     P, VL = start.shape[1], start.shape[3]
@@ -130,7 +131,7 @@ def _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, low, high):
                 a = b
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@parallel_kernel
 def forward(ids, x, start, W_x, W_h, gates, c, tanh_c, h, shards):
     """Fill gates (T, B, columns), tanh_c (T, B, P lanes) and rows 1.. of c, h (T + 1, B, ...), whose row 0 is set.
 
@@ -141,7 +142,7 @@ def forward(ids, x, start, W_x, W_h, gates, c, tanh_c, h, shards):
         _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, s * B // shards, (s + 1) * B // shards)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _backward_shard(dh, gates, c, tanh_c, W_h_T, zeros, W_x_T, dz, dx, dh_next, dc_next, low, high):
     T, H = dh.shape[0], dh.shape[2]
     columns = gates.shape[2]
@@ -164,7 +165,7 @@ def _backward_shard(dh, gates, c, tanh_c, W_h_T, zeros, W_x_T, dz, dx, dh_next, 
             multiply_rows(dz[t, low:high], W_x_T, zeros, dx[t, low:high])
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@parallel_kernel
 def backward(dh, gates, c, tanh_c, W_h_T, zeros, W_x_T, dz, dx, dh_next, dc_next, shards):
     """Fill dz (T, B, columns), dx (T, B, D) and, with the gradients of h0 and c0, dh_next and dc_next (B, P lanes).
 
@@ -186,7 +187,7 @@ def _scatter_row(emit: Emitter, panel: View, out: View, step: ir.Value) -> None:
         emit.store_masked(total, place, mask)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _gradient_panel(p, part, parts, ids, x, h, dz, dW_x, dW_h, db, panel, ones):
     N, D = x.shape
     H = h.shape[1]
@@ -207,7 +208,7 @@ def _gradient_panel(p, part, parts, ids, x, h, dz, dW_x, dW_h, db, panel, ones):
                     _scatter_row(rows[n - first], dW_x[ids[n], u:H], H)
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@parallel_kernel
 def add_weight_gradients(ids, x, h, dz, dW_x, dW_h, db, work, ones, parts, shards):
     """Add to dW_x (D or V, 4H), dW_h (H, 4H), db (1, 4H) over the N = T B rows of x (N, D), h (N, H), dz (N, columns).
 

@@ -142,7 +142,7 @@ class Emitter:
         values = [arg.value if isinstance(arg, Vec) else arg for arg in args]
         result = self.vector if returns is None else returns
         kind = ir.FunctionType(result, [value.type for value in values])
-        function = cgutils.get_or_insert_function(self.builder.module, kind, name)  # type: ignore[no-untyped-call]
+        function = cgutils.get_or_insert_function(self.builder.module, kind, name)
         value = self.builder.call(function, values)
         return Vec(self, value) if result == self.vector else value
 
@@ -287,10 +287,7 @@ def _lower(context: Any, emit: Emitter, kind: Any, value: ir.Value) -> Any:
     if element != emit.element:
         emit = Emitter(emit.builder, element)
     size = emit.index(context.get_abi_sizeof(element))
-    shape, strides = (
-        cgutils.unpack_tuple(emit.builder, packed, kind.ndim)  # type: ignore[no-untyped-call]
-        for packed in (array.shape, array.strides)
-    )
+    shape, strides = (cgutils.unpack_tuple(emit.builder, packed, kind.ndim) for packed in (array.shape, array.strides))
     strides = [emit.builder.sdiv(stride, size, flags=["exact"]) for stride in strides]
     if kind.layout == "C":
         strides[-1] = emit.index(1)

@@ -6,14 +6,17 @@ are plain: LLVM vectorises them. Knows nothing about what the parameters mean.
 
 from __future__ import annotations
 
+import functools
 import math
 
-from numba import njit, prange
+from numba import prange
+
+from .jit import kernel, parallel_kernel
 
 CHUNK = 8192
 
 
-@njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})
+@functools.partial(kernel, fastmath={"reassoc", "contract"})
 def _sum_of_squares(values):
     total = 0.0
     for n in range(values.shape[0]):
@@ -21,14 +24,14 @@ def _sum_of_squares(values):
     return total
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@parallel_kernel
 def sums_of_squares(values, sums):
     """sums (chunks) = the sum of squares of each chunk of values (P), in float64."""
     for chunk in prange(sums.shape[0]):
         sums[chunk] = _sum_of_squares(values[chunk * CHUNK : (chunk + 1) * CHUNK])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _adam_chunk(params, grads, m, v, scale, rate, beta1, beta2, epsilon, root):
     kind = params.dtype.type
     one = kind(1.0)
@@ -39,7 +42,7 @@ def _adam_chunk(params, grads, m, v, scale, rate, beta1, beta2, epsilon, root):
         params[n] -= rate * m[n] / (kind(math.sqrt(v[n])) / root + epsilon)
 
 
-@njit(nogil=True, parallel=True, cache=True)
+@parallel_kernel
 def adam(params, grads, m, v, scale, rate, beta1, beta2, epsilon, root):
     """Update params, m, v (P) in place; scalars have the arrays' dtype, rate and root are corrected for the step."""
     for chunk in prange((params.shape[0] + CHUNK - 1) // CHUNK):

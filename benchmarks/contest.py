@@ -1,0 +1,144 @@
+"""Contestants in processes of their own that take turns on one machine.
+
+A worker is a long-lived process: it gets ready, then waits on its standard input, blocked, until it is asked to
+work. So each can have its own environment (glibc reads its memory settings only at the start), and only one
+works at a time, A B C A B C: whatever slows the machine down for a while meets all of them. Knows nothing
+about what the work is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Protocol
+
+from .measure import ROOT, environment, spread
+
+_REST = 0.05  # seconds before each turn: OpenMP threads of the one before spin for some milliseconds
+
+Rates = dict[str, list[float]]
+
+
+class Contestant(Protocol):
+    """What runs in a worker. Its other public methods are questions that can be asked too."""
+
+    def work(self) -> int:
+        """Do the smallest piece of work that can be timed, and return how many characters it dealt with."""
+
+    def about(self) -> dict[str, Any]:
+        """Say how it is set up: its threads, for one."""
+
+
+class Worker:
+    """A contestant in a process: `python -m benchmarks.MODULE TASK SETTINGS`, started and not yet asked."""
+
+    def __init__(self, module: str, task: str, settings: Mapping[str, Any], memory: Mapping[str, str] | None = None):
+        command = [sys.executable, "-m", f"benchmarks.{module}", task, json.dumps(settings)]
+        pipe = subprocess.PIPE
+        self.name = module
+        self._process = subprocess.Popen(
+            command, cwd=ROOT, env=environment(**memory or {}), stdin=pipe, stdout=pipe, text=True, bufsize=1
+        )
+
+    def ask(self, question: str, **values: Any) -> Any:
+        """Return the answer to a question; raises `RuntimeError` if the process has ended."""
+        stdin, stdout = _pipes(self._process)
+        try:
+            stdin.write(json.dumps([question, values]) + "\n")
+            answer = stdout.readline()
+        except BrokenPipeError:
+            answer = ""
+        if not answer:
+            raise RuntimeError(f"{self.name} ended with exit code {self._process.wait()} when asked to {question}")
+        return json.loads(answer)
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+
+def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    return process.stdin, process.stdout
+
+
+def serve(tasks: Mapping[str, type]) -> None:
+    """Be a worker: make the contestant that the command line names, then answer questions until there are no more."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)  # whatever else is printed must not get between the answers
+    contestant = tasks[sys.argv[1]](**json.loads(sys.argv[2]))
+    for line in sys.stdin:
+        question, values = json.loads(line)
+        answers.write(json.dumps(_answer(contestant, question, values)) + "\n")
+
+
+def _answer(contestant: Contestant, question: str, values: dict[str, Any]) -> Any:
+    if question == "turn":
+        return _turn(contestant, **values)
+    if question == "peak_memory_mb":
+        return peak_memory_mb()
+    return getattr(contestant, question)(**values)
+
+
+def _turn(contestant: Contestant, seconds: float) -> float:
+    """Work for at least so long and return characters per second; the first piece, with cold caches, is not timed."""
+    contestant.work()
+    characters, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        characters += contestant.work()
+    return characters / elapsed
+
+
+def peak_memory_mb() -> float | None:
+    """Return the most memory that this process held at once, in MB; None where the system does not say."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return None
+    # Not getrusage: its figure starts from what the parent held.
+    peak = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
+    return None if peak is None else round(int(peak) * 1024 / 1e6, 1)
+
+
+def take_turns(workers: Mapping[str, Worker], *, rounds: int, seconds: float) -> Rates:
+    """Return characters per second of each worker in each round, one working at a time."""
+    rates: Rates = {name: [] for name in workers}
+    for _ in range(rounds):
+        for name, worker in workers.items():
+            time.sleep(_REST)
+            rates[name].append(worker.ask("turn", seconds=seconds))
+    return rates
+
+
+def report(workers: Mapping[str, Worker], rates: Rates) -> dict[str, Any]:
+    """Return what there is to say of each worker: its set-up, rates and memory."""
+    return {
+        name: {
+            **worker.ask("about"),
+            "characters_per_second": spread(rates[name]),
+            "peak_memory_mb": worker.ask("peak_memory_mb"),
+        }
+        for name, worker in workers.items()
+    }
+
+
+def ratios(ours: str, rates: Rates) -> dict[str, Any]:
+    """Return how many times as fast as each other worker `ours` was, round by round."""
+    others = [name for name in rates if name != ours]
+    return {name: spread([a / b for a, b in zip(rates[ours], rates[name], strict=True)]) for name in others}
+
+
+def geometric_means(each: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Return the geometric mean, by name, of the median ratios of several shapes."""
+    names = each[0] if each else ()
+    return {name: round(statistics.geometric_mean(ratio[name]["median"] for ratio in each), 3) for name in names}

@@ -1,0 +1,5 @@
+"""`python -m numlstm` is the command `numlstm`."""
+
+from .cli import main
+
+main()

@@ -1,0 +1,44 @@
+"""How the kernels of this folder are compiled, and where the compiled code is kept.
+
+Compiled once, then kept on disk beside the sources. Numba notices when the file of a kernel changes, but
+not when a file that it imports does; so the folder is named after the text of all of them. Where the package
+cannot be written to, Numba's own choice in the user's home is taken; NUMBA_CACHE_DIR overrides both.
+
+`error_model` says that dividing by zero raises nothing, without which LLVM vectorises no loop that divides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+
+def _kept_in() -> str:
+    folder = Path(__file__).parent
+    if numba.config.CACHE_DIR or not os.access(folder, os.W_OK):  # type: ignore[attr-defined]
+        return str(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
+    text = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
+    return str(folder / "__pycache__" / f"kernels-{hashlib.sha256(text).hexdigest()[:16]}")
+
+
+_FOLDER = _kept_in()
+
+
+def kernel(function: Callable[..., Any], **options: Any) -> Any:
+    """Compile a function for each combination of argument types that it is called with."""
+    config: Any = numba.config
+    before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
+    try:
+        return numba.njit(nogil=True, cache=True, error_model="numpy", **options)(function)
+    finally:
+        config.CACHE_DIR = before
+
+
+def parallel_kernel(function: Callable[..., Any]) -> Any:
+    """Compile a function whose `prange` loops run on several threads."""
+    return kernel(function, parallel=True)

@@ -1,0 +1,68 @@
+"""`numlstm info`: what a weights file holds."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import TYPE_CHECKING, Any
+
+from .options import Json, Weights
+
+if TYPE_CHECKING:
+    from ..weights import WeightsFile
+
+
+def info(weights: Weights, json_: Json = False) -> None:
+    """Show what a weights file holds: the network, its vocabulary, how it was trained.
+
+    Example:
+
+    [bold]numlstm info weights.npz[/bold]
+    """
+    from .. import weights as files
+    from .summary import shape_table, symbols_shown
+
+    file = files.load(weights)
+    if json_:
+        print(json.dumps(_facts(file)))
+        return
+    from rich.console import Console
+
+    console = Console(highlight=False)
+    console.print(shape_table(file.config))
+    console.print(f"vocabulary  {len(file.vocab)} characters: {symbols_shown(file.vocab)}", markup=False)
+    for line in _history(file):
+        console.print(line, markup=False)
+
+
+def _facts(file: WeightsFile) -> dict[str, Any]:
+    from .. import params
+
+    return {
+        "config": file.config.to_dict(),
+        "parameters": params.count(file.config),
+        "vocab": file.vocab.to_dict(),
+        "summary": file.summary,
+        "training": file.state.config.to_dict() if file.state else None,
+    }
+
+
+def _history(file: WeightsFile) -> list[str]:
+    """Return lines on the training: how long, on what, with which settings and losses."""
+    s = file.summary
+    lines = []
+    if "corpus" in s:
+        lines.append(f"corpus      {s['corpus']['characters']:,} characters of {', '.join(s['corpus']['sources'])}")
+    if file.state:
+        c, total = file.state.config, file.state.config.steps
+        done = f"{file.state.step:,} of {total:,} steps" if file.state.step < total else f"{total:,} steps"
+        lines.append(f"trained     {done} in {s.get('seconds', 0):.0f} s")
+        lines.append(
+            f"settings    batch size {c.batch_size}, length {c.seq_len}, rate {c.lr:g}, clip {c.clip:g}, seed {c.seed}"
+        )
+    if s.get("best_loss") is not None:
+        bits = s["best_loss"] / math.log(2)
+        lines.append(
+            f"validation  {s['best_loss']:.4f} nats ({bits:.4f} bits) per character, at step {s['best_step']:,}"
+        )
+    return lines

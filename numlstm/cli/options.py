@@ -1,0 +1,46 @@
+"""Options that several commands share, so that each is worded once."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ..backends import Backend
+
+Weights = Annotated[str, typer.Argument(metavar="WEIGHTS", help="A weights file that [bold]train[/bold] wrote.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        help="[bold]auto[/bold] (the fastest that works), [bold]cpu[/bold], [bold]reference[/bold] (NumPy, slow)."
+    ),
+]
+Threads = Annotated[
+    int | None, typer.Option(help="Processor cores to use.  [dim]\\[default: all][/dim]", show_default=False)
+]
+Encoding = Annotated[str, typer.Option(help="How the text's bytes are to be read, such as latin-1 or utf-16.")]
+DropUnknown = Annotated[bool, typer.Option("--drop-unknown", help="Leave out characters that the model does not know.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+
+
+def open_backend(device: str, threads: int | None) -> Backend:
+    """Load the backend of `device` and set its threads.
+
+    Raises `BackendError` if it does not work here, `ConfigError` if there are not so many cores.
+    """
+    from .. import backends
+
+    backend = backends.load(device)
+    backend.set_threads(threads)
+    return backend
+
+
+def stderr() -> Console:
+    """Return a console for everything that is not text."""
+    from rich.console import Console
+
+    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())

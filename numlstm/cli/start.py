@@ -1,0 +1,112 @@
+"""What a run starts from: the text, the network, and settings that suit the text where none were given."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .. import weights
+from ..config import TrainConfig
+from ..errors import ConfigError, CorpusError
+from ..model import Model
+from ..params import initialise
+from ..text.batches import Streams, split
+from ..text.corpus import Corpus, load_corpus
+from ..train import Run
+
+if TYPE_CHECKING:
+    from ..backends import Backend
+
+_GOAL = 15_000_000  # characters that a run goes through if nobody says how many
+_EPOCHS = (4, 60)  # the fewest and the most epochs for that
+_WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainConfig.warmup_steps`
+
+
+def new_run(
+    text: Corpus,
+    layers: str,
+    backend: Backend,
+    settings: Mapping[str, Any],
+    epochs: int | None,
+    steps: int | None,
+) -> Run:
+    """Make a network for the text and a run that has not begun.
+
+    Raises `ConfigError` for settings out of range and `CorpusError` if the text is too short for them.
+    """
+    from ..config import ModelConfig
+
+    config = _train_config(text, settings, epochs, steps)
+    model_config = ModelConfig(len(text.vocab), parse_layers(layers))
+    model = Model(model_config, initialise(model_config, config.seed), backend, vocab=text.vocab)
+    run = Run.start(model, config)
+    run.record["corpus"] = _corpus_record(text)
+    return run
+
+
+def resumed_run(
+    path: str,
+    sources: Sequence[str] | None,
+    backend: Backend,
+    settings: Mapping[str, Any],
+    epochs: int | None,
+    steps: int | None,
+) -> tuple[Corpus, Run]:
+    """Read a run and its text again, the text from where it was unless `sources` says otherwise.
+
+    Raises `WeightsError` if the file holds no run, `CorpusError` if the text is gone or is another,
+    `ConfigError` for settings that belong to the run and cannot change.
+    """
+    if settings:
+        names = ", ".join("--" + name.replace("_", "-") for name in settings)
+        raise ConfigError(f"{names} cannot change in a resumed run; expected only --epochs or --steps beside --resume")
+    file = weights.load(path)
+    run = Run.resume(file, backend)
+    was = run.record["corpus"]
+    if sources is None and "-" in was["sources"]:
+        raise CorpusError("the run's text came from standard input; expected it again: add - and pipe it in")
+    text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=file.vocab)
+    if text.digest != was["digest"]:
+        raise CorpusError(
+            f"the text has changed: it has {len(text.ids):,} characters and another checksum than the run's "
+            f"{was['characters']:,}; expected the same text, or a new run without --resume"
+        )
+    total = steps if steps is not None else epochs and epochs * streams(text, run.config).steps_per_epoch
+    if total is not None:
+        run.config = dataclasses.replace(run.config, steps=total)
+    return text, run
+
+
+def streams(text: Corpus, config: TrainConfig) -> Streams:
+    """Return the training part of the text as the run's streams."""
+    return Streams(split(text.ids, config.val_split)[0], config.batch_size, config.seq_len)
+
+
+def parse_layers(layers: str) -> tuple[int, ...]:
+    """Read "128,128"; raises `ConfigError` if it is something else."""
+    try:
+        return tuple(int(size) for size in layers.split(","))
+    except ValueError:
+        raise ConfigError(f"--layers is {layers!r}; expected one size per layer, such as 128,128") from None
+
+
+def _train_config(text: Corpus, settings: Mapping[str, Any], epochs: int | None, steps: int | None) -> TrainConfig:
+    if epochs is not None and epochs < 1:
+        raise ConfigError(f"--epochs is {epochs}; expected at least 1")
+    draft = TrainConfig(steps=0, **settings)
+    per_epoch = streams(text, draft).steps_per_epoch
+    if steps is None:
+        fewest, most = _EPOCHS
+        steps = per_epoch * (epochs or min(max(-(-_GOAL // len(text.ids)), fewest), most))
+    warmup = min(draft.warmup_steps, int(_WARMUP * steps))
+    return dataclasses.replace(draft, steps=steps, warmup_steps=warmup)
+
+
+def _corpus_record(text: Corpus) -> dict[str, Any]:
+    return {
+        "sources": list(text.sources),
+        "encoding": text.encoding,
+        "digest": text.digest,
+        "characters": len(text.ids),
+    }

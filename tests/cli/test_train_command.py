@@ -1,0 +1,269 @@
+"""`numlstm train` as a user meets it: what it shows, what it keeps, how it stops and goes on."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from numlstm import weights
+
+from .conftest import Command
+
+posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+
+
+def parameters(path: Path) -> tuple[bytes, bytes, bytes]:
+    file = weights.load(path)
+    assert file.state is not None
+    return file.params.tobytes(), file.state.params.tobytes(), file.state.m.tobytes()
+
+
+def test_a_run_from_start_to_end(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    done = numlstm("train", text_file, *tiny, "--epochs", "2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    for shown in ("6,000 characters", "5,400 to train on, 600 to validate on", "lstm.1", "reference (NumPy)"):
+        assert shown in done.stderr
+    assert re.search(r"epoch 1/2  step 85/170  loss \d\.\d+  validation \d\.\d+ nats \d\.\d+ bits/char", done.stderr)
+    for temperature in ("0", "0.25", "0.5", "0.75"):
+        assert len(re.findall(rf"^ +{re.escape(temperature)} ", done.stderr, re.MULTILINE)) == 2
+    assert "numlstm gen weights.npz" in done.stderr
+    file = weights.load(tmp_path / "weights.npz")
+    assert file.state is not None
+    assert file.state.step == 170
+    assert file.config.layers == (12, 9)
+
+
+def test_the_seed_decides(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        assert numlstm("train", text_file, *tiny, "--steps", "5", "--seed", seed, "-o", f"{name}.npz").returncode == 0
+    a, b, c = (parameters(tmp_path / f"{name}.npz") for name in "abc")
+    assert a == b
+    assert a != c
+
+
+def test_resume_equals_uninterrupted(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    """Only the total of steps may differ on the way: the learning rate follows it."""
+    assert numlstm("train", text_file, *tiny, "--steps", "60", "-o", "whole.npz").returncode == 0
+    stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGINT)
+    assert stopped.returncode == 130, stopped.stderr
+    step = weights.load(tmp_path / "part.npz").state.step  # type: ignore[union-attr]
+    assert 0 < step < 60
+    assert f"stopped and saved at step {step}; go on with: numlstm train --resume part.npz" in stopped.stderr
+    resumed = numlstm("train", "--resume", "part.npz", "--device", "reference")
+    assert resumed.returncode == 0, resumed.stderr
+    assert f"from step {step}" in resumed.stderr
+    assert parameters(tmp_path / "part.npz") == parameters(tmp_path / "whole.npz")
+
+
+@posix_only
+def test_sigterm_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGTERM)
+    assert stopped.returncode == 130
+    assert weights.load(tmp_path / "part.npz").state is not None
+
+
+_SLOW_STEPS = """
+import sys, time
+import numlstm.train as train
+make = train._step
+def slow(run, streams):
+    time.sleep(0.02)
+    return make(run, streams)
+train._step = slow
+from numlstm.cli import main
+sys.modules["numlstm.cli.train"].SAVE_SECONDS = 0.1
+main()
+"""
+
+
+def _start(tmp_path: Path, *args: str | Path) -> subprocess.Popen[str]:
+    """Start a run whose steps take 20 ms and whose saves come every 0.1 s, to be stopped on its way."""
+    command = [sys.executable, "-c", _SLOW_STEPS, *map(str, args)]
+    return subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+
+
+def _stop_at_some_step(
+    tmp_path: Path, text_file: Path, tiny: tuple[str, ...], number: signal.Signals
+) -> subprocess.CompletedProcess[str]:
+    process = _start(tmp_path, "train", text_file, *tiny, "--steps", "60", "-o", "part.npz")
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "part.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(number)
+    _, errors = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(process.args, process.returncode, "", errors)
+
+
+@posix_only
+def test_kill_9_loses_nothing_that_was_saved(
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Killed at random moments and resumed each time, the run ends with the same bits."""
+    assert numlstm("train", text_file, *tiny, "--steps", "60", "-o", "whole.npz").returncode == 0
+    moments, kills = random.Random(7), 0
+    path = tmp_path / "part.npz"
+    arguments: list[str | Path] = ["train", text_file, *tiny, "--steps", "60", "-o", "part.npz"]
+    for _ in range(12):
+        process = _start(tmp_path, *arguments)
+        try:
+            process.wait(timeout=moments.uniform(0.8, 2.2))
+            break
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            kills += 1
+        finally:
+            assert process.stderr is not None
+            process.stderr.close()
+        if path.exists():
+            arguments = ["train", "--resume", "part.npz", "--device", "reference"]
+    assert kills, "the run ended before it could be killed"
+    assert numlstm("train", "--resume", "part.npz", "--device", "reference").returncode == 0
+    assert parameters(path) == parameters(tmp_path / "whole.npz")
+
+
+def test_an_existing_output_is_kept(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "weights.npz").write_bytes(b"hours of work")
+    refused = numlstm("train", text_file, *tiny, "--steps", "1")
+    assert refused.returncode == 1
+    assert "--overwrite" in refused.stderr
+    assert (tmp_path / "weights.npz").read_bytes() == b"hours of work"
+    assert numlstm("train", text_file, *tiny, "--steps", "1", "--overwrite").returncode == 0
+    weights.load(tmp_path / "weights.npz")
+
+
+def test_resuming_a_changed_text_is_refused(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:
+    assert numlstm("train", text_file, *tiny, "--steps", "2").returncode == 0
+    text_file.write_text(text_file.read_text() + "e")
+    refused = numlstm("train", "--resume", "weights.npz", "--steps", "4", "--device", "reference")
+    assert refused.returncode == 1
+    assert "the text has changed" in refused.stderr
+
+
+def test_more_epochs_for_a_finished_run(
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert numlstm("train", text_file, *tiny, "--epochs", "1").returncode == 0
+    assert numlstm("train", "--resume", "weights.npz", "--epochs", "2", "--device", "reference").returncode == 0
+    state = weights.load(tmp_path / "weights.npz").state
+    assert state is not None
+    assert state.step == 170
+
+
+def test_text_from_standard_input(numlstm: Command, tiny: tuple[str, ...], source_text: str, tmp_path: Path) -> None:
+    read = source_text[:3000]
+    done = numlstm("train", "-", *tiny, "--steps", "3", stdin=read)
+    assert done.returncode == 0, done.stderr
+    assert "3,000 characters" in done.stderr
+    refused = numlstm("train", "--resume", "weights.npz", "--steps", "5", "--device", "reference")
+    assert refused.returncode == 1
+    assert "standard input" in refused.stderr
+    again = numlstm("train", "-", "--resume", "weights.npz", "--steps", "5", "--device", "reference", stdin=read)
+    assert again.returncode == 0, again.stderr
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--layers", "12,x"], "one size per layer"),
+        (["--layers", "0"], "layer size is 0"),
+        (["--lr", "-1"], "lr is -1"),
+        (["--epochs", "1"], "expected one of them"),
+        (["--batch-size", "100000"], "lower --batch-size"),
+        (["--device", "abacus"], "no device is called 'abacus'"),
+        (["--threads", "100000", "--device", "cpu"], "threads is 100000"),
+        (["--encoding", "utf-99"], "utf-99"),
+        (["-o", "text.txt/weights.npz"], "text.txt"),
+        (["--prompt", "日本"], "--drop-unknown"),
+    ],
+)
+def test_errors_are_one_line(numlstm: Command, text_file: Path, tmp_path: Path, options: list[str], said: str) -> None:
+    done = numlstm("train", text_file, "--steps", "1", *options)
+    assert done.returncode == 1, done.stderr
+    assert said in done.stderr
+    assert done.stderr.startswith("numlstm: ")
+    assert done.stderr.count("\n") == 1, "one line, no traceback"
+    assert not (tmp_path / "weights.npz").exists()
+
+
+def test_no_epochs_is_an_error(numlstm: Command, text_file: Path) -> None:
+    done = numlstm("train", text_file, "--epochs", "0")
+    assert done.returncode == 1
+    assert "--epochs is 0" in done.stderr
+
+
+def test_no_text_explains_the_choices(numlstm: Command) -> None:
+    done = numlstm("train")
+    assert done.returncode == 1
+    assert "python" in done.stderr
+    assert "corpus.txt" in done.stderr
+
+
+def test_usage_errors_exit_with_2(numlstm: Command) -> None:
+    assert numlstm("train", "x.txt", "--no-such-option").returncode == 2
+    assert numlstm("trian", "x.txt").returncode == 2
+
+
+def test_a_diverging_run_keeps_the_last_good_file(
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert numlstm("train", text_file, *tiny, "--steps", "2").returncode == 0
+    before = (tmp_path / "weights.npz").read_bytes()
+    done = numlstm(
+        "train", text_file, *tiny, "--steps", "40", "--lr", "3e37", "--clip", "0", "--overwrite", "--device", "cpu"
+    )
+    assert done.returncode == 1
+    assert "expected finite" in done.stderr
+    assert "nothing had been saved yet" in done.stderr
+    assert (tmp_path / "weights.npz").read_bytes() == before
+
+
+@posix_only
+def test_a_full_disk_at_the_end_loses_nothing(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    """The write to the output fails; the run goes to the folder for temporary files instead."""
+    script = (
+        "import resource, signal, sys, os\n"
+        "from numlstm import weights\n"
+        "write = weights.npz.write\n"
+        "def full(path, arrays):\n"
+        "    if os.path.basename(os.path.dirname(path)).startswith('numlstm-'):\n"
+        "        return write(path, arrays)\n"
+        "    raise weights.WeightsError('cannot write: no space left')\n"
+        "weights.npz.write = full\n"
+        "from numlstm.cli import main\n"
+        "main()\n"
+    )
+    rescue = tmp_path / "tmp"
+    rescue.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-c", script, "train", text_file, *tiny, "--epochs", "1"],
+        cwd=tmp_path,
+        env={**os.environ, "TMPDIR": str(rescue)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 1
+    assert "no space left; the run was saved to" in done.stderr
+    saved = list(rescue.glob("numlstm-*/weights.npz"))
+    assert len(saved) == 1
+    state = weights.load(saved[0]).state
+    assert state is not None
+    assert state.step == 85
+
+
+def test_the_weights_are_plain_npz(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    assert numlstm("train", text_file, *tiny, "--steps", "2").returncode == 0
+    with np.load(tmp_path / "weights.npz", allow_pickle=False) as arrays:
+        assert arrays["lstm.0.W_h"].shape == (12, 48)
+        assert '"format": "numlstm"' in str(arrays["meta"])
