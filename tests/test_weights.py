@@ -476,15 +476,15 @@ class TestDamage:
         path.write_bytes(data + b"\0")
         assert "damaged or cut short" in outcome(path, saved)
 
-    def test_a_bit_flipped_in_every_byte(self, path):
+    def test_a_bit_flipped_in_every_third_byte(self, path):
         saved, rng = make(layers=(1,), symbols="ab", latest="none"), random.Random(0)
         save(path, saved)
         data = path.read_bytes()
         outcomes = []
-        for place in range(len(data)):
+        for place in range(rng.randrange(3), len(data), 3):
             path.write_bytes(data[:place] + bytes([data[place] ^ 1 << rng.randrange(8)]) + data[place + 1 :])
             outcomes.append(outcome(path, saved))
-        assert 0 < outcomes.count("same") < len(data) // 4  # timestamps and the like are all that may differ
+        assert 0 < outcomes.count("same") < len(outcomes) // 4  # timestamps and the like are all that may differ
 
     def test_bits_flipped_anywhere_in_a_file_with_state(self, path, saved):
         data, rng = path.read_bytes(), random.Random(1)
