@@ -89,7 +89,7 @@ class TrainConfig(_Config):
     steps: int
     batch_size: int = 32
     seq_len: int = 64
-    lr: float = 4e-3
+    lr: float = 0.01
     lr_floor: float = 0.05
     warmup_steps: int = 100
     clip: float = 1.0

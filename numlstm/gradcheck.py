@@ -243,7 +243,8 @@ class Loss:
         return np.array(loss), {"logits": backend.to_numpy(dlogits)}
 
     def _run(self, backend: Backend, inputs: Named) -> tuple[float, Array]:
-        return backend.softmax_cross_entropy(backend.asarray(inputs["logits"]), backend.asarray(self._targets))
+        logits, targets = (backend.asarray(values) for values in (inputs["logits"], self._targets))
+        return backend.softmax_cross_entropy(logits, targets)
 
 
 class Network:
@@ -252,9 +253,11 @@ class Network:
     def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
         self.title = f"network of {_count(sizes.layers)}"
         self._config = ModelConfig(sizes.V, sizes.layers, "float64")
-        flat = params.initialise(self._config, int(rng.integers(2**31)))
-        self.inputs = dict(params.views(flat, self._config))
-        self.inputs["output.W"] *= 4  # a stronger gradient, which the loss's rounding hides less
+        self.inputs: Named = {}
+        for name, shape in params.shapes(self._config).items():
+            # Strong output weights make strong gradients, which the loss's rounding hides less.
+            bound = 2.0 if name == "output.W" else 0.5
+            self.inputs[name] = rng.uniform(-bound, bound, shape)
         self._ids, self._targets = rng.integers(0, sizes.V, (2, sizes.T, sizes.B), np.int32)
         self._state = [rng.uniform(-1, 1, (2, sizes.B, H)) for H in sizes.layers]
         self._used: tuple[Model, State] | None = None

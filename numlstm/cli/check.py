@@ -8,33 +8,35 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from ..errors import BackendError
+from .options import Device, Json, open_backend, stderr
 
 if TYPE_CHECKING:
     from ..backends import Backend
     from ..gradcheck import Row
 
 
-def check(
-    device: Annotated[str, typer.Option(help="What to check: auto, cpu, gpu or reference.")] = "auto",
-    json_: Annotated[bool, typer.Option("--json", help="Print one JSON object instead of the table.")] = False,
-) -> None:
+def check(device: Device = "auto", json_: Json = False) -> None:
     """Prove the gradients on this machine.
 
-    Each entry of each array is moved a little, and the loss must change as the backward pass says: to 1e-7, in
-    float64, for one, two and three layers. Any device but `reference` must also agree with that one, in float64 and
-    float32. Errors are relative. The exit code is 1 if anything is off.
+    Each entry of each array is moved a little, and the loss must change
+    as the backward pass says: to 1e-7, relative, in float64. Any device but
+    [bold]reference[/bold] must also agree with that one, outputs included.
+    Exits with 1 if anything is off.
 
-    Example: numlstm check --device cpu
+    Example:
+
+    [bold]numlstm check --device cpu[/bold]
     """
-    from .. import backends, gradcheck
+    from .. import gradcheck
 
-    backend = backends.load(device)
-    rows = list(gradcheck.check(backend))
+    backend = open_backend(device, None)
+    with stderr().status(f"checking {backend.describe()}"):
+        rows = list(gradcheck.check(backend))
     if json_:
         typer.echo(json.dumps(_as_json(backend, rows), allow_nan=False))
     else:

@@ -11,6 +11,8 @@ from types import TracebackType
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
 
 from ..text.corpus import Corpus
 from ..train import Progress as Step
@@ -55,7 +57,8 @@ class Watch:
         if step.val_loss is not None:
             self.val_loss = step.val_loss
         self.bar.update(self.task, completed=step.step, description=self._place(step), facts=self._facts())
-        if not self.console.is_terminal and time.monotonic() - self.told > _PLAIN_SECONDS:
+        ended = step.epoch_ended or step.step == self.run.config.steps  # `epoch` will tell
+        if not (ended or self.console.is_terminal) and time.monotonic() - self.told > _PLAIN_SECONDS:
             self.told = time.monotonic()
             self.console.print(f"{self._place(step)}  {self._facts()}")
 
@@ -68,14 +71,10 @@ class Watch:
         self.console.print("  ".join([*facts, self._speed()]), highlight=False)
 
     def samples(self, prompt: str, texts: dict[float, str]) -> None:
-        """Show samples by temperature, each on one line or wrapped below its temperature."""
-        from rich.table import Table
-
+        """Show samples by temperature, the prompt they go on from in grey."""
         table = Table.grid(padding=(0, 1))
         table.add_column(justify="right", style="cyan", no_wrap=True)
         table.add_column(overflow="fold")
-        from rich.text import Text
-
         for temperature, text in texts.items():
             table.add_row(f"  {temperature:g}", Text(printable(prompt), style="dim") + Text(printable(text)))
         self.console.print(table)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..config import TrainConfig
 from ..errors import ConfigError, CorpusError, DivergedError, WeightsError
 from .options import Device, Encoding, Threads, open_backend
 
@@ -60,31 +61,40 @@ def train(
         int | None, typer.Option(help="How many updates to make, instead of --epochs.", show_default=False)
     ] = None,
     batch_size: Annotated[
-        int | None, typer.Option(help="Parallel streams.  [dim]\\[default: 32][/dim]", show_default=False)
+        int | None,
+        typer.Option(help=f"Parallel streams.  [dim]\\[default: {TrainConfig.batch_size:g}][/dim]", show_default=False),
     ] = None,
     seq_len: Annotated[
         int | None,
         typer.Option(
-            help="Characters through which gradients flow back.  [dim]\\[default: 64][/dim]", show_default=False
+            help=f"Characters through which gradients flow back.  [dim]\\[default: {TrainConfig.seq_len:g}][/dim]",
+            show_default=False,
         ),
     ] = None,
     lr: Annotated[
-        float | None, typer.Option(help="The highest learning rate.  [dim]\\[default: 0.004][/dim]", show_default=False)
+        float | None,
+        typer.Option(
+            help=f"The highest learning rate.  [dim]\\[default: {TrainConfig.lr:g}][/dim]", show_default=False
+        ),
     ] = None,
     clip: Annotated[
         float | None,
-        typer.Option(help="The largest norm of a gradient; 0: any.  [dim]\\[default: 1][/dim]", show_default=False),
+        typer.Option(
+            help=f"The largest norm of a gradient; 0: any.  [dim]\\[default: {TrainConfig.clip:g}][/dim]",
+            show_default=False,
+        ),
     ] = None,
     val_split: Annotated[
         float | None,
         typer.Option(
-            help="The share of the text, at its end, to validate on.  [dim]\\[default: 0.1][/dim]", show_default=False
+            help=f"The last part of the text, kept to validate on.  [dim]\\[default: {TrainConfig.val_split:g}][/dim]",
+            show_default=False,
         ),
     ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
-            help="Fixes everything random: the same seed gives the same weights.  [dim]\\[default: 0][/dim]",
+            help=f"The same seed gives the same weights.  [dim]\\[default: {TrainConfig.seed:g}][/dim]",
             show_default=False,
         ),
     ] = None,

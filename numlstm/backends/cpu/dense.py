@@ -27,26 +27,27 @@ def multiply(a, packed, start, out, shards):
 
 @kernel
 def _gradient_panel(q, part, parts, h, dlogits, dW, db, panel, ones):
-    N, H = h.shape
-    width = panel.shape[1]
+    width, V = panel.shape[1], dlogits.shape[1]
     v, lanes = q * width, width // TILE_WIDTH
-    a, b = part * H // parts, (part + 1) * H // parts
-    for first in range(0, N, BLOCK):
-        last = min(first + BLOCK, N)
-        rows = panel[: last - first]
-        copy_panel(dlogits[first:last], v, rows)
-        add_gradient(h[first:last, a:b], rows, dW[a:b, v:], lanes, dlogits.shape[1] - v, lanes)
-        if part == 0:
-            add_gradient(ones[: last - first], rows, db[:, v:], lanes, dlogits.shape[1] - v, lanes)
+    copy_panel(dlogits, v, panel)
+    a, b = part * h.shape[1] // parts, (part + 1) * h.shape[1] // parts
+    add_gradient(h[:, a:b], panel, dW[a:b, v:], lanes, V - v, lanes)
+    if part == 0:
+        add_gradient(ones, panel, db[:, v:], lanes, V - v, lanes)
 
 
 @parallel_kernel
 def add_weight_gradients(h, dlogits, dW, db, work, ones, parts, shards):
     """Add to dW (H, V) and db (1, V) for h (N, H) and dlogits (N, V); every sum runs over the rows in order."""
+    N = h.shape[0]
     panels = -(-dlogits.shape[1] // work.shape[2])
     for s in prange(shards):
-        for item in range(s * panels * parts // shards, (s + 1) * panels * parts // shards):
-            _gradient_panel(item // parts, item % parts, parts, h, dlogits, dW, db, work[s], ones)
+        for a in range(0, N, BLOCK):
+            b = min(a + BLOCK, N)
+            for item in range(s * panels * parts // shards, (s + 1) * panels * parts // shards):
+                _gradient_panel(
+                    item // parts, item % parts, parts, h[a:b], dlogits[a:b], dW, db, work[s, : b - a], ones[: b - a]
+                )
 
 
 @vector_code

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from .jit import kernel
 from .product import multiply_rows, tile_height
 from .recurrence import forward_tile
@@ -25,7 +27,7 @@ def draw(logits, uniform, temperature, weights):
         return best
     total = 0.0
     for v in range(logits.shape[0]):
-        total += math.exp((float(logits[v]) - float(logits[best])) / temperature)
+        total += math.exp((np.float64(logits[v]) - np.float64(logits[best])) / temperature)
         weights[v] = total
     threshold = uniform * total
     for v in range(logits.shape[0]):

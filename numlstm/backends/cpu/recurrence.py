@@ -191,21 +191,17 @@ def _scatter_row(emit: Emitter, panel: View, out: View, step: ir.Value) -> None:
 def _gradient_panel(p, part, parts, ids, x, h, dz, dW_x, dW_h, db, panel, ones):
     N, D = x.shape
     H = h.shape[1]
-    VL = panel.shape[1] // TILE_WIDTH
-    u = p * VL
-    for first in range(0, N, BLOCK):
-        last = min(first + BLOCK, N)
-        rows = panel[: last - first]
-        copy_panel(dz[first:last], 4 * u, rows)
-        a, b = part * H // parts, (part + 1) * H // parts
-        add_gradient(h[first:last, a:b], rows, dW_h[a:b, u:], H, H - u, 0)
-        a, b = part * D // parts, (part + 1) * D // parts
-        add_gradient(x[first:last, a:b], rows, dW_x[a:b, u:], H, H - u, 0)
-        if part == 0:
-            add_gradient(ones[: last - first], rows, db[:, u:], H, H - u, 0)
-            if D == 0:
-                for n in range(first, last):
-                    _scatter_row(rows[n - first], dW_x[ids[n], u:H], H)
+    u = p * panel.shape[1] // TILE_WIDTH
+    copy_panel(dz, 4 * u, panel)
+    a, b = part * H // parts, (part + 1) * H // parts
+    add_gradient(h[:, a:b], panel, dW_h[a:b, u:], H, H - u, 0)
+    a, b = part * D // parts, (part + 1) * D // parts
+    add_gradient(x[:, a:b], panel, dW_x[a:b, u:], H, H - u, 0)
+    if part == 0:
+        add_gradient(ones, panel, db[:, u:], H, H - u, 0)
+        if D == 0:
+            for n in range(N):
+                _scatter_row(panel[n], dW_x[ids[n], u:H], H)
 
 
 @parallel_kernel
@@ -213,9 +209,26 @@ def add_weight_gradients(ids, x, h, dz, dW_x, dW_h, db, work, ones, parts, shard
     """Add to dW_x (D or V, 4H), dW_h (H, 4H), db (1, 4H) over the N = T B rows of x (N, D), h (N, H), dz (N, columns).
 
     The work is cut by gate panels and, for many cores, each panel into `parts` of the weights' rows; every sum
-    runs over the rows in the same order, whatever the number of shards. `work (shards, BLOCK, panel width)`.
+    runs over the rows in the same order, whatever the number of shards. A block of rows serves all of a shard's
+    panels while it lies in the L2 cache. `work (shards, BLOCK, panel width)`.
     """
+    N = dz.shape[0]
     P = dz.shape[1] // work.shape[2]
     for s in prange(shards):
-        for item in range(s * P * parts // shards, (s + 1) * P * parts // shards):
-            _gradient_panel(item // parts, item % parts, parts, ids, x, h, dz, dW_x, dW_h, db, work[s], ones)
+        for a in range(0, N, BLOCK):
+            b = min(a + BLOCK, N)
+            for item in range(s * P * parts // shards, (s + 1) * P * parts // shards):
+                _gradient_panel(
+                    item // parts,
+                    item % parts,
+                    parts,
+                    ids[a:b],
+                    x[a:b],
+                    h[a:b],
+                    dz[a:b],
+                    dW_x,
+                    dW_h,
+                    db,
+                    work[s, : b - a],
+                    ones[: b - a],
+                )

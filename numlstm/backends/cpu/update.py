@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import math
 
+import numpy as np
 from numba import prange
 
 from .jit import kernel, parallel_kernel
@@ -20,7 +21,8 @@ CHUNK = 8192
 def _sum_of_squares(values):
     total = 0.0
     for n in range(values.shape[0]):
-        total += float(values[n]) * float(values[n])
+        value = np.float64(values[n])  # float() would leave a float32 as it is
+        total += value * value
     return total
 
 
