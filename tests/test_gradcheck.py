@@ -15,7 +15,7 @@ from numlstm.errors import BackendError
 from numlstm.gradcheck import SMALL, Dense, Loss, Network, Row, Sizes, Stack
 
 GRADIENTS = list(enumerate(["x", "h0", "c0", "W_x", "W_h", "b"]))
-TOY = Sizes(T=3, B=2, D=4, V=5, layers=(1, 6))
+TOY = Sizes(T=2, B=2, D=3, V=3, layers=(1, 2))
 
 
 @pytest.fixture(scope="module", params=backends.names())
@@ -84,7 +84,7 @@ def test_all_sizes_differ(sizes):
 
 
 @pytest.mark.parametrize(("place", "name"), GRADIENTS)
-@pytest.mark.parametrize("factor", [1.0005, 0.9995, 0.0, -1.0, np.nan])
+@pytest.mark.parametrize("factor", [1.0005, 0.9995, 0.0, np.nan])
 def test_a_gradient_that_is_scaled_is_rejected(place, name, factor):
     wrong = failed(scaled_lstm(place, lambda values: factor * values), stack())
     assert ({"x"} if name == "x" else {f"lstm.{layer}.{name}" for layer in (0, 1)}) <= wrong
@@ -137,7 +137,7 @@ def test_wrong_outputs_and_gradients_are_rejected_against_the_reference(dtype):
 
     for backend in (altered(lstm_forward=lstm_forward), scaled_lstm(4, lambda dW_h: 1.0005 * dW_h)):
         rows = list(gradcheck.against_reference(backend, stack(), dtype))
-        assert 0 < sum(not row.ok for row in rows) < len(rows)
+        assert sum(not row.ok for row in rows) >= 2
     assert all(row.ok for row in gradcheck.against_reference(reference, stack(), dtype))
 
 

@@ -30,9 +30,11 @@ def info(weights: Weights, json_: Json = False) -> None:
 
     console = Console(highlight=False)
     console.print(shape_table(file.config))
-    console.print(f"vocabulary  {len(file.vocab)} characters: {symbols_shown(file.vocab)}", markup=False)
+    console.print(
+        f"vocabulary  {len(file.vocab)} characters: {symbols_shown(file.vocab)}", markup=False, soft_wrap=True
+    )
     for line in _history(file):
-        console.print(line, markup=False)
+        console.print(line, markup=False, soft_wrap=True)
 
 
 def _facts(file: WeightsFile) -> dict[str, Any]:

@@ -106,6 +106,7 @@ def show_start(console: Console, run: Run, text: Corpus, path: str) -> None:
     console.print(
         f"text        {len(text.ids):,} characters, {len(text.vocab)} distinct: {symbols_shown(text.vocab)}",
         markup=False,
+        soft_wrap=True,
     )
     console.print(f"            {training:,} to train on, {len(text.ids) - training:,} to validate on")
     console.print(shape_table(run.model.config))

@@ -4,6 +4,9 @@ Compiled once, then kept on disk beside the sources. Numba notices when the file
 not when a file that it imports does; so the folder is named after the text of all of them. Where the package
 cannot be written to, Numba's own choice in the user's home is taken; NUMBA_CACHE_DIR overrides both.
 
+Between two parallel kernels the threads of GNU OpenMP spin for a tenth of a millisecond, then sleep. By default they
+spin a hundred times longer, which halves the speed where another program wants the core.
+
 `error_model` says that dividing by zero raises nothing, without which LLVM vectorises no loop that divides.
 """
 
@@ -27,6 +30,7 @@ def _kept_in() -> str:
 
 
 _FOLDER = _kept_in()
+os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # read when the first parallel kernel runs
 
 
 def kernel(function: Callable[..., Any], **options: Any) -> Any:

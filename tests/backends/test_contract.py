@@ -1,0 +1,477 @@
+"""Every backend against `reference`: the same numbers over edge shapes, in float64 and in float32.
+
+Both read the same inputs, which are read-only arrays rounded to the dtype under test; the reference then computes
+in float64, so that its own rounding is not part of the answer.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+
+import numpy as np
+import pytest
+
+from numlstm import backends
+from numlstm.backends import Backend, reference
+from numlstm.errors import BackendError
+
+DTYPES = ("float64", "float32")
+ERROR = {"float64": 1e-12, "float32": 2e-5}  # relative to the largest entry of an array
+
+# (T, B, D, H)
+LAYERS = [
+    (1, 1, 1, 1),
+    (1, 3, 2, 5),  # one step
+    (6, 1, 3, 7),  # one row: fewer than the cores
+    (4, 2, 5, 1),  # one unit
+    (5, 8, 1, 13),  # one input
+    (3, 33, 4, 33),  # more rows than cores, no multiple of anything
+    (2, 19, 6, 130),  # many panels
+    (40, 5, 64, 16),  # more positions than a block, and full registers
+    (2, 3, 300, 9),  # many inputs
+]
+# (N, H, V)
+DENSE = [(1, 1, 1), (1, 1, 2), (5, 7, 2), (8, 33, 65), (3, 4, 5000), (130, 16, 64), (2, 130, 3), (97, 5, 129)]
+
+
+@pytest.fixture(scope="module", params=[name for name in backends.names() if name != "reference"])
+def backend(request):
+    try:
+        return backends.load(request.param)
+    except BackendError as error:
+        pytest.skip(str(error))
+
+
+def frozen(values, dtype=None):
+    array = np.array(values, dtype)
+    array.flags.writeable = False
+    return array
+
+
+def doubled(arrays):
+    """The same numbers in float64, whole numbers as they are."""
+    return {name: a if a.dtype.kind == "i" else a.astype(np.float64) for name, a in arrays.items()}
+
+
+def device_arrays(backend, arrays):
+    """The arrays on the device, read-only where the device is this machine's memory."""
+    moved = {name: backend.asarray(values) for name, values in arrays.items()}
+    for array in moved.values():
+        if isinstance(array, np.ndarray):
+            array.flags.writeable = False
+    return moved
+
+
+def assert_close(found, expected, dtype, allowed=None):
+    allowed = ERROR[dtype] if allowed is None else allowed
+    assert found.keys() == expected.keys()
+    for name, n in expected.items():
+        a = found[name]
+        if n is None:
+            assert a is None, name
+            continue
+        assert a.shape == n.shape, name
+        assert a.dtype == dtype, name
+        scale = max(np.abs(n).max(initial=0), 1e-300)
+        assert np.abs(a - n).max(initial=0) <= allowed * scale, name
+
+
+def layer_inputs(rng, shape, dtype, *, tokens):
+    T, B, D, H = shape
+    sizes = {"W_x": (D, 4 * H), "W_h": (H, 4 * H), "b": (4 * H,), "h0": (B, H), "c0": (B, H), "dh": (T, B, H)}
+    arrays = {name: frozen(rng.uniform(-1, 1, size) * H**-0.5, dtype) for name, size in sizes.items()}
+    x = rng.integers(0, D, (T, B), np.int32) if tokens else rng.standard_normal((T, B, D)).astype(dtype)
+    return {**arrays, "x": frozen(x)}
+
+
+def forward(backend, on, *, tokens, tape=None):
+    packed = backend.pack_lstm(on["W_x"], on["W_h"], on["b"], tokens=tokens)
+    return packed, *backend.lstm_forward(on["x"], packed, on["h0"], on["c0"], tape=tape)
+
+
+def backward(backend, on, packed, tape, *, start=0.0):
+    """The gradients by name, those of the weights added to `start`."""
+    weights = [backend.zeros(on[name].shape, on["b"].dtype) for name in ("W_x", "W_h", "b")]
+    for array in weights:
+        array[...] = start
+    dx, dh0, dc0 = backend.lstm_backward(on["dh"], packed, tape, *weights)
+    named = dict(zip(("dx", "dh0", "dc0", "dW_x", "dW_h", "db"), (dx, dh0, dc0, *weights), strict=True))
+    return {name: None if d is None else backend.to_numpy(d) for name, d in named.items()}
+
+
+def run_layer(backend, inputs, *, tokens, tape=None, start=0.0):
+    """All that a layer gives back, by name, and its tape; the inputs must come out as they went in."""
+    on = device_arrays(backend, inputs)
+    packed, h, (h_last, c_last), tape = forward(backend, on, tokens=tokens, tape=tape)
+    found = {"h": backend.to_numpy(h), "h_last": backend.to_numpy(h_last), "c_last": backend.to_numpy(c_last)}
+    found |= backward(backend, on, packed, tape, start=start)
+    for name, values in inputs.items():
+        np.testing.assert_array_equal(backend.to_numpy(on[name]), values, err_msg=name)
+    return found, tape
+
+
+@pytest.mark.parametrize("tokens", [True, False], ids=["tokens", "activations"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", LAYERS, ids=str)
+def test_a_layer(backend, shape, dtype, tokens):
+    inputs = layer_inputs(np.random.default_rng(sum(shape)), shape, dtype, tokens=tokens)
+    found, _ = run_layer(backend, inputs, tokens=tokens)
+    expected, _ = run_layer(reference, doubled(inputs), tokens=tokens)
+    assert_close(found, expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_layer_of_5000_tokens(backend, dtype):
+    inputs = layer_inputs(np.random.default_rng(0), (3, 4, 5000, 6), dtype, tokens=True)
+    found, _ = run_layer(backend, inputs, tokens=True)
+    expected, _ = run_layer(reference, doubled(inputs), tokens=True)
+    assert_close(found, expected, dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_saturated_gates(backend, dtype):
+    inputs = layer_inputs(np.random.default_rng(1), (4, 3, 5, 9), dtype, tokens=False)
+    inputs = {name: a if name == "dh" else frozen(300 * a) for name, a in inputs.items()}
+    found, _ = run_layer(backend, inputs, tokens=False)
+    expected, _ = run_layer(reference, doubled(inputs), tokens=False)
+    for name in ("h", "h_last", "c_last"):
+        np.testing.assert_allclose(found[name], expected[name], rtol=1e-3 if dtype == "float32" else 1e-11, atol=1e-6)
+    assert all(np.isfinite(values).all() for values in found.values())
+
+
+@pytest.mark.parametrize("tokens", [True, False])
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_weight_gradients_are_added(backend, dtype, tokens):
+    inputs = layer_inputs(np.random.default_rng(2), (3, 5, 4, 9), dtype, tokens=tokens)
+    fresh, _ = run_layer(backend, inputs, tokens=tokens)
+    added, _ = run_layer(backend, inputs, tokens=tokens, start=1.5)
+    for name in ("dW_x", "dW_h", "db"):
+        np.testing.assert_allclose(added[name], fresh[name] + 1.5, rtol=1e-5 if dtype == "float32" else 1e-13)
+    for name in ("dx", "dh0", "dc0", "h"):
+        np.testing.assert_array_equal(added[name], fresh[name])
+
+
+@pytest.mark.parametrize("tokens", [True, False])
+def test_a_used_tape_changes_nothing(backend, tokens):
+    """Other inputs, another state, another shape in between: the bits of a fresh tape."""
+    rng = np.random.default_rng(3)
+    first, second = (layer_inputs(rng, (4, 6, 5, 11), "float32", tokens=tokens) for _ in range(2))
+    shorter = layer_inputs(rng, (2, 6, 5, 11), "float32", tokens=tokens)
+    fresh, _ = run_layer(backend, second, tokens=tokens)
+    _, tape = run_layer(backend, first, tokens=tokens)
+    for _ in range(2):
+        used, tape = run_layer(backend, second, tokens=tokens, tape=tape)
+        assert_same(used, fresh)
+    _, tape = run_layer(backend, shorter, tokens=tokens, tape=tape)
+    used, _ = run_layer(backend, second, tokens=tokens, tape=tape)
+    assert_same(used, fresh)
+
+
+def assert_same(found, expected):
+    for name, values in expected.items():
+        np.testing.assert_array_equal(found[name], values, err_msg=name)
+
+
+def test_the_last_state_is_a_copy(backend):
+    inputs = layer_inputs(np.random.default_rng(4), (3, 2, 4, 5), "float64", tokens=False)
+    on = device_arrays(backend, inputs)
+    _, _, (h, c), tape = forward(backend, on, tokens=False)
+    before = backend.to_numpy(h), backend.to_numpy(c)
+    other = {**on, "h0": on["c0"], "c0": on["h0"]}
+    forward(backend, other, tokens=False, tape=tape)
+    np.testing.assert_array_equal(backend.to_numpy(h), before[0])
+    np.testing.assert_array_equal(backend.to_numpy(c), before[1])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("tokens", [True, False])
+def test_carried_state_goes_on_exactly(backend, dtype, tokens):
+    """Two halves, the second from the state that the first left, have the bits of one whole."""
+    inputs = layer_inputs(np.random.default_rng(5), (7, 3, 4, 10), dtype, tokens=tokens)
+    whole, _ = run_layer(backend, inputs, tokens=tokens)
+    on = device_arrays(backend, inputs)
+    _, h_first, (h, c), _ = forward(backend, {**on, "x": on["x"][:3]}, tokens=tokens)
+    _, h_second, (h, c), _ = forward(backend, {**on, "x": on["x"][3:], "h0": h, "c0": c}, tokens=tokens)
+    both = np.concatenate([backend.to_numpy(h_first), backend.to_numpy(h_second)])
+    np.testing.assert_array_equal(both, whole["h"])
+    np.testing.assert_array_equal(backend.to_numpy(c), whole["c_last"])
+
+
+def test_packing_again_replaces_all_of_it(backend):
+    rng = np.random.default_rng(6)
+    first, second = (layer_inputs(rng, (3, 4, 5, 19), "float64", tokens=False) for _ in range(2))
+    on, new = device_arrays(backend, first), device_arrays(backend, second)
+    for tokens in (True, False):
+        packed = backend.pack_lstm(on["W_x"], on["W_h"], on["b"], tokens=tokens)
+        again = backend.pack_lstm(new["W_x"], new["W_h"], new["b"], tokens=tokens, packed=packed)
+        ids = backend.asarray(np.zeros((3, 4), np.int32))
+        h, _, tape = backend.lstm_forward(ids if tokens else new["x"], again, new["h0"], new["c0"])
+        expected, _ = run_layer(backend, {**second, "x": backend.to_numpy(ids)} if tokens else second, tokens=tokens)
+        np.testing.assert_array_equal(backend.to_numpy(h), expected["h"])
+        assert_same(backward(backend, new, again, tape), {n: expected[n] for n in ("dh0", "dc0", "dW_x", "dW_h")})
+
+
+def run_dense(backend, inputs, *, start=0.0):
+    on = device_arrays(backend, inputs)
+    packed = backend.pack_dense(on["W"], on["b"])
+    logits = backend.dense_forward(on["h"], packed)
+    dW, db = (backend.zeros(on[name].shape, on["b"].dtype) for name in ("W", "b"))
+    dW[...], db[...] = start, start
+    dh = backend.dense_backward(on["dlogits"], on["h"], packed, dW, db)
+    for name, values in inputs.items():
+        np.testing.assert_array_equal(backend.to_numpy(on[name]), values, err_msg=name)
+    return {n: backend.to_numpy(a) for n, a in (("logits", logits), ("dh", dh), ("dW", dW), ("db", db))}
+
+
+def dense_inputs(rng, shape, dtype):
+    N, H, V = shape
+    sizes = {"h": (N, H), "W": (H, V), "b": (V,), "dlogits": (N, V)}
+    return {name: frozen(rng.standard_normal(size), dtype) for name, size in sizes.items()}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", DENSE, ids=str)
+def test_dense(backend, shape, dtype):
+    inputs = dense_inputs(np.random.default_rng(sum(shape)), shape, dtype)
+    assert_close(run_dense(backend, inputs), run_dense(reference, doubled(inputs)), dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_dense_gradients_are_added(backend, dtype):
+    inputs = dense_inputs(np.random.default_rng(0), (9, 7, 11), dtype)
+    assert_close(run_dense(backend, inputs, start=2.5), run_dense(reference, doubled(inputs), start=2.5), dtype)
+
+
+def test_dense_packed_again_and_written_into_out(backend):
+    rng = np.random.default_rng(1)
+    first, second = (dense_inputs(rng, (4, 21, 37), "float64") for _ in range(2))
+    packed = backend.pack_dense(backend.asarray(first["W"]), backend.asarray(first["b"]))
+    packed = backend.pack_dense(backend.asarray(second["W"]), backend.asarray(second["b"]), packed=packed)
+    out = backend.zeros((4, 37), "float64")
+    logits = backend.dense_forward(backend.asarray(second["h"]), packed, out=out)
+    np.testing.assert_array_equal(backend.to_numpy(logits), run_dense(backend, second)["logits"])
+    wrong_size = backend.dense_forward(backend.asarray(second["h"]), packed, out=backend.zeros((3, 37), "float64"))
+    np.testing.assert_array_equal(backend.to_numpy(wrong_size), backend.to_numpy(logits))
+
+
+def run_loss(backend, logits, targets):
+    loss, dlogits = backend.softmax_cross_entropy(
+        backend.asarray(logits), device_arrays(backend, {"targets": targets})["targets"]
+    )
+    assert isinstance(loss, float)
+    return loss, backend.to_numpy(dlogits)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("scale", [1, 30, 1e4])
+@pytest.mark.parametrize(("N", "V"), [(1, 1), (1, 2), (7, 2), (5, 31), (33, 64), (64, 65), (3, 5000)])
+def test_loss(backend, N, V, scale, dtype):
+    rng = np.random.default_rng(N + V)
+    logits = rng.uniform(-scale, scale, (N, V)).astype(dtype)
+    targets = frozen(rng.integers(0, V, N), np.int32)
+    targets_of_all_kinds = targets.copy()
+    targets_of_all_kinds[0], targets_of_all_kinds[-1] = logits[0].argmax(), logits[-1].argmin()
+    loss, dlogits = run_loss(backend, logits, targets_of_all_kinds)
+    expected_loss, expected = run_loss(reference, logits.astype(np.float64), targets_of_all_kinds)
+    assert loss == pytest.approx(expected_loss, rel=1e-6 if dtype == "float32" else 1e-13, abs=ERROR[dtype] / 10)
+    assert dlogits.dtype == dtype
+    assert np.abs(dlogits - expected).max() <= ERROR[dtype] / 10 / N
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_nan_makes_the_loss_nan(backend, dtype):
+    for row, column in ((0, 0), (3, 17), (8, 32)):
+        logits = np.zeros((9, 33), dtype)
+        logits[row, column] = np.nan
+        loss, dlogits = run_loss(backend, logits, np.zeros(9, np.int32))
+        assert np.isnan(loss)
+        assert np.isnan(dlogits[row]).all()
+        assert np.isfinite(np.delete(dlogits, row, axis=0)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1, 7, 8192, 8193, 30_001])
+def test_global_norm(backend, size, dtype):
+    values = np.random.default_rng(size).standard_normal(size).astype(dtype)
+    found = backend.global_norm(device_arrays(backend, {"grads": values})["grads"])
+    assert isinstance(found, float)
+    assert found == pytest.approx(np.sqrt(np.sum(values.astype(np.float64) ** 2)), rel=1e-12)
+
+
+def test_global_norm_of_large_numbers_and_of_nan(backend):
+    assert backend.global_norm(backend.asarray([3e30, 4e30], "float32")) == pytest.approx(5e30, rel=1e-6)
+    assert np.isnan(backend.global_norm(backend.asarray([1.0, np.nan], "float32")))
+    assert backend.global_norm(backend.asarray([1.0, np.inf], "float32")) == np.inf
+
+
+def run_adam(backend, dtype, gradients, params):
+    arrays = [backend.asarray(params, dtype), *(backend.zeros(params.size, dtype) for _ in range(2))]
+    for step, grads in enumerate(gradients, start=1):
+        on = device_arrays(backend, {"grads": grads.astype(dtype)})["grads"]
+        numbers = {"lr": 0.01 / step, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "scale": 1 / (1 + step % 3)}
+        backend.adam_(arrays[0], on, *arrays[1:], step=step, **numbers)
+        np.testing.assert_array_equal(backend.to_numpy(on), grads.astype(dtype))
+    return dict(zip(("params", "m", "v"), map(backend.to_numpy, arrays), strict=True))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1, 13, 8193, 20_000])
+def test_adam_over_many_steps(backend, size, dtype):
+    rng = np.random.default_rng(size)
+    params, gradients = rng.standard_normal(size), rng.standard_normal((50, size)).astype(dtype)
+    gradients[:, ::5] = 0  # such as a token that never occurs
+    found = run_adam(backend, dtype, gradients, params.astype(dtype))
+    expected = run_adam(reference, "float64", gradients.astype(np.float64), params.astype(dtype).astype(np.float64))
+    assert_close(found, expected, dtype, 1e-13 if dtype == "float64" else 2e-6)
+    np.testing.assert_array_equal(found["params"][::5], params.astype(dtype)[::5])
+
+
+def network(backend, rng, V, layers, dtype="float64"):
+    """Packed layers, packed output and the arrays they were packed from."""
+    packed, D = [], V
+    for n, H in enumerate(layers):
+        inputs = layer_inputs(np.random.default_rng([rng, n]), (1, 1, D, H), dtype, tokens=n == 0)
+        on = device_arrays(backend, {name: frozen(3 * inputs[name]) for name in ("W_x", "W_h", "b")})
+        packed.append(backend.pack_lstm(on["W_x"], on["W_h"], on["b"], tokens=n == 0))
+        D = H
+    arrays = dense_inputs(np.random.default_rng(rng), (1, D, V), dtype)
+    on = device_arrays(backend, {name: frozen(2 * arrays[name]) for name in ("W", "b")})
+    return packed, backend.pack_dense(on["W"], on["b"])
+
+
+def random_state(backend, seed, layers, B, dtype="float64"):
+    rng = np.random.default_rng(seed)
+    drawn = [rng.uniform(-1, 1, (2, B, H)) for H in layers]
+    return [tuple(backend.asarray(frozen(part), dtype) for part in pair) for pair in drawn]
+
+
+def draw(backend, uniforms, temperature, *, V=11, layers=(9, 1, 20), seed=0, state=None, ids=None):
+    packed, output = network(backend, seed, V, layers)
+    B = uniforms.shape[1]
+    state = random_state(backend, seed, layers, B) if state is None else state
+    kept = [[backend.to_numpy(part) for part in pair] for pair in state]
+    ids = frozen(np.arange(B) % V if ids is None else ids, np.int32)
+    tokens, after = backend.generate(packed, output, state, backend.asarray(ids), frozen(uniforms), temperature)
+    for pair, copies in zip(state, kept, strict=True):
+        for part, copy in zip(pair, copies, strict=True):
+            np.testing.assert_array_equal(backend.to_numpy(part), copy)
+    return tokens, [tuple(backend.to_numpy(part) for part in pair) for pair in after]
+
+
+def assert_same_state(found, expected, dtype="float64"):
+    for (h, c), (expected_h, expected_c) in zip(found, expected, strict=True):
+        assert_close({"h": h, "c": c}, {"h": expected_h, "c": expected_c}, dtype)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-300, 0.25, 1.0, 3.0, 1e300])
+@pytest.mark.parametrize(("N", "B"), [(1, 1), (40, 1), (41, 3), (12, 9)])
+def test_generated_tokens(backend, N, B, temperature):
+    uniforms = np.random.default_rng(N).random((N, B))
+    tokens, state = draw(backend, uniforms, temperature)
+    expected, expected_state = draw(reference, uniforms, temperature)
+    assert tokens.dtype == np.int32
+    np.testing.assert_array_equal(tokens, expected)
+    assert_same_state(state, expected_state)
+
+
+@pytest.mark.parametrize("V", [1, 2, 5000])
+@pytest.mark.parametrize("layers", [(1,), (7, 33)])
+def test_generated_tokens_of_other_networks(backend, V, layers):
+    uniforms = np.random.default_rng(V).random((9, 2))
+    tokens, state = draw(backend, uniforms, 1.0, V=V, layers=layers)
+    expected, expected_state = draw(reference, uniforms, 1.0, V=V, layers=layers)
+    np.testing.assert_array_equal(tokens, expected)
+    assert_same_state(state, expected_state)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1e-300, 1e300])
+def test_extreme_temperatures(backend, temperature):
+    """Cold takes the likeliest token whatever the number; hot takes each as often as any other."""
+    uniforms = np.random.default_rng(0).random((30, 2))
+    tokens, _ = draw(backend, uniforms, temperature)
+    if temperature == 1e300:
+        np.testing.assert_array_equal(tokens, (uniforms * 11).astype(int))
+    else:
+        np.testing.assert_array_equal(tokens, draw(backend, 0 * uniforms, 0.0)[0])
+        assert len(np.unique(tokens)) > 1
+
+
+@pytest.mark.parametrize("uniform", [0.0, np.nextafter(1.0, 0.0)])
+def test_uniform_numbers_at_the_ends(backend, uniform):
+    tokens, _ = draw(backend, np.full((5, 2), uniform), 1e300)
+    assert (tokens == (0 if uniform == 0 else 10)).all()
+
+
+@pytest.mark.parametrize("cut", [1, 6, 7, 12])
+def test_generation_goes_on_exactly(backend, cut):
+    """Two calls, the second from the first one's state and last token, draw what one call draws."""
+    uniforms = np.random.default_rng(8).random((13, 3))
+    whole, state = draw(backend, uniforms, 1.0)
+    first, between = draw(backend, uniforms[:cut], 1.0)
+    carried = [tuple(backend.asarray(part) for part in pair) for pair in between]
+    second, after = draw(backend, uniforms[cut:], 1.0, state=carried, ids=first[-1])
+    np.testing.assert_array_equal(np.concatenate([first, second]), whole)
+    for pair, expected in zip(after, state, strict=True):
+        np.testing.assert_array_equal(pair, expected)
+
+
+def test_generation_in_float32(backend):
+    packed, output = network(backend, 0, 6, (5, 17), "float32")
+    state = random_state(backend, 0, (5, 17), 2, "float32")
+    ids, uniforms = np.zeros(2, np.int32), np.random.default_rng(0).random((7, 2))
+    tokens, after = backend.generate(packed, output, state, backend.asarray(ids), uniforms, 1.0)
+    exact, exact_output = network(reference, 0, 6, (5, 17), "float64")
+    expected, expected_after = reference.generate(
+        exact, exact_output, random_state(reference, 0, (5, 17), 2), ids, uniforms, 1.0
+    )
+    np.testing.assert_array_equal(tokens, expected)
+    assert_same_state([tuple(map(backend.to_numpy, pair)) for pair in after], expected_after, "float32")
+
+
+def test_transfer_copies(backend):
+    values = np.arange(6.0).reshape(2, 3)
+    on = backend.asarray(values, "float32")
+    values[...] = -1
+    back = backend.to_numpy(on)
+    assert back.dtype == np.float32
+    back[...] = -2
+    np.testing.assert_array_equal(backend.to_numpy(on), np.arange(6.0).reshape(2, 3))
+    zeros = backend.to_numpy(backend.zeros((2, 3), "float64"))
+    assert zeros.shape == (2, 3)
+    assert not zeros.any()
+
+
+def test_it_says_what_it_is(backend):
+    assert backend.name in backends.names()
+    assert backend.available() == ""
+    assert backend.name in backend.describe()
+    assert backend.set_threads(None) >= 1
+
+
+def offered():
+    return [name for name, kind in vars(Backend).items() if inspect.isfunction(kind) and not name.startswith("_")]
+
+
+def shape_of(function, skip):
+    found = list(inspect.signature(function).parameters.values())[skip:]
+    return [(p.name, p.kind, p.default) for p in found]
+
+
+@pytest.mark.parametrize("name", backends.names())
+@pytest.mark.parametrize("function", offered())
+def test_signatures_are_the_protocol_s(name, function):
+    module = importlib.import_module(f"numlstm.backends.{name}")
+    assert module.name == name
+    assert shape_of(getattr(module, function), 0) == shape_of(getattr(Backend, function), 1)
+
+
+def test_the_protocol_is_not_empty():
+    assert len(offered()) == 16
+
+
+def test_auto_finds_a_backend_that_works():
+    assert backends.load("auto").available() == ""
+    assert "reference" in backends.names()
+    with pytest.raises(BackendError, match="no device is called 'none'; expected auto, cpu"):
+        backends.load("none")

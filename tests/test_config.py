@@ -1,0 +1,96 @@
+"""Settings: what is in range is taken, what is not is named, and JSON brings the same settings back."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+
+import pytest
+
+from numlstm.config import ModelConfig, SampleConfig, TrainConfig
+from numlstm.errors import ConfigError
+
+GOOD = {ModelConfig: {"vocab_size": 65}, TrainConfig: {"steps": 10}, SampleConfig: {}}
+
+IN_RANGE = [
+    (ModelConfig, {"vocab_size": 1, "layers": (1,)}),
+    (ModelConfig, {"vocab_size": 2**24, "layers": (2**16,) * 64, "dtype": "float64"}),
+    (TrainConfig, {"steps": 0, "batch_size": 1, "seq_len": 1, "lr": 1e-300, "warmup_steps": 0, "clip": 0}),
+    (TrainConfig, {"steps": 1, "lr_floor": 1, "beta1": 0, "beta2": 0.0, "val_split": 0.9, "seed": 2**63 - 1}),
+    (TrainConfig, {"steps": 1, "lr_floor": 0.0, "val_split": 0, "lr": 1}),
+    (SampleConfig, {"length": 0, "temperature": 0, "seed": 0}),
+    (SampleConfig, {"temperature": 1e300}),
+]
+
+OUT_OF_RANGE = [
+    (ModelConfig, "vocab_size", [0, -1, 2**24 + 1, 1.5, True, "65", None]),
+    (ModelConfig, "layers", [(), 128, "128", (0,), (1.0,), (True,), (128, -1), (2**16 + 1,), (1,) * 65, None]),
+    (ModelConfig, "dtype", ["float16", "f4", float, None]),
+    (TrainConfig, "steps", [-1, 1.0, False, None]),
+    (TrainConfig, "batch_size", [0, 2**20 + 1, 2.0]),
+    (TrainConfig, "seq_len", [0, 2**20 + 1, "64"]),
+    (TrainConfig, "lr", [0, 0.0, -1e-3, math.nan, math.inf, "1", True, None]),
+    (TrainConfig, "lr_floor", [-0.1, 1.1, math.nan]),
+    (TrainConfig, "warmup_steps", [-1, 0.5]),
+    (TrainConfig, "clip", [-1.0, math.nan, math.inf, None]),
+    (TrainConfig, "beta1", [-0.1, 1.0, 1.5, math.nan]),
+    (TrainConfig, "beta2", [-0.1, 1, math.inf]),
+    (TrainConfig, "epsilon", [0, -1e-8, math.nan]),
+    (TrainConfig, "val_split", [-0.1, 0.91, 1.0, math.nan]),
+    (TrainConfig, "seed", [-1, 2**63, 0.0]),
+    (SampleConfig, "length", [-1, 2.5, None]),
+    (SampleConfig, "temperature", [-0.1, math.nan, math.inf, "0.6", True]),
+    (SampleConfig, "seed", [-1, 2**63, "0"]),
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), IN_RANGE)
+def test_the_ends_of_each_range_are_in_it(kind, values):
+    config = kind(**values)
+    assert {name: getattr(config, name) for name in values} == values
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "value"), [(kind, name, value) for kind, name, wrong in OUT_OF_RANGE for value in wrong]
+)
+def test_what_is_out_of_range_is_named(kind, name, value):
+    with pytest.raises(ConfigError, match=r"expected") as caught:
+        kind(**{**GOOD[kind], name: value})
+    message = str(caught.value)
+    assert name.removesuffix("s") in message.replace(" ", "_").replace("layer_size", "layer")
+    assert "\n" not in message
+
+
+def test_every_setting_has_a_test_of_its_range():
+    for kind in GOOD:
+        tested = {name for of, name, _ in OUT_OF_RANGE if of is kind}
+        assert tested == {field.name for field in dataclasses.fields(kind)}
+
+
+@pytest.mark.parametrize(("kind", "values"), IN_RANGE)
+def test_json_brings_the_same_settings_back(kind, values):
+    config = kind(**values)
+    assert kind.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+@pytest.mark.parametrize("kind", GOOD)
+def test_unknown_and_missing_settings(kind):
+    with pytest.raises(ConfigError, match="'colour'"):
+        kind.from_dict({**GOOD[kind], "colour": 1})
+    for required in GOOD[kind]:
+        with pytest.raises(ConfigError, match=required):
+            kind.from_dict({})
+
+
+def test_values_of_a_dict_are_checked_too():
+    with pytest.raises(ConfigError, match="vocab_size is 0"):
+        ModelConfig.from_dict({"vocab_size": 0})
+
+
+def test_layers_become_a_tuple_and_configs_are_frozen():
+    config = ModelConfig(5, [3, 4])
+    assert config.layers == (3, 4)
+    assert hash(config) == hash(ModelConfig(5, (3, 4)))
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        config.vocab_size = 6

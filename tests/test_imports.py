@@ -1,0 +1,174 @@
+"""Imports go one way, and what is heavy is imported only where it is needed.
+
+The order, each level importing only from those before it:
+
+    errors -> config, text, backends, npz -> params, generate -> weights, model, optim
+           -> evaluate, train, gradcheck -> cli
+"""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import numlstm
+
+ROOT = Path(numlstm.__file__).parent
+
+# What each part may import of the package. A name that is not here fails the test: give it its place.
+MAY_IMPORT = {
+    "errors": set(),
+    "config": {"errors"},
+    "npz": {"errors"},
+    "text": {"errors", "text"},
+    "backends": {"errors", "backends"},
+    "params": {"errors", "config"},
+    "generate": {"errors", "config", "text"},
+    "weights": {"errors", "config", "text", "npz", "params", "version"},
+    "optim": {"errors", "config", "backends", "params"},
+    "model": {"errors", "config", "text", "backends", "params", "generate", "weights"},
+}
+_BELOW = {*MAY_IMPORT} - {"npz"}
+MAY_IMPORT["evaluate"] = {*_BELOW}
+MAY_IMPORT["gradcheck"] = {*_BELOW}
+MAY_IMPORT["train"] = {*_BELOW, "evaluate"}
+MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli", "version"}
+MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
+MAY_IMPORT["__main__"] = {"cli"}
+
+# Where packages of others may be imported; all may import the standard library.
+NUMPY = {*MAY_IMPORT} - {"errors", "config", "__init__", "__main__"}
+ELSEWHERE = {
+    "numpy": lambda path: part_of(path) in NUMPY,
+    "numba": lambda path: path.startswith("backends/cpu/"),
+    "llvmlite": lambda path: path.startswith("backends/cpu/"),
+    "cupy": lambda path: path.startswith("backends/gpu"),
+    "typer": lambda path: path.startswith("cli/"),
+    "rich": lambda path: path.startswith("cli/"),
+    "tomli": lambda path: path.startswith("text/"),
+}
+
+
+def part_of(path):
+    """The part of the package, a key of MAY_IMPORT, that a file belongs to."""
+    return path.partition("/")[0].removesuffix(".py")
+
+
+def modules(path, source):
+    """The dotted names of all modules that a file may import, in functions and under TYPE_CHECKING too."""
+    package = ["numlstm", *Path(path).parts[:-1]]
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) + 1 - node.level] if node.level else []
+            base = ".".join([*base, *([node.module] if node.module else [])])
+            # `from .. import params` names a module, `from ..params import count` a function.
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def imported_part(name):
+    """The part of the package that a dotted name `numlstm.…` belongs to."""
+    first = name.split(".")[1]
+    return "version" if first == "__version__" else first
+
+
+def wrong_imports(path, source):
+    """What a file imports and must not."""
+    own = part_of(path)
+    for name in modules(path, source):
+        first = name.partition(".")[0]
+        if first == "numlstm":
+            if imported_part(name) not in MAY_IMPORT[own]:
+                yield name
+        elif first in ELSEWHERE:
+            if not ELSEWHERE[first](path):
+                yield name
+        elif first not in sys.stdlib_module_names:
+            yield name
+
+
+FILES = sorted(path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*.py"))
+
+
+@pytest.mark.parametrize("path", FILES)
+def test_imports_go_one_way(path):
+    if path.startswith("corpus/"):
+        pytest.skip("a text, not a part of the package")
+    assert list(wrong_imports(path, (ROOT / path).read_text(encoding="utf-8"))) == []
+
+
+def test_the_table_of_parts_has_no_way_back():
+    """Apart from parts that import within themselves, the order admits no circle."""
+    left = {part: may - {part, "version"} for part, may in MAY_IMPORT.items()}
+    while left:
+        free = {part for part, may in left.items() if not may}
+        assert free, f"a circle among {sorted(left)}"
+        left = {part: may - free for part, may in left.items() if part not in free}
+
+
+@pytest.mark.parametrize(
+    ("path", "source", "wrong"),
+    [
+        ("params.py", "from .model import Model", ["numlstm.model.Model"]),
+        ("params.py", "def f():\n    from . import train", ["numlstm.train"]),
+        ("params.py", "import numlstm.optim", ["numlstm.optim"]),
+        ("generate.py", "from .model import Model", ["numlstm.model.Model"]),
+        ("model.py", "from .train import train", ["numlstm.train.train"]),
+        ("train.py", "if TYPE_CHECKING:\n    from .cli import train", ["numlstm.cli.train"]),
+        ("text/vocab.py", "from ..config import ModelConfig", ["numlstm.config.ModelConfig"]),
+        ("backends/cpu/dense.py", "from ...params import count", ["numlstm.params.count"]),
+        ("backends/cpu/dense.py", "from ...errors import ConfigError", []),
+        ("backends/reference.py", "import numba", ["numba"]),
+        ("backends/cpu/dense.py", "import numba.core", []),
+        ("backends/cpu/dense.py", "import cupy", ["cupy"]),
+        ("model.py", "def f():\n    from rich.table import Table", ["rich.table.Table"]),
+        ("cli/check.py", "from rich.table import Table", []),
+        ("train.py", "import torch", ["torch"]),
+        ("cli/check.py", "from .. import gradcheck", []),
+        ("config.py", "import numpy as np", ["numpy"]),
+        ("weights.py", "from . import __version__, npz", []),
+    ],
+)
+def test_a_wrong_import_is_found(path, source, wrong):
+    assert list(wrong_imports(path, source)) == wrong
+
+
+def imported(*arguments):
+    """The modules that a fresh Python imports, by the interpreter's own list."""
+    ran = subprocess.run(
+        [sys.executable, "-X", "importtime", *arguments],
+        cwd=ROOT.parent,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
+        timeout=60,
+    )
+    names = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines() if line.startswith("import time:")}
+    return names, ran.stdout
+
+
+HEAVY = {"numba", "cupy", "numpy", "llvmlite", "torch"}
+
+
+def test_importing_the_package_imports_nothing_heavy():
+    names, _ = imported("-c", "import numlstm")
+    assert "numlstm" in names
+    assert not names & {*HEAVY, "typer", "rich"}
+
+
+@pytest.mark.parametrize("command", [(), ("train",), ("gen",), ("eval",), ("info",), ("check",)], ids=str)
+def test_help_imports_nothing_heavy(command):
+    names, said = imported("-m", "numlstm", *command, "--help")
+    assert "Usage" in said
+    assert not names & HEAVY
+
+
+def test_the_list_of_imports_sees_what_is_heavy():
+    names, _ = imported("-c", "import numlstm; numlstm.Model")
+    assert "numpy" in names

@@ -1,0 +1,331 @@
+"""A network as a whole: state, gradients and losses by the API, evaluation, and generated text."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+
+from numlstm import backends, params
+from numlstm.config import ModelConfig, SampleConfig
+from numlstm.errors import BackendError, ConfigError, CorpusError
+from numlstm.evaluate import evaluate
+from numlstm.generate import generate
+from numlstm.model import Model
+from numlstm.text.vocab import Vocab
+
+SYMBOLS = "\nabcdefgh "
+LAYERS = (11, 3)
+
+
+@pytest.fixture(scope="module", params=backends.names())
+def device(request):
+    try:
+        backends.load(request.param)
+    except BackendError as error:
+        pytest.skip(str(error))
+    return request.param
+
+
+@pytest.fixture
+def model(device):
+    return make(device)
+
+
+def make(device, dtype="float64", layers=LAYERS, seed=0, strength=3.0):
+    """A network of larger weights than a new one, so that what it says depends on what it read."""
+    vocab = Vocab(SYMBOLS)
+    made = Model.create(len(vocab), layers, seed=seed, device=device, dtype=dtype, vocab=vocab)
+    made.set_params({name: strength * values for name, values in made.params.items()})
+    return made
+
+
+def ids_of(rng, T, B):
+    ids = rng.integers(0, len(SYMBOLS), (T + 1, B))
+    return ids[:-1], ids[1:]
+
+
+def numbers(model, state):
+    return [tuple(model.backend.to_numpy(part) for part in pair) for pair in state]
+
+
+def assert_same_state(model, found, expected):
+    for pair, other in zip(numbers(model, found), numbers(model, expected), strict=True):
+        np.testing.assert_allclose(pair, other, rtol=0, atol=1e-13)
+
+
+def nats(logits, targets):
+    """The mean loss, by the textbook."""
+    logits = logits.reshape(-1, logits.shape[-1])
+    chosen = logits[np.arange(len(logits)), np.ravel(targets)]
+    return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - chosen))
+
+
+def test_step_by_step_equals_the_whole_sequence(model):
+    ids, _ = ids_of(np.random.default_rng(0), 12, 4)
+    whole, last = model.logits(ids)
+    state, steps = None, []
+    for t in range(12):
+        logits, state = model.logits(ids[t : t + 1], state)
+        steps.append(logits)
+    np.testing.assert_allclose(np.concatenate(steps), whole, rtol=0, atol=1e-13)
+    assert_same_state(model, state, last)
+
+
+@pytest.mark.parametrize("cuts", [(5,), (1, 2, 30), (29, 30)])
+def test_carried_state_equals_one_long_sequence(model, cuts):
+    ids, targets = ids_of(np.random.default_rng(1), 31, 3)
+    whole, last = model.loss(ids, targets)
+    state, total = None, 0.0
+    for first, end in zip((0, *cuts), (*cuts, 31), strict=True):
+        loss, state = model.loss(ids[first:end], targets[first:end], state)
+        total += loss * (end - first)
+    assert total / 31 == pytest.approx(whole, rel=1e-13)
+    assert_same_state(model, state, last)
+
+
+def test_a_batch_is_its_rows_side_by_side(model):
+    ids, _ = ids_of(np.random.default_rng(2), 7, 5)
+    together, last = model.logits(ids)
+    for b in range(5):
+        alone, state = model.logits(ids[:, b : b + 1])
+        np.testing.assert_allclose(together[:, b : b + 1], alone, rtol=0, atol=1e-13)
+        assert_same_state(model, [(h[b : b + 1], c[b : b + 1]) for h, c in last], state)
+
+
+def test_read_leaves_the_state_of_the_ids(model):
+    ids, _ = ids_of(np.random.default_rng(3), 9, 2)
+    _, expected = model.logits(ids)
+    state = model.read(ids[:4], model.zero_state(2))
+    state = model.read(ids[4:4], state)  # nothing
+    assert_same_state(model, model.read(ids[4:], state), expected)
+
+
+def test_a_given_state_is_not_written_to(model):
+    ids, targets = ids_of(np.random.default_rng(4), 6, 2)
+    _, state = model.logits(ids)
+    before = numbers(model, state)
+    model.loss_and_gradients(ids, targets, state)
+    model.loss(ids, targets, state)
+    model.read(ids, state)
+    model.draw(ids[0], state, np.full((3, 2), 0.5), 1.0)
+    for pair, kept in zip(numbers(model, state), before, strict=True):
+        np.testing.assert_array_equal(pair, kept)
+
+
+def test_loss_and_gradients_by_name(model):
+    ids, targets = ids_of(np.random.default_rng(5), 8, 3)
+    loss, grads, state = model.loss_and_gradients(ids, targets)
+    logits, last = model.logits(ids)
+    assert loss == pytest.approx(nats(logits, targets), rel=1e-12)
+    assert model.loss(ids, targets)[0] == loss
+    assert {name: d.shape for name, d in grads.items()} == params.shapes(model.config)
+    assert all(d.dtype == np.float64 and d.any() for d in grads.values())
+    assert_same_state(model, state, last)
+
+
+def test_gradients_are_fresh_each_time(model):
+    rng = np.random.default_rng(6)
+    first, second = (ids_of(rng, 8, 3) for _ in range(2))
+    _, grads, _ = model.loss_and_gradients(*first)
+    kept = {name: d.copy() for name, d in grads.items()}
+    _, other, _ = model.loss_and_gradients(*second)
+    _, again, _ = model.loss_and_gradients(*first)
+    for name, d in kept.items():
+        np.testing.assert_array_equal(grads[name], d)  # a copy
+        np.testing.assert_array_equal(again[name], d)
+        assert (other[name] != d).any()
+
+
+def test_a_small_step_against_the_gradient_lowers_the_loss_as_it_says(model):
+    ids, targets = ids_of(np.random.default_rng(7), 8, 3)
+    loss, grads, _ = model.loss_and_gradients(ids, targets)
+    slope = sum(float(np.sum(d**2)) for d in grads.values())
+    step = 1e-6
+    model.set_params({name: values - step * grads[name] for name, values in model.params.items()})
+    assert loss - model.loss(ids, targets)[0] == pytest.approx(step * slope, rel=1e-4)
+
+
+def test_params_round_trip(model):
+    ids, _ = ids_of(np.random.default_rng(8), 5, 2)
+    other = make(model.backend.name, seed=9)
+    before, _ = other.logits(ids)
+    expected, _ = model.logits(ids)
+    assert (before != expected).any()
+    other.set_params(model.params)
+    np.testing.assert_array_equal(other.logits(ids)[0], expected)
+    for name, values in model.params.items():
+        np.testing.assert_array_equal(other.params[name], values)
+
+
+def test_params_are_copies(model):
+    ids, _ = ids_of(np.random.default_rng(9), 5, 2)
+    before, _ = model.logits(ids)
+    for values in model.params.values():
+        values[...] = 0
+    np.testing.assert_array_equal(model.logits(ids)[0], before)
+
+
+def test_create_draws_from_the_seed(device):
+    first, again, other = (Model.create(5, (4,), seed=seed, device=device) for seed in (1, 1, 2))
+    assert first.config == ModelConfig(5, (4,))
+    np.testing.assert_array_equal(first.backend.to_numpy(first.flat), params.initialise(first.config, 1))
+    np.testing.assert_array_equal(first.params["output.W"], again.params["output.W"])
+    assert (first.params["output.W"] != other.params["output.W"]).all()
+
+
+@pytest.mark.parametrize(
+    "ids", [[[0], [len(SYMBOLS)]], [[-1]], [0, 1], [[0.0]], [[True]], [[[0]]]], ids=["high", "low", *"1fb3"]
+)
+def test_ids_that_do_not_fit(model, ids):
+    good = np.zeros_like(np.asarray(ids), int).reshape(-1, 1)
+    calls = [
+        lambda: model.logits(ids),
+        lambda: model.loss(ids, good),
+        lambda: model.loss(good, ids),
+        lambda: model.loss_and_gradients(ids, good),
+        lambda: model.loss_and_gradients(good, ids),
+        lambda: model.read(ids, model.zero_state(1)),
+    ]
+    for call in calls:
+        with pytest.raises(ConfigError, match=r"^ids .*expected (0 to 9|whole numbers|the same)"):
+            call()
+
+
+def test_ids_and_targets_of_different_shapes(model):
+    with pytest.raises(ConfigError, match=r"ids have shape \(3, 2\) and targets \(2, 3\)"):
+        model.loss_and_gradients(np.zeros((3, 2), int), np.zeros((2, 3), int))
+
+
+def test_a_first_id_to_draw_from_that_does_not_fit(model):
+    with pytest.raises(ConfigError, match="ids run from 99"):
+        model.draw([99], model.zero_state(1), np.zeros((1, 1)), 1.0)
+
+
+def test_a_vocabulary_of_another_size():
+    config = ModelConfig(4, (2,))
+    with pytest.raises(ConfigError, match="vocab_size is 4, but the vocabulary has 10 symbols"):
+        Model(config, params.initialise(config, 0), backends.load("reference"), vocab=Vocab(SYMBOLS))
+    without = Model.create(4, (2,), device="reference")
+    with pytest.raises(CorpusError, match="no vocabulary"):
+        without.generate("ab")
+
+
+def walk(model, ids):
+    """The mean loss over a text, one token at a time."""
+    state, total = model.zero_state(1), 0.0
+    for now, following in itertools.pairwise(ids):
+        logits, state = model.logits(np.array([[now]]), state)
+        total += nats(logits, [following])
+    return total / (len(ids) - 1)
+
+
+@pytest.mark.parametrize("size", [2, 3, 64, 65, 66, 200])
+def test_evaluate_is_a_walk_through_the_text(model, size):
+    ids = np.random.default_rng(size).integers(0, len(SYMBOLS), size).astype(np.uint8)
+    assert evaluate(model, ids) == pytest.approx(walk(model, ids), rel=1e-12)
+    assert evaluate(model, ids, streams=8) == evaluate(model, ids)  # too short to be cut
+
+
+def test_evaluate_by_streams_is_the_same_to_a_thousandth(device):
+    model = make(device, "float32", strength=1.5)
+    rng = np.random.default_rng(0)
+    ids = np.cumsum(rng.integers(0, 3, 9300)) % len(SYMBOLS)
+    exact, widths, loss = evaluate(model, ids), set(), model.loss
+
+    def watched(x, *rest, **named):
+        widths.add(x.shape[1])
+        return loss(x, *rest, **named)
+
+    model.loss = watched
+    for streams, cut_into in ((2, 2), (8, 8), (1000, 9)):
+        assert evaluate(model, ids, streams=streams) == pytest.approx(exact, abs=2e-3)
+        assert max(widths) == cut_into
+
+
+def test_evaluate_counts_each_token_once(device):
+    """With weights of zero every stream is alike, and the loss the mean of -log p over the targets."""
+    model = make(device, strength=0.0)
+    bias = np.arange(len(SYMBOLS)) / 3
+    model.set_params({**model.params, "output.b": bias})
+    ids = np.random.default_rng(1).integers(0, len(SYMBOLS), 5000)
+    expected = nats(np.tile(bias, (4999, 1)), ids[1:])
+    for streams in (1, 3, 4):
+        assert evaluate(model, ids, streams=streams) == pytest.approx(expected, rel=1e-12)
+
+
+def test_evaluate_of_nothing_is_nan():
+    model = make("reference")
+    assert math.isnan(evaluate(model, np.array([], np.uint8)))
+    assert math.isnan(evaluate(model, np.array([1], np.uint8)))
+
+
+def write(model, prompt, uniforms, temperature):
+    """Generation by the textbook: the whole network once per character, then one draw."""
+    logits, state = model.logits(model.vocab.encode(prompt)[:, None])
+    text = ""
+    for uniform in uniforms:
+        row = logits[-1, 0]
+        if temperature == 0:
+            token = int(row.argmax())
+        else:
+            chances = np.exp((row - row.max()) / temperature)
+            token = int(np.searchsorted(np.cumsum(chances / chances.sum()), uniform, side="right"))
+        text += SYMBOLS[min(token, len(SYMBOLS) - 1)]
+        logits, state = model.logits(np.array([[token]]), state)
+    return text
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.6, 1.0, 2.0])
+@pytest.mark.parametrize("prompt", ["a", "head cafe bag"])
+def test_generation_is_a_walk_through_the_network(model, prompt, temperature):
+    expected = write(model, prompt, np.random.default_rng(5).random(60), temperature)
+    assert model.generate(prompt, length=60, temperature=temperature, seed=5) == expected
+    if temperature > 0.5:
+        assert len(set(expected)) > 3
+
+
+def test_no_prompt_starts_after_a_line_s_end(model):
+    assert model.generate("", length=40, seed=1) == model.generate("\n", length=40, seed=1)
+
+
+@pytest.mark.parametrize("length", [0, 1, 2, 37, 1000])
+def test_the_length_is_exact_and_the_beginning_does_not_depend_on_it(model, length):
+    text = model.generate("abc", length=length, temperature=1.0, seed=2)
+    assert len(text) == length
+    longer = model.generate("abc", length=1000, temperature=1.0, seed=2)
+    assert longer.startswith(text)
+
+
+def test_the_seed_decides(model):
+    first, again, other = (model.generate("abc", length=80, temperature=1.0, seed=seed) for seed in (3, 3, 4))
+    assert first == again
+    assert first != other
+    greedy = {model.generate("abc", length=80, temperature=0, seed=seed) for seed in (3, 4)}
+    assert len(greedy) == 1
+
+
+def test_a_long_prompt(model):
+    prompt = "".join(np.random.default_rng(0).choice(list(SYMBOLS), 3000))
+    assert model.generate(prompt, length=20, seed=0) == write(model, prompt, np.random.default_rng(0).random(20), 0.6)
+
+
+def test_text_comes_in_pieces_that_need_not_be_asked_for(model):
+    pieces = generate(model, "abc", SampleConfig(length=10**9, temperature=1.0, seed=2))
+    first = next(pieces) + next(pieces)
+    assert model.generate("abc", length=100, temperature=1.0, seed=2).startswith(first)
+
+
+def test_unknown_characters_in_the_prompt(model):
+    with pytest.raises(CorpusError, match=r"2 different characters .*'X'.*'é'.*--drop-unknown"):
+        generate(model, "abXcéX", SampleConfig(length=1))  # before anything is drawn
+    dropped = "".join(generate(model, "abXcéX", SampleConfig(length=30), drop_unknown=True))
+    assert dropped == model.generate("abc", length=30)
+
+
+@pytest.mark.parametrize("setting", [{"length": -1}, {"temperature": -0.1}, {"temperature": math.nan}, {"seed": -1}])
+def test_settings_out_of_range(model, setting):
+    with pytest.raises(ConfigError, match=next(iter(setting))):
+        model.generate("a", **setting)
