@@ -8,7 +8,7 @@ from numlstm.config import SampleConfig, TrainConfig
 from numlstm.generate import generate
 from numlstm.model import Model
 from numlstm.text.vocab import Vocab
-from numlstm.train import Run, train
+from numlstm.train import Run, Step, train
 
 from . import shapes
 from .contest import serve
@@ -45,7 +45,8 @@ class Training(_Contestant):
             val_split=0.0,
         )
         ids = shapes.text(self.shape, windows)
-        self._steps = train(Run.start(self.model, config), ids, ids[:0])
+        events = train(Run.start(self.model, config), ids, ids[:0])
+        self._steps = (event for event in events if isinstance(event, Step))
 
     def work(self) -> int:
         next(self._steps)

@@ -1,6 +1,6 @@
 """Training: truncated backpropagation through time over parallel streams, the state carried along.
 
-`train` goes from step to step and yields a `Progress` after each; between two steps the `Run` holds all that
+`train` goes from step to step and yields what each did; between two steps the `Run` holds all that
 an exact resume needs. Prints nothing and saves nothing: whoever iterates does. (BPTT: Werbos 1990; truncated:
 Williams & Peng 1990.)
 """
@@ -27,11 +27,10 @@ _EVALUATION_STREAMS = 32
 
 
 @dataclasses.dataclass(frozen=True)
-class Progress:
-    """What one step did: losses in nats per token, tokens counted in this epoch.
+class Step:
+    """What one update did: losses in nats per token, `tokens` predicted, `seconds` taken.
 
-    `seconds` is the time that the step took, without validation. `val_loss` is set after the last step of an epoch
-    and of the run, if there is text to validate on; `best` says whether it is the lowest so far.
+    `epoch_loss` is the mean over the epoch so far. After the `last` step of an epoch or of the run comes an `Epoch`.
     """
 
     step: int
@@ -42,9 +41,24 @@ class Progress:
     lr: float
     tokens: int
     seconds: float
-    epoch_ended: bool
-    val_loss: float | None = None
-    best: bool = False
+    last: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """What an epoch, or the part of one with which a run ends, came to: losses in nats per token.
+
+    `val_loss` is None where there is no text to validate on; `best` says whether it is the lowest so far.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    val_loss: float | None
+    best: bool
+
+
+Progress = Step | Epoch
 
 
 @dataclasses.dataclass
@@ -67,7 +81,14 @@ class Run:
         """Begin a run with a new network."""
         zeros = model.backend.zeros
         P, dtype = params.count(model.config), model.config.dtype
-        record: dict[str, Any] = {"best_loss": None, "best_step": 0, "epoch_loss": 0.0, "seconds": 0.0, "history": []}
+        record: dict[str, Any] = {
+            "best_loss": None,
+            "best_step": 0,
+            "epoch_loss": 0.0,
+            "epoch_tokens": 0,
+            "seconds": 0.0,
+            "history": [],
+        }
         best = model.backend.asarray(model.flat)
         carried = model.zero_state(config.batch_size)
         return cls(model, config, Adam(zeros(P, dtype), zeros(P, dtype)), carried, best, 0, record)
@@ -108,29 +129,38 @@ class Run:
 
 
 def train(run: Run, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
-    """Train from `run.step` to `run.config.steps`, yielding after each step, when `run` can be saved.
+    """Train from `run.step` to `run.config.steps`; whenever this yields, `run` can be saved.
 
-    Each step predicts every position of one window of `seq_len` tokens in `batch_size` streams. The state is zero
-    at the start of an epoch. Raises `CorpusError` if the text is too short, and `DivergedError` if the loss or the
-    gradient is no longer finite: `run` is then not to be saved.
+    Yields a `Step` after each update and an `Epoch` at each epoch's end and the run's. Each step predicts every
+    position of one window of `seq_len` tokens in `batch_size` streams. The state is zero at the start of an epoch. A
+    run that was saved before its epoch was validated is validated first. Raises `CorpusError` if the text is too
+    short, and `DivergedError` if the loss or the gradient is no longer finite: `run` is then not to be saved.
     """
-    config = run.config
-    streams = Streams(train_ids, config.batch_size, config.seq_len)
-    while run.step < config.steps:
-        started = time.perf_counter()
-        progress = _step(run, streams)
-        progress = dataclasses.replace(progress, seconds=time.perf_counter() - started)
-        if progress.epoch_ended or run.step == config.steps:
-            progress = _validate(run, val_ids, progress)
-        run.record["seconds"] += time.perf_counter() - started
-        yield progress
+    streams = Streams(train_ids, run.config.batch_size, run.config.seq_len)
+    while True:
+        if _at_an_end(run, streams) and not _told(run):
+            yield _end_epoch(run, streams, val_ids)
+        if run.step >= run.config.steps:
+            return
+        yield _step(run, streams)
 
 
-def _step(run: Run, streams: Streams) -> Progress:
+def _at_an_end(run: Run, streams: Streams) -> bool:
+    return run.step > 0 and (run.step % streams.steps_per_epoch == 0 or run.step == run.config.steps)
+
+
+def _told(run: Run) -> bool:
+    """Whether what the run came to at this step is in its history."""
+    history = run.record["history"]
+    return bool(history) and history[-1][0] == run.step
+
+
+def _step(run: Run, streams: Streams) -> Step:
+    started = time.perf_counter()
     epoch, window = divmod(run.step, streams.steps_per_epoch)
     if window == 0:
         run.carried = run.model.zero_state(run.config.batch_size)
-        run.record["epoch_loss"] = 0.0
+        run.record.update(epoch_loss=0.0, epoch_tokens=0)
     ids, targets = streams.window(window)
     loss, run.carried = run.model.gradients_(ids, targets, run.carried)
     # Gradients of several processes would be averaged here, in `run.model.grads`.
@@ -141,23 +171,28 @@ def _step(run: Run, streams: Streams) -> Progress:
             f"numbers: lower --lr (now {run.config.lr:g}) or --clip (now {run.config.clip:g})"
         )
     run.model.pack()
-    run.record["epoch_loss"] += loss * ids.size
-    tokens = window * streams.seq_len * streams.batch_size + ids.size
     run.step += 1
-    return Progress(
+    seconds = time.perf_counter() - started
+    record = run.record
+    record["epoch_loss"] += loss * ids.size
+    record["epoch_tokens"] += ids.size
+    record["seconds"] += seconds
+    return Step(
         step=run.step,
         epoch=epoch + 1,
         loss=loss,
-        epoch_loss=run.record["epoch_loss"] / tokens,
+        epoch_loss=record["epoch_loss"] / record["epoch_tokens"],
         gradient_norm=norm,
         lr=learning_rate(run.config, run.step - 1),
-        tokens=tokens,
-        seconds=0.0,
-        epoch_ended=window + 1 == streams.steps_per_epoch,
+        tokens=ids.size,
+        seconds=seconds,
+        last=_at_an_end(run, streams),
     )
 
 
-def _validate(run: Run, val_ids: AnyIds, progress: Progress) -> Progress:
+def _end_epoch(run: Run, streams: Streams, val_ids: AnyIds) -> Epoch:
+    started = time.perf_counter()
+    loss = run.record["epoch_loss"] / run.record["epoch_tokens"]
     val_loss: float | None = None
     best = False
     if len(val_ids) > 1:
@@ -168,5 +203,6 @@ def _validate(run: Run, val_ids: AnyIds, progress: Progress) -> Progress:
     if best:
         run.best[...] = run.model.flat
         run.record.update(best_loss=val_loss, best_step=run.step)
-    run.record["history"] = [*run.record["history"], [run.step, progress.epoch_loss, val_loss]]
-    return dataclasses.replace(progress, val_loss=val_loss, best=best)
+    run.record["history"] = [*run.record["history"], [run.step, loss, val_loss]]
+    run.record["seconds"] += time.perf_counter() - started
+    return Epoch(run.step, -(-run.step // streams.steps_per_epoch), loss, val_loss, best)

@@ -229,20 +229,35 @@ def test_evaluate_is_a_walk_through_the_text(model, size):
     assert evaluate(model, ids, streams=8) == evaluate(model, ids)  # too short to be cut
 
 
-def test_evaluate_by_streams_is_the_same_to_a_thousandth(device):
-    model = make(device, "float32", strength=1.5)
+def with_memory(device):
+    """A network that remembers some fifty tokens, and a text for it."""
+    model = make(device, layers=(7,), strength=2.0)
+    bias = model.params["lstm.0.b"]
+    bias[7:14] = 4.0
+    model.set_params({**model.params, "lstm.0.b": bias})
     rng = np.random.default_rng(0)
-    ids = np.cumsum(rng.integers(0, 3, 9300)) % len(SYMBOLS)
-    exact, widths, loss = evaluate(model, ids), set(), model.loss
+    return model, np.cumsum(rng.integers(0, 3, 9300)) % len(SYMBOLS)
 
-    def watched(x, *rest, **named):
-        widths.add(x.shape[1])
-        return loss(x, *rest, **named)
 
-    model.loss = watched
-    for streams, cut_into in ((2, 2), (8, 8), (1000, 9)):
-        assert evaluate(model, ids, streams=streams) == pytest.approx(exact, abs=2e-3)
-        assert max(widths) == cut_into
+def by_parts(model, ids, streams):
+    """The mean loss where each part is read by itself, after the 256 tokens before it."""
+    length, total = (len(ids) - 1) // streams, 0.0
+    for n in range(streams):
+        first, end = n * length, len(ids) - 1 if n == streams - 1 else (n + 1) * length
+        state = model.read(ids[max(0, first - 256) : first, None], model.zero_state(1))
+        total += model.loss(ids[first:end, None], ids[first + 1 : end + 1, None], state)[0] * (end - first)
+    return total / (len(ids) - 1)
+
+
+@pytest.mark.parametrize(("streams", "cut_into"), [(2, 2), (8, 8), (1000, 9)])
+def test_evaluate_by_streams_is_the_same_to_a_thousandth(device, streams, cut_into):
+    model, ids = with_memory(device)
+    found = evaluate(model, ids, streams=streams)
+    assert found == pytest.approx(by_parts(model, ids, cut_into), rel=1e-12)
+    assert found == pytest.approx(evaluate(model, ids), abs=2e-3)
+    nothing_before = model.zero_state(1)
+    cold = [model.loss(part[:-1, None], part[1:, None], nothing_before)[0] for part in np.array_split(ids, cut_into)]
+    assert abs(found - np.mean(cold)) > 1e-5  # what came before a part matters to this network
 
 
 def test_evaluate_counts_each_token_once(device):

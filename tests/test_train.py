@@ -16,7 +16,7 @@ from numlstm.errors import CorpusError, DivergedError, WeightsError
 from numlstm.model import Model
 from numlstm.text.batches import split
 from numlstm.text.vocab import Vocab
-from numlstm.train import Progress, Run, train
+from numlstm.train import Epoch, Progress, Run, Step, train
 from numlstm.weights import WeightsFile
 
 CONFIG = TrainConfig(steps=30, batch_size=4, seq_len=16, lr=0.01, warmup_steps=3, seed=5)
@@ -68,13 +68,13 @@ def assert_same_bits(a: WeightsFile, b: WeightsFile) -> None:
 def test_loss_falls_and_validation_is_reported(text: str, backend: Backend) -> None:
     run = new_run(text, backend)
     seen = finish(run, text)
-    assert [p.step for p in seen] == list(range(1, 31))
-    assert seen[-1].loss < seen[0].loss - 0.3
-    ended = [p for p in seen if p.epoch_ended]
-    assert ended
-    assert all(p.val_loss is not None and math.isfinite(p.val_loss) for p in ended)
-    assert all(p.val_loss is None for p in seen[:-1] if not p.epoch_ended)
-    assert seen[-1].val_loss is not None, "the end of a run is validated, also within an epoch"
+    steps_made = [p for p in seen if isinstance(p, Step)]
+    assert [p.step for p in steps_made] == list(range(1, 31))
+    assert steps_made[-1].loss < steps_made[0].loss - 0.3
+    epochs = [p for p in seen if isinstance(p, Epoch)]
+    assert [p.step for p in epochs] == [22, 30], "the end of a run is validated, also within an epoch"
+    assert all(p.val_loss is not None and math.isfinite(p.val_loss) for p in epochs)
+    assert [p.step for p in steps_made if p.last] == [22, 30]
 
 
 def test_same_seed_same_bits_other_seed_other_bits(text: str, backend: Backend) -> None:
@@ -123,7 +123,7 @@ def test_best_parameters_are_those_of_the_lowest_validation_loss(text: str) -> N
     kept: dict[int, np.ndarray] = {}
     losses: dict[int, float] = {}
     for progress in steps(run, text):
-        if progress.val_loss is not None:
+        if isinstance(progress, Epoch) and progress.val_loss is not None:
             kept[progress.step], losses[progress.step] = np.array(run.model.flat), progress.val_loss
     lowest = min(losses, key=lambda step: losses[step])
     assert lowest < max(losses), "the test needs a run that gets worse at its end"
@@ -137,7 +137,7 @@ def test_best_parameters_are_those_of_the_lowest_validation_loss(text: str) -> N
 def test_without_validation_text_the_last_parameters_are_the_best(text: str, tmp_path: Path) -> None:
     config = TrainConfig(**{**CONFIG.to_dict(), "val_split": 0.0})
     run = new_run(text, backends.load("reference"), config)
-    assert all(p.val_loss is None for p in finish(run, text))
+    assert all(p.val_loss is None for p in finish(run, text) if isinstance(p, Epoch))
     file = run.to_file()
     assert file.state is not None
     np.testing.assert_array_equal(file.params, file.state.params)

@@ -15,8 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ..text.corpus import Corpus
-from ..train import Progress as Step
-from ..train import Run
+from ..train import Epoch, Run, Step
 from .start import streams
 from .summary import printable, shape_table, symbols_shown
 
@@ -54,21 +53,23 @@ class Watch:
         known = not math.isnan(self.loss)
         self.loss = _RECENT * self.loss + (1 - _RECENT) * step.loss if known else step.loss
         self.seconds = _RECENT * self.seconds + (1 - _RECENT) * step.seconds if known else step.seconds
-        if step.val_loss is not None:
-            self.val_loss = step.val_loss
-        self.bar.update(self.task, completed=step.step, description=self._place(step), facts=self._facts())
-        ended = step.epoch_ended or step.step == self.run.config.steps  # `epoch` will tell
-        if not (ended or self.console.is_terminal) and time.monotonic() - self.told > _PLAIN_SECONDS:
+        place = self._place(step)
+        facts = "validating" if step.last else self._facts()
+        self.bar.update(self.task, completed=step.step, description=place, facts=facts)
+        plain = not (step.last or self.console.is_terminal)  # after the last step comes the epoch's line
+        if plain and time.monotonic() - self.told > _PLAIN_SECONDS:
             self.told = time.monotonic()
-            self.console.print(f"{self._place(step)}  {self._facts()}")
+            self.console.print(f"{place}  {facts}")
 
-    def epoch(self, step: Step) -> None:
+    def epoch(self, epoch: Epoch) -> None:
         """Show what an epoch, or a run that ended within one, came to."""
         self.told = time.monotonic()
-        facts = [self._place(step), f"loss {step.epoch_loss:.4f}"]
-        if step.val_loss is not None:
-            facts.append(f"validation {_nats_and_bits(step.val_loss)}" + (" [green]best[/green]" if step.best else ""))
-        self.console.print("  ".join([*facts, self._speed()]), highlight=False)
+        facts = [self._place(epoch), f"loss {epoch.loss:.4f}"]
+        if epoch.val_loss is not None:
+            self.val_loss = epoch.val_loss
+            best = " [green]best[/green]" if epoch.best else ""
+            facts.append(f"validation {_nats_and_bits(epoch.val_loss)}{best}")
+        self.console.print("  ".join([*facts, self._speed()] if self.seconds > 0 else facts))
 
     def samples(self, prompt: str, texts: dict[float, str]) -> None:
         """Show samples by temperature, the prompt they go on from in grey."""
@@ -79,7 +80,7 @@ class Watch:
             table.add_row(f"  {temperature:g}", Text(printable(prompt), style="dim") + Text(printable(text)))
         self.console.print(table)
 
-    def _place(self, step: Step) -> str:
+    def _place(self, step: Step | Epoch) -> str:
         epochs = -(-self.run.config.steps // self.per_epoch)
         return f"epoch {step.epoch}/{epochs}  step {step.step:,}/{self.run.config.steps:,}"
 

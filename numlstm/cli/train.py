@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import signal
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -186,26 +187,31 @@ def _watch(run: Run, text: Corpus, path: str, prompt: str | None, sample_length:
     console.print(f"done{quality}; write with: numlstm gen {path}", markup=False)
 
 
-def _train(
-    run: Run, text: Corpus, saver: _Saver, watch: Watch, stop: Callable[[], bool], prompt: str, sample_length: int
-) -> None:
+def _train(run: Run, text: Corpus, saver: _Saver, watch: Watch, stop: _Stop, prompt: str, sample_length: int) -> None:
     from ..text.batches import split
-    from ..train import train as steps
+    from ..train import Epoch
+    from ..train import train as progress
 
     try:
-        for step in steps(run, *split(text.ids, run.config.val_split)):
-            watch.step(step)
-            ended = step.epoch_ended or step.step == run.config.steps
-            if ended:
-                watch.epoch(step)
-            if ended or saver.due():
+        for event in progress(run, *split(text.ids, run.config.val_split)):
+            if isinstance(event, Epoch):
+                watch.epoch(event)
                 saver.save(watch)
-            if ended and sample_length:
-                watch.samples(prompt, _samples(run, prompt, sample_length))
-            if stop():
+                if sample_length:
+                    watch.samples(prompt, _samples(run, prompt, sample_length))
+            else:
+                watch.step(event)
+                if saver.due():
+                    saver.save(watch)
+            if stop.asked:
                 return
+            # Validation changes nothing that a later run could not make up for: it may be stopped in the middle.
+            stop.at_once = not isinstance(event, Epoch) and event.last
     except DivergedError as error:
         raise DivergedError(f"{error}; {saver.what_is_kept()}") from None
+    except KeyboardInterrupt:
+        if not stop.at_once:
+            raise
 
 
 class _Saver:
@@ -281,19 +287,27 @@ def _samples(run: Run, prompt: str, length: int) -> dict[float, str]:
     }
 
 
+@dataclasses.dataclass
+class _Stop:
+    """Whether the user has asked for a stop, and whether the moment allows to stop at once."""
+
+    asked: bool = False
+    at_once: bool = False
+
+
 @contextmanager
-def _stop_asked() -> Iterator[Callable[[], bool]]:
+def _stop_asked() -> Iterator[_Stop]:
     """Let Ctrl-C and SIGTERM ask for a stop after the step under way; asked a second time, stop at once."""
-    asked: list[int] = []
+    stop = _Stop()
 
     def ask(number: int, frame: Any) -> None:
-        if asked:
+        if stop.asked or stop.at_once:
             raise KeyboardInterrupt
-        asked.append(number)
+        stop.asked = True
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield stop
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

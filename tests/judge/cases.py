@@ -11,7 +11,7 @@ from numlstm import params
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.model import Model
 from numlstm.text.vocab import Vocab
-from numlstm.train import Run, train
+from numlstm.train import Run, Step, train
 
 LSTM_NAMES = ("W_x", "W_h", "b", "h0", "c0")
 TRAINING = TrainConfig(
@@ -74,7 +74,8 @@ def run_training(backend, case):
     config = ModelConfig(len(SYMBOLS), layer_sizes(case), "float64")
     start = {name: case[name] for name in params.shapes(config)}
     model = Model(config, params.flatten(start, config), backend, vocab=Vocab(SYMBOLS))
-    steps = list(train(Run.start(model, TRAINING), case["text"], case["text"][:0]))
+    progress = train(Run.start(model, TRAINING), case["text"], case["text"][:0])
+    steps = [step for step in progress if isinstance(step, Step)]
     found = {f"after.{name}": values for name, values in model.params.items()}
     found["losses"] = np.array([step.loss for step in steps])
     found["norms"] = np.array([step.gradient_norm for step in steps])
