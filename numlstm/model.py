@@ -12,6 +12,7 @@ Knows nothing about files' insides, optimizers or training.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -113,9 +114,7 @@ class Model:
 
     def gradients_(self, ids: npt.ArrayLike, targets: npt.ArrayLike, state: State | None = None) -> tuple[float, State]:
         """Do as `loss_and_gradients`, leaving the gradients in `grads`."""
-        x, y = self._checked(ids), self._checked(targets)
-        if x.shape != y.shape:
-            raise ConfigError(f"ids have shape {x.shape} and targets {y.shape}; expected the same")
+        x, y = self._checked_pair(ids, targets)
         h, after = self._forward(x, state, self._tapes)
         loss, dlogits = self._loss(h, y)
         self.grads[...] = 0
@@ -136,7 +135,7 @@ class Model:
         tapes: Tapes | None = None,
     ) -> tuple[float, State]:
         """Return the mean loss in nats per token and the state after; `tapes` keeps memory between calls."""
-        x, y = self._checked(ids), self._checked(targets)
+        x, y = self._checked_pair(ids, targets)
         h, after = self._forward(x, state, {} if tapes is None else tapes)
         return self._loss(h, y)[0], after
 
@@ -155,8 +154,16 @@ class Model:
     def draw(
         self, ids: npt.ArrayLike, state: State, uniforms: npt.NDArray[np.float64], temperature: float
     ) -> tuple[npt.NDArray[np.int32], State]:
-        """Read ids (B) and draw tokens (N, B) one after the other: see `Backend.generate`."""
+        """Read ids (B) and draw tokens (N, B) one after the other: see `Backend.generate`.
+
+        Raises `ConfigError` if the sizes do not fit each other or the temperature is not a number from 0.
+        """
         x = self._checked(np.asarray(ids)[None])[0]
+        self._check_state(state, len(x))
+        if uniforms.ndim != 2 or uniforms.shape[1] != len(x):
+            raise ConfigError(f"uniforms have shape {uniforms.shape}; expected (N, {len(x)}) for {len(x)} streams")
+        if not (math.isfinite(temperature) and temperature >= 0):
+            raise ConfigError(f"temperature is {temperature!r}; expected a number of at least 0")
         return self.backend.generate(self._layers, self._output, state, x, uniforms, temperature)
 
     def generate(self, prompt: str = "", *, length: int = 250, temperature: float = 0.6, seed: int = 0) -> str:
@@ -177,9 +184,24 @@ class Model:
             )
         return array.astype(np.int32, copy=False)
 
+    def _checked_pair(
+        self, ids: npt.ArrayLike, targets: npt.ArrayLike
+    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+        x, y = self._checked(ids), self._checked(targets)
+        if x.shape != y.shape or not x.size:
+            raise ConfigError(f"ids have shape {x.shape} and targets {y.shape}; expected the same, of at least (1, 1)")
+        return x, y
+
+    def _check_state(self, state: State, B: int) -> None:
+        found = [(tuple(h.shape), tuple(c.shape)) for h, c in state]
+        expected = [((B, H), (B, H)) for H in self.config.layers]
+        if found != expected:
+            raise ConfigError(f"the state has shapes {found}; expected {expected}, h and c of each layer")
+
     def _forward(self, ids: npt.NDArray[np.int32], state: State | None, tapes: Tapes) -> tuple[Array, State]:
         T, B = ids.shape
         state = self.zero_state(B) if state is None else state
+        self._check_state(state, B)
         kept = tapes.setdefault((T, B), [None] * len(self._layers))
         x, after = self.backend.asarray(ids), []
         for n, (packed, (h0, c0)) in enumerate(zip(self._layers, state, strict=True)):

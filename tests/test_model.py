@@ -344,3 +344,34 @@ def test_unknown_characters_in_the_prompt(model):
 def test_settings_out_of_range(model, setting):
     with pytest.raises(ConfigError, match=next(iter(setting))):
         model.generate("a", **setting)
+
+
+def test_a_state_that_does_not_fit(model):
+    ids, targets = ids_of(np.random.default_rng(9), 3, 4)
+    for state in (model.zero_state(1), model.zero_state(4)[:1], model.zero_state(4)[::-1]):
+        for call in (
+            lambda state=state: model.loss_and_gradients(ids, targets, state),
+            lambda state=state: model.loss(ids, targets, state),
+            lambda state=state: model.logits(ids, state),
+            lambda state=state: model.draw(ids[0], state, np.zeros((2, 4)), 1.0),
+        ):
+            with pytest.raises(ConfigError, match="the state has shapes"):
+                call()
+
+
+def test_nothing_to_learn_from(model):
+    nothing = np.zeros((0, 4), np.int32)
+    with pytest.raises(ConfigError, match=r"at least \(1, 1\)"):
+        model.loss_and_gradients(nothing, nothing)
+
+
+@pytest.mark.parametrize("uniforms", [np.zeros(3), np.zeros((3, 5))])
+def test_uniforms_that_do_not_fit(model, uniforms):
+    with pytest.raises(ConfigError, match=r"expected \(N, 4\)"):
+        model.draw(np.zeros(4, np.int32), model.zero_state(4), uniforms, 1.0)
+
+
+@pytest.mark.parametrize("temperature", [-1.0, math.nan, math.inf])
+def test_a_temperature_that_is_none(model, temperature):
+    with pytest.raises(ConfigError, match="temperature"):
+        model.draw(np.zeros(4, np.int32), model.zero_state(4), np.zeros((1, 4)), temperature)

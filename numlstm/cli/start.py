@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .. import weights
 from ..config import TrainConfig
-from ..errors import ConfigError, CorpusError
+from ..errors import ConfigError, CorpusError, WeightsError
 from ..model import Model
 from ..params import initialise
 from ..text.batches import Streams, split
@@ -63,7 +63,11 @@ def resumed_run(
         raise ConfigError(f"{names} cannot change in a resumed run; expected only --epochs or --steps beside --resume")
     file = weights.load(path)
     run = Run.resume(file, backend)
-    was = run.record["corpus"]
+    was = run.record.get("corpus")
+    if was is None:
+        raise WeightsError(
+            f"{path} does not say what text it was trained on; expected a file that `numlstm train` wrote"
+        )
     if sources is None and "-" in was["sources"]:
         raise CorpusError("the run's text came from standard input; expected it again: add - and pipe it in")
     text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=file.vocab)

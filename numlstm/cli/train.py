@@ -15,7 +15,7 @@ import typer
 
 from ..config import TrainConfig
 from ..errors import ConfigError, CorpusError, DivergedError, WeightsError
-from .options import Device, Encoding, Threads, open_backend
+from .options import Device, Threads, open_backend
 
 if TYPE_CHECKING:
     from ..text.corpus import Corpus
@@ -35,7 +35,10 @@ def train(
             show_default=False,
         ),
     ] = None,
-    layers: Annotated[str, typer.Option(help="The size of each LSTM layer.")] = "128,128",
+    layers: Annotated[
+        str | None,
+        typer.Option(help="The size of each LSTM layer.  [dim]\\[default: 128,128][/dim]", show_default=False),
+    ] = None,
     output: Annotated[
         str | None,
         typer.Option(
@@ -99,7 +102,13 @@ def train(
             show_default=False,
         ),
     ] = None,
-    encoding: Encoding = "utf-8",
+    encoding: Annotated[
+        str | None,
+        typer.Option(
+            help="How the text's bytes are to be read, such as latin-1.  [dim]\\[default: utf-8][/dim]",
+            show_default=False,
+        ),
+    ] = None,
     prompt: Annotated[
         str | None,
         typer.Option(
@@ -131,7 +140,7 @@ def train(
         "val_split": val_split,
         "seed": seed,
     }
-    settings = {name: value for name, value in given.items() if value is not None}
+    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
     if epochs is not None and steps is not None:
         raise ConfigError("both --epochs and --steps were given; expected one of them")
     from . import start
@@ -139,9 +148,10 @@ def train(
     path = output or resume or "weights.npz"
     _check_output(path, overwrite or path == resume)
     if resume is None:
-        text = _load_text(corpus, encoding)
-        run = start.new_run(text, layers, open_backend(device, threads), settings, epochs, steps)
+        text = _load_text(corpus, encoding or "utf-8")
+        run = start.new_run(text, layers or "128,128", open_backend(device, threads), settings, epochs, steps)
     else:
+        settings |= {name: value for name, value in (("layers", layers), ("encoding", encoding)) if value is not None}
         text, run = start.resumed_run(resume, corpus, open_backend(device, threads), settings, epochs, steps)
     _watch(run, text, path, prompt, sample_length)
 

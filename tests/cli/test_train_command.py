@@ -150,6 +150,14 @@ def test_resuming_a_changed_text_is_refused(numlstm: Command, text_file: Path, t
     assert "the text has changed" in refused.stderr
 
 
+def test_what_belongs_to_the_run_cannot_change(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:
+    assert numlstm("train", text_file, *tiny, "--steps", "2").returncode == 0
+    for option, value in (("--layers", "9"), ("--lr", "0.1"), ("--batch-size", "2"), ("--encoding", "latin-1")):
+        refused = numlstm("train", "--resume", "weights.npz", option, value, "--device", "reference")
+        assert refused.returncode == 1
+        assert f"{option} cannot change in a resumed run" in refused.stderr
+
+
 def test_more_epochs_for_a_finished_run(
     numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -267,3 +275,16 @@ def test_the_weights_are_plain_npz(numlstm: Command, text_file: Path, tiny: tupl
     with np.load(tmp_path / "weights.npz", allow_pickle=False) as arrays:
         assert arrays["lstm.0.W_h"].shape == (12, 48)
         assert '"format": "numlstm"' in str(arrays["meta"])
+
+
+def test_a_file_without_its_text_cannot_be_resumed(
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert numlstm("train", text_file, *tiny, "--steps", "2").returncode == 0
+    file = weights.load(tmp_path / "weights.npz")
+    assert file.state is not None
+    del file.state.record["corpus"]
+    weights.save(tmp_path / "weights.npz", file)
+    refused = numlstm("train", "--resume", "weights.npz", "--device", "reference")
+    assert refused.returncode == 1
+    assert "does not say what text" in refused.stderr

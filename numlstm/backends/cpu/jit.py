@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,10 @@ def _kept_in() -> str:
     if numba.config.CACHE_DIR or not os.access(folder, os.W_OK):  # type: ignore[attr-defined]
         return str(numba.config.CACHE_DIR)  # type: ignore[attr-defined]
     text = b"".join(path.read_bytes() for path in sorted(folder.glob("*.py")))
-    return str(folder / "__pycache__" / f"kernels-{hashlib.sha256(text).hexdigest()[:16]}")
+    current = folder / "__pycache__" / f"kernels-{hashlib.sha256(text).hexdigest()[:16]}"
+    for old in set(current.parent.glob("kernels-*")) - {current}:
+        shutil.rmtree(old, ignore_errors=True)  # made from sources that are no longer here
+    return str(current)
 
 
 _FOLDER = _kept_in()
