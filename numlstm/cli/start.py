@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import weights
-from ..config import TrainConfig
+from ..config import ModelConfig, TrainConfig
 from ..errors import ConfigError, CorpusError, WeightsError
 from ..model import Model
 from ..params import initialise
 from ..text.batches import Streams, split
-from ..text.corpus import Corpus, load_corpus
+from ..text.corpus import Corpus, corpus_names, load_corpus
 from ..train import Run
 
 if TYPE_CHECKING:
@@ -21,6 +21,17 @@ if TYPE_CHECKING:
 _GOAL = 15_000_000  # characters that a run goes through if nobody says how many
 _EPOCHS = (4, 60)  # the fewest and the most epochs for that
 _WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainConfig.warmup_steps`
+
+
+def load_text(corpus: Sequence[str] | None, encoding: str) -> Corpus:
+    """Read the text to train on; raises `CorpusError`, which lists the choices if there was none."""
+    if not corpus:
+        names = ", ".join(corpus_names())
+        raise CorpusError(
+            f"no text was given; expected a corpus name ({names}), files, folders, globs or -: "
+            "numlstm train corpus.txt, or numlstm train python"
+        )
+    return load_corpus(corpus, encoding=encoding)
 
 
 def new_run(
@@ -35,8 +46,6 @@ def new_run(
 
     Raises `ConfigError` for settings out of range and `CorpusError` if the text is too short for them.
     """
-    from ..config import ModelConfig
-
     config = _train_config(text, settings, epochs, steps)
     model_config = ModelConfig(len(text.vocab), parse_layers(layers))
     model = Model(model_config, initialise(model_config, config.seed), backend, vocab=text.vocab)

@@ -66,6 +66,28 @@ def test_resume_equals_uninterrupted(numlstm: Command, text_file: Path, tiny: tu
 
 
 @posix_only
+def test_validation_is_stopped_at_once_and_made_up_for(
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert numlstm("train", text_file, *tiny, "--epochs", "1", "-o", "whole.npz").returncode == 0
+    arguments = ("train", text_file, *tiny, "--epochs", "1", "-o", "part.npz")
+    process = _start(tmp_path, *arguments, script=_SLOW_VALIDATION)
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "validating").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert "saved at step 85; go on with" in errors
+    assert numlstm("train", "--resume", "part.npz", "--device", "reference").returncode == 0
+    assert parameters(tmp_path / "part.npz") == parameters(tmp_path / "whole.npz")
+    assert (
+        weights.load(tmp_path / "part.npz").summary["history"]
+        == weights.load(tmp_path / "whole.npz").summary["history"]
+    )
+
+
+@posix_only
 def test_sigterm_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGTERM)
     assert stopped.returncode == 130
@@ -81,14 +103,27 @@ def slow(run, streams):
     return make(run, streams)
 train._step = slow
 from numlstm.cli import main
-sys.modules["numlstm.cli.train"].SAVE_SECONDS = 0.1
+import numlstm.cli.session
+numlstm.cli.session.SAVE_SECONDS = 0.1
 main()
 """
 
 
-def _start(tmp_path: Path, *args: str | Path) -> subprocess.Popen[str]:
+_SLOW_VALIDATION = """
+import sys, time
+import numlstm.train as train
+def slow(*args, **kwargs):
+    open("validating", "w").close()
+    time.sleep(60)
+train.evaluate = slow
+from numlstm.cli import main
+main()
+"""
+
+
+def _start(tmp_path: Path, *args: str | Path, script: str = _SLOW_STEPS) -> subprocess.Popen[str]:
     """Start a run whose steps take 20 ms and whose saves come every 0.1 s, to be stopped on its way."""
-    command = [sys.executable, "-c", _SLOW_STEPS, *map(str, args)]
+    command = [sys.executable, "-c", script, *map(str, args)]
     return subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
 
 

@@ -1,0 +1,167 @@
+"""A run on the command line: watched, saved now and then, stopped by Ctrl-C, and never lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from rich.console import Console
+
+from .. import weights
+from ..errors import DivergedError, WeightsError
+from ..text.batches import split
+from ..text.corpus import Corpus
+from ..text.vocab import Ids
+from ..train import Epoch, Run, train
+from .options import stderr
+from .progress import Watch, show_start
+
+SAVE_SECONDS = 60.0  # the longest time between two saves
+SAMPLE_TEMPERATURES = (0.0, 0.25, 0.5, 0.75)
+
+
+def watch(run: Run, text: Corpus, path: str, prompt: str | None, sample_length: int) -> None:
+    """Train to the end, or until the user stops it, showing and saving what comes.
+
+    Exits with 130 if stopped. Raises `DivergedError`, with what is kept, and `WeightsError` if the last save fails.
+    """
+    console = stderr()
+    ids = run.model.vocab.encode(prompt) if prompt else _prompt_line(text)
+    show_start(console, run, text, path)
+    _compile(run, console)
+    saver = _Saver(run, path)
+    with Watch(console, run, text) as shown, _stop_asked() as stop:
+        _train(run, text, saver, shown, stop, run.model.vocab.decode(ids), sample_length)
+    saver.save_or_rescue()
+    if run.step < run.config.steps or stop.at_once:
+        console.print(
+            f"stopped and saved at step {run.step:,}; go on with: numlstm train --resume {path}", markup=False
+        )
+        raise typer.Exit(130)
+    best = run.record["best_loss"]
+    quality = f", validation loss {best:.4f} nats at step {run.record['best_step']:,}" if best is not None else ""
+    console.print(f"done{quality}; write with: numlstm gen {path}", markup=False)
+
+
+def _train(run: Run, text: Corpus, saver: _Saver, shown: Watch, stop: _Stop, prompt: str, sample_length: int) -> None:
+    try:
+        for event in train(run, *split(text.ids, run.config.val_split)):
+            if isinstance(event, Epoch):
+                shown.epoch(event)
+                saver.save(shown)
+                if sample_length:
+                    shown.samples(prompt, _samples(run, prompt, sample_length))
+            else:
+                shown.step(event)
+                if saver.due():
+                    saver.save(shown)
+            if stop.asked:
+                return
+            # Validation changes nothing that a later run could not make up for: it may be stopped in the middle.
+            stop.at_once = not isinstance(event, Epoch) and event.last
+    except DivergedError as error:
+        raise DivergedError(f"{error}; {saver.what_is_kept()}") from None
+    except KeyboardInterrupt:
+        if not stop.at_once:
+            raise
+
+
+class _Saver:
+    """Writes the run to its file now and then, and remembers when."""
+
+    def __init__(self, run: Run, path: str) -> None:
+        self.run, self.path = run, path
+        self.last, self.step = time.monotonic(), -1
+
+    def due(self) -> bool:
+        return time.monotonic() - self.last > SAVE_SECONDS
+
+    def save(self, shown: Watch) -> None:
+        """Save; a failure is told, and training goes on: there may be room by the next time."""
+        self.last = time.monotonic()
+        try:
+            self._write(self.path)
+        except WeightsError as error:
+            shown.console.print(f"not saved: {error}", style="red", markup=False)
+
+    def save_or_rescue(self) -> None:
+        """Save, if need be to the folder for temporary files; raises `WeightsError` that says where."""
+        if self.step == self.run.step:
+            return
+        try:
+            self._write(self.path)
+        except WeightsError as error:
+            rescue = Path(tempfile.mkdtemp(prefix="numlstm-")) / Path(self.path).name
+            self._write(str(rescue))
+            raise WeightsError(f"{error}; the run was saved to {rescue} instead") from None
+
+    def what_is_kept(self) -> str:
+        return f"{self.path} holds step {self.step:,}" if self.step >= 0 else "nothing had been saved yet"
+
+    def _write(self, path: str) -> None:
+        weights.save(path, self.run.to_file())
+        self.step = self.run.step
+
+
+def _compile(run: Run, console: Console) -> None:
+    """Have the kernels compiled before the clock starts: the first time on a machine this takes a while."""
+    started = time.monotonic()
+    with console.status("preparing the kernels: compiled once, then kept"):
+        model = run.model
+        nothing = np.zeros((1, 1), np.int32)
+        model.gradients_(nothing, nothing)
+        arrays = [model.backend.zeros(1, model.config.dtype) for _ in range(4)]
+        model.backend.adam_(*arrays, step=1, lr=0.1, beta1=0.9, beta2=0.9, epsilon=0.1, scale=1.0)
+        model.backend.global_norm(arrays[0])
+    seconds = time.monotonic() - started
+    if seconds > 2:
+        console.print(f"kernels compiled in {seconds:.0f} s; they are kept for the next time\n")
+
+
+def _prompt_line(text: Corpus) -> Ids:
+    """Return the ids of the first whole line of the validation text, up to 40 characters."""
+    _, val = split(text.ids, 0.1)
+    tail = text.vocab.decode(val[:2000]) or text.vocab.decode(text.ids[:2000])
+    lines = [line for line in tail.split("\n")[1:] if len(line) > 8] or [tail]
+    return text.vocab.encode(lines[0][:40])
+
+
+def _samples(run: Run, prompt: str, length: int) -> dict[float, str]:
+    return {
+        temperature: run.model.generate(prompt, length=length, temperature=temperature, seed=run.config.seed)
+        for temperature in SAMPLE_TEMPERATURES
+    }
+
+
+@dataclasses.dataclass
+class _Stop:
+    """Whether the user has asked for a stop, and whether the moment allows to stop at once."""
+
+    asked: bool = False
+    at_once: bool = False
+
+
+@contextmanager
+def _stop_asked() -> Iterator[_Stop]:
+    """Let Ctrl-C and SIGTERM ask for a stop after the step under way; asked a second time, stop at once."""
+    stop = _Stop()
+
+    def ask(number: int, frame: Any) -> None:
+        if stop.asked or stop.at_once:
+            raise KeyboardInterrupt
+        stop.asked = True
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
