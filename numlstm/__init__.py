@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from .config import SampleConfig as SampleConfig
     from .config import TrainConfig as TrainConfig
     from .errors import NumlstmError as NumlstmError
-    from .evaluate import evaluate as evaluate
-    from .generate import generate as generate
     from .model import Model as Model
     from .model import load as load
-    from .train import train as train
 
 __version__ = "0.1.0"
 
