@@ -12,8 +12,8 @@ import math
 import numpy as np
 
 from .jit import kernel
-from .product import multiply_rows, tile_height
-from .recurrence import forward_tile
+from .product import multiply_rows
+from .recurrence import project, recur
 
 
 @kernel
@@ -37,30 +37,6 @@ def draw(logits, uniform, temperature, weights):
 
 
 @kernel
-def _step(ids, x, start, W_x, W_h, h_prev, h, c, tanh_c, gates):
-    B = ids.shape[0]
-    for p in range(start.shape[1]):
-        u, a = p * start.shape[3], 0
-        while a < B:
-            b = a + tile_height(B - a)
-            forward_tile(
-                b - a,
-                ids[a:b],
-                start[:, p],
-                x[a:b],
-                W_x[p],
-                h_prev[a:b],
-                W_h[p],
-                c[a:b, u:],
-                c[a:b, u:],
-                tanh_c[a:b, u:],
-                gates[a:b, 4 * u :],
-                h[a:b, u:],
-            )
-            a = b
-
-
-@kernel
 def generate(start, W_x, W_h, h, c, tanh_c, gates, W_y, b_y, logits, weights, ids, none, uniforms, temperature, drawn):
     """Fill drawn (N, B) from uniforms (N, B), reading ids (B) first.
 
@@ -70,22 +46,11 @@ def generate(start, W_x, W_h, h, c, tanh_c, gates, W_y, b_y, logits, weights, id
     """
     for n in range(drawn.shape[0]):
         old, new = n % 2, 1 - n % 2
-        _step(ids, h[0][new, :, :0], start[0], W_x[0], W_h[0], h[0][old], h[0][new], c[0], tanh_c[0], gates[0])
-        for layer in range(1, len(start)):
-            x, H = h[layer - 1][new], h[layer - 1].shape[2]
-            hidden = h[layer]
-            _step(
-                none,
-                x[:, :H],
-                start[layer],
-                W_x[layer],
-                W_h[layer],
-                hidden[old],
-                hidden[new],
-                c[layer],
-                tanh_c[layer],
-                gates[layer],
-            )
+        for layer in range(len(start)):
+            below, hidden = h[max(layer - 1, 0)][new], h[layer]
+            x = below[:, : below.shape[1] if layer else 0]
+            project(none if layer else ids, x, start[layer], W_x[layer], gates[layer])
+            recur(hidden[old], W_h[layer], c[layer], c[layer], tanh_c[layer], gates[layer], hidden[new])
         multiply_rows(h[len(start) - 1][new], W_y, b_y, logits)
         for b in range(ids.shape[0]):
             drawn[n, b] = draw(logits[b], uniforms[n, b], temperature, weights)

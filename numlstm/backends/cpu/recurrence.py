@@ -24,36 +24,30 @@ from .product import (
     multiply_rows,
     tile_height,
 )
-from .simd import INDEX, Emitter, View, vector_code
+from .simd import INDEX, Emitter, Vec, View, vector_code
 
 
 @vector_code
-def forward_tile(
-    emit: Emitter,
-    rows: ir.Value,
-    ids: View,
-    start: View,
-    x: View,
-    W_x: View,
-    h_prev: View,
-    W_h: View,
-    c_prev: View,
-    c: View,
-    tanh_c: View,
-    gates: View,
-    h: View,
-) -> None:
-    """Compute one time step for some rows and one panel of units."""
+def _project_tile(emit: Emitter, rows: ir.Value, ids: View, x: View, W_x: View, start: View, gates: View) -> None:
+    """gates = start[ids] + x @ W_x for some rows and one panel of units."""
     with emit.cases(rows, HEIGHTS) as heights:
         for R in heights:
             z = []
             for r in range(R):
-                token = emit.builder.sext(ids.emit.builder.load(ids.at(r), typ=ids.emit.element), INDEX)
+                token = emit.builder.sext(emit.builder.load(ids.at(r), typ=ids.emit.element), INDEX)
                 z += [emit.load(start.at(token, gate)) for gate in range(4)]
-            z = accumulate(emit, z, x, W_x, R, 4)
-            z = accumulate(emit, z, h_prev, W_h, R, 4)
-            for n, vec in enumerate(z):
-                emit.store(vec, emit.move(gates.at(n // 4), n % 4 * emit.lanes))
+            _store_gates(emit, accumulate(emit, z, x, W_x, R, 4), gates)
+
+
+@vector_code
+def _recurrent_tile(
+    emit: Emitter, rows: ir.Value, h_prev: View, W_h: View, c_prev: View, c: View, tanh_c: View, gates: View, h: View
+) -> None:
+    """Compute one time step for some rows and one panel of units, whose gates hold the input's part."""
+    with emit.cases(rows, HEIGHTS) as heights:
+        for R in heights:
+            z = [emit.load(emit.move(gates.at(r), gate * emit.lanes)) for r in range(R) for gate in range(4)]
+            _store_gates(emit, accumulate(emit, z, h_prev, W_h, R, 4), gates)
     # The cell is written once for all heights, and finds the gates' inputs in the L1 cache.
     valid = emit.first(h.shape[1])
     with emit.loop(rows) as loop:
@@ -74,6 +68,11 @@ def _cell(
     emit.store_masked(o * new_tanh_c, h.at(r), valid)
     for gate, place in zip((i, f, g, o), places, strict=True):
         emit.store(gate, place)
+
+
+def _store_gates(emit: Emitter, z: list[Vec], gates: View) -> None:
+    for n, vec in enumerate(z):
+        emit.store(vec, emit.move(gates.at(n // 4), n % 4 * emit.lanes))
 
 
 @vector_code
@@ -106,29 +105,64 @@ def _backward_cell(
 
 
 @kernel
+def project(ids, x, start, W_x, gates):
+    """gates (B, columns) = start[ids] + x @ W_x, panel by panel: ids (B), x (B, D), where D may be 0."""
+    B = ids.shape[0]
+    VL = start.shape[3]
+    for p in range(start.shape[1]):
+        a = 0
+        while a < B:
+            b = a + tile_height(B - a)
+            _project_tile(b - a, ids[a:b], x[a:b], W_x[p], start[:, p], gates[a:b, 4 * p * VL :])
+            a = b
+
+
+@kernel
+def recur(h_prev, W_h, c_prev, c, tanh_c, gates, h):
+    """Take a step in time, from h_prev (B, H) and c_prev to h, c and tanh_c; gates hold the input's part."""
+    B = h_prev.shape[0]
+    VL = W_h.shape[3]
+    for p in range(W_h.shape[0]):
+        u, a = p * VL, 0
+        while a < B:
+            b = a + tile_height(B - a)
+            _recurrent_tile(
+                b - a,
+                h_prev[a:b],
+                W_h[p],
+                c_prev[a:b, u:],
+                c[a:b, u:],
+                tanh_c[a:b, u:],
+                gates[a:b, 4 * u :],
+                h[a:b, u:],
+            )
+            a = b
+
+
+@kernel
 def _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, low, high):
     T = ids.shape[0]
-    P, VL = start.shape[1], start.shape[3]
+    # The input's part of all steps comes first, panel by panel: each panel is then read once from afar.
+    for p in range(start.shape[1]):
+        columns = 4 * start.shape[3]
+        for t in range(T):
+            project(
+                ids[t, low:high],
+                x[t, low:high],
+                start[:, p : p + 1],
+                W_x[p : p + 1],
+                gates[t, low:high, p * columns : (p + 1) * columns],
+            )
     for t in range(T):
-        for p in range(P):
-            u, a = p * VL, low
-            while a < high:
-                b = a + tile_height(high - a)
-                forward_tile(
-                    b - a,
-                    ids[t, a:b],
-                    start[:, p],
-                    x[t, a:b],
-                    W_x[p],
-                    h[t, a:b],
-                    W_h[p],
-                    c[t, a:b, u:],
-                    c[t + 1, a:b, u:],
-                    tanh_c[t, a:b, u:],
-                    gates[t, a:b, 4 * u :],
-                    h[t + 1, a:b, u:],
-                )
-                a = b
+        recur(
+            h[t, low:high],
+            W_h,
+            c[t, low:high],
+            c[t + 1, low:high],
+            tanh_c[t, low:high],
+            gates[t, low:high],
+            h[t + 1, low:high],
+        )
 
 
 @parallel_kernel
@@ -161,8 +195,10 @@ def _backward_shard(dh, gates, c, tanh_c, W_h_T, zeros, W_x_T, dz, dx, dh_next, 
                     dz[t, r, 4 * u :],
                 )
         multiply_rows(dz[t, low:high], W_h_T, zeros, dh_next[low:high, :H])
-        if W_x_T.shape[0] > 0:
-            multiply_rows(dz[t, low:high], W_x_T, zeros, dx[t, low:high])
+    for q in range(W_x_T.shape[0]):
+        first = q * W_x_T.shape[2]
+        for t in range(T):
+            multiply_rows(dz[t, low:high], W_x_T[q : q + 1], zeros, dx[t, low:high, first : first + W_x_T.shape[2]])
 
 
 @parallel_kernel
