@@ -16,10 +16,9 @@ import typer
 from rich.console import Console
 
 from .. import weights
-from ..errors import DivergedError, WeightsError
+from ..errors import CorpusError, DivergedError, WeightsError
 from ..text.batches import split
 from ..text.corpus import Corpus
-from ..text.vocab import Ids
 from ..train import Epoch, Run, train
 from .options import stderr
 from .progress import Watch, show_start
@@ -34,12 +33,12 @@ def watch(run: Run, text: Corpus, path: str, prompt: str | None, sample_length: 
     Exits with 130 if stopped. Raises `DivergedError`, with what is kept, and `WeightsError` if the last save fails.
     """
     console = stderr()
-    ids = run.model.vocab.encode(prompt) if prompt else _prompt_line(text)
+    prompt = _checked_prompt(prompt, text) if prompt else _prompt_line(text)
     show_start(console, run, text, path)
     _compile(run, console)
     saver = _Saver(run, path)
     with Watch(console, run, text) as shown, _stop_asked() as stop:
-        _train(run, text, saver, shown, stop, run.model.vocab.decode(ids), sample_length)
+        _train(run, text, saver, shown, stop, prompt, sample_length)
     saver.save_or_rescue()
     if run.step < run.config.steps or stop.at_once:
         console.print(
@@ -126,12 +125,22 @@ def _compile(run: Run, console: Console) -> None:
         console.print(f"kernels compiled in {seconds:.0f} s; they are kept for the next time\n")
 
 
-def _prompt_line(text: Corpus) -> Ids:
-    """Return the ids of the first whole line of the validation text, up to 40 characters."""
+def _checked_prompt(prompt: str, text: Corpus) -> str:
+    unknown = sorted(set(prompt) - set(text.vocab.symbols))
+    if unknown:
+        listed = ", ".join(map(repr, unknown[:10]))
+        raise CorpusError(
+            f"--prompt has characters that the text lacks: {listed}; expected only characters of the text"
+        )
+    return prompt
+
+
+def _prompt_line(text: Corpus) -> str:
+    """Return the first whole line of the text's last tenth, up to 40 characters."""
     _, val = split(text.ids, 0.1)
     tail = text.vocab.decode(val[:2000]) or text.vocab.decode(text.ids[:2000])
     lines = [line for line in tail.split("\n")[1:] if len(line) > 8] or [tail]
-    return text.vocab.encode(lines[0][:40])
+    return lines[0][:40]
 
 
 def _samples(run: Run, prompt: str, length: int) -> dict[float, str]:

@@ -227,7 +227,7 @@ def test_text_from_standard_input(numlstm: Command, tiny: tuple[str, ...], sourc
         (["--threads", "100000", "--device", "cpu"], "threads is 100000"),
         (["--encoding", "utf-99"], "utf-99"),
         (["-o", "text.txt/weights.npz"], "text.txt"),
-        (["--prompt", "日本"], "--drop-unknown"),
+        (["--prompt", "日本"], "--prompt has characters that the text lacks: '日', '本'"),
     ],
 )
 def test_errors_are_one_line(numlstm: Command, text_file: Path, tmp_path: Path, options: list[str], said: str) -> None:
