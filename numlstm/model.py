@@ -13,6 +13,7 @@ Knows nothing about files' insides, optimizers or training.
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -219,7 +220,7 @@ def _rows(h: Array) -> Array:
     return h.reshape(-1, h.shape[-1])
 
 
-def load(path: str, *, device: str = "auto") -> Model:
+def load(path: str | os.PathLike[str], *, device: str = "auto") -> Model:
     """Load a network from a weights file, with the best parameters that its training found.
 
     Raises `WeightsError` if the file cannot be read or trusted, `BackendError` if the device does not work.
