@@ -4,8 +4,8 @@ Compiled once, then kept on disk beside the sources. Numba notices when the file
 not when a file that it imports does; so the folder is named after the text of all of them. Where the package
 cannot be written to, Numba's own choice in the user's home is taken; NUMBA_CACHE_DIR overrides both.
 
-Between two parallel kernels the threads of GNU OpenMP spin for a tenth of a millisecond, then sleep. By default they
-spin a hundred times longer, which halves the speed where another program wants the core.
+Between two parallel kernels the threads of GNU OpenMP spin for 2,000 turns of a loop, then sleep. With its own default,
+many more, evaluating a text beside two busy programs on two cores took twice as long.
 
 `error_model` says that dividing by zero raises nothing, without which LLVM vectorises no loop that divides.
 """
