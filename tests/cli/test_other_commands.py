@@ -152,3 +152,17 @@ def test_public_names() -> None:
         assert getattr(library, name) is not None
     with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
         _ = library.nonsense
+
+
+def test_eval_by_streams_and_in_another_encoding(numlstm: Command, model: Path, tmp_path: Path) -> None:
+    text = "the shore is the north\n" * 300
+    (tmp_path / "t.txt").write_bytes(text.encode("utf-16"))
+    whole, streams = (
+        json.loads(
+            numlstm("eval", model, "t.txt", "--encoding", "utf-16", "--json", "--device", "reference", *more).stdout
+        )
+        for more in ((), ("--streams", "4"))
+    )
+    assert whole["tokens"] == streams["tokens"] == len(text) - 1
+    assert whole["nats_per_token"] != streams["nats_per_token"]
+    assert whole["nats_per_token"] == pytest.approx(streams["nats_per_token"], abs=1e-3)

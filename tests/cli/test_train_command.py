@@ -323,3 +323,29 @@ def test_a_file_without_its_text_cannot_be_resumed(
     refused = numlstm("train", "--resume", "weights.npz", "--device", "reference")
     assert refused.returncode == 1
     assert "does not say what text" in refused.stderr
+
+
+def test_every_setting_reaches_the_run(numlstm: Command, text_file: Path, tmp_path: Path) -> None:
+    given = {"batch_size": 3, "seq_len": 11, "lr": 0.02, "clip": 0.5, "val_split": 0.2, "seed": 9}
+    options = [part for name, value in given.items() for part in ("--" + name.replace("_", "-"), str(value))]
+    done = numlstm(
+        "train", text_file, *options, "--layers", "5,4", "--steps", "3", "--device", "reference", "-o", "w.npz"
+    )
+    assert done.returncode == 0, done.stderr
+    state = weights.load(tmp_path / "w.npz").state
+    assert state is not None
+    assert {name: getattr(state.config, name) for name in given} == given
+    assert state.config.steps == 3
+
+
+def test_the_samples_can_be_chosen_or_left_out(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:
+    shown = numlstm("train", text_file, *tiny, "--steps", "2", "--prompt", "import re")
+    assert len(re.findall(r"^ +(?:0|0\.25|0\.5|0\.75) import re", shown.stderr, re.MULTILINE)) == 4
+    none = numlstm("train", text_file, *tiny, "--steps", "2", "--sample-length", "0", "--overwrite")
+    assert not re.search(r"^ +0\.25 ", none.stderr, re.MULTILINE)
+
+
+def test_threads_are_used(numlstm: Command, text_file: Path) -> None:
+    done = numlstm("train", text_file, "--layers", "5", "--steps", "1", "--threads", "1", "--device", "cpu")
+    assert done.returncode == 0, done.stderr
+    assert "cpu (1 thread, " in done.stderr
