@@ -88,6 +88,11 @@ class Model:
         self.flat[...] = self.backend.asarray(params.flatten(named, self.config))
         self.pack()
 
+    @property
+    def packed(self) -> list[Any]:
+        """The packed weights, of all parameters: what `Backend.adam_` renews in the pass that updates them."""
+        return [*self._layers, self._output]
+
     def pack(self) -> None:
         """Tell the backend that the parameters have changed."""
         w = self._views

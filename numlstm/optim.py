@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Sequence
 
-from .backends import Array, Backend
+from .backends import Array, Backend, Packed
 from .config import TrainConfig
 
 
@@ -32,8 +33,16 @@ class Adam:
     m: Array
     v: Array
 
-    def update_(self, backend: Backend, flat: Array, grads: Array, config: TrainConfig, step: int) -> float:
-        """Make the update after `step` updates in `flat`; return the gradient's norm before clipping.
+    def update_(
+        self,
+        backend: Backend,
+        flat: Array,
+        grads: Array,
+        config: TrainConfig,
+        step: int,
+        packed: Sequence[Packed] = (),
+    ) -> float:
+        """Make the update after `step` updates in `flat` and the packed weights; return the norm before clipping.
 
         A gradient of a norm above `config.clip` is scaled down to it, as PyTorch's `clip_grad_norm_` does. A
         norm that is not finite leaves everything as it was.
@@ -53,5 +62,6 @@ class Adam:
             beta2=config.beta2,
             epsilon=config.epsilon,
             scale=scale,
+            packed=packed,
         )
         return norm

@@ -164,13 +164,13 @@ def _step(run: Run, streams: Streams) -> Step:
     ids, targets = streams.window(window)
     loss, run.carried = run.model.gradients_(ids, targets, run.carried)
     # Gradients of several processes would be averaged here, in `run.model.grads`.
-    norm = run.adam.update_(run.model.backend, run.model.flat, run.model.grads, run.config, run.step)
+    model = run.model
+    norm = run.adam.update_(model.backend, model.flat, model.grads, run.config, run.step, model.packed)
     if not (math.isfinite(loss) and math.isfinite(norm)):
         raise DivergedError(
             f"at step {run.step + 1} the loss is {loss:g} and the gradient's norm {norm:g}; expected finite "
             f"numbers: lower --lr (now {run.config.lr:g}) or --clip (now {run.config.clip:g})"
         )
-    run.model.pack()
     run.step += 1
     seconds = time.perf_counter() - started
     record = run.record

@@ -52,8 +52,14 @@ class Backend(Protocol):
     def zeros(self, shape: int | Sequence[int], dtype: npt.DTypeLike) -> Array:
         """Return zeros on the device."""
 
-    def pack_lstm(self, W_x: Array, W_h: Array, b: Array, *, tokens: bool, packed: Packed = None) -> Packed:
-        """Pack a layer: W_x (D, 4H), W_h (H, 4H), b (4H); `tokens` says that its input will be token ids."""
+    def pack_lstm(
+        self, W_x: Array, W_h: Array, b: Array, *, tokens: bool, precision: str = "", packed: Packed = None
+    ) -> Packed:
+        """Pack a layer: W_x (D, 4H), W_h (H, 4H), b (4H); `tokens` says that its input will be token ids.
+
+        Products are of the weights' own precision or, with "bf16", of factors rounded to bf16 with sums in float32.
+        Raises `BackendError` if the backend or the processor cannot do so.
+        """
 
     def pack_dense(self, W: Array, b: Array, *, packed: Packed = None) -> Packed:
         """Pack a dense layer: W (H, V), b (V)."""
@@ -72,7 +78,7 @@ class Backend(Protocol):
     ) -> tuple[Array | None, Array, Array]:
         """Run backpropagation through time over the sequence of the tape, given dh (T, B, H).
 
-        Adds to dW_x, dW_h and db. Returns dx (T, B, D), None for token ids, and dh0, dc0 (B, H).
+        Adds to dW_x, dW_h and db. Returns dx (T, B, D), None for token ids, and dh0, dc0 (B, H). Uses up the tape.
         """
 
     def dense_forward(self, h: Array, packed: Packed, *, out: Array = None) -> Array:
@@ -100,8 +106,12 @@ class Backend(Protocol):
         beta2: float,
         epsilon: float,
         scale: float,
+        packed: Sequence[Packed] = (),
     ) -> None:
-        """Update params, m and v in place by update number `step` (from 1) of Adam with gradients scale * grads."""
+        """Update params, m and v in place by update number `step` (from 1) of Adam with gradients scale * grads.
+
+        `packed` are the packed weights of all of params, which the same pass packs anew, or none.
+        """
 
     def generate(
         self,

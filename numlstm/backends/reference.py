@@ -27,6 +27,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..errors import BackendError
+
 Array = npt.NDArray[Any]
 Weights = tuple[Array, ...]
 
@@ -57,7 +59,11 @@ def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike) -> Array:
     return np.zeros(shape, dtype)
 
 
-def pack_lstm(W_x: Array, W_h: Array, b: Array, *, tokens: bool, packed: Any = None) -> Weights:
+def pack_lstm(
+    W_x: Array, W_h: Array, b: Array, *, tokens: bool, precision: str = "", packed: Any = None
+) -> Weights:
+    if precision:
+        raise BackendError(f"the device reference computes in the parameters' dtype; precision {precision} needs cpu")
     return (W_x, W_h, b)
 
 
@@ -176,6 +182,7 @@ def adam_(
     beta2: float,
     epsilon: float,
     scale: float,
+    packed: Sequence[Weights] = (),
 ) -> None:
     """Adam (Kingma & Ba 2015), as PyTorch computes it."""
     grads = grads * params.dtype.type(scale)

@@ -15,6 +15,7 @@ import math
 
 from llvmlite import ir
 
+from .processor import register_file
 from .simd import Emitter, Vec
 
 # By itemsize. The terms of the series: the first left out is below half an ulp for |r| <= ln(2) / 2.
@@ -40,7 +41,7 @@ def sigmoid(emit: Emitter, x: Vec) -> Vec:
     """Return 1 / (1 + e^-x), accurate relative to itself also where it is tiny."""
     largest = _LARGEST[emit.itemsize]
     scale, series = _exp_parts(emit, emit.minimum(emit.maximum(-x, -largest), largest))
-    return 1.0 / (emit.fma(scale, series, scale) + 1.0)
+    return _reciprocal(emit, emit.fma(scale, series, scale) + 1.0)
 
 
 def tanh(emit: Emitter, x: Vec) -> Vec:
@@ -48,7 +49,20 @@ def tanh(emit: Emitter, x: Vec) -> Vec:
     largest = _TANH_IS_ONE[emit.itemsize]
     scale, series = _exp_parts(emit, emit.minimum(emit.maximum(x + x, -largest), largest))
     expm1 = emit.fma(scale, series, scale - 1.0)
-    return expm1 / (expm1 + 2.0)
+    return expm1 * _reciprocal(emit, expm1 + 2.0)
+
+
+def _reciprocal(emit: Emitter, x: Vec) -> Vec:
+    """Return 1 / x for x in [1, 2^126].
+
+    With AVX-512 in float32, from the instruction's estimate, good to 14 bits, and a Newton step: a division takes 16
+    cycles, this 4. Five of them were a third of the cell's time.
+    """
+    if register_file().name != "AVX-512" or emit.itemsize != 4:
+        return 1.0 / x
+    every = ir.Constant(ir.IntType(16), 2**16 - 1)
+    estimate: Vec = emit.call("llvm.x86.avx512.rcp14.ps.512", x, emit.vec(0.0), every)
+    return emit.fma(estimate, emit.fma(-x, estimate, 1.0), estimate)
 
 
 def _exp_parts(emit: Emitter, x: Vec) -> tuple[Vec, Vec]:

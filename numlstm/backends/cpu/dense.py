@@ -1,4 +1,4 @@
-"""The dense output layer and the softmax cross-entropy above it, sharded over rows or columns.
+"""The dense output layer and the softmax cross-entropy above it, sharded over rows.
 
 Knows nothing about time or recurrence: a row is one position of one stream. N rows, H inputs, V outputs.
 """
@@ -12,46 +12,21 @@ from numba import prange
 
 from .activations import exp
 from .jit import kernel, parallel_kernel
-from .product import BLOCK, TILE_WIDTH, add_gradient, copy_panel, multiply_rows
+from .product import multiply_rows
 from .simd import Emitter, Vec, View, vector_code
 
 
 @parallel_kernel
 def multiply(a, packed, start, out, shards):
-    """out (N, V) = start + a (N, H) @ packed, the rows sharded."""
-    N = a.shape[0]
+    """out (N, V) = start + a (1, N, H) @ packed, the rows sharded."""
+    N = out.shape[0]
     for s in prange(shards):
         low, high = s * N // shards, (s + 1) * N // shards
-        multiply_rows(a[low:high], packed, start, out[low:high])
-
-
-@kernel
-def _gradient_panel(q, part, parts, h, dlogits, dW, db, panel, ones):
-    width, V = panel.shape[1], dlogits.shape[1]
-    v, lanes = q * width, width // TILE_WIDTH
-    copy_panel(dlogits, v, panel)
-    a, b = part * h.shape[1] // parts, (part + 1) * h.shape[1] // parts
-    add_gradient(h[:, a:b], panel, dW[a:b, v:], lanes, V - v, lanes)
-    if part == 0:
-        add_gradient(ones, panel, db[:, v:], lanes, V - v, lanes)
-
-
-@parallel_kernel
-def add_weight_gradients(h, dlogits, dW, db, work, ones, parts, shards):
-    """Add to dW (H, V) and db (1, V) for h (N, H) and dlogits (N, V); every sum runs over the rows in order."""
-    N = h.shape[0]
-    panels = -(-dlogits.shape[1] // work.shape[2])
-    for s in prange(shards):
-        for a in range(0, N, BLOCK):
-            b = min(a + BLOCK, N)
-            for item in range(s * panels * parts // shards, (s + 1) * panels * parts // shards):
-                _gradient_panel(
-                    item // parts, item % parts, parts, h[a:b], dlogits[a:b], dW, db, work[s, : b - a], ones[: b - a]
-                )
+        multiply_rows(a[:, low:high], packed, start, out[low:high])
 
 
 @vector_code
-def _exp_row(emit: Emitter, row: View, sums: View) -> None:
+def exp_row(emit: Emitter, row: View, sums: View) -> None:
     """row = exp(row - max(row)); sums[0] = the maximum in every lane, sums[1] = the sum, lane by lane."""
     builder, width = emit.builder, emit.index(emit.lanes)
     count = builder.sdiv(builder.add(row.shape[0], emit.index(emit.lanes - 1)), width)
@@ -87,7 +62,7 @@ def _cross_entropy_shard(logits, targets, losses, scale, low, high, sums):
     for n in range(low, high):
         row = logits[n]
         target = row[targets[n]]
-        _exp_row(row, sums)
+        exp_row(row, sums)
         total = 0.0
         for lane in range(sums.shape[1]):
             total += sums[1, lane]

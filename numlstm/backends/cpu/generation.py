@@ -1,23 +1,24 @@
 """Drawing tokens one after the other: the whole network and the draw in one compiled call.
 
 The state is carried from token to token in two buffers a layer that take turns, so nothing is allocated per
-token. One thread: at these sizes a step takes microseconds, and waking others would take longer. Knows nothing
-about vocabularies or random generators: the uniform numbers are handed in.
+token. Each thread takes its share of the streams through all tokens; one stream takes one thread: at these sizes a
+step takes microseconds, and waking others would take longer. Knows nothing about vocabularies or random
+generators: the uniform numbers are handed in.
 """
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
+from numba import prange
 
-from .jit import kernel
+from .dense import exp_row
+from .jit import kernel, parallel_kernel
 from .product import multiply_rows
 from .recurrence import project, recur
 
 
 @kernel
-def draw(logits, uniform, temperature, weights):
+def draw(logits, uniform, temperature, weights, sums):
     """Return the token that `uniform` picks from softmax(logits / temperature); at 0 the likeliest."""
     best = 0
     for v in range(logits.shape[0]):
@@ -25,9 +26,12 @@ def draw(logits, uniform, temperature, weights):
             best = v
     if temperature == 0.0:
         return best
+    for v in range(logits.shape[0]):
+        weights[v] = (np.float64(logits[v]) - np.float64(logits[best])) / temperature
+    exp_row(weights, sums)
     total = 0.0
     for v in range(logits.shape[0]):
-        total += math.exp((np.float64(logits[v]) - np.float64(logits[best])) / temperature)
+        total += weights[v]
         weights[v] = total
     threshold = uniform * total
     for v in range(logits.shape[0]):
@@ -37,21 +41,45 @@ def draw(logits, uniform, temperature, weights):
 
 
 @kernel
-def generate(start, W_x, W_h, h, c, tanh_c, gates, W_y, b_y, logits, weights, ids, none, uniforms, temperature, drawn):
-    """Fill drawn (N, B) from uniforms (N, B), reading ids (B) first.
+def _step(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, old, new, low, high):
+    """Take the streams from low to before high through all layers to their logits."""
+    VL = c[0].shape[2]
+    for layer in range(len(start)):
+        below = operand[layer - 1 if layer else 0]
+        x = below[new, low:high]
+        for p in range(W_h[layer].shape[0]):
+            project(ids[min(layer, 1), low:high], x, start[layer][:, p], W_x[layer][p], gates[layer][p, low:high])
+            recur(
+                operand[layer][old, low:high],
+                W_h[layer][p],
+                c[layer][p, low:high],
+                c[layer][p, low:high],
+                tanh_c[layer][p, low:high],
+                gates[layer][p, low:high],
+                h[layer][new, low:high, p * VL :],
+                operand[layer][new, low:high, p * VL // 2 :],
+            )
+    multiply_rows(h[len(start) - 1][new : new + 1, low:high], W_y, b_y, logits[low:high])
+
+
+@parallel_kernel
+def generate(
+    start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, uniforms, temperature, weights, sums, drawn
+):
+    """Fill drawn (N, B) from uniforms (N, B), reading ids[0] (B) first.
 
     One entry per layer: start, W_x, W_h as packed, h (2, B, H), whose row 0 is set and whose row N % 2 is left
-    with the last state, c, tanh_c (B, P lanes), gates (B, columns). `none (B)` holds zeros: the place in
-    `start` of a layer that reads activations.
+    with the last state, `operand`, h as products read it (see `recurrence.forward`), c, tanh_c (P, B, lanes), gates (P,
+    B, 4 lanes). ids[1] holds zeros: the place in `start` of a layer that reads activations. Each shard has a row
+    of `weights (shards, V)` and `sums (shards, 2, lanes)`, in float64.
     """
-    for n in range(drawn.shape[0]):
-        old, new = n % 2, 1 - n % 2
-        for layer in range(len(start)):
-            below, hidden = h[max(layer - 1, 0)][new], h[layer]
-            x = below[:, : below.shape[1] if layer else 0]
-            project(none if layer else ids, x, start[layer], W_x[layer], gates[layer])
-            recur(hidden[old], W_h[layer], c[layer], c[layer], tanh_c[layer], gates[layer], hidden[new])
-        multiply_rows(h[len(start) - 1][new], W_y, b_y, logits)
-        for b in range(ids.shape[0]):
-            drawn[n, b] = draw(logits[b], uniforms[n, b], temperature, weights)
-            ids[b] = drawn[n, b]
+    N, B = drawn.shape
+    shards = weights.shape[0]
+    for s in prange(shards):
+        low, high = s * B // shards, (s + 1) * B // shards
+        for n in range(N):
+            old, new = n % 2, 1 - n % 2
+            _step(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, old, new, low, high)
+            for b in range(low, high):
+                drawn[n, b] = draw(logits[b], uniforms[n, b], temperature, weights[s], sums[s])
+                ids[0, b] = drawn[n, b]

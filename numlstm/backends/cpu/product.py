@@ -3,138 +3,199 @@
 A tile of up to `HEIGHTS[0]` x `TILE_WIDTH` vector registers walks along the inner dimension once; the right-hand
 matrix lies packed in panels as wide as the tile (Goto & van de Geijn 2008), so that it is read front to
 back. The same tile serves activations times weights (`multiply_rows`) and, with the left-hand matrix
-transposed, weight gradients (`add_gradient`). Knows nothing about gates, layers or threads.
+transposed, weight gradients (`add_gradient`). Matrices of bf16 pairs are as long along the inner dimension as they
+have pairs. Knows nothing about gates, layers or threads.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from llvmlite import ir
 
+from . import bf16
 from .jit import kernel
-from .simd import Emitter, Vec, View, register_file, vector_code
+from .processor import register_file
+from .simd import INDEX, PAIR, Emitter, Vec, View, vector_code
 
 TILE_WIDTH = 4
-# Heights and widths that a tile is compiled for: few, since each is compiled into every kernel. The tallest
-# fits the registers with its accumulators, one row of the panel and a broadcast.
-HEIGHTS = (6, 4, 1) if register_file()[2] == 32 else (2, 1)
-WIDTHS = (TILE_WIDTH, 1)
+# Heights that a tile is compiled for: few, since each is compiled into every kernel. The tallest fits the registers
+# with its accumulators, one row of the panel and a broadcast.
+HEIGHTS = (6, 4, 1) if register_file().count == 32 else (2, 1)
 # Rows of a gradient's inner dimension that are taken together: they fit the L2 cache and are read once for all panels.
 # A third as many cost half as much time again: the sums are then loaded and stored too often.
 BLOCK = 192
 
 
+def row_tiles(emit: Emitter, rows: ir.Value) -> Iterator[tuple[ir.Value, int]]:
+    """Yield each height of a tile and its first row: what is written then is looped until all rows are covered."""
+    builder, first = emit.builder, emit.index(0)
+    for R, lower in zip(HEIGHTS, (*HEIGHTS[1:], 1), strict=True):
+        left = builder.sub(rows, first)
+        count = builder.sdiv(left, emit.index(R))
+        if 2 * lower > R > 1:  # 8 rows go as 4 + 4, not as 6 + 1 + 1
+            rest = builder.sub(left, builder.mul(count, emit.index(R)))
+            badly = builder.and_(
+                builder.icmp_signed("==", rest, emit.index(2 * lower - R)),
+                builder.icmp_signed(">", count, emit.index(0)),
+            )
+            count = builder.sub(count, builder.zext(badly, INDEX))
+        with emit.loop(count) as loop:
+            yield builder.add(first, builder.mul(loop.index, emit.index(R))), R
+        first = builder.add(first, builder.mul(count, emit.index(R)))
+
+
 def accumulate(emit: Emitter, sums: Sequence[Vec], a: View, b: View, rows: int, width: int) -> list[Vec]:
-    """Write `sums + a @ b` for a (rows, K) and b (K, width registers); `sums` holds a row after the other."""
+    """Write `sums + a @ b` for b (K, width registers); `sums` holds a row after the other.
+
+    a is (rows, K), or (S, rows, K / S) where the inner dimension lies in S pieces.
+    """
+    if len(a.shape) == 3:
+        with emit.loop(a.shape[0], sums) as piece:
+            first = emit.builder.mul(piece.index, a.shape[2])
+            right = View(b.emit, b.at(first), [a.shape[2], *b.shape[1:]], b.strides)
+            piece.carried = accumulate(emit, piece.carried, a[piece.index], right, rows, width)
+        return piece.carried
+    times = bf16.dot if b.emit.element == PAIR else Emitter.fma
     with emit.loop(b.shape[0], sums) as loop:
-        panel = [emit.load(emit.move(b.at(loop.index), v * emit.lanes)) for v in range(width)]
+        panel = [b.emit.load(b.emit.move(b.at(loop.index), v * b.emit.lanes)) for v in range(width)]
         totals = []
         for r in range(rows):
-            left = emit.broadcast(a.at(r, loop.index))
-            totals += [emit.fma(left, panel[v], loop.carried[r * width + v]) for v in range(width)]
+            left = a.emit.broadcast(a.at(r, loop.index))
+            totals += [times(emit, left, panel[v], loop.carried[r * width + v]) for v in range(width)]
         loop.carried = totals
     return loop.carried
 
 
 @vector_code
-def _multiply_tile(emit: Emitter, rows: ir.Value, width: ir.Value, a: View, b: View, start: View, out: View) -> None:
-    """out = start + a @ b, as many columns as `out` has."""
-    with emit.cases(width, WIDTHS) as widths:
-        for W in widths:
-            last = emit.first(emit.builder.sub(out.shape[1], emit.index((W - 1) * emit.lanes)))
-            with emit.cases(rows, HEIGHTS) as heights:
-                for R in heights:
-                    first = [emit.load(emit.move(start.pointer, v * emit.lanes)) for v in range(W)]
-                    sums = accumulate(emit, first * R, a, b, R, W)
-                    for r in range(R):
-                        for v in range(W - 1):
-                            emit.store(sums[r * W + v], emit.move(out.at(r), v * emit.lanes))
-                        end = emit.move(out.at(r), (W - 1) * emit.lanes)
-                        emit.store_masked(sums[r * W + W - 1], end, last)
+def _multiply_panel(emit: Emitter, a: View, b: View, start: View, out: View) -> None:
+    """out = start + a @ b for a whole panel, as many columns as `out` has."""
+    masks = [emit.first(emit.builder.sub(out.shape[1], emit.index(v * emit.lanes))) for v in range(TILE_WIDTH)]
+    for row, R in row_tiles(emit, out.shape[0]):
+        first = [emit.load(emit.move(start.pointer, v * emit.lanes)) for v in range(TILE_WIDTH)]
+        sums = accumulate(emit, first * R, a.skip(row, len(a.shape) - 2), b, R, TILE_WIDTH)
+        for r in range(R):
+            for v in range(TILE_WIDTH):
+                place = emit.move(out.skip(row).at(r), v * emit.lanes)
+                emit.store_masked(sums[r * TILE_WIDTH + v], place, masks[v])
 
 
 @vector_code
-def _gradient_tile(
-    emit: Emitter,
-    rows: ir.Value,
-    a: View,
-    b: View,
-    out: View,
-    step: ir.Value,
-    valid: ir.Value,
-    less: ir.Value,
-) -> None:
-    """out += a.T @ b in four pieces of a register: piece v lies v * step on and has valid - v * less columns."""
+def _multiply_column(emit: Emitter, a: View, b: View, start: View, out: View) -> None:
+    """out = start + a @ b for one register of columns, as many of them as `out` has."""
+    mask = emit.first(out.shape[1])
+    for row, R in row_tiles(emit, out.shape[0]):
+        sums = accumulate(emit, [emit.load(start.pointer)] * R, a.skip(row, len(a.shape) - 2), b, R, 1)
+        for r in range(R):
+            emit.store_masked(sums[r], out.skip(row).at(r), mask)
+
+
+@vector_code
+def _add_gradient(emit: Emitter, slabs: View, panel: View, out: View) -> None:
+    """out (slabs, lanes, 4 lanes) += slabs.T @ panel."""
+    heights = _divided(emit.lanes, HEIGHTS[0])
+    with emit.loop(slabs.shape[0]) as slab:
+        first = 0
+        for R in heights:
+            a, places = slabs[slab.index].T.skip(emit.index(first)), []
+            for r in range(R):
+                row = out.at(slab.index, first + r)
+                places += [emit.move(row, v * emit.lanes) for v in range(TILE_WIDTH)]
+            sums = accumulate(emit, [emit.load(place) for place in places], a, panel, R, TILE_WIDTH)
+            for place, total in zip(places, sums, strict=True):
+                emit.store(total, place)
+            first += R
+
+
+def _divided(rows: int, most: int) -> list[int]:
+    """Return heights of at most `most` that add up to `rows`, such as 6 + 6 + 4 for 16."""
+    return [] if not rows else [min(rows, most), *_divided(rows - min(rows, most), most)]
+
+
+@vector_code
+def _unpack(emit: Emitter, panel: View, out: View, step: ir.Value, valid: ir.Value, less: ir.Value) -> None:
+    """out += panel, whose piece v goes to out's columns from v * step on, of which there are valid - v * less."""
     builder = emit.builder
     masks = [emit.first(builder.sub(valid, builder.mul(emit.index(v), less))) for v in range(TILE_WIDTH)]
-    with emit.cases(rows, HEIGHTS) as heights:
-        for R in heights:
-            places = [
-                emit.move(out.at(r), builder.mul(emit.index(v), step)) for r in range(R) for v in range(TILE_WIDTH)
-            ]
-            old = [emit.load_masked(place, masks[n % TILE_WIDTH]) for n, place in enumerate(places)]
-            sums = accumulate(emit, old, a.T, b, R, TILE_WIDTH)
-            for n, place in enumerate(places):
-                emit.store_masked(sums[n], place, masks[n % TILE_WIDTH])
+    with emit.loop(panel.shape[0]) as loop:
+        for v, mask in enumerate(masks):
+            place = emit.move(out.at(loop.index), builder.mul(emit.index(v), step))
+            more = emit.load(emit.move(panel.at(loop.index), v * emit.lanes))
+            emit.store_masked(emit.load_masked(place, mask) + more, place, mask)
 
 
 @vector_code
-def _copy_row(emit: Emitter, source: View, target: View, valid: ir.Value) -> None:
-    """Copy `valid` numbers into a row of a panel and fill the rest of the row with 0."""
-    for v in range(TILE_WIDTH):
-        mask = emit.first(emit.builder.sub(valid, emit.index(v * emit.lanes)))
-        vec = emit.load_masked(emit.move(source.pointer, v * emit.lanes), mask)
-        emit.store(vec, emit.move(target.pointer, v * emit.lanes))
+def _copy_columns(emit: Emitter, source: View, target: View, valid: ir.Value) -> None:
+    """Copy the first `valid` columns of source (K, ...) into target (K, registers side by side); fill up with 0.
 
+    A target of pairs has half as many rows, each of two rows of the source, which may hold bf16 numbers itself.
+    """
+    builder, width = emit.builder, emit.index(emit.lanes)
 
-@kernel
-def tile_height(rows):
-    """Return the height of the next tile where `rows` are left: the tallest, unless the rest would fit badly."""
-    for height in HEIGHTS:
-        # 8 rows go as 4 + 4, not as 6 + 1 + 1
-        if rows >= height and not (height == 6 and rows == 8):
-            return height
-    return 1
+    def load(row: ir.Value, column: ir.Value) -> Vec:
+        there = builder.icmp_signed("<", row, source.shape[0])
+        if source.emit.element == PAIR:
+            at = source.at(builder.select(there, row, emit.index(0)), builder.sdiv(column, emit.index(2)))
+            vec = bf16.load_halves(emit, at)
+            return Vec(emit, builder.select(there, vec.value, emit.vec(0.0).value))
+        left = builder.select(there, builder.sub(valid, column), emit.index(0))
+        return emit.load_masked(emit.move(source.at(row), column), emit.first(left))
+
+    with emit.loop(target.shape[0]) as row, emit.loop(builder.sdiv(target.shape[1], width)) as register:
+        column = builder.mul(register.index, width)
+        if target.emit.element == PAIR:
+            upper = builder.mul(row.index, emit.index(2))
+            vec = bf16.pair(emit, load(upper, column), load(builder.add(upper, emit.index(1)), column))
+        else:
+            vec = load(row.index, column)
+        target.emit.store(vec, target.emit.move(target.at(row.index), column))
 
 
 @kernel
 def multiply_rows(a, packed, start, out):
-    """out = start + a @ b: a (M, K), packed (panels, K, panel width), start (panels, panel width), out (M, N)."""
-    M, N = out.shape
-    full = packed.shape[2]
-    lanes = full // TILE_WIDTH
+    """out = start + a @ b: a (S, M, K / S), packed (panels, K, panel width), start (panels, panel width), out (M, N).
+
+    What lies in the rows of a beyond K / S is left alone.
+    """
+    N = out.shape[1]
+    K, width = packed.shape[1] // a.shape[0], packed.shape[2]
+    lanes = width // TILE_WIDTH
     for q in range(packed.shape[0]):
-        left = N - q * full
-        # The last panel goes by single registers where it is not full.
-        width, step = (TILE_WIDTH, full) if left > full - lanes else (1, lanes)
-        for v in range(0, min(left, full), step):
-            low = 0
-            while low < M:
-                high = low + tile_height(M - low)
-                _multiply_tile(
-                    high - low,
-                    width,
-                    a[low:high],
-                    packed[q, :, v:],
-                    start[q, v:],
-                    out[low:high, q * full + v : q * full + v + step],
-                )
-                low = high
+        first = q * width
+        if N - first > width - lanes:
+            _multiply_panel(a[:, :, :K], packed[q], start[q], out[:, first : first + width])
+        else:
+            for v in range(0, N - first, lanes):
+                end = first + v + lanes
+                _multiply_column(a[:, :, :K], packed[q, :, v:], start[q, v:], out[:, first + v : end])
 
 
 @kernel
-def copy_panel(source, column, panel):
-    """Copy the columns from `column` on of source (rows, N) into panel (rows, panel width)."""
-    for r in range(source.shape[0]):
-        _copy_row(source[r, column:], panel[r], source.shape[1] - column)
+def copy_columns(source, column, target):
+    """Copy the columns from `column` on of source (K, N) into target (K or K / 2 pairs, registers), 0 where it ends."""
+    _copy_columns(source[:, column:], target, source.shape[1] - column)
 
 
 @kernel
-def add_gradient(a, panel, out, step, valid, less):
-    """out += a.T @ panel for a (K, M) and panel (K, panel width); `_gradient_tile` says where each piece lies."""
-    low, M = 0, a.shape[1]
-    while low < M:
-        high = low + tile_height(M - low)
-        _gradient_tile(high - low, a[:, low:high], panel, out[low:high], step, valid, less)
-        low = high
+def copy_slabs(a, slabs):
+    """Copy a (K, M) into slabs (M / lanes, K or K / 2 pairs, lanes): a cache line for each row, all in sequence.
+
+    Read as they are, columns of a wide matrix lie too far apart: with 512 columns a gradient took 1.3 times as long.
+    """
+    for s in range(slabs.shape[0]):
+        copy_columns(a, s * slabs.shape[2], slabs[s])
+
+
+@kernel
+def add_gradient(slabs, panel, sums):
+    """sums (slabs, lanes, panel width) += slabs.T @ panel, for panel (K, panel width)."""
+    _add_gradient(slabs, panel, sums)
+
+
+@kernel
+def unpack(sums, out, step, valid, less):
+    """out (M, ...) += sums (at least M, panel width), whose piece v goes to the columns from v * step on.
+
+    Of these there are valid - v * less.
+    """
+    _unpack(sums[: out.shape[0]], out, step, valid, less)

@@ -5,46 +5,25 @@ instructions. This layer keeps that readable: a `Vec` is a register with `+ - * 
 stores and loops, and `vector_code` turns a Python function that writes such code into one that a
 Numba-compiled function can call. Knows nothing about matrices, cells or networks.
 
-How wide a register is and how many there are comes from the host's features; whatever is not known here
-gets 128-bit vectors, which LLVM can lower for every processor.
+Whoever hands an array to vector code makes sure that its last axis is contiguous.
 """
 
 from __future__ import annotations
 
-import functools
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-import llvmlite.binding as llvm
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from .processor import bf16_emulated, lanes, register_file
+
 INDEX = ir.IntType(64)
-
-
-@functools.cache
-def register_file() -> tuple[str, int, int]:
-    """Return the name of the host's vector extension, the bytes of a register and how many there are."""
-    try:
-        features = llvm.get_host_cpu_features()
-    except RuntimeError:
-        features = {}
-    if features.get("avx512f"):
-        return "AVX-512", 64, 32
-    if features.get("avx2") and features.get("fma"):
-        return "AVX2", 32, 16
-    if features.get("neon"):
-        return "NEON", 16, 32
-    return "128-bit", 16, 16
-
-
-def lanes(itemsize: int) -> int:
-    """Return how many numbers of `itemsize` bytes a register holds."""
-    return register_file()[1] // itemsize
+PAIR = ir.IntType(32)  # two bf16 numbers, the first one in the lower half
 
 
 class Vec:
@@ -92,6 +71,17 @@ class View:
             pointer = self.emit.move(pointer, builder.mul(step, stride))
         return pointer
 
+    def skip(self, count: ir.Value, axis: int = 0) -> View:
+        """Return the view without the first `count` places of an axis."""
+        step = self.emit.builder.mul(count, self.strides[axis])
+        shape = list(self.shape)
+        shape[axis] = self.emit.builder.sub(shape[axis], count)
+        return View(self.emit, self.emit.move(self.pointer, step), shape, self.strides)
+
+    def __getitem__(self, index: ir.Value) -> View:
+        """Return the view of what lies at `index` of the first axis."""
+        return View(self.emit, self.at(index), self.shape[1:], self.strides[1:])
+
     @property
     def T(self) -> View:
         """The transposed view of a matrix."""
@@ -127,7 +117,8 @@ class Emitter:
     def vec(self, value: float | ir.Value) -> Vec:
         """Return a vector with one value, a constant or a scalar register, in every lane."""
         if isinstance(value, (int, float)):
-            return Vec(self, ir.Constant(self.vector, [ir.Constant(self.element, float(value))] * self.lanes))
+            number = int(value) if isinstance(self.element, ir.IntType) else float(value)
+            return Vec(self, ir.Constant(self.vector, [ir.Constant(self.element, number)] * self.lanes))
         undefined = ir.Constant(self.vector, ir.Undefined)
         one = self.builder.insert_element(undefined, value, ir.Constant(ir.IntType(32), 0))
         zeros = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), None)
@@ -148,11 +139,14 @@ class Emitter:
 
     @property
     def suffix(self) -> str:
-        return f"v{self.lanes}f{8 * self.itemsize}"
+        kind = "i" if isinstance(self.element, ir.IntType) else "f"
+        return f"v{self.lanes}{kind}{8 * self.itemsize}"
 
     def fma(self, a: Vec, b: Vec | float, c: Vec | float) -> Vec:
-        """Return a * b + c, rounded once."""
+        """Return a * b + c, rounded once where the processor can."""
         b, c = (x if isinstance(x, Vec) else self.vec(x) for x in (b, c))
+        if not register_file().fma:
+            return a * b + c
         return self.call(f"llvm.fma.{self.suffix}", a, b, c)  # type: ignore[no-any-return]
 
     def maximum(self, a: Vec, b: Vec | float) -> Vec:
@@ -170,9 +164,13 @@ class Emitter:
 
     def rotate(self, vec: Vec, step: int) -> Vec:
         """Return the vector with each lane moved down by `step`, the first ones coming in at the end."""
-        places = [ir.Constant(ir.IntType(32), (lane + step) % self.lanes) for lane in range(self.lanes)]
-        mask = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), places)
-        return Vec(self, self.builder.shuffle_vector(vec.value, vec.value, mask))
+        return self.shuffle(vec, vec, [(lane + step) % self.lanes for lane in range(self.lanes)])
+
+    def shuffle(self, a: Vec, b: Vec, places: Sequence[int]) -> Vec:
+        """Return the lanes at `places` of the lanes of `a` followed by those of `b`."""
+        numbers = [ir.Constant(ir.IntType(32), place) for place in places]
+        mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), numbers)
+        return Vec(self, self.builder.shuffle_vector(a.value, b.value, mask))
 
     def load(self, pointer: ir.Value) -> Vec:
         return Vec(self, self.builder.load(pointer, typ=self.vector, align=self.itemsize))
@@ -234,26 +232,6 @@ class Emitter:
             phi.add_incoming(new.value, end)
         turn.carried = [Vec(self, phi) for phi in leaving]
 
-    @contextmanager
-    def cases(self, value: ir.Value, choices: Sequence[int]) -> Iterator[Iterator[int]]:
-        """Write one piece of code per choice, of which the one that equals `value` runs.
-
-        Any other value runs none of them.
-        """
-        builder, after = self.builder, self.builder.append_basic_block("after_cases")
-        blocks = [builder.append_basic_block(f"case_{choice}") for choice in choices]
-        switch = builder.switch(value, after)
-
-        def each() -> Iterator[int]:
-            for choice, block in zip(choices, blocks, strict=True):
-                switch.add_case(self.index(choice), block)
-                builder.position_at_end(block)
-                yield choice
-                builder.branch(after)
-
-        yield each()
-        builder.position_at_end(after)
-
 
 def vector_code(write: Callable[..., None]) -> Any:
     """Turn `write(emit, *args)` into a function that Numba-compiled code can call; it returns nothing.
@@ -267,7 +245,8 @@ def vector_code(write: Callable[..., None]) -> Any:
         return types.void(*widened), codegen
 
     def codegen(context: Any, builder: Any, signature: Any, values: Any) -> Any:
-        element = next(k.dtype for k in signature.args if isinstance(k, types.Array) and k.dtype in types.real_domain)
+        arrays = (kind.dtype for kind in signature.args if isinstance(kind, types.Array))
+        element = next((dtype for dtype in arrays if dtype in types.real_domain), types.float32)
         emit = Emitter(builder, context.get_value_type(element))
         write(emit, *(_lower(context, emit, k, v) for k, v in zip(signature.args, values, strict=True)))
         return context.get_dummy_value()
@@ -288,7 +267,5 @@ def _lower(context: Any, emit: Emitter, kind: Any, value: ir.Value) -> Any:
         emit = Emitter(emit.builder, element)
     size = emit.index(context.get_abi_sizeof(element))
     shape, strides = (cgutils.unpack_tuple(emit.builder, packed, kind.ndim) for packed in (array.shape, array.strides))
-    strides = [emit.builder.sdiv(stride, size, flags=["exact"]) for stride in strides]
-    if kind.layout == "C":
-        strides[-1] = emit.index(1)
+    strides = [emit.builder.sdiv(stride, size, flags=["exact"]) for stride in strides[:-1]] + [emit.index(1)]
     return View(emit, array.data, shape, strides)

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import functools
 import math
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from numba import prange
 
 from .jit import kernel, parallel_kernel
@@ -33,10 +35,20 @@ def sums_of_squares(values, sums):
         sums[chunk] = _sum_of_squares(values[chunk * CHUNK : (chunk + 1) * CHUNK])
 
 
+def adam_rule(
+    dtype: Any, step: int, lr: float, beta1: float, beta2: float, epsilon: float, scale: float
+) -> npt.NDArray[Any]:
+    """Return what `adam_chunk` needs to know, the corrections for this step worked in."""
+    rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
+    return np.array([scale, rate, beta1, beta2, epsilon, root], dtype)
+
+
 @kernel
-def _adam_chunk(params, grads, m, v, scale, rate, beta1, beta2, epsilon, root):
+def adam_chunk(params, grads, m, v, rule):
+    """Update params, m and v (N) in place."""
     kind = params.dtype.type
     one = kind(1.0)
+    scale, rate, beta1, beta2, epsilon, root = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
     for n in range(params.shape[0]):
         gradient = grads[n] * scale
         m[n] = beta1 * m[n] + (one - beta1) * gradient
@@ -45,19 +57,8 @@ def _adam_chunk(params, grads, m, v, scale, rate, beta1, beta2, epsilon, root):
 
 
 @parallel_kernel
-def adam(params, grads, m, v, scale, rate, beta1, beta2, epsilon, root):
-    """Update params, m, v (P) in place; scalars have the arrays' dtype, rate and root are corrected for the step."""
+def adam(params, grads, m, v, rule):
+    """Update params, m, v (P) in place."""
     for chunk in prange((params.shape[0] + CHUNK - 1) // CHUNK):
         low, high = chunk * CHUNK, min((chunk + 1) * CHUNK, params.shape[0])
-        _adam_chunk(
-            params[low:high],
-            grads[low:high],
-            m[low:high],
-            v[low:high],
-            scale,
-            rate,
-            beta1,
-            beta2,
-            epsilon,
-            root,
-        )
+        adam_chunk(params[low:high], grads[low:high], m[low:high], v[low:high], rule)

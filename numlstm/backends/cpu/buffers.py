@@ -1,0 +1,123 @@
+"""The memory that the kernels work in: what a forward pass leaves for the backward pass, and scratch space.
+
+Allocated once for each shape and used again. Knows nothing about what is computed in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .packing import PackedLSTM, aligned, panels, row_size
+from .processor import lanes
+from .product import BLOCK, TILE_WIDTH
+
+Array = npt.NDArray[Any]
+
+
+def hidden(steps: int, B: int, packed: PackedLSTM) -> tuple[Array, Array]:
+    """Return memory for h of so many steps, (steps, B, at least P lanes), and for h as products read it."""
+    units, dtype = packed.W_h.shape[0] * packed.lanes, packed.start.dtype
+    h = aligned((steps, B, row_size(units, dtype)), dtype)
+    return h, aligned((steps, B, row_size(units // 2, np.int32)), np.int32) if packed.pairs else h
+
+
+def whole_rows(a: Array) -> Array:
+    """Return `a (..., K)` with what lies between its rows as further columns, so that it is contiguous.
+
+    Numba then has one type for all activations and compiles once. An array of another form is copied.
+    """
+    rows = a.strides[-2] // a.itemsize
+    packed = tuple(int(np.prod(a.shape[n + 1 : -1])) * rows * a.itemsize for n in range(a.ndim - 1))
+    if a.flags.c_contiguous or a.strides != (*packed, a.itemsize) or rows < a.shape[-1]:
+        return np.ascontiguousarray(a)
+    return np.lib.stride_tricks.as_strided(a, (*a.shape[:-1], rows))
+
+
+def set_cells(c: Array, values: Array) -> None:
+    """Set c (P, B, lanes) to values (B, H)."""
+    B, H = values.shape
+    filled = np.zeros((B, c.shape[0] * c.shape[2]), c.dtype)
+    filled[:, :H] = values
+    c[...] = filled.reshape(B, c.shape[0], -1).transpose(1, 0, 2)
+
+
+def get_cells(c: Array, H: int) -> Array:
+    """Return c (P, B, lanes) as a new array (B, H)."""
+    return c.transpose(1, 0, 2).reshape(c.shape[1], -1)[:, :H].copy()
+
+
+class Tape:
+    """What a forward pass leaves, in buffers that the next pass of the same shape uses again.
+
+    The backward pass uses it up: the gates' memory is where their gradients go.
+    """
+
+    def __init__(self, T: int, B: int, packed: PackedLSTM) -> None:
+        dtype, P, VL = packed.start.dtype, packed.W_h.shape[0], packed.lanes
+        self.shape = (T, B)
+        self.ids, self.x = np.zeros((T, B), np.int32), np.zeros((T, B, 0), dtype)
+        D = 0 if packed.tokens else packed.input_size
+        self.x_pairs = aligned((T, B, row_size(panels(D, VL) * VL // 2, np.int32)), np.int32) if packed.pairs else None
+        self.h, self.operand = hidden(T + 1, B, packed)
+        self.c = aligned((P, T + 1, B, VL), dtype)
+        self.tanh_c = aligned((P, T + 1, B, VL), dtype)[:, :T]
+        # One step more than there are, or the panels would lie a power of two apart and share a few of a cache's sets.
+        self.gates = aligned((P, T + 1, B, TILE_WIDTH * VL), dtype)[:, :T]
+        self.backward: BackwardBuffers | None = None
+
+    def read(self, x: Array, tokens: bool) -> None:
+        """Take the layer's input: token ids (T, B), or activations (T, B, D), which are kept, not copied."""
+        if tokens:
+            self.ids = np.ascontiguousarray(x, np.int32)
+        else:
+            self.x = whole_rows(x)
+
+    @property
+    def dz(self) -> Array:
+        """The gates' memory as the kernels of the backward pass write and read their gradients."""
+        return self.gates.view(self.operand.dtype)
+
+
+class BackwardBuffers:
+    """The memory of a backward pass."""
+
+    def __init__(self, tape: Tape, packed: PackedLSTM) -> None:
+        (T, B), dtype = tape.shape, packed.start.dtype
+        P, VL = tape.c.shape[0], packed.lanes
+        self.dx = np.zeros((T, B, 0 if packed.tokens else packed.input_size), dtype)
+        self.dh_next = aligned((B, P * VL), dtype)
+        self.dc_next = aligned((P, B, VL), dtype)
+        self.no_start = aligned((max(len(packed.W_h_T), len(packed.W_x_T)), TILE_WIDTH * VL), dtype)
+
+
+class GradientBuffers:
+    """The scratch space of weight gradients, zero at first: see `gradients.py`.
+
+    `sizes` are the rows of each left-hand matrix transposed, 0 for tokens, of which `rows` are chosen; `columns` is how
+    many panels there are on the right.
+    """
+
+    def __init__(self, sizes: Sequence[int], columns: int, dtype: Any, pairs: bool, shards: int, rows: int = 0) -> None:
+        VL, block, kind = lanes(np.dtype(dtype).itemsize), BLOCK // (1 + pairs), np.int32 if pairs else dtype
+        self.zeros = np.zeros(BLOCK, np.int32)
+        self.slabs = [aligned((shards, panels(size, VL), block, VL), kind) for size in sizes]
+        self.panels = aligned((shards, block, TILE_WIDTH * VL), kind)
+        heights = [panels(size, VL) * VL or rows for size in sizes]
+        self.sums = [aligned((columns, height, TILE_WIDTH * VL), dtype) for height in (*heights, 1)]
+        self.parts = -(-shards // columns)
+
+
+class StepBuffers:
+    """The memory of one layer while tokens are drawn, set to the state (h0, c0)."""
+
+    def __init__(self, packed: PackedLSTM, h0: Array, c0: Array) -> None:
+        (B, H), P, VL, dtype = h0.shape, packed.W_h.shape[0], packed.lanes, packed.start.dtype
+        self.h, self.operand = hidden(2, B, packed)
+        self.c, self.tanh_c = aligned((P, B, VL), dtype), aligned((P, B, VL), dtype)
+        self.gates = aligned((P, B, TILE_WIDTH * VL), dtype)
+        self.h[0, :, :H] = h0
+        set_cells(self.c, c0)

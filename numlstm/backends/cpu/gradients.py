@@ -1,0 +1,139 @@
+"""Weight gradients: sums over all rows at once, sharded over the panels of the weights' columns.
+
+N rows, of all steps and streams, go through in blocks. A block of the left-hand matrix lies in slabs and serves all
+panels of a shard while it is in the L2 cache. The sums lie panel by panel as well, and are added to the gradients at
+the end: where they lie as the weights do, with 512 units, it took 1.2 times as long. The work is cut by panels and, for many cores, each panel into `parts`
+of the weights' rows; every sum runs over the rows in the same order, whatever the number of shards. Knows nothing
+about time or recurrence.
+"""
+
+from __future__ import annotations
+
+from numba import prange
+
+from . import bf16
+from .jit import kernel, parallel_kernel
+from .product import BLOCK, TILE_WIDTH, add_gradient, copy_columns, copy_slabs, unpack
+from .simd import INDEX, PAIR, Emitter, View, vector_code
+
+
+@vector_code
+def _add_rows(emit: Emitter, ids: View, dz: View, out: View) -> None:
+    """Add each row of dz to the row of out, both (..., panel width), that its id chooses."""
+    with emit.loop(ids.shape[0]) as loop:
+        row = emit.builder.sext(emit.builder.load(ids.at(loop.index), typ=ids.emit.element), INDEX)
+        for v in range(TILE_WIDTH):
+            place = emit.move(out.at(row), v * emit.lanes)
+            if dz.emit.element == PAIR:
+                more = bf16.load_halves(emit, dz.emit.move(dz.at(loop.index), v * emit.lanes // 2))
+            else:
+                more = emit.load(emit.move(dz.at(loop.index), v * emit.lanes))
+            emit.store(emit.load(place) + more, place)
+
+
+@kernel
+def _share(slabs, part, parts):
+    """Return the slabs of a part, from the first to before the last."""
+    return part * slabs.shape[0] // parts, (part + 1) * slabs.shape[0] // parts
+
+
+@kernel
+def _add_product(slabs, part, parts, panel, sums):
+    a, b = _share(slabs, part, parts)
+    VL = slabs.shape[2]
+    add_gradient(slabs[a:b], panel, sums[a * VL : b * VL].reshape((b - a, VL, panel.shape[1])))
+
+
+@kernel
+def _unpack_share(sums, slabs, part, parts, out, step, valid, less):
+    a, b = _share(slabs, part, parts)
+    VL, M = slabs.shape[2], out.shape[0]
+    unpack(sums[a * VL :], out[min(a * VL, M) : min(b * VL, M)], step, valid, less)
+
+
+@kernel
+def _gate_block(p, part, parts, ids, zeros, slabs_x, slabs_h, dz, panel, sums_x, sums_h, sums_b):
+    """Add what a block of rows makes of one panel of columns."""
+    if panel.shape[0] < dz.shape[0]:
+        copy_columns(dz, 0, panel)
+        columns = panel
+    else:
+        columns = dz
+    _add_product(slabs_h, part, parts, columns, sums_h)
+    _add_product(slabs_x, part, parts, columns, sums_x)
+    if part == 0:
+        _add_rows(zeros, dz, sums_b)
+        if slabs_x.shape[0] == 0:
+            _add_rows(ids, dz, sums_x)
+
+
+@parallel_kernel
+def add_gate_gradients(
+    ids, x, h, dz, dW_x, dW_h, db, zeros, slabs_x, slabs_h, panels, sums_x, sums_h, sums_b, parts, shards
+):
+    """Add to dW_x (D or V, 4H), dW_h (H, 4H), db (1, 4H) over N rows of x (N, D), h (N, H) and dz (P, N, 4 lanes).
+
+    The memory: zeros (BLOCK) are ids that choose the only row; a shard's slabs_x, slabs_h (shards, slabs, BLOCK, lanes)
+    and panels (shards, BLOCK, 4 lanes), or BLOCK / 2 pairs of rows where dz holds bf16 numbers, only then used; the
+    sums by panel (P, rows, 4 lanes), zero at first.
+    """
+    P, N = dz.shape[0], dz.shape[1]
+    H, VL = dW_h.shape[0], slabs_h.shape[3]
+    for s in prange(shards):
+        first, last = s * P * parts // shards, (s + 1) * P * parts // shards
+        for a in range(0, N, BLOCK):
+            b = min(a + BLOCK, N)
+            n = -(-(b - a) * slabs_h.shape[2] // BLOCK)
+            copy_slabs(x[a:b], slabs_x[s, :, :n])
+            copy_slabs(h[a:b], slabs_h[s, :, :n])
+            for item in range(first, last):
+                p, part = item // parts, item % parts
+                _gate_block(
+                    p,
+                    part,
+                    parts,
+                    ids[a:b],
+                    zeros[: b - a],
+                    slabs_x[s, :, :n],
+                    slabs_h[s, :, :n],
+                    dz[p, a:b],
+                    panels[s, :n],
+                    sums_x[p],
+                    sums_h[p],
+                    sums_b[p],
+                )
+        for item in range(first, last):
+            p, part = item // parts, item % parts
+            u = p * VL
+            _unpack_share(sums_h[p], slabs_h[s], part, parts, dW_h[:, u:], H, H - u, 0)
+            _unpack_share(sums_x[p], slabs_x[s], part, parts, dW_x[:, u:], H, H - u, 0)
+            if part == 0:
+                unpack(sums_b[p], db[:, u:], H, H - u, 0)
+                if slabs_x.shape[1] == 0:
+                    unpack(sums_x[p], dW_x[:, u:], H, H - u, 0)
+
+
+@parallel_kernel
+def add_dense_gradients(h, dlogits, dW, db, zeros, slabs, panels, sums, sums_b, parts, shards):
+    """Add to dW (H, V) and db (1, V) for h (N, H) and dlogits (N, V); the memory as in `add_gate_gradients`."""
+    N, V = dlogits.shape
+    width, VL = panels.shape[2], slabs.shape[3]
+    P = -(-V // width)
+    for s in prange(shards):
+        first, last = s * P * parts // shards, (s + 1) * P * parts // shards
+        for a in range(0, N, BLOCK):
+            b = min(a + BLOCK, N)
+            panel = panels[s, : b - a]
+            copy_slabs(h[a:b], slabs[s, :, : b - a])
+            for item in range(first, last):
+                p, part = item // parts, item % parts
+                copy_columns(dlogits[a:b], p * width, panel)
+                _add_product(slabs[s, :, : b - a], part, parts, panel, sums[p])
+                if part == 0:
+                    _add_rows(zeros[: b - a], panel, sums_b[p])
+        for item in range(first, last):
+            p, part = item // parts, item % parts
+            v = p * width
+            _unpack_share(sums[p], slabs[s], part, parts, dW[:, v:], VL, V - v, VL)
+            if part == 0:
+                unpack(sums_b[p], db[:, v:], VL, V - v, VL)
