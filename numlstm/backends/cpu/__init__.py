@@ -141,7 +141,6 @@ def lstm_backward(
             tape.c,
             tape.tanh_c,
             packed.W_h_T,
-            to.no_start,
             packed.W_x_T,
             to.dx,
             to.dh_next,
@@ -173,7 +172,7 @@ def dense_forward(h: Array, packed: PackedDense, *, out: Array | None = None) ->
     if out is None or out.shape != shape:
         out = np.empty(shape, packed.W.dtype)
     with _one_at_a_time:
-        dense.multiply(whole_rows(h)[None], packed.W, packed.b, out, numba.get_num_threads())
+        dense.multiply(whole_rows(h)[None], packed.W, packed.weights[1], out, numba.get_num_threads())
     return out
 
 
@@ -181,7 +180,7 @@ def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db:
     dh, shards = np.empty(h.shape, dW.dtype), numba.get_num_threads()
     space = GradientBuffers((h.shape[1],), len(packed.W), dW.dtype, False, shards)
     with _one_at_a_time:
-        dense.multiply(dlogits[None], packed.W_T, packed.no_bias, dh, shards)
+        dense.multiply(dlogits[None], packed.W_T, np.zeros(h.shape[1], dW.dtype), dh, shards)
         gradients.add_dense_gradients(
             whole_rows(h),
             dlogits,
@@ -262,7 +261,7 @@ def generate(
             tuple(b.tanh_c for b in buffers),
             tuple(b.gates for b in buffers),
             output.W,
-            output.b,
+            output.weights[1],
             np.empty((B, V), dtype),
             np.stack([np.array(ids, np.int32), np.zeros(B, np.int32)]),
             np.ascontiguousarray(uniforms),

@@ -91,7 +91,6 @@ class BackwardBuffers:
         self.dx = np.zeros((T, B, 0 if packed.tokens else packed.input_size), dtype)
         self.dh_next = aligned((B, P * VL), dtype)
         self.dc_next = aligned((P, B, VL), dtype)
-        self.no_start = aligned((max(len(packed.W_h_T), len(packed.W_x_T)), TILE_WIDTH * VL), dtype)
 
 
 class GradientBuffers:

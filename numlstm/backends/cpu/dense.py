@@ -12,17 +12,19 @@ from numba import prange
 
 from .activations import exp
 from .jit import kernel, parallel_kernel
-from .product import multiply_rows
+from .product import add_product
 from .simd import Emitter, Vec, View, vector_code
 
 
 @parallel_kernel
 def multiply(a, packed, start, out, shards):
-    """out (N, V) = start + a (1, N, H) @ packed, the rows sharded."""
+    """out (N, V) = start (V) + a (1, N, H) @ packed, the rows sharded."""
     N = out.shape[0]
     for s in prange(shards):
         low, high = s * N // shards, (s + 1) * N // shards
-        multiply_rows(a[:, low:high], packed, start, out[low:high])
+        for n in range(low, high):
+            out[n] = start
+        add_product(a[:, low:high], packed, out[low:high])
 
 
 @vector_code

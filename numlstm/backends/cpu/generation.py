@@ -13,8 +13,8 @@ from numba import prange
 
 from .dense import exp_row
 from .jit import kernel, parallel_kernel
-from .product import multiply_rows
-from .recurrence import project, recur
+from .product import add_product
+from .recurrence import step
 
 
 @kernel
@@ -41,17 +41,23 @@ def draw(logits, uniform, temperature, weights, sums):
 
 
 @kernel
-def _step(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, old, new, low, high):
+def _predict(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, old, new, low, high):
     """Take the streams from low to before high through all layers to their logits."""
     VL = c[0].shape[2]
     for layer in range(len(start)):
         below = operand[layer - 1 if layer else 0]
         x = below[new, low:high]
-        for p in range(W_h[layer].shape[0]):
-            project(ids[min(layer, 1), low:high], x, start[layer][:, p], W_x[layer][p], gates[layer][p, low:high])
-            recur(
+        P = W_h[layer].shape[0]
+        for p in range(P):
+            step(
+                ids[min(layer, 1), low:high],
+                start[layer][:, p],
+                True,
+                x,
+                W_x[layer][p],
                 operand[layer][old, low:high],
                 W_h[layer][p],
+                W_h[layer][(p + 1) % P],
                 c[layer][p, low:high],
                 c[layer][p, low:high],
                 tanh_c[layer][p, low:high],
@@ -59,7 +65,9 @@ def _step(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, 
                 h[layer][new, low:high, p * VL :],
                 operand[layer][new, low:high, p * VL // 2 :],
             )
-    multiply_rows(h[len(start) - 1][new : new + 1, low:high], W_y, b_y, logits[low:high])
+    for b in range(low, high):
+        logits[b] = b_y
+    add_product(h[len(start) - 1][new : new + 1, low:high], W_y, logits[low:high])
 
 
 @parallel_kernel
@@ -79,7 +87,7 @@ def generate(
         low, high = s * B // shards, (s + 1) * B // shards
         for n in range(N):
             old, new = n % 2, 1 - n % 2
-            _step(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, old, new, low, high)
+            _predict(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, old, new, low, high)
             for b in range(low, high):
                 drawn[n, b] = draw(logits[b], uniforms[n, b], temperature, weights[s], sums[s])
                 ids[0, b] = drawn[n, b]

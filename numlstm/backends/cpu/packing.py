@@ -59,16 +59,11 @@ class PackedLSTM:
 
 @dataclasses.dataclass(frozen=True)
 class PackedDense:
-    """A dense layer: `W (panels, H, width)`, `b (panels, width)` and `W_T (panels, V, width)`, for the way back.
-
-    `weights` are W and b as they came.
-    """
+    """A dense layer: `W (panels, H, width)` and `W_T (panels, V, width)`, for the way back; `weights` are W and b."""
 
     weights: tuple[Array, Array]
     W: Array
-    b: Array
     W_T: Array
-    no_bias: Array
 
     @property
     def lanes(self) -> int:
@@ -131,9 +126,7 @@ def new_dense(weights: tuple[Array, Array]) -> PackedDense:
     return PackedDense(
         weights=weights,
         W=_weights(panels(V, width), H, width, dtype),
-        b=aligned((panels(V, width), width), dtype),
         W_T=_weights(panels(H, width), V, width, dtype),
-        no_bias=aligned((panels(H, width), width), dtype),
     )
 
 
@@ -257,4 +250,3 @@ def renew_dense(packed: PackedDense, learning: Learning | None = None) -> None:
     if learning is not None:
         adam(*learning.of(b))
     _renew_panels(*_updating(W, learning), False, packed.lanes, 1, packed.W, packed.W_T)
-    packed.b.reshape(-1)[: b.size] = b

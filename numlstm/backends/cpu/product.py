@@ -26,6 +26,9 @@ HEIGHTS = (6, 4, 1) if register_file().count == 32 else (2, 1)
 # A third as many cost half as much time again: the sums are then loaded and stored too often.
 BLOCK = 192
 
+# Rows of a panel that a product takes at a time: as a panel's piece, a quarter of the L2 cache.
+DEPTH = 512
+
 
 def row_tiles(emit: Emitter, rows: ir.Value) -> Iterator[tuple[ir.Value, int]]:
     """Yield each height of a tile and its first row: what is written then is looped until all rows are covered."""
@@ -45,19 +48,27 @@ def row_tiles(emit: Emitter, rows: ir.Value) -> Iterator[tuple[ir.Value, int]]:
         first = builder.add(first, builder.mul(count, emit.index(R)))
 
 
-def accumulate(emit: Emitter, sums: Sequence[Vec], a: View, b: View, rows: int, width: int) -> list[Vec]:
+def accumulate(
+    emit: Emitter, sums: Sequence[Vec], a: View, b: View, rows: int, width: int, ahead: ir.Value | None = None
+) -> list[Vec]:
     """Write `sums + a @ b` for b (K, width registers); `sums` holds a row after the other.
 
-    a is (rows, K), or (S, rows, K / S) where the inner dimension lies in S pieces.
+    a is (rows, K), or (S, rows, K / S) where the inner dimension lies in S pieces. Two cache lines from `ahead` on are
+    fetched to the L2 cache with each turn.
     """
     if len(a.shape) == 3:
         with emit.loop(a.shape[0], sums) as piece:
             first = emit.builder.mul(piece.index, a.shape[2])
             right = View(b.emit, b.at(first), [a.shape[2], *b.shape[1:]], b.strides)
-            piece.carried = accumulate(emit, piece.carried, a[piece.index], right, rows, width)
+            later = None if ahead is None else _lines(b.emit, ahead, emit.builder.mul(first, emit.index(2)))
+            piece.carried = accumulate(emit, piece.carried, a[piece.index], right, rows, width, later)
         return piece.carried
     times = bf16.dot if b.emit.element == PAIR else Emitter.fma
     with emit.loop(b.shape[0], sums) as loop:
+        if ahead is not None:
+            for n in range(2):
+                line = emit.builder.add(emit.builder.mul(loop.index, emit.index(2)), emit.index(n))
+                emit.prefetch(_lines(b.emit, ahead, line))
         panel = [b.emit.load(b.emit.move(b.at(loop.index), v * b.emit.lanes)) for v in range(width)]
         totals = []
         for r in range(rows):
@@ -67,27 +78,47 @@ def accumulate(emit: Emitter, sums: Sequence[Vec], a: View, b: View, rows: int, 
     return loop.carried
 
 
+def _lines(emit: Emitter, pointer: ir.Value, count: ir.Value) -> ir.Value:
+    """Return the pointer `count` cache lines on."""
+    return emit.move(pointer, emit.builder.mul(count, emit.index(64 // emit.itemsize)))
+
+
+def fetched_ahead(emit: Emitter, panel: View, after: View, row: ir.Value) -> ir.Value:
+    """Return from where the tile at `row` should fetch, so that the first tiles fetch the panel that comes `after`.
+
+    Weights that do not fit the L2 cache then arrive while the panel before is in use: with 512 units the first tile of
+    each panel took five times as long as the others.
+    """
+    builder = emit.builder
+    done = builder.sdiv(builder.mul(row, panel.shape[0]), emit.index(HEIGHTS[0] // 2 or 1))
+    further = _lines(panel.emit, after.pointer, done)
+    early = builder.icmp_signed("<", row, emit.index(2 * HEIGHTS[0]))
+    return builder.select(early, further, panel.pointer)
+
+
 @vector_code
-def _multiply_panel(emit: Emitter, a: View, b: View, start: View, out: View) -> None:
-    """out = start + a @ b for a whole panel, as many columns as `out` has."""
+def _add_panel(emit: Emitter, a: View, b: View, after: View, out: View) -> None:
+    """out += a @ b for a whole panel, as many columns as `out` has."""
     masks = [emit.first(emit.builder.sub(out.shape[1], emit.index(v * emit.lanes))) for v in range(TILE_WIDTH)]
     for row, R in row_tiles(emit, out.shape[0]):
-        first = [emit.load(emit.move(start.pointer, v * emit.lanes)) for v in range(TILE_WIDTH)]
-        sums = accumulate(emit, first * R, a.skip(row, len(a.shape) - 2), b, R, TILE_WIDTH)
-        for r in range(R):
-            for v in range(TILE_WIDTH):
-                place = emit.move(out.skip(row).at(r), v * emit.lanes)
-                emit.store_masked(sums[r * TILE_WIDTH + v], place, masks[v])
+        here = out.skip(row)
+        places = [emit.move(here.at(r), v * emit.lanes) for r in range(R) for v in range(TILE_WIDTH)]
+        sums = [emit.load_masked(place, masks[n % TILE_WIDTH]) for n, place in enumerate(places)]
+        ahead = fetched_ahead(emit, b, after, row)
+        sums = accumulate(emit, sums, a.skip(row, len(a.shape) - 2), b, R, TILE_WIDTH, ahead)
+        for n, place in enumerate(places):
+            emit.store_masked(sums[n], place, masks[n % TILE_WIDTH])
 
 
 @vector_code
-def _multiply_column(emit: Emitter, a: View, b: View, start: View, out: View) -> None:
-    """out = start + a @ b for one register of columns, as many of them as `out` has."""
+def _add_column(emit: Emitter, a: View, b: View, out: View) -> None:
+    """out += a @ b for one register of columns, as many of them as `out` has."""
     mask = emit.first(out.shape[1])
     for row, R in row_tiles(emit, out.shape[0]):
-        sums = accumulate(emit, [emit.load(start.pointer)] * R, a.skip(row, len(a.shape) - 2), b, R, 1)
-        for r in range(R):
-            emit.store_masked(sums[r], out.skip(row).at(r), mask)
+        here = out.skip(row)
+        old = [emit.load_masked(here.at(r), mask) for r in range(R)]
+        for r, total in enumerate(accumulate(emit, old, a.skip(row, len(a.shape) - 2), b, R, 1)):
+            emit.store_masked(total, here.at(r), mask)
 
 
 @vector_code
@@ -152,22 +183,26 @@ def _copy_columns(emit: Emitter, source: View, target: View, valid: ir.Value) ->
 
 
 @kernel
-def multiply_rows(a, packed, start, out):
-    """out = start + a @ b: a (S, M, K / S), packed (panels, K, panel width), start (panels, panel width), out (M, N).
+def add_product(a, packed, out):
+    """out (M, N) += a @ b: a (S, M, K / S), packed (panels, K, panel width).
 
+    The inner dimension is taken in pieces, each for all panels, so that a panel's piece and the rows' fit the L2 cache.
     What lies in the rows of a beyond K / S is left alone.
     """
-    N = out.shape[1]
-    K, width = packed.shape[1] // a.shape[0], packed.shape[2]
-    lanes = width // TILE_WIDTH
-    for q in range(packed.shape[0]):
-        first = q * width
-        if N - first > width - lanes:
-            _multiply_panel(a[:, :, :K], packed[q], start[q], out[:, first : first + width])
-        else:
-            for v in range(0, N - first, lanes):
-                end = first + v + lanes
-                _multiply_column(a[:, :, :K], packed[q, :, v:], start[q, v:], out[:, first + v : end])
+    N, S, P = out.shape[1], a.shape[0], packed.shape[0]
+    K, width = packed.shape[1] // S, packed.shape[2]
+    lanes, pieces = width // TILE_WIDTH, max(1, DEPTH // K)
+    for s in range(0, S, pieces):
+        e = min(s + pieces, S)
+        for q in range(P):
+            first = q * width
+            panel = packed[q, s * K : e * K]
+            after = packed[q + 1, s * K : e * K] if q + 1 < P else packed[0, (e if e < S else 0) * K :]
+            if N - first > width - lanes:
+                _add_panel(a[s:e, :, :K], panel, after, out[:, first : first + width])
+            else:
+                for v in range(0, N - first, lanes):
+                    _add_column(a[s:e, :, :K], panel[:, v:], out[:, first + v : first + v + lanes])
 
 
 @kernel

@@ -16,33 +16,40 @@ from numba import prange
 from . import bf16
 from .activations import sigmoid, tanh
 from .jit import kernel, parallel_kernel
-from .product import accumulate, multiply_rows, row_tiles
+from .product import accumulate, add_product, fetched_ahead, row_tiles
 from .simd import INDEX, PAIR, Emitter, Vec, View, vector_code
 
+CACHED = 400_000  # bytes of the input's weights that stay in the L2 cache beside as many of the recurrence's
+
 
 @vector_code
-def _project(emit: Emitter, ids: View, x: View, W_x: View, start: View, gates: View) -> None:
-    """gates = start[ids] + x @ W_x for all rows and one panel of units."""
+def _add_products(
+    emit: Emitter,
+    ids: View,
+    start: View,
+    fresh: ir.Value,
+    x: View,
+    W_x: View,
+    h_prev: View,
+    W_h: View,
+    after: View,
+    gates: View,
+) -> None:
+    """gates = start[ids] + x @ W_x + h_prev @ W_h for all rows and one panel of units.
+
+    Where not `fresh`, what the gates hold already takes the place of `start`. `after` is the panel of W_h used next.
+    """
+    builder = emit.builder
     for row, R in row_tiles(emit, gates.shape[0]):
-        z = []
+        here, z = gates.skip(row), []
         for r in range(R):
-            token = emit.builder.sext(emit.builder.load(ids.skip(row).at(r), typ=ids.emit.element), INDEX)
-            z += [emit.load(start.at(token, gate)) for gate in range(4)]
-        _store_gates(emit, accumulate(emit, z, x.skip(row), W_x, R, 4), gates.skip(row))
-
-
-@vector_code
-def _recur(emit: Emitter, h_prev: View, W_h: View, gates: View) -> None:
-    """gates += h_prev @ W_h for all rows and one panel of units."""
-    for row, R in row_tiles(emit, gates.shape[0]):
-        here = gates.skip(row)
-        z = [emit.load(emit.move(here.at(r), gate * emit.lanes)) for r in range(R) for gate in range(4)]
-        _store_gates(emit, accumulate(emit, z, h_prev.skip(row), W_h, R, 4), here)
-
-
-def _store_gates(emit: Emitter, z: list[Vec], gates: View) -> None:
-    for n, vec in enumerate(z):
-        emit.store(vec, emit.move(gates.at(n // 4), n % 4 * emit.lanes))
+            token = builder.sext(builder.load(ids.skip(row).at(r), typ=ids.emit.element), INDEX)
+            first = builder.select(fresh, start.at(token), here.at(r))
+            z += [emit.load(emit.move(first, gate * emit.lanes)) for gate in range(4)]
+        z = accumulate(emit, z, x.skip(row), W_x, R, 4)
+        z = accumulate(emit, z, h_prev.skip(row), W_h, R, 4, fetched_ahead(emit, W_h, after, row))
+        for n, vec in enumerate(z):
+            emit.store(vec, emit.move(here.at(n // 4), n % 4 * emit.lanes))
 
 
 @vector_code
@@ -57,15 +64,19 @@ def _cells(emit: Emitter, gates: View, c_prev: View, c: View, tanh_c: View, h: V
         z_i, z_f, z_g, z_o = (emit.load(place) for place in places)
         i, f, o = sigmoid(emit, z_i), sigmoid(emit, z_f), sigmoid(emit, z_o)
         g = tanh(emit, z_g)
-        new_c = emit.fma(f, emit.load(c_prev.at(r)), i * g)
-        new_tanh_c = tanh(emit, new_c)
-        emit.store(new_c, c.at(r))
-        emit.store(new_tanh_c, tanh_c.at(r))
-        emit.store(o * new_tanh_c, h.at(r))
-        if halves.emit.element == PAIR:
-            bf16.store_halves(emit, o * new_tanh_c, halves.at(r))
+        emit.store(emit.fma(f, emit.load(c_prev.at(r)), i * g), c.at(r))
         for gate, place in zip((i, f, g, o), places, strict=True):
             emit.store(gate, place)
+    # In a loop of its own: a row's two halves wait for each other, and while they do the processor can look ahead at
+    # so many instructions as eight rows of this, but not two rows of both together. In one loop it took twice as long.
+    with emit.loop(gates.shape[0]) as loop:
+        r = loop.index
+        T = tanh(emit, emit.load(c.at(r)))
+        hidden = emit.load(emit.move(gates.at(r), 3 * emit.lanes)) * T
+        emit.store(T, tanh_c.at(r))
+        emit.store(hidden, h.at(r))
+        if halves.emit.element == PAIR:
+            bf16.store_halves(emit, hidden, halves.at(r))
 
 
 @vector_code
@@ -115,31 +126,41 @@ def as_pairs(a, out):
 
 
 @kernel
-def project(ids, x, start, W_x, gates):
-    """gates (B, 4 lanes) of one panel = start[ids] + x @ W_x: ids (B), x (B, D), where D may be 0."""
-    _project(ids, x, W_x, start, gates)
-
-
-@kernel
-def recur(h_prev, W_h, c_prev, c, tanh_c, gates, h, halves):
-    """Take one panel of units a step in time, from h_prev (B, H) and c_prev; gates hold the input's part."""
-    _recur(h_prev, W_h, gates)
+def step(ids, start, fresh, x, W_x, h_prev, W_h, after, c_prev, c, tanh_c, gates, h, halves):
+    """Take one panel of units a step in time: see `_add_products` and `_cells`."""
+    _add_products(ids, start, fresh, x, W_x, h_prev, W_h, after, gates)
     _cells(gates, c_prev, c, tanh_c, h, halves)
 
 
 @kernel
+def _project(ids, start, x, W_x, gates):
+    """Make the input's part of the gates of all steps, gates (P, T, B, 4 lanes), panel by panel."""
+    for p in range(gates.shape[0]):
+        nothing = W_x[p, :0]
+        for t in range(gates.shape[1]):
+            _add_products(ids[t], start[:, p], True, x[t], W_x[p], x[t], nothing, nothing, gates[p, t])
+
+
+@kernel
 def _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, low, high):
-    T = ids.shape[0]
-    P, VL = W_h.shape[0], start.shape[3]
-    # The input's part of all steps comes first, panel by panel: each panel is then read once from afar.
-    for p in range(P):
-        for t in range(T):
-            project(ids[t, low:high], x[t, low:high], start[:, p], W_x[p], gates[p, t, low:high])
+    T, P, VL = ids.shape[0], W_h.shape[0], start.shape[3]
+    # Weights that do not fit the L2 cache come from afar at each step. Those of the input need not: its part of all
+    # steps is made first, a panel at a time. Smaller ones stay, and gates that are written once take less time.
+    fresh = 4 * W_x.shape[1] * W_x.shape[0] * W_x.shape[2] <= CACHED
+    if not fresh:
+        _project(ids[:, low:high], start, x[:, low:high], W_x, gates[:, :, low:high])
+    inputs = W_x if fresh else W_x[:, :0]
     for t in range(T):
         for p in range(P):
-            recur(
+            step(
+                ids[t, low:high],
+                start[:, p],
+                fresh,
+                x[t, low:high],
+                inputs[p],
                 operand[t, low:high],
                 W_h[p],
+                W_h[(p + 1) % P],
                 c[p, t, low:high],
                 c[p, t + 1, low:high],
                 tanh_c[p, t, low:high],
@@ -165,7 +186,7 @@ def forward(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, shards):
 
 
 @kernel
-def _backward_shard(dh, gates, dz, c, tanh_c, W_h_T, zeros, W_x_T, dx, dh_next, dc_next, low, high):
+def _backward_shard(dh, gates, dz, c, tanh_c, W_h_T, W_x_T, dx, dh_next, dc_next, low, high):
     T, H = dh.shape[0], dh.shape[2]
     P, VL = tanh_c.shape[0], tanh_c.shape[3]
     for t in range(T - 1, -1, -1):
@@ -179,17 +200,14 @@ def _backward_shard(dh, gates, dz, c, tanh_c, W_h_T, zeros, W_x_T, dx, dh_next, 
                 tanh_c[p, t, low:high],
                 dz[p, t, low:high],
             )
-        multiply_rows(dz[:, t, low:high], W_h_T, zeros, dh_next[low:high, :H])
-    for q in range(W_x_T.shape[0]):
-        first = q * W_x_T.shape[2]
-        for t in range(T):
-            multiply_rows(
-                dz[:, t, low:high], W_x_T[q : q + 1], zeros, dx[t, low:high, first : first + W_x_T.shape[2]]
-            )
+        dh_next[low:high] = 0
+        add_product(dz[:, t, low:high], W_h_T, dh_next[low:high, :H])
+        dx[t, low:high] = 0
+        add_product(dz[:, t, low:high], W_x_T, dx[t, low:high])
 
 
 @parallel_kernel
-def backward(dh, gates, dz, c, tanh_c, W_h_T, zeros, W_x_T, dx, dh_next, dc_next, shards):
+def backward(dh, gates, dz, c, tanh_c, W_h_T, W_x_T, dx, dh_next, dc_next, shards):
     """Turn gates into dz; fill dx (T, B, D) and, with the gradients of h0 and c0, dh_next (B, P lanes) and dc_next.
 
     dh (T, B, H) is the gradient that comes from above; dh_next and dc_next (P, B, lanes) hold that of the last state.
@@ -198,4 +216,4 @@ def backward(dh, gates, dz, c, tanh_c, W_h_T, zeros, W_x_T, dx, dh_next, dc_next
     B = dh.shape[1]
     for s in prange(shards):
         low, high = s * B // shards, (s + 1) * B // shards
-        _backward_shard(dh, gates, dz, c, tanh_c, W_h_T, zeros, W_x_T, dx, dh_next, dc_next, low, high)
+        _backward_shard(dh, gates, dz, c, tanh_c, W_h_T, W_x_T, dx, dh_next, dc_next, low, high)

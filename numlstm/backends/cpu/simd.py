@@ -175,6 +175,11 @@ class Emitter:
     def load(self, pointer: ir.Value) -> Vec:
         return Vec(self, self.builder.load(pointer, typ=self.vector, align=self.itemsize))
 
+    def prefetch(self, pointer: ir.Value) -> None:
+        """Ask for the cache line at `pointer` to be brought to the L2 cache; any address will do."""
+        how = [ir.Constant(ir.IntType(32), number) for number in (0, 2, 1)]  # to read, in L2, data
+        self.call("llvm.prefetch.p0", pointer, *how, returns=ir.VoidType())
+
     def store(self, vec: Vec, pointer: ir.Value) -> None:
         typed = self.builder.bitcast(pointer, self.vector.as_pointer())
         self.builder.store(vec.value, typed, align=self.itemsize)
