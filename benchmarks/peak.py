@@ -13,6 +13,7 @@ from typing import Any
 
 import numba
 import numpy as np
+
 from numlstm.backends.cpu.simd import lanes, register_file, vector_code
 
 from .contest import serve

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+
 from numlstm.config import SampleConfig, TrainConfig
 from numlstm.errors import BackendError, ConfigError
 from numlstm.generate import generate
