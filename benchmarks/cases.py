@@ -20,7 +20,7 @@ from .shapes import Shape
 
 Outputs = dict[str, Any]  # arrays of the backend and plain numbers
 
-TOLERANCE = 1e-4  # of float32: the largest difference allowed, relative to the largest entry of an array
+TOLERANCE = 5e-5  # of float32: the largest difference allowed, relative to the largest entry of an array
 STREAMS = {1: 128, 64: 8}  # and how many characters of each a call draws
 
 _TEMPERATURE = 0.6

@@ -111,7 +111,7 @@ def main() -> None:
     parser = options("kernels", __doc__)
     parser.add_argument("--device", default="cpu", help="backends by name, with commas between (default: cpu)")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each kernel")
-    parser.add_argument("--seconds", type=float, default=0.05, help="length of a turn, at least")
+    parser.add_argument("--seconds", type=float, default=0.1, help="length of a turn, at least")
     args = parser.parse_args()
     chosen: tuple[Shape, ...] = SHAPES
     if args.quick:

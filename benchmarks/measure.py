@@ -71,6 +71,11 @@ def environment(**extra: str) -> dict[str, str]:
     return {**kept, **extra}
 
 
+def compiled_code_in(folder: Path | None) -> dict[str, str]:
+    """Return the environment in which numlstm keeps compiled code in this folder; None: in the usual one."""
+    return {} if folder is None else {"NUMLSTM_CACHE_DIR": str(folder), "NUMBA_CACHE_DIR": str(folder)}
+
+
 def cores() -> int:
     """Return how many cores this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
