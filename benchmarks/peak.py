@@ -48,7 +48,7 @@ class Peak:
         self._values = np.zeros((threads, ACCUMULATORS * lanes(4)), np.float32)
         self._count = 1
         self.work()  # compiles
-        while self._seconds() < _PIECE_SECONDS:
+        while min(self._seconds() for _ in range(3)) < _PIECE_SECONDS:  # one alone may have had to wait its turn
             self._count *= 2
 
     def about(self) -> dict[str, Any]:

@@ -114,8 +114,8 @@ def _show(result: dict[str, Any]) -> None:
         beside = f"   {ratio['median']:.2f}" if ratio else ""
         rate = contestant["characters_per_second"]["median"]
         gflops, memory = contestant["gflop_per_second"], contestant["peak_memory_mb"] or math.nan
-        share = f"{contestant['share_of_peak']['median']:6.1%}" if "share_of_peak" in contestant else " " * 6
-        line = f"{rate:11,.0f} characters/s {gflops:7.1f} GFLOP/s {share} of peak {memory:6.0f} MB"
+        share = f"{contestant['share_of_peak']['median']:6.1%} of peak" if "share_of_peak" in contestant else " " * 14
+        line = f"{rate:11,.0f} characters/s {gflops:7.1f} GFLOP/s {share} {memory:6.0f} MB"
         print(f"{result['name']:<17}{name:<19}{line}{beside}", flush=True)
     for name, reason in result["absent"].items():
         print(f"{result['name']:<17}{name:<19}left out: {reason}")
