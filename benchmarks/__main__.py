@@ -8,7 +8,7 @@ import sys
 
 from .measure import ROOT
 
-SCRIPTS = ("train", "generate", "startup", "quality")
+SCRIPTS = ("kernels", "train", "generate", "startup", "quality")
 
 
 def main() -> int:

@@ -26,11 +26,15 @@ _REST = 0.05  # seconds before each turn: OpenMP threads of the one before spin 
 Rates = dict[str, list[float]]
 
 
+class AbsentError(Exception):
+    """Raised by a contestant that cannot run on this machine; the message says why."""
+
+
 class Contestant(Protocol):
     """What runs in a worker. Its other public methods are questions that can be asked too."""
 
     def work(self) -> int:
-        """Do the smallest piece of work that can be timed, and return how many characters it dealt with."""
+        """Do the smallest piece of work that can be timed, and return how much that was: characters, mostly."""
 
     def about(self) -> dict[str, Any]:
         """Say how it is set up: its threads, for one."""
@@ -77,10 +81,15 @@ def serve(tasks: Mapping[str, type]) -> None:
     """Be a worker: make the contestant that the command line names, then answer questions until there are no more."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever else is printed must not get between the answers
-    contestant = tasks[sys.argv[1]](**json.loads(sys.argv[2]))
+    contestant, absent = None, ""
+    try:
+        contestant = tasks[sys.argv[1]](**json.loads(sys.argv[2]))
+    except AbsentError as error:
+        absent = str(error)
     for line in sys.stdin:
         question, values = json.loads(line)
-        answers.write(json.dumps(_answer(contestant, question, values)) + "\n")
+        answer = absent if question == "absent" else _answer(contestant, question, values)
+        answers.write(json.dumps(answer) + "\n")
 
 
 def _answer(contestant: Contestant, question: str, values: dict[str, Any]) -> Any:
@@ -92,12 +101,12 @@ def _answer(contestant: Contestant, question: str, values: dict[str, Any]) -> An
 
 
 def _turn(contestant: Contestant, seconds: float) -> float:
-    """Work for at least so long and return characters per second; the first piece, with cold caches, is not timed."""
+    """Work for at least so long and return how much a second; the first piece, with cold caches, is not timed."""
     contestant.work()
-    characters, started = 0, time.perf_counter()
+    done, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:
-        characters += contestant.work()
-    return characters / elapsed
+        done += contestant.work()
+    return done / elapsed
 
 
 def peak_memory_mb() -> float | None:
@@ -110,8 +119,15 @@ def peak_memory_mb() -> float | None:
     return None if peak is None else round(int(peak) * 1024 / 1e6, 1)
 
 
+def present(workers: Mapping[str, Worker]) -> tuple[dict[str, Worker], dict[str, str]]:
+    """Return the workers that can run here, and for each of the others why it cannot."""
+    reasons = {name: worker.ask("absent") for name, worker in workers.items()}
+    there = {name: worker for name, worker in workers.items() if not reasons[name]}
+    return there, {name: reason for name, reason in reasons.items() if reason}
+
+
 def take_turns(workers: Mapping[str, Worker], *, rounds: int, seconds: float) -> Rates:
-    """Return characters per second of each worker in each round, one working at a time."""
+    """Return how much each worker did a second in each round, one working at a time."""
     rates: Rates = {name: [] for name in workers}
     for _ in range(rounds):
         for name, worker in workers.items():
@@ -121,7 +137,7 @@ def take_turns(workers: Mapping[str, Worker], *, rounds: int, seconds: float) ->
 
 
 def report(workers: Mapping[str, Worker], rates: Rates) -> dict[str, Any]:
-    """Return what there is to say of each worker: its set-up, rates and memory."""
+    """Return what there is to say of each worker whose work is characters: its set-up, rates and memory."""
     return {
         name: {
             **worker.ask("about"),
@@ -134,8 +150,12 @@ def report(workers: Mapping[str, Worker], rates: Rates) -> dict[str, Any]:
 
 def ratios(ours: str, rates: Rates) -> dict[str, Any]:
     """Return how many times as fast as each other worker `ours` was, round by round."""
-    others = [name for name in rates if name != ours]
-    return {name: spread([a / b for a, b in zip(rates[ours], rates[name], strict=True)]) for name in others}
+    return {name: spread(divided(rates[ours], each)) for name, each in rates.items() if name != ours}
+
+
+def divided(ours: Sequence[float], others: Sequence[float]) -> list[float]:
+    """Return the ratio of each round."""
+    return [a / b for a, b in zip(ours, others, strict=True)]
 
 
 def geometric_means(each: Sequence[Mapping[str, Any]]) -> dict[str, float]:

@@ -1,7 +1,8 @@
-"""How fast is one stream of text, the state carried from character to character, beside a PyTorch loop?
+"""How fast is generated text, the state carried from character to character, as one stream and as 64 side by side?
 
-Sampling at temperature 0.6 is included. First both must draw the same likeliest text; then they take turns. PyTorch
-runs with one thread and with all cores, and the faster of the two is the bar.
+Sampling at temperature 0.6 is included. First all contestants must draw the same likeliest text; then they take
+turns. PyTorch runs as a loop in Python of one-step calls and as one loop compiled by torch.jit.script; everybody with
+one thread and with all cores.
 """
 
 from __future__ import annotations
@@ -10,38 +11,49 @@ import contextlib
 import dataclasses
 from typing import Any
 
+from . import pictures
 from .contest import Rates, Worker, ratios, report, take_turns
-from .measure import cores, judge, options, spread, write_results
+from .measure import judge, options, spread, thread_counts, threads_in_words, write_results
 from .shapes import Shape
 
-SHAPES = (Shape((128, 128)), Shape((512, 512)))
-OURS = "numlstm"
+STREAMS = (1, 64)
+SHAPES = ((128, 128), (512, 512))
 # With parameters as they start, the likeliest text is one character over and over, which would verify little; with
 # four times as large ones it varies, and rounding does not change it yet (with eight times it does).
 SETTINGS = {"temperature": 0.6, "gain": 4.0}
+OURS = "numlstm"
 
-_VERIFIED_CHARACTERS = 100
+_PROMPT, _VERIFIED_CHARACTERS = 8, 100
 
 
 def contestants(shape: Shape, stack: contextlib.ExitStack) -> dict[str, Worker]:
     """Start a worker for each contestant."""
-    settings = {"shape": dataclasses.asdict(shape), **SETTINGS}
-    workers = {OURS: stack.enter_context(Worker("with_numlstm", "generate", {**settings, "threads": cores()}))}
+    kinds = {OURS: ("with_numlstm", "one_stream" if shape.batch_size == 1 else "streams")}
     if "torch" in judge():
-        for threads in sorted({1, cores()}):
-            name = f"torch {threads} thread{'s' * (threads > 1)}"
-            workers[name] = stack.enter_context(Worker("with_torch", "generate", {**settings, "threads": threads}))
+        kinds |= {"torch": ("with_torch", "eager"), "torch.jit": ("with_torch", "scripted")}
+    workers = {}
+    for kind, (module, task) in kinds.items():
+        for threads in thread_counts():
+            settings = {"shape": dataclasses.asdict(shape), "threads": threads, **SETTINGS}
+            name = f"{kind}, {threads_in_words(threads)}"
+            workers[name] = stack.enter_context(Worker(module, task, settings))
     return workers
 
 
 def verify(shape: Shape, workers: dict[str, Worker]) -> dict[str, Any]:
-    """Return the likeliest text; raises `RuntimeError` if a contestant draws another."""
-    question = {"prompt": shape.symbols[:8], "length": _VERIFIED_CHARACTERS}
-    texts = {name: worker.ask("greedy", **question) for name, worker in workers.items()}
-    for name, text in texts.items():
-        if text != texts[OURS]:
-            raise RuntimeError(f"the likeliest text is {texts[OURS]!r}; expected {text!r}, as {name} has it")
-    return {"text": texts[OURS], "judges": [name for name in workers if name != OURS]}
+    """Return the likeliest text of each stream; raises `RuntimeError` if two contestants differ."""
+    symbols = shape.symbols * 2
+    prompts = [symbols[start : start + _PROMPT] for start in range(shape.batch_size)]
+    texts = {
+        name: worker.ask("greedy", prompts=prompts, length=_VERIFIED_CHARACTERS) for name, worker in workers.items()
+    }
+    (first, expected), *others = texts.items()
+    for name, found in others:
+        if found != expected:
+            stream = next(n for n, (a, b) in enumerate(zip(found, expected, strict=True)) if a != b)
+            pair = f"{found[stream]!r} from {name} and {expected[stream]!r} from {first}"
+            raise RuntimeError(f"the likeliest text of stream {stream + 1} is {pair}; expected the same text")
+    return {"text": expected[0], "streams": len(expected), "agreeing": list(texts)}
 
 
 def measure(shape: Shape, rounds: int, seconds: float) -> dict[str, Any]:
@@ -51,42 +63,45 @@ def measure(shape: Shape, rounds: int, seconds: float) -> dict[str, Any]:
         verification = verify(shape, workers)
         rates = take_turns(workers, rounds=rounds, seconds=seconds)
         measured = report(workers, rates)
+    others = {name: each for name, each in rates.items() if not name.startswith(OURS)}
+    ours = [name for name in rates if name.startswith(OURS)]
     return {
-        "name": shape.name,
+        "name": f"{shape.name.split()[0]}, {shape.batch_size} stream{'s' * (shape.batch_size > 1)}",
         "shape": dataclasses.asdict(shape),
         "verification": verification,
         "contestants": measured,
-        "ratios": ratios(OURS, rates),
-        "bar": _bar(rates),
+        "ratios": {name: ratios(name, {name: rates[name], **others}) for name in ours},
+        "bar": _bar(others),
     }
 
 
-def _bar(rates: Rates) -> str | None:
+def _bar(others: Rates) -> str | None:
     """Return the name of the fastest of the others."""
-    medians = {name: spread(each)["median"] for name, each in rates.items() if name != OURS}
+    medians = {name: spread(each)["median"] for name, each in others.items()}
     return max(medians, key=medians.__getitem__, default=None)
 
 
 def _show(result: dict[str, Any]) -> None:
     for name, contestant in result["contestants"].items():
-        ratio = result["ratios"].get(name)
-        beside = f"   numlstm is {ratio['median']:.2f} times as fast" if ratio else ""
+        beside = "".join(f"{each[name]['median']:8.2f}" for each in result["ratios"].values() if name in each)
         rate = contestant["characters_per_second"]["median"]
-        print(f"{result['name']:<10}{name:<16}{rate:12,.0f} characters/s{beside}", flush=True)
+        print(f"{result['name']:<20}{name:<22}{rate:12,.0f} characters/s{beside}", flush=True)
 
 
 def main() -> None:
     parser = options("generate", __doc__)
-    parser.add_argument("--rounds", type=int, default=15, help="turns of each contestant")
+    parser.add_argument("--rounds", type=int, default=9, help="turns of each contestant")
     parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn, at least")
     args = parser.parse_args()
+    chosen = [Shape(layers, batch_size) for layers in SHAPES for batch_size in STREAMS]
     if args.quick:
-        args.rounds, args.seconds = 3, 0.25
+        chosen, args.rounds, args.seconds = chosen[:2], 2, 0.1
+    print("the last columns say how many times as fast numlstm is, with each of its numbers of threads")
     results = []
-    for shape in SHAPES:
+    for shape in chosen:
         results.append(measure(shape, args.rounds, args.seconds))
         _show(results[-1])
-    write_results("generate", args, {"judge": judge(), "results": results})
+    pictures.draw_if_possible(write_results("generate", args, {"judge": judge(), "results": results}))
 
 
 if __name__ == "__main__":

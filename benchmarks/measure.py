@@ -39,23 +39,41 @@ def options(name: str, description: str | None) -> argparse.ArgumentParser:
     return parser
 
 
-def write_results(name: str, args: argparse.Namespace, results: dict[str, Any]) -> None:
-    """Write the results with the machine and the settings, unless this was only a trial."""
-    path = args.output or (None if args.quick else RESULTS / f"{name}.json")
+def write_results(name: str, args: argparse.Namespace, results: dict[str, Any], variant: str = "") -> Path | None:
+    """Write the results with the machine and the settings and return where; None if this was only a trial.
+
+    The usual file of a `variant` of the benchmark has that at the end of its name.
+    """
+    path: Path | None = args.output or (None if args.quick else RESULTS / f"{name}{variant}.json")
     if path is None:
         print("a quick run: nothing written (give -o to keep it)")
-        return
+        return None
     settings = {key: value for key, value in vars(args).items() if key not in ("output", "corpus")}
     document = {"benchmark": name, "machine": machine(), "settings": settings, **results}
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", "utf-8")
     print(f"wrote {path}")
+    return path
+
+
+def thread_counts() -> list[int]:
+    """Return the numbers of threads that are compared: one and all cores."""
+    return sorted({1, cores()})
+
+
+def threads_in_words(threads: int) -> str:
+    return f"{threads} thread{'s' * (threads > 1)}"
 
 
 def environment(**extra: str) -> dict[str, str]:
     """Return this process's environment without what slows a library down or sets its threads, and with `extra`."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(_DISTURBING)}
     return {**kept, **extra}
+
+
+def compiled_code_in(folder: Path | None) -> dict[str, str]:
+    """Return the environment in which numlstm keeps compiled code in this folder; None: in the usual one."""
+    return {} if folder is None else {"NUMLSTM_CACHE_DIR": str(folder), "NUMBA_CACHE_DIR": str(folder)}
 
 
 def cores() -> int:

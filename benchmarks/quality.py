@@ -1,12 +1,14 @@
 """How good does a model get on a real text, and how soon?
 
-Runs `numlstm train` with default settings as a user would, with nothing compiled yet, stops it after so many
-minutes at most, and notes when each epoch's weights were saved. At the end the best weights read the whole
-validation text once more, as one stream with carried state: that is the loss to quote.
+Runs `numlstm train` as a user would, first with nothing compiled yet and then with the compiled code cached, stops it
+after so many minutes at most, and notes when each epoch's weights were saved: the first of them at or below a target
+loss is when that was reached. At the end the best weights read the whole validation text once more, as one stream
+with carried state: that is the loss to quote. What follows -- goes to `numlstm train`.
 """
 
 from __future__ import annotations
 
+import argparse
 import dataclasses
 import os
 import signal
@@ -17,9 +19,12 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .measure import ROOT, environment, options, write_results
+from . import pictures
+from .measure import ROOT, compiled_code_in, environment, options, write_results
 
-_LOOK_SECONDS = 0.1
+COLD, WARM = "cold", "warm"
+
+_LOOK_SECONDS = 0.05
 
 Point = dict[str, Any]
 
@@ -48,15 +53,18 @@ class Curve:
             self.points.append({"seconds": seconds, "step": step, "train_loss": train_loss, "val_loss": val_loss})
 
 
-def train(corpus: str, path: Path, cache: Path | None, minutes: float, extra: list[str]) -> tuple[Curve, float]:
-    """Train, and return the curve and the wall time in seconds; `RuntimeError` if the command fails.
+def seconds_to(points: list[Point], target: float) -> float | None:
+    """Return when the validation loss was first at or below `target`, None if it never was."""
+    return next((p["seconds"] for p in points if p["val_loss"] is not None and p["val_loss"] <= target), None)
+
+
+def train(command: list[str], path: Path, cache: Path | None, minutes: float) -> tuple[Curve, float]:
+    """Run a command that trains, and return the curve and the wall time in seconds; `RuntimeError` if it fails.
 
     `cache` is the folder for compiled code, None the usual one.
     """
-    where = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
-    command = [sys.executable, "-m", "numlstm", "train", corpus, "-o", str(path), "--device", "cpu", *extra]
     curve = Curve(path, time.time())
-    process = subprocess.Popen(command, cwd=ROOT, env=environment(**where))
+    process = subprocess.Popen(command, cwd=ROOT, env=environment(**compiled_code_in(cache)))
     deadline = time.monotonic() + 60 * minutes
     stopped = False
     while process.poll() is None:
@@ -97,24 +105,68 @@ def judged(corpus: str, path: Path) -> dict[str, Any]:
     }
 
 
-def main() -> None:
+def measure(caches: list[str], corpus: str, extra: list[str], minutes: float, targets: list[float]) -> dict[str, Any]:
+    """Train once with each kind of cache; a warm one is what the run before left, or the usual one."""
+    runs = {}
+    with tempfile.TemporaryDirectory() as folder:
+        cache = Path(folder) / "cache" if COLD in caches else None
+        for kind in caches:
+            path = Path(folder) / f"{kind}.npz"
+            command = [sys.executable, "-m", "numlstm", "train", corpus, "-o", str(path), "--device", "cpu"]
+            if cache is None:
+                _run_shortly([*command, *_without_length(extra)], path)
+            curve, taken = train([*command, *extra], path, cache, minutes)
+            reached = {f"{target:g}": seconds_to(curve.points, target) for target in targets}
+            result = judged(corpus, path)
+            runs[kind] = {"seconds": round(taken, 2), "seconds_to": reached, **result, "curve": curve.points}
+            _show(kind, runs[kind])
+    return runs
+
+
+def _without_length(extra: list[str]) -> list[str]:
+    """Return the arguments without those that say how long to train."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--epochs")
+    parser.add_argument("--steps")
+    return parser.parse_known_args(extra)[1]
+
+
+def _run_shortly(command: list[str], path: Path) -> None:
+    """Train for one step, so that what the command needs is compiled."""
+    subprocess.run([*command, "--steps", "1"], cwd=ROOT, env=environment(), capture_output=True, check=True)
+    path.unlink()
+
+
+def _show(kind: str, run: dict[str, Any]) -> None:
+    print(f"{kind}: {run['val_loss']:.4f} nats per character after {run['seconds']:.1f} s, {run['steps']:,} steps")
+    for target, seconds in run["seconds_to"].items():
+        print(f"{kind}: {target} nats " + ("were not reached" if seconds is None else f"after {seconds:.1f} s"))
+
+
+def _parsed() -> argparse.Namespace:
     parser = options("quality", __doc__)
     parser.add_argument("--corpus", default="python", help="a corpus name, file or folder (default: python)")
-    parser.add_argument("--layers", default="128,128", help="the size of each layer (default: 128,128)")
     parser.add_argument("--minutes", type=float, default=3.0, help="stop after so long (default: 3)")
-    parser.add_argument("--warm", action="store_true", help="use compiled code that is already cached")
-    args = parser.parse_args()
-    extra = ["--layers", args.layers]
+    parser.add_argument("--targets", default="1.88,1.60", help="losses to reach, in nats (default: 1.88,1.60)")
+    parser.add_argument("--label", help="write results/quality-LABEL.json: for runs with other arguments")
+    only = parser.add_mutually_exclusive_group()
+    only.add_argument("--cold", action="store_true", help="only with nothing compiled")
+    only.add_argument("--warm", action="store_true", help="only with the usual cache")
+    parser.add_argument("extra", nargs="*", metavar="-- ARGUMENT", help="what `numlstm train` is given besides")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = _parsed()
     if args.quick:
-        args.minutes, args.warm, extra = 0.5, True, [*extra, "--steps", "100"]
+        args.minutes, args.warm, args.extra = 0.5, True, [*_without_length(args.extra), "--steps", "50"]
     # Relative to where the user is, not to the checkout, in which the command runs.
     corpus = os.path.abspath(args.corpus) if os.path.exists(args.corpus) else args.corpus
-    with tempfile.TemporaryDirectory() as folder:
-        path, cache = Path(folder) / "weights.npz", None if args.warm else Path(folder) / "cache"
-        curve, taken = train(corpus, path, cache, args.minutes, extra)
-        result = judged(corpus, path)
-    print(f"{result['val_loss']:.4f} nats per character after {taken:.1f} s, {result['steps']:,} steps")
-    write_results("quality", args, {"seconds": round(taken, 2), **result, "curve": curve.points})
+    caches = [COLD] if args.cold else [WARM] if args.warm else [COLD, WARM]
+    targets = [float(target) for target in args.targets.split(",")]
+    runs = measure(caches, corpus, args.extra, args.minutes, targets)
+    path = write_results("quality", args, {"targets": targets, "runs": runs}, f"-{args.label}" if args.label else "")
+    pictures.draw_if_possible(path)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,8 @@
 """How long do whole commands take, from the start of the process to its end?
 
-Training is timed with nothing compiled yet and with the compiled code cached; everything else with a warm cache. A
-bare interpreter shows what no Python program gets below.
+Training and generation are timed with nothing compiled yet and with the compiled code cached. Beside them the same
+generation as a script in PyTorch and one in NumPy, and a bare interpreter, below which no Python program gets.
+First all three must write the same likeliest text.
 """
 
 from __future__ import annotations
@@ -10,103 +11,158 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from . import shapes
-from .measure import ROOT, environment, options, spread, write_results
+import numpy as np
+
+from . import pictures, shapes
+from .contest import Rates, divided
+from .measure import ROOT, compiled_code_in, environment, judge, options, spread, write_results
 from .shapes import Shape
 
+_SHAPE = Shape((128, 128), batch_size=32, seq_len=64)
+_GAIN = 4.0  # of the parameters: the likeliest text then varies
 _STEPS = 5
-_LENGTH = 250
+_LENGTH, _LONG = 250, 5000
+OURS = f"numlstm gen, {_LENGTH} characters"
 
 Command = list[str]
 
 
-def seconds(command: Command, cache: Path | None) -> float:
-    """Run a command and return its wall time; raises `RuntimeError` if it fails.
+def run(command: Command, cache: Path | None) -> tuple[float, str]:
+    """Run a command and return its wall time and what it wrote; raises `RuntimeError` if it fails.
 
     `cache` is the folder for compiled code, None the usual one.
     """
-    where = {} if cache is None else {"NUMBA_CACHE_DIR": str(cache)}
+    env = environment(**compiled_code_in(cache))
     started = time.perf_counter()
     done = subprocess.run(
-        [sys.executable, *command],
-        cwd=ROOT,
-        env=environment(**where),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
+        [sys.executable, *command], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True
     )
     elapsed = time.perf_counter() - started
     if done.returncode:
         raise RuntimeError(f"exit code {done.returncode} from {' '.join(command)}:\n{done.stderr[-2000:]}")
-    return elapsed
+    return elapsed, done.stdout
 
 
 def training(folder: Path) -> Command:
     """Return the command that trains a few steps on the text in `folder`."""
-    where = ["-o", str(folder / "weights.npz"), "--overwrite"]
+    where = ["-o", str(folder / "trained.npz"), "--overwrite"]
     return ["-m", "numlstm", "train", str(folder / "text.txt"), "--device", "cpu", "--steps", str(_STEPS), *where]
 
 
-def generation(folder: Path) -> Command:
+def generation(folder: Path, length: int, temperature: float = 0.6) -> Command:
     """Return the command that writes text with the weights in `folder`."""
-    weights = str(folder / "weights.npz")
-    return ["-m", "numlstm", "gen", weights, "--device", "cpu", "--length", str(_LENGTH)]
+    settings = ["--length", str(length), "--temperature", str(temperature)]
+    return ["-m", "numlstm", "gen", str(folder / "numlstm.npz"), "--device", "cpu", *settings]
 
 
-def warm_commands(folder: Path) -> dict[str, Command]:
-    """Return the commands that are timed in turns, training first."""
-    return {
-        f"numlstm train, {_STEPS} steps, warm cache": training(folder),
-        f"numlstm gen, {_LENGTH} characters, warm cache": generation(folder),
-        "numlstm --help": ["-m", "numlstm", "--help"],
-        "python -c pass": ["-c", "pass"],
-    }
+def scripts(folder: Path, temperature: float = 0.6) -> dict[str, Command]:
+    """Return the commands that do the same in other ways, and write the weights as each wants them."""
+    found = {}
+    if "torch" in judge():
+        found["the same as a PyTorch script"] = _script("gen_with_torch", _torch_weights(folder), temperature)
+    found["the same as a NumPy script"] = _script("gen_with_numpy", _numpy_weights(folder), temperature)
+    return found
+
+
+def _script(name: str, weights: Path, temperature: float) -> Command:
+    return [str(ROOT / "benchmarks" / f"{name}.py"), str(weights), str(_LENGTH), str(temperature)]
+
+
+def verify(folder: Path, cache: Path | None) -> dict[str, Any]:
+    """Return the likeliest text; raises `RuntimeError` if a script writes another one than numlstm."""
+    _, expected = run(generation(folder, _LENGTH, 0.0), cache)
+    for name, command in scripts(folder, 0.0).items():
+        _, found = run(command, cache)
+        if found != expected:
+            raise RuntimeError(f"numlstm writes {expected!r}, but {name} {found!r}; expected the same likeliest text")
+    return {"text": expected}
 
 
 def measure(cold_rounds: int, rounds: int) -> dict[str, Any]:
     """Time every command. Without cold rounds the warm cache is the usual one."""
-    taken: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_text(folder / "text.txt")
-        caches = [folder / f"cache{n}" for n in range(cold_rounds)]
-        if caches:
-            cold = [seconds(training(folder), cache) for cache in caches]
-            taken[f"numlstm train, {_STEPS} steps, nothing compiled"] = spread(cold)
-        return taken | _in_turns(warm_commands(folder), caches[-1] if caches else None, rounds)
+        _write_files(folder)
+        warm = {
+            f"numlstm train, {_STEPS} steps": training(folder),
+            OURS: generation(folder, _LENGTH),
+            **scripts(folder),
+            f"numlstm gen, {_LONG:,} characters": generation(folder, _LONG),
+            "numlstm --help": ["-m", "numlstm", "--help"],
+            "python -c pass": ["-c", "pass"],
+        }
+        cold = {f"{name}, nothing compiled": warm[name] for name in list(warm)[:2]}
+        taken = _in_turns(cold, cold_rounds, lambda place: folder / f"cache {place}")
+        cache = folder / "cache" if cold_rounds else None
+        verification = verify(folder, cache)
+        run(training(folder), cache)  # with `verify`, fills the cache with whatever the commands need
+        taken |= _in_turns(warm, rounds, lambda _: cache)
+    return {
+        "unit": "seconds",
+        "verification": verification,
+        "commands": {name: spread(each) for name, each in taken.items()},
+        "ratios": {OURS: {name: spread(divided(taken[name], taken[OURS])) for name in warm if "script" in name}},
+    }
 
 
-def _in_turns(commands: Mapping[str, Command], cache: Path | None, rounds: int) -> dict[str, Any]:
-    for command in commands.values():
-        seconds(command, cache)  # fills the cache with whatever the command still lacks
-    taken: dict[str, list[float]] = {name: [] for name in commands}
-    for _ in range(rounds):
-        for name, command in commands.items():
-            taken[name].append(seconds(command, cache))
-    return {name: spread(each) for name, each in taken.items()}
+def _in_turns(commands: Mapping[str, Command], rounds: int, cache: Callable[[str], Path | None]) -> Rates:
+    """Return the seconds of each command in each round; `cache` gives the folder for "ROUND COMMAND"."""
+    taken: Rates = {name: [] for name in commands} if rounds else {}
+    for turn in range(rounds):
+        for place, (name, command) in enumerate(commands.items()):
+            taken[name].append(run(command, cache(f"{turn} {place}"))[0])
+    return taken
 
 
-def _write_text(path: Path) -> None:
-    shape = Shape((128, 128), batch_size=32, seq_len=64)
-    ids = shapes.text(shape, windows=20)
-    path.write_text("".join(shape.symbols[id_] for id_ in ids), "utf-8")
+def _write_files(folder: Path) -> None:
+    from numlstm import weights
+    from numlstm.config import ModelConfig
+    from numlstm.params import flatten
+    from numlstm.text.vocab import Vocab
+
+    ids = shapes.text(_SHAPE, windows=20)
+    (folder / "text.txt").write_text("".join(_SHAPE.symbols[id_] for id_ in ids), "utf-8")
+    config = ModelConfig(_SHAPE.vocab_size, _SHAPE.layers)
+    flat = flatten(shapes.parameters(_SHAPE, _GAIN), config)
+    weights.save(folder / "numlstm.npz", weights.WeightsFile(config, Vocab(_SHAPE.symbols), flat, {}))
+
+
+def _numpy_weights(folder: Path) -> Path:
+    path = folder / "numpy.npz"
+    np.savez(path, symbols=np.array(_SHAPE.symbols), **shapes.parameters(_SHAPE, _GAIN))
+    return path
+
+
+def _torch_weights(folder: Path) -> Path:
+    import torch
+
+    named = {name: torch.from_numpy(array.T.copy()) for name, array in shapes.parameters(_SHAPE, _GAIN).items()}
+    found = {"output.weight": named["output.W"], "output.bias": named["output.b"]}
+    for n in range(len(_SHAPE.layers)):
+        parts = {"weight_ih": "W_x", "weight_hh": "W_h", "bias_ih": "b"}
+        found |= {f"lstm.{theirs}_l{n}": named[f"lstm.{n}.{ours}"] for theirs, ours in parts.items()}
+        found[f"lstm.bias_hh_l{n}"] = torch.zeros_like(named[f"lstm.{n}.b"])
+    torch.save({"symbols": _SHAPE.symbols, "weights": found}, folder / "torch.pt")
+    return folder / "torch.pt"
 
 
 def main() -> None:
     parser = options("startup", __doc__)
-    parser.add_argument("--cold-rounds", type=int, default=3, help="runs with nothing compiled")
-    parser.add_argument("--rounds", type=int, default=9, help="runs of each other command")
+    parser.add_argument("--cold-rounds", type=int, default=3, help="runs of each command with nothing compiled")
+    parser.add_argument("--rounds", type=int, default=9, help="runs of each command with a warm cache")
     args = parser.parse_args()
     if args.quick:
-        args.cold_rounds, args.rounds = 0, 2
-    commands = measure(args.cold_rounds, args.rounds)
-    for name, taken in commands.items():
-        print(f"{taken['median']:8.2f} s   {name}")
-    write_results("startup", args, {"unit": "seconds", "commands": commands})
+        args.cold_rounds, args.rounds = 0, 1
+    found = measure(args.cold_rounds, args.rounds)
+    for name, taken in found["commands"].items():
+        ratio = found["ratios"][OURS].get(name)
+        beside = f"   {ratio['median']:.2f} times as long" if ratio else ""
+        print(f"{taken['median']:8.2f} s   {name}{beside}")
+    pictures.draw_if_possible(write_results("startup", args, {"judge": judge(), **found}))
 
 
 if __name__ == "__main__":

@@ -1,27 +1,38 @@
-"""numlstm as a contestant: training through `train` and generation through `generate`, as a user runs them."""
+"""numlstm as a contestant: training through `train` and one stream of text through `generate`, as a user runs them.
+
+Many streams are drawn by `Model.draw`, which `generate` itself calls.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from numlstm.config import SampleConfig, TrainConfig
+from numlstm.errors import BackendError, ConfigError
 from numlstm.generate import generate
 from numlstm.model import Model
 from numlstm.text.vocab import Vocab
 from numlstm.train import Run, Step, train
 
 from . import shapes
-from .contest import serve
+from .contest import AbsentError, serve
 from .shapes import Shape
 
 _ENDLESS = 2**31 - 1
+_PIECE = 16  # characters of each of many streams that are drawn by one call
 
 
 class _Contestant:
-    def __init__(self, shape: dict[str, Any], threads: int, gain: float = 1.0) -> None:
+    def __init__(self, shape: dict[str, Any], threads: int, precision: str = "float32", gain: float = 1.0) -> None:
         self.shape = Shape(**shape)
         vocab = Vocab(self.shape.symbols)
-        self.model = Model.create(self.shape.vocab_size, self.shape.layers, device="cpu", vocab=vocab)
+        other = {} if precision == "float32" else {"precision": precision}
+        try:
+            self.model = Model.create(self.shape.vocab_size, self.shape.layers, device="cpu", vocab=vocab, **other)
+        except (BackendError, ConfigError) as error:
+            raise AbsentError(str(error)) from error
         self.threads = self.model.backend.set_threads(threads)
         self.model.set_params(shapes.parameters(self.shape, gain))
 
@@ -32,8 +43,10 @@ class _Contestant:
 class Training(_Contestant):
     """Whole training steps, each on the next window of the text, the state carried along."""
 
-    def __init__(self, shape: dict[str, Any], threads: int, windows: int, lr: float, clip: float) -> None:
-        super().__init__(shape, threads)
+    def __init__(
+        self, shape: dict[str, Any], threads: int, precision: str, windows: int, lr: float, clip: float
+    ) -> None:
+        super().__init__(shape, threads, precision)
         config = TrainConfig(
             steps=_ENDLESS,
             batch_size=self.shape.batch_size,
@@ -57,20 +70,44 @@ class Training(_Contestant):
         return [(p.loss, p.gradient_norm) for p, _ in zip(self._steps, range(steps), strict=False)]
 
 
-class Generation(_Contestant):
+class OneStream(_Contestant):
     """One stream of characters, in pieces of the size in which `generate` hands them out."""
 
     def __init__(self, shape: dict[str, Any], threads: int, temperature: float, gain: float) -> None:
-        super().__init__(shape, threads, gain)
+        super().__init__(shape, threads, gain=gain)
         self._pieces = generate(self.model, "", SampleConfig(_ENDLESS, temperature))
 
     def work(self) -> int:
         return len(next(self._pieces))
 
-    def greedy(self, prompt: str, length: int) -> str:
-        """Return the likeliest text that goes on from a prompt."""
-        return self.model.generate(prompt, length=length, temperature=0.0)
+    def greedy(self, prompts: list[str], length: int) -> list[str]:
+        """Return the likeliest text that goes on from each prompt."""
+        return [self.model.generate(prompt, length=length, temperature=0.0) for prompt in prompts]
+
+
+class Streams(_Contestant):
+    """As many streams of characters as the batch is large, side by side."""
+
+    def __init__(self, shape: dict[str, Any], threads: int, temperature: float, gain: float) -> None:
+        super().__init__(shape, threads, gain=gain)
+        self.temperature = temperature
+        self.rng = np.random.default_rng(0)
+        self.last = np.zeros(self.shape.batch_size, np.int32)
+        self.state = self.model.zero_state(self.shape.batch_size)
+
+    def work(self) -> int:
+        uniforms = self.rng.random((_PIECE, len(self.last)))
+        drawn, self.state = self.model.draw(self.last, self.state, uniforms, self.temperature)
+        self.last = drawn[-1]
+        return drawn.size
+
+    def greedy(self, prompts: list[str], length: int) -> list[str]:
+        """Return the likeliest text that goes on from each prompt; all prompts have the same length."""
+        ids = np.array([self.model.vocab.encode(prompt) for prompt in prompts]).T
+        state = self.model.read(ids[:-1], self.model.zero_state(len(prompts)))
+        drawn, _ = self.model.draw(ids[-1], state, np.zeros((length, len(prompts))), 0.0)
+        return [self.model.vocab.decode(column) for column in drawn.T]
 
 
 if __name__ == "__main__":
-    serve({"train": Training, "generate": Generation})
+    serve({"train": Training, "one_stream": OneStream, "streams": Streams})

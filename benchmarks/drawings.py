@@ -1,0 +1,205 @@
+"""What the picture of each benchmark shows, as a matplotlib figure made from its results.
+
+Knows nothing about files. Each drawing takes the whole JSON document of its benchmark.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from matplotlib import colormaps
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from .measure import threads_in_words
+from .pictures import INK, LINE
+
+_OURS, _THEIRS, _THIRD, _PLAIN = "#2f81d6", "#e08a1e", "#c2553a", "#8b949e"
+_BF16 = "#7a5cc0"
+_ON_DARK, _ON_LIGHT = "#fdfdfd", "#101010"  # words on a coloured ground, the same in both pictures
+
+Document = dict[str, Any]
+Bar = tuple[str, float, str]  # name, length, colour
+
+
+def train(document: Document) -> Figure:
+    """How many times as fast as PyTorch, and what share of the peak, for each shape."""
+    results = document["results"]
+    figure = Figure(figsize=(9.2, 0.8 + 0.72 * (len(results) + 1)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
+    names = [result["name"] for result in results]
+    kinds = [
+        ("beside PyTorch default", "ratios", "torch default", _PLAIN),
+        ("beside PyTorch tuned", "ratios", "torch tuned", _OURS),
+        ("bf16, beside PyTorch tuned", "ratios_bf16", "torch bf16 tuned", _BF16),
+    ]
+    series = {}
+    for label, key, name, colour in kinds:
+        if name in results[0][key]:
+            mean = document["geometric_means"][key][name]
+            series[label] = ([_median(result[key][name]) for result in results] + [mean], colour)
+    _grouped(left, [*names, "geometric mean"], series, "{:.2f}")
+    left.axvline(1, color=INK, linewidth=1)
+    left.set_title(f"Training step: times as fast as PyTorch ({threads_in_words(document['settings']['threads'])})")
+    each = {"numlstm": ("numlstm", _OURS), "torch tuned": ("PyTorch tuned", _THEIRS)}
+    shares = {
+        label: ([100 * _median(r["contestants"][name]["share_of_peak"]) for r in results], colour)
+        for name, (label, colour) in each.items()
+        if name in results[0]["contestants"]
+    }
+    _grouped(right, [*names, "geometric mean"], shares, "{:.0f} %")
+    right.set_xlim(0, 100)
+    right.set_title("Share of the processor's peak")
+    for panel, side in ((left, "left"), (right, "right")):
+        figure.legend(*panel.get_legend_handles_labels(), loc=f"outside lower {side}", ncols=3, handlelength=1.2)
+    return figure
+
+
+def generate(document: Document) -> Figure:
+    """Characters a second of every contestant, one panel for each shape and number of streams."""
+    results = document["results"]
+    figure = Figure(figsize=(9.2, 0.7 + 1.9 * (len(results) + 1) // 2), layout="constrained")
+    lowest = math.inf
+    panels = figure.subplots(-(-len(results) // 2), 2, sharex=True, squeeze=False).T.flat
+    for panel, result in zip(panels, results, strict=False):
+        rates = {name: _median(each["characters_per_second"]) for name, each in result["contestants"].items()}
+        bars = [(name.replace("torch,", "PyTorch,"), rate, _colour(name)) for name, rate in rates.items()]
+        _bars(panel, bars, "{:,.0f}")
+        panel.set_xscale("log")
+        panel.set_title(result["name"])
+        lowest = min(lowest, *rates.values())
+    panel.set_xlim(left=10 ** math.floor(math.log10(lowest)))
+    figure.suptitle("Generation: characters a second (logarithmic)", x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def startup(document: Document) -> Figure:
+    """Seconds of whole commands: those with nothing compiled, below them those with a warm cache."""
+    cold, warm = [], []
+    for name, taken in document["commands"].items():
+        colour = _OURS if name.startswith("numlstm") else _PLAIN if name.startswith("python") else _colour(name)
+        (cold if name.endswith("nothing compiled") else warm).append((name, _median(taken), colour))
+    parts = [
+        ("Whole commands, nothing compiled yet: seconds", cold),
+        ("Whole commands, compiled code cached: seconds", warm),
+    ]
+    shown = [(title, bars) for title, bars in parts if bars]
+    sizes = [len(bars) + 0.8 for _, bars in shown]
+    figure = Figure(figsize=(8, 0.5 + 0.33 * sum(sizes)), layout="constrained")
+    panels = figure.subplots(len(shown), 1, height_ratios=sizes, squeeze=False).flat
+    for panel, (title, bars) in zip(panels, shown, strict=True):
+        _bars(panel, [(name.removesuffix(", nothing compiled"), *rest) for name, *rest in bars], "{:.2f}")
+        panel.set_title(title)
+    return figure
+
+
+def quality(document: Document) -> Figure:
+    """The validation loss over the seconds since the start of the command, with the targets."""
+    figure = Figure(figsize=(8, 3.6), layout="constrained")
+    panel = figure.subplots()
+    runs = document["runs"]
+    for kind, colour in (("warm", _OURS), ("cold", _PLAIN)):
+        if kind in runs:
+            points = [(p["seconds"], p["val_loss"]) for p in runs[kind]["curve"] if p["val_loss"] is not None]
+            label = {"warm": "compiled code cached", "cold": "nothing compiled yet"}[kind]
+            panel.plot(*zip(*points, strict=True), color=colour, marker="o", markersize=3.5, label=label)
+    middle = sum(panel.get_ylim()) / 2
+    for target in document["targets"]:
+        panel.axhline(target, color=INK, linewidth=0.8, linestyle="--")
+        reached = {kind: run["seconds_to"][f"{target:g}"] for kind, run in runs.items()}
+        told = ", ".join(f"{seconds:.1f} s {kind}" for kind, seconds in reached.items() if seconds is not None)
+        words = f"{target:g} nats: {told or 'not reached'}"
+        # The curve falls: a low line has room on the left, a high one on the right.
+        place, side = (0.01, "left") if target < middle else (0.99, "right")
+        panel.annotate(words, (place, target), (0, 3), ("axes fraction", "data"), "offset points", ha=side)
+    panel.set_xlim(left=0)
+    panel.margins(y=0.1)
+    panel.grid(axis="y")
+    panel.tick_params(length=0)
+    panel.set_xlabel("seconds since the command was started")
+    run = next(iter(runs.values()))
+    layers = ", ".join(map(str, run["model"]["layers"]))
+    panel.set_title(f"Validation loss on {run['corpus']['name']}, layers {layers}: nats per character")
+    panel.legend()
+    return figure
+
+
+def kernels(document: Document) -> Figure:
+    """A table for each number of threads: kernels by shapes, the share of the peak as a colour."""
+    results = [result for result in document["results"] if result["device"] == "cpu"]
+    threads = sorted({result["threads"] for result in results})
+    columns = [[result for result in results if result["threads"] == each] for each in threads]
+    rows = list(max((result["kernels"] for result in results), key=len))
+    figure = Figure(figsize=(3.2 + 0.72 * len(results), 1.4 + 0.3 * len(rows)), layout="constrained")
+    panels = figure.subplots(1, len(threads), sharey=True, squeeze=False).flat
+    for panel, each, shapes in zip(panels, threads, columns, strict=True):
+        _table(panel, rows, shapes)
+        panel.set_title(threads_in_words(each))
+    figure.suptitle("Kernels: share of the processor's peak; where there is none, GB/s", x=0.01, ha="left", fontsize=10)
+    return figure
+
+
+def _table(panel: Axes, rows: Sequence[str], results: Sequence[Document]) -> None:
+    """Fill a panel with coloured cells, rows from top to bottom, a column for each result."""
+    for x, result in enumerate(results):
+        for y, row in enumerate(rows):
+            kernel = result["kernels"].get(row)
+            if kernel is None:
+                continue
+            share = _median(kernel["share_of_peak"]) if "share_of_peak" in kernel else None
+            words = f"{_median(kernel['gb_per_second']):.0f} GB/s" if share is None else f"{100 * share:.0f} %"
+            ground = LINE if share is None else colormaps["viridis"](min(share, 1.0))
+            panel.barh(y, 0.96, left=x - 0.48, height=0.92, color=ground)
+            colour = INK if share is None else _ON_LIGHT if share > 0.6 else _ON_DARK
+            panel.text(x, y, words, ha="center", va="center", color=colour, fontsize=8)
+    panel.set_xticks(range(len(results)), [result["name"].replace(" ", "\n") for result in results], fontsize=7.5)
+    panel.set_yticks(range(len(rows)), rows)
+    panel.set_ylim(len(rows) - 0.5, -0.5)
+    panel.spines[:].set_visible(False)
+    panel.tick_params(length=0)
+
+
+def _grouped(panel: Axes, names: Sequence[str], series: dict[str, tuple[list[float], str]], form: str) -> None:
+    """Draw horizontal bars in a group for each name, a bar for each of the series."""
+    height = 0.8 / max(len(series), 1)
+    for place, (label, (values, colour)) in enumerate(series.items()):
+        places = [n - 0.4 + height * (place + 0.5) for n in range(len(values))]
+        drawn = panel.barh(places, values, height=0.9 * height, color=colour, label=label)
+        panel.bar_label(drawn, [form.format(value) for value in values], padding=3, fontsize=8)
+    panel.set_yticks(range(len(names)), names)
+    panel.set_ylim(len(names) - 0.45, -0.55)
+    panel.margins(x=0.12)
+    _plain(panel)
+
+
+def _bars(panel: Axes, bars: Sequence[Bar], form: str) -> None:
+    """Draw horizontal bars, from top to bottom."""
+    names, values, colours = zip(*bars, strict=True)
+    drawn = panel.barh(range(len(bars)), values, height=0.75, color=colours)
+    panel.bar_label(drawn, [form.format(value) for value in values], padding=3, fontsize=8)
+    panel.set_yticks(range(len(bars)), names)
+    panel.invert_yaxis()
+    panel.margins(x=0.15)
+    _plain(panel)
+
+
+def _plain(panel: Axes) -> None:
+    panel.tick_params(which="both", length=0)
+    panel.grid(axis="x")
+
+
+def _colour(name: str) -> str:
+    if "jit" in name:
+        return _THIRD
+    if "numlstm" in name:
+        return _OURS
+    return _THEIRS if "orch" in name else _PLAIN
+
+
+def _median(spread: dict[str, Any]) -> float:
+    return float(spread["median"])
+
+
+DRAWINGS = {"train": train, "generate": generate, "startup": startup, "quality": quality, "kernels": kernels}

@@ -1,0 +1,138 @@
+"""How fast is each kernel, and what share of the processor's own peak is that?
+
+Every kernel of the shapes that `train.py` measures is called as the network calls it, at the seam of the backends:
+first beside the reference in float64, with which it must agree, then in turns with multiply-adds on registers alone
+(`peak.py`), on one thread and on all cores.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from typing import Any
+
+from numlstm import backends
+from numlstm.backends import Backend, reference
+from numlstm.errors import BackendError
+
+from . import pictures
+from .cases import TOLERANCE, Call, Case, Outputs, cases, largest_error, wait
+from .contest import divided
+from .measure import options, spread, thread_counts, threads_in_words, write_results
+from .peak import Peak
+from .shapes import Shape
+from .train import SHAPES
+
+_PEAK_SHARE = 0.4  # of the time that a kernel gets
+
+
+def measure(backend: Backend, shape: Shape, threads: list[int], rounds: int, seconds: float) -> list[dict[str, Any]]:
+    """Verify and time the kernels of one shape; return a result for each number of threads."""
+    results = [
+        {
+            "name": shape.name,
+            "shape": dataclasses.asdict(shape),
+            "device": backend.name,
+            "threads": backend.set_threads(each),
+            "description": backend.describe(),
+            "kernels": {},
+        }
+        for each in threads
+    ]
+    peaks = [Peak(each) for each in threads]
+    for case in cases(shape):
+        expected = case.make(reference, "float64").run_once()
+        for result, peak in zip(results, peaks, strict=True):
+            backend.set_threads(result["threads"])
+            result["kernels"][case.name] = _measured(backend, case, expected, peak, rounds, seconds)
+    return results
+
+
+def _measured(
+    backend: Backend, case: Case, expected: Outputs, peak: Peak, rounds: int, seconds: float
+) -> dict[str, Any]:
+    call = case.make(backend, "float32")
+    error = largest_error(backend, call.run_once(), expected)
+    if not error <= TOLERANCE:
+        raise RuntimeError(f"{case.name} on {backend.name} is off by {error:.2g}; expected at most {TOLERANCE:g}")
+    each, peaks = [], []
+    for _ in range(rounds):
+        each.append(_seconds(backend, call, seconds))
+        if case.flop and backend.name == "cpu":
+            peaks.append(peak.per_second(_PEAK_SHARE * seconds))
+    return {"largest_error": float(f"{error:.2g}"), **_rates(case, each, peaks)}
+
+
+def _seconds(backend: Backend, call: Call, seconds: float) -> float:
+    """Call for at least so long, what prepares it not counted, and return the seconds of one call."""
+    calls, spent = 0, 0.0
+    while spent < seconds:
+        call.prepare()
+        started = time.perf_counter()
+        wait(backend, call.run())
+        spent += time.perf_counter() - started
+        calls += 1
+    return spent / calls
+
+
+def _rates(case: Case, seconds: list[float], peaks: list[float]) -> dict[str, Any]:
+    """Return the figures that say something about this kernel."""
+    found: dict[str, Any] = {"seconds": spread(seconds)}
+    if case.flop:
+        found["gflop_per_second"] = spread([case.flop / each / 1e9 for each in seconds])
+    if peaks:
+        found["peak_gflop_per_second"] = spread([each / 1e9 for each in peaks])
+        found["share_of_peak"] = spread(divided([case.flop / each for each in seconds], peaks))
+    if case.moved:
+        found["gb_per_second"] = spread([case.moved / each / 1e9 for each in seconds])
+        found["nanoseconds_per_element"] = spread([1e9 * each / case.elements for each in seconds])
+    if case.characters:
+        found["characters_per_second"] = spread([case.characters / each for each in seconds])
+    return found
+
+
+def _show(result: dict[str, Any]) -> None:
+    where = f"{result['name']:<17}{result['device']}, {threads_in_words(result['threads']):<11}"
+    for name, kernel in result["kernels"].items():
+        median = {key: value["median"] for key, value in kernel.items() if isinstance(value, dict)}
+        line = f"{1e6 * median['seconds']:12,.0f} us"
+        if "gflop_per_second" in median:
+            line += f"{median['gflop_per_second']:8.1f} GFLOP/s"
+        if "share_of_peak" in median:
+            line += f"{median['share_of_peak']:7.1%} of peak"
+        if "gb_per_second" in median:
+            line += f"{median['gb_per_second']:8.1f} GB/s   {median['nanoseconds_per_element']:7.3f} ns each"
+        if "characters_per_second" in median:
+            line += f"{median['characters_per_second']:11,.0f} characters/s"
+        print(f"{where}{name:<28}{line}", flush=True)
+
+
+def main() -> None:
+    parser = options("kernels", __doc__)
+    parser.add_argument("--device", default="cpu", help="backends by name, with commas between (default: cpu)")
+    parser.add_argument("--rounds", type=int, default=7, help="turns of each kernel")
+    parser.add_argument("--seconds", type=float, default=0.1, help="length of a turn, at least")
+    args = parser.parse_args()
+    chosen: tuple[Shape, ...] = SHAPES
+    if args.quick:
+        chosen, args.rounds, args.seconds = SHAPES[:1], 2, 0.005
+    results, absent = [], {}
+    for device in args.device.split(","):
+        try:
+            backend = backends.load(device)
+        except BackendError as error:
+            absent[device] = str(error)
+            print(f"{device} is left out: {error}")
+            continue
+        threads = thread_counts() if device == "cpu" else [1]
+        for shape in chosen:
+            measured = measure(backend, shape, threads, args.rounds, args.seconds)
+            results += measured
+            for result in measured:
+                _show(result)
+    found = {"tolerance": TOLERANCE, "absent": absent, "results": results}
+    pictures.draw_if_possible(write_results("kernels", args, found))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,64 @@
+"""What is made of rates, and that a contestant with other answers is refused."""
+
+import pytest
+
+from benchmarks import contest, generate, train
+from benchmarks.measure import spread
+from benchmarks.shapes import Shape
+
+
+class Answering:
+    """A worker that needs no process: it has an answer to each question."""
+
+    def __init__(self, **answers):
+        self.answers = answers
+
+    def ask(self, question, **values):
+        return self.answers[question]
+
+
+def test_a_ratio_is_taken_in_each_round():
+    found = contest.ratios("ours", {"ours": [6.0, 2.0, 9.0], "other": [2.0, 1.0, 9.0]})
+    assert list(found) == ["other"]
+    assert found["other"]["rounds"] == [3.0, 2.0, 1.0]
+    assert found["other"]["median"] == 2.0
+
+
+def test_the_geometric_mean_is_of_the_medians():
+    each = [{"other": spread([4.0])}, {"other": spread([1.0, 1.0, 100.0])}]
+    assert contest.geometric_means(each) == {"other": 2.0}
+    assert contest.geometric_means([{}]) == {}
+
+
+def test_who_cannot_run_is_left_out_with_the_reason():
+    there, absent = contest.present({"a": Answering(absent=""), "b": Answering(absent="no such unit")})
+    assert list(there) == ["a"]
+    assert absent == {"b": "no such unit"}
+
+
+def test_useful_operations_counted_by_hand():
+    # Layers of 2 units, 4 gates, 3 symbols: 4*2*2 for the first (its input is a gather), 4*2*(2+2), output 2*3.
+    assert Shape((2, 2), vocab_size=3).flop_per_character == 6 * (16 + 32 + 6)
+
+
+def test_training_that_differs_is_refused():
+    ours = Answering(first_steps=[[4.0, 1.0], [3.0, 1.0]])
+    same = Answering(first_steps=[[4.0, 1.0], [3.0, 1.00005]])
+    errors = train.verify({"numlstm": ours, "peak": Answering(), "torch tuned": same})["largest_relative_errors"]
+    assert errors["torch tuned"] == {"loss": 0.0, "gradient_norm": pytest.approx(5e-5)}
+    for wrong in ([3.01, 1.0], [3.0, 1.001], [float("nan"), 1.0]):
+        with pytest.raises(RuntimeError, match="step 2"):
+            train.verify({"numlstm": ours, "torch tuned": Answering(first_steps=[[4.0, 1.0], wrong])})
+
+
+def test_bf16_may_differ_by_more():
+    ours = Answering(first_steps=[[4.0, 1.0]])
+    train.verify({"numlstm": ours, "torch bf16 tuned": Answering(first_steps=[[4.03, 1.04]])})
+    with pytest.raises(RuntimeError, match="loss"):
+        train.verify({"numlstm": ours, "torch bf16 tuned": Answering(first_steps=[[4.05, 1.0]])})
+
+
+def test_text_that_differs_is_refused():
+    workers = {"numlstm": Answering(greedy=["ab", "cd"]), "torch": Answering(greedy=["ab", "ce"])}
+    with pytest.raises(RuntimeError, match="stream 2"):
+        generate.verify(Shape((2,), batch_size=2), workers)

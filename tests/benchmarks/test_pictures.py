@@ -1,0 +1,61 @@
+"""A picture can be drawn from each kind of results, the same every time."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+
+from benchmarks import pictures
+from benchmarks.measure import spread
+
+drawings = pytest.importorskip("benchmarks.drawings", reason="matplotlib is not installed (the extra `benchmark`)")
+
+ONE = spread([0.5, 0.7, 0.9])
+TRAINED = {
+    "name": "1x8 B2 T3",
+    "contestants": {name: {"share_of_peak": ONE} for name in ("numlstm", "torch tuned")},
+    "ratios": {"torch default": ONE, "torch tuned": ONE},
+    "ratios_bf16": {},
+}
+QUALITY = {
+    "curve": [{"seconds": 2.0, "val_loss": 1.9}, {"seconds": 4.0, "val_loss": 1.7}],
+    "seconds_to": {"1.8": 4.0, "1.6": None},
+    "model": {"layers": [8]},
+    "corpus": {"name": "text"},
+}
+DRAWN = {"numlstm, 1 thread": {"characters_per_second": ONE}, "torch, 1 thread": {"characters_per_second": ONE}}
+KERNELS = {"lstm_forward, tokens": {"share_of_peak": ONE}, "adam_": {"gb_per_second": ONE}}
+DOCUMENTS = {
+    "train": {
+        "settings": {"threads": 2},
+        "results": [TRAINED],
+        "geometric_means": {"ratios": {"torch default": 1.5, "torch tuned": 1.2}, "ratios_bf16": {}},
+    },
+    "generate": {"results": [{"name": "1x8, 1 stream", "contestants": DRAWN}]},
+    "startup": {"commands": {"numlstm train, nothing compiled": ONE, "numlstm --help": ONE}},
+    "quality": {"targets": [1.8, 1.6], "runs": {"cold": QUALITY, "warm": QUALITY}},
+    "kernels": {"results": [{"name": "1x8 B2 T3", "device": "cpu", "threads": 1, "kernels": KERNELS}]},
+}
+
+
+@pytest.mark.parametrize("name", drawings.DRAWINGS)
+def test_a_picture(name, tmp_path):
+    path = tmp_path / f"{name}.json"
+    path.write_text(json.dumps({"benchmark": name, **DOCUMENTS[name]}), "utf-8")
+    first = pictures.draw(path).read_bytes()
+    assert pictures.draw(path).read_bytes() == first
+    assert ElementTree.fromstring(first).tag.endswith("svg")
+    assert b"prefers-color-scheme: dark" in first
+
+
+def test_who_lacks_pytorch_gets_a_picture_too(tmp_path):
+    ours = {"contestants": {"numlstm": {"share_of_peak": ONE}}, "ratios": {}}
+    document = {**DOCUMENTS["train"], "results": [{**TRAINED, **ours}]}
+    path = tmp_path / "train.json"
+    path.write_text(json.dumps({"benchmark": "train", **document}), "utf-8")
+    pictures.draw(path)
+
+
+def test_nothing_written_is_nothing_drawn(capsys):
+    pictures.draw_if_possible(None)
+    assert not capsys.readouterr().out
