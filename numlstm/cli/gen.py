@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 # parameter and stream; importing Numba and loading the compiled kernels takes as long as it needs for the rest.
 _LAYER_SECONDS = 90e-6
 _PARAMETER_SECONDS = 0.25e-9
-_KERNEL_SECONDS = 0.6
+_KERNEL_SECONDS = 0.4
 
 
 def gen(

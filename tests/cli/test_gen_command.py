@@ -79,7 +79,7 @@ def test_what_little_text_is() -> None:
     assert is_quick(usual, 250, 8)
     assert not is_quick(usual, 250, 64), "the streams share no arithmetic"
     assert not is_quick(usual, 10_000, 1)
-    assert is_quick(small, 4000, 1)
+    assert is_quick(small, 3000, 1)
     assert not is_quick(large, 250, 1)
     assert is_quick(large, 50, 1)
     assert is_quick(usual, 0, 1)
