@@ -35,7 +35,7 @@ import numba
 import numpy as np
 from numba.core.caching import FunctionCache
 from numba.core.compiler import CompileResult
-from numba.core.runtime import rtsys
+from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from .. import compile_listeners
@@ -125,7 +125,7 @@ class KernelCache(FunctionCache):
         return str(self._folder or "")
 
     def flush(self) -> None:
-        """Forget nothing: a file is found again only where the same sources would give the same code."""
+        """Do nothing: what is kept is what the same sources would give again."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
         """Return the kernel for the types `sig`, or None if it must be compiled."""
@@ -146,15 +146,18 @@ class KernelCache(FunctionCache):
         problem = ""
         try:
             self._save(sig, data)
-        except OSError as error:
-            problem = f"{self._folder or 'the package'}: {error.strerror or error}"
+        except Exception as error:  # what cannot be kept can be run
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
+            problem = f"{self._folder or 'the package'}: {reason}"
         for listener in compile_listeners:
             listener.done(self._name, problem)
 
     def _save(self, sig: Any, compiled: Any) -> None:
         if self._folder is None:
-            raise OSError("its sources cannot be read")
-        if self._enabled and not compiled.library.has_dynamic_globals:  # an address means nothing to another process
+            raise ValueError("its sources cannot be read")
+        if compiled.library.has_dynamic_globals:
+            raise ValueError(f"{self._name} holds addresses, which mean nothing to another process")
+        if self._enabled:
             _make(self._folder)
             _write(self._path(sig, compiled.codegen), dumps(compiled._reduce()))
 
