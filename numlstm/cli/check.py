@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..gradcheck import Row
 
 
-def check(device: Device = "auto", threads: Threads = None, json_: Json = False) -> None:
+def check(device: Device = "auto", json_: Json = False, threads: Threads = None) -> None:
     """Prove the gradients on this machine.
 
     Each entry of each array is moved a little, and the loss must change
