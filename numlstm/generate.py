@@ -1,4 +1,4 @@
-"""New text from a network, character by character, the state carried along.
+"""New text from a network, character by character, the state carried along; one text, or many side by side.
 
 The network is whatever offers the methods of `Drawer`; random numbers come from NumPy's generator, seeded,
 and are handed to the backend, so a seed means the same on every device. Knows nothing about files or layers.
@@ -7,7 +7,7 @@ and are handed to the backend, so a seed means the same on every device. Knows n
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -20,7 +20,7 @@ _PIECE_SECONDS = 0.02  # how long drawing one piece may take, so that text appea
 
 
 class Drawer(Protocol):
-    """What generation asks of a network; `state` is opaque."""
+    """What generation asks of a network. A state is h and c, each (B, H), of every layer."""
 
     @property
     def vocab(self) -> Vocab: ...
@@ -45,20 +45,65 @@ def generate(model: Drawer, prompt: str, config: SampleConfig, *, drop_unknown: 
     before anything is drawn, if the prompt has characters that the vocabulary lacks.
     """
     ids = model.vocab.encode(prompt, drop_unknown=drop_unknown)
-    return _pieces(model, ids if len(ids) else _line_end(model.vocab), config)
+    start = ids if len(ids) else _line_end(model.vocab)
+    pieces = _drawn(model, [start], _generators(config.seed, 1), config)
+    return (model.vocab.decode(piece) for piece in pieces)
 
 
-def _pieces(model: Drawer, ids: Ids, config: SampleConfig) -> Iterator[str]:
-    state = model.read(ids[:-1, None], model.zero_state(1))
-    rng, last = np.random.default_rng(config.seed), ids[-1:]
+def generate_many(
+    model: Drawer, prompts: Sequence[str], config: SampleConfig, *, drop_unknown: bool = False
+) -> list[str]:
+    """Return a text for each prompt that goes on from it, all drawn side by side as one batch.
+
+    Each has random numbers of its own, so that what it says does not depend on how many others there are, to
+    rounding; the first is what `generate` yields. Raises `CorpusError` as that does.
+    """
+    if not prompts:
+        return []
+    ids = [model.vocab.encode(prompt, drop_unknown=drop_unknown) for prompt in prompts]
+    starts = [each if len(each) else _line_end(model.vocab) for each in ids]
+    generators = _generators(config.seed, len(starts))
+    order = sorted(range(len(starts)), key=lambda k: -len(starts[k]))
+    drawn = _drawn(model, [starts[k] for k in order], [generators[k] for k in order], config)
+    columns = np.concatenate([np.empty((0, len(order)), np.int32), *drawn]).T
+    texts = {k: model.vocab.decode(column) for k, column in zip(order, columns, strict=True)}
+    return [texts[k] for k in range(len(starts))]
+
+
+def _drawn(
+    model: Drawer, prompts: list[Ids], generators: list[np.random.Generator], config: SampleConfig
+) -> Iterator[npt.NDArray[np.int32]]:
+    """Yield the tokens (N, B) that follow B prompts, longest first and none empty, in pieces of some length N."""
+    state = _read(model, [ids[:-1] for ids in prompts])
+    last: npt.NDArray[Any] = np.array([ids[-1] for ids in prompts])
     left, size = config.length, 1
     while left:
         started = time.perf_counter()
         size = min(size, left)
-        drawn, state = model.draw(last, state, rng.random((size, 1)), config.temperature)
-        yield model.vocab.decode(drawn[:, 0])
+        uniforms = np.stack([rng.random(size) for rng in generators], axis=1)
+        drawn, state = model.draw(last, state, uniforms, config.temperature)
+        yield drawn
         last, left = drawn[-1], left - size
         size = size * 2 if time.perf_counter() - started < _PIECE_SECONDS / 2 else max(1, size // 2)
+
+
+def _read(model: Drawer, prompts: list[Ids]) -> Any:
+    """Return the state after prompts, longest first, read side by side as far as the shortest, then without it ..."""
+    state, read = model.zero_state(len(prompts)), 0
+    for length in sorted({len(ids) for ids in prompts}):
+        B = sum(len(ids) >= length for ids in prompts)
+        ids = np.stack([each[read:length] for each in prompts[:B]], axis=1)
+        after = model.read(ids, [(h[:B], c[:B]) for h, c in state])
+        for (h, c), (new_h, new_c) in zip(state, after, strict=True):
+            h[:B], c[:B] = new_h, new_c
+        read = length
+    return state
+
+
+def _generators(seed: int, streams: int) -> list[np.random.Generator]:
+    """Return a generator for each stream; the first is the one of that seed, whatever their number."""
+    others = np.random.SeedSequence(seed).spawn(streams - 1)
+    return [np.random.default_rng(each) for each in (seed, *others)]
 
 
 def _line_end(vocab: Vocab) -> Ids:

@@ -24,7 +24,7 @@ from . import backends, params, weights
 from .backends import Array, Backend, Tape
 from .config import ModelConfig, SampleConfig
 from .errors import ConfigError, CorpusError
-from .generate import generate
+from .generate import generate, generate_many
 from .text.vocab import Vocab
 
 State = list[tuple[Array, Array]]  # h and c, each (B, H), of every layer
@@ -179,6 +179,16 @@ class Model:
         that the vocabulary lacks and `ConfigError` for a setting out of range.
         """
         return "".join(generate(self, prompt, SampleConfig(length, temperature, seed)))
+
+    def generate_many(
+        self, prompts: Sequence[str], *, length: int = 250, temperature: float = 0.6, seed: int = 0
+    ) -> list[str]:
+        """Return a text for each prompt, drawn side by side, which is faster than one after the other.
+
+        The first is what `generate` returns for that seed, and no text depends on how many there are, apart from
+        rounding; `[prompt] * n` gives n texts from one prompt. Raises as `generate` does.
+        """
+        return generate_many(self, prompts, SampleConfig(length, temperature, seed))
 
     def _checked(self, ids: npt.ArrayLike) -> npt.NDArray[np.int32]:
         array = np.asarray(ids)

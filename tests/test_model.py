@@ -12,7 +12,7 @@ from numlstm import backends, params
 from numlstm.config import ModelConfig, SampleConfig
 from numlstm.errors import BackendError, ConfigError, CorpusError
 from numlstm.evaluate import evaluate
-from numlstm.generate import generate
+from numlstm.generate import generate, generate_many
 from numlstm.model import Model
 from numlstm.text.vocab import Vocab
 
@@ -331,6 +331,40 @@ def test_text_comes_in_pieces_that_need_not_be_asked_for(model):
     pieces = generate(model, "abc", SampleConfig(length=10**9, temperature=1.0, seed=2))
     first = next(pieces) + next(pieces)
     assert model.generate("abc", length=100, temperature=1.0, seed=2).startswith(first)
+
+
+def texts_of_their_own(model, prompts, length, temperature, seed):
+    """Texts drawn one after the other, the first from the generator of the seed, the others from those it spawns."""
+    others = np.random.SeedSequence(seed).spawn(len(prompts) - 1)
+    generators = [np.random.default_rng(each) for each in (seed, *others)]
+    return [write(model, p, rng.random(length), temperature) for p, rng in zip(prompts, generators, strict=True)]
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_many_texts_are_those_drawn_one_after_the_other(model, temperature):
+    prompts = ["ab", "head cafe bag", "a", "gab", "head", "a", "cafe bag head"]
+    found = model.generate_many(prompts, length=50, temperature=temperature, seed=4)
+    assert found == texts_of_their_own(model, prompts, 50, temperature, 4)
+    assert found[0] == model.generate("ab", length=50, temperature=temperature, seed=4)
+
+
+def test_a_text_does_not_depend_on_how_many_there_are(model):
+    many = model.generate_many(["abc"] * 9, length=40, temperature=1.0, seed=2)
+    assert len(set(many)) == 9
+    for n in (1, 2, 5):
+        assert model.generate_many(["abc"] * n, length=40, temperature=1.0, seed=2) == many[:n]
+
+
+def test_many_texts_of_odd_prompts(model):
+    assert model.generate_many([]) == []
+    assert model.generate_many(["abc", ""], length=0) == ["", ""]
+    assert model.generate_many(["", "\n"], length=30, temperature=0) == [model.generate(length=30, temperature=0)] * 2
+    with pytest.raises(CorpusError, match="'X'"):
+        model.generate_many(["abc", "abX"])
+    with pytest.raises(ConfigError, match="temperature"):
+        model.generate_many(["abc"], temperature=-1)
+    dropped = generate_many(model, ["abX", "Xc"], SampleConfig(length=5), drop_unknown=True)
+    assert dropped == model.generate_many(["ab", "c"], length=5)
 
 
 def test_unknown_characters_in_the_prompt(model):

@@ -130,6 +130,20 @@ class Backend(Protocol):
         """
 
 
+class CompileListener(Protocol):
+    """Is told of kernels that must be compiled before they can run; one may need others, and begins before them."""
+
+    def begun(self, kernel: str) -> None:
+        """Take note that a kernel of that name is being compiled."""
+
+    def done(self, kernel: str, problem: str) -> None:
+        """Take note that it is compiled; `problem` says why it was not kept for the next time, "" if it was."""
+
+
+# Whoever wants to know adds itself, and takes itself out again.
+compile_listeners: list[CompileListener] = []
+
+
 def names() -> list[str]:
     """Return the names of the backends in this folder."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__))

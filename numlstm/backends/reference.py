@@ -86,21 +86,25 @@ class Tape:
     gates: Array  # (T, 4, B, H): i f g o
 
 
+def step(x: Array, packed: Weights, h: Array, c: Array) -> tuple[Array, Array, tuple[Array, Array, Array, Array]]:
+    """Read x, (B) token ids or (B, D) activations; return the new h and c, each (B, H), and the gates i f g o."""
+    W_x, W_h, b = packed
+    projected = W_x[x] if x.ndim == 1 else x @ W_x  # a token picks its row: a one-hot product
+    z_i, z_f, z_g, z_o = np.split(projected + h @ W_h + b, 4, axis=1)
+    i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
+    c = f * c + i * g
+    return o * np.tanh(c), c, (i, f, g, o)
+
+
 def lstm_forward(
     x: Array, packed: Weights, h0: Array, c0: Array, *, tape: Any = None
 ) -> tuple[Array, tuple[Array, Array], Tape]:
-    W_x, W_h, b = packed
     T, (B, H) = len(x), h0.shape
-    h = np.empty((T + 1, B, H), W_h.dtype)
-    c, gates = np.empty_like(h), np.empty((T, 4, B, H), W_h.dtype)
+    h = np.empty((T + 1, B, H), packed[1].dtype)
+    c, gates = np.empty_like(h), np.empty((T, 4, B, H), h.dtype)
     h[0], c[0] = h0, c0
     for t in range(T):
-        projected = W_x[x[t]] if x.ndim == 2 else x[t] @ W_x  # a token picks its row: a one-hot product
-        z_i, z_f, z_g, z_o = np.split(projected + h[t] @ W_h + b, 4, axis=1)
-        i, f, g, o = sigmoid(z_i), sigmoid(z_f), np.tanh(z_g), sigmoid(z_o)
-        c[t + 1] = f * c[t] + i * g
-        h[t + 1] = o * np.tanh(c[t + 1])
-        gates[t] = i, f, g, o
+        h[t + 1], c[t + 1], gates[t] = step(x[t], packed, h[t], c[t])
     return h[1:], (h[T].copy(), c[T].copy()), Tape(x, h, c, gates)
 
 
@@ -204,10 +208,11 @@ def generate(
     drawn = np.empty(uniforms.shape, np.int32)
     carried = list(state)
     for n, uniform in enumerate(uniforms):
-        x: Array = np.asarray(ids)[None]
-        for layer, (weights, (h0, c0)) in enumerate(zip(layers, carried, strict=True)):
-            x, carried[layer], _ = lstm_forward(x, weights, h0, c0)
-        ids = drawn[n] = draw(dense_forward(x[0], output), uniform, temperature)
+        x = np.asarray(ids)
+        for layer, (weights, (h, c)) in enumerate(zip(layers, carried, strict=True)):
+            h, c, _ = step(x, weights, h, c)
+            x, carried[layer] = h, (h, c)
+        ids = drawn[n] = draw(dense_forward(x, output), uniform, temperature)
     return drawn, carried
 
 

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from ..errors import BackendError
-from .options import Device, Json, open_backend, stderr
+from .options import Device, Json, Threads, open_backend
+from .working import working
 
 if TYPE_CHECKING:
     from ..backends import Backend
     from ..gradcheck import Row
 
 
-def check(device: Device = "auto", json_: Json = False) -> None:
+def check(device: Device = "auto", json_: Json = False, threads: Threads = None) -> None:
     """Prove the gradients on this machine.
 
     Each entry of each array is moved a little, and the loss must change
@@ -34,9 +35,9 @@ def check(device: Device = "auto", json_: Json = False) -> None:
     """
     from .. import gradcheck
 
-    backend = open_backend(device, None)
-    with stderr().status(f"checking {backend.describe()}"):
-        rows = list(gradcheck.check(backend))
+    backend = open_backend(device, threads)
+    with working(f"checking {backend.describe()}"):
+        rows = list(gradcheck.check(backend, threads=threads))
     if json_:
         typer.echo(json.dumps(_as_json(backend, rows), allow_nan=False))
     else:

@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from .options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend, stderr
+from .options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend
+from .working import working
 
 
 def evaluate(
@@ -45,8 +46,8 @@ def evaluate(
     text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown)
     if len(text.ids) < 2:
         raise CorpusError(f"the text has {len(text.ids)} character; expected at least 2, one to predict the other from")
-    model = Model(file.config, file.params, open_backend(device, threads), vocab=file.vocab)
-    with stderr().status(f"reading {len(text.ids):,} characters"):
+    with working(f"reading {len(text.ids):,} characters"):
+        model = Model(file.config, file.params, open_backend(device, threads), vocab=file.vocab)
         nats = mean_loss(model, text.ids, streams=streams)
     result = {
         "nats_per_token": nats,

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import typer
-from rich.console import Console
 
 from .. import weights
 from ..errors import CorpusError, DivergedError, WeightsError
@@ -22,6 +21,7 @@ from ..text.corpus import Corpus
 from ..train import Epoch, Run, train
 from .options import stderr
 from .progress import Watch, show_start
+from .working import working
 
 SAVE_SECONDS = 60.0  # the longest time between two saves
 SAMPLE_TEMPERATURES = (0.0, 0.25, 0.5, 0.75)
@@ -35,7 +35,6 @@ def watch(run: Run, text: Corpus, path: str, prompt: str | None, sample_length: 
     console = stderr()
     prompt = _checked_prompt(prompt, text) if prompt else _prompt_line(text)
     show_start(console, run, text, path)
-    _compile(run, console)
     saver = _Saver(run, path)
     with Watch(console, run, text) as shown, _stop_asked() as stop:
         _train(run, text, saver, shown, stop, prompt, sample_length)
@@ -57,7 +56,9 @@ def _train(run: Run, text: Corpus, saver: _Saver, shown: Watch, stop: _Stop, pro
                 shown.epoch(event)
                 saver.save(shown)
                 if sample_length:
-                    shown.samples(prompt, _samples(run, prompt, sample_length))
+                    with working(console=shown.console):
+                        texts = _samples(run, prompt, sample_length)
+                    shown.samples(prompt, texts)
             else:
                 shown.step(event)
                 if saver.due():
@@ -110,19 +111,14 @@ class _Saver:
         self.step = self.run.step
 
 
-def _compile(run: Run, console: Console) -> None:
-    """Have the kernels compiled before the clock starts: the first time on a machine this takes a while."""
-    started = time.monotonic()
-    with console.status("preparing the kernels: compiled once, then kept"):
-        model = run.model
-        nothing = np.zeros((1, 1), np.int32)
-        model.gradients_(nothing, nothing)
-        arrays = [model.backend.zeros(1, model.config.dtype) for _ in range(4)]
-        model.backend.adam_(*arrays, step=1, lr=0.1, beta1=0.9, beta2=0.9, epsilon=0.1, scale=1.0)
-        model.backend.global_norm(arrays[0])
-    seconds = time.monotonic() - started
-    if seconds > 2:
-        console.print(f"kernels compiled in {seconds:.0f} s; they are kept for the next time\n")
+def prepare(run: Run) -> None:
+    """Have the kernels of training loaded or compiled before the clock starts."""
+    model = run.model
+    nothing = np.zeros((1, 1), np.int32)
+    model.gradients_(nothing, nothing)
+    arrays = [model.backend.zeros(1, model.config.dtype) for _ in range(4)]
+    model.backend.adam_(*arrays, step=1, lr=0.1, beta1=0.9, beta2=0.9, epsilon=0.1, scale=1.0)
+    model.backend.global_norm(arrays[0])
 
 
 def _checked_prompt(prompt: str, text: Corpus) -> str:

@@ -130,14 +130,18 @@ def train(
         raise ConfigError("both --epochs and --steps were given; expected one of them")
     from .. import weights
     from . import start
-    from .session import watch
+    from .session import prepare, watch
+    from .working import working
 
     path = output or resume or "weights.npz"
     weights.check_output(path, overwrite=overwrite or path == resume)
-    if resume is None:
-        text = start.load_text(corpus, encoding or "utf-8")
-        run = start.new_run(text, layers or "128,128", open_backend(device, threads), settings, epochs, steps)
-    else:
-        settings |= {name: value for name, value in (("layers", layers), ("encoding", encoding)) if value is not None}
-        text, run = start.resumed_run(resume, corpus, open_backend(device, threads), settings, epochs, steps)
+    with working():
+        if resume is None:
+            text = start.load_text(corpus, encoding or "utf-8")
+            run = start.new_run(text, layers or "128,128", open_backend(device, threads), settings, epochs, steps)
+        else:
+            fixed = {"layers": layers, "encoding": encoding}
+            settings |= {name: value for name, value in fixed.items() if value is not None}
+            text, run = start.resumed_run(resume, corpus, open_backend(device, threads), settings, epochs, steps)
+        prepare(run)
     watch(run, text, path, prompt, sample_length)

@@ -1,0 +1,203 @@
+"""Where compiled kernels are kept between runs.
+
+Each kernel and combination of argument types has a file of its own, in a folder whose name stands for all else that
+decides the machine code: the sources in this folder, the versions of what compiles them, the processor, and what the
+environment sets. So an upgrade or another machine finds nothing stale, installations side by side do not
+disturb each other, and a folder that nobody has used for a month is removed when a new one is made. A file is
+written beside its place and renamed, and carries a checksum: processes may compile at the same time, and what is
+damaged is compiled again.
+
+Numba's own cache is keyed by a kernel's source file, not by those that it imports, crashes on damaged files, and
+keeps an index for all argument types, so that two processes at once can make it name the code of one type for another.
+
+A kept kernel is a pickle, and whoever can write to the folder can run code as its reader: it is the user's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import pickle
+import secrets
+import shutil
+import stat
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import llvmlite
+import llvmlite.binding
+import numba
+import numpy as np
+from numba.core.caching import FunctionCache
+from numba.core.compiler import CompileResult
+from numba.core.runtime.nrt import rtsys
+from numba.core.serialize import dumps
+
+from .. import compile_listeners
+
+_UNUSED_SECONDS = 30 * 24 * 3600.0  # after which a folder is removed
+_CHECKSUM = 16  # bytes
+_NOT_IN_THE_CODE = {"NUMLSTM_CACHE_DIR", "NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
+
+
+def folder() -> Path | None:
+    """Return the folder for code as it is compiled here and now, which need not exist yet.
+
+    None where the sources cannot be read, in a zip archive for instance: nothing would tell old code from new.
+    """
+    sources = sorted(Path(__file__).parent.glob("*.py"))
+    if not sources:
+        return None
+    digest = hashlib.sha256()
+    for part in (*(path.read_bytes() for path in sources), *(fact.encode() for fact in _facts())):
+        digest.update(hashlib.sha256(part).digest())
+    return _root() / f"kernels-{digest.hexdigest()[:20]}"
+
+
+def _facts() -> list[str]:
+    features = ""
+    with contextlib.suppress(RuntimeError):  # LLVM does not know those of every processor
+        features = llvmlite.binding.get_host_cpu_features().flatten()
+    settings = [
+        f"{name}={value}"
+        for name, value in sorted(os.environ.items())
+        if name.startswith(("NUMBA_", "NUMLSTM_")) and name not in _NOT_IN_THE_CODE
+    ]
+    versions = [sys.version, numba.__version__, llvmlite.__version__, np.__version__]
+    return [*versions, llvmlite.binding.get_host_cpu_name(), features, *settings]
+
+
+def _root() -> Path:
+    if os.environ.get("NUMLSTM_CACHE_DIR"):
+        return Path(os.environ["NUMLSTM_CACHE_DIR"]).absolute()
+    if numba.config.CACHE_DIR:  # type: ignore[attr-defined]
+        return Path(numba.config.CACHE_DIR).absolute() / "numlstm"  # type: ignore[attr-defined]
+    usual = _user_cache() / "numlstm"
+    if _can_write(usual):
+        return usual
+    owner = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
+    temporary = Path(tempfile.gettempdir()) / f"numlstm{owner}"
+    return temporary if _can_write(temporary) and _is_private(temporary) else usual
+
+
+def _user_cache() -> Path:
+    home = Path(os.path.expanduser("~"))
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return home / "Library" / "Caches"
+    given = os.environ.get("XDG_CACHE_HOME", "")
+    return Path(given) if os.path.isabs(given) else home / ".cache"
+
+
+def _can_write(path: Path) -> bool:
+    if not path.is_absolute():  # there is no home
+        return False
+    with contextlib.suppress(OSError):
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return os.access(path, os.W_OK | os.X_OK)
+
+
+def _is_private(path: Path) -> bool:
+    """Whether nobody else can have put files into a folder: others may write to the one around it."""
+    if not hasattr(os, "getuid"):
+        return True  # on Windows each user has a folder for temporary files
+    found = os.lstat(path)
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+
+
+class KernelCache(FunctionCache):
+    """What a Numba dispatcher asks before it compiles a kernel, and tells after; so it knows when one is compiled."""
+
+    def __init__(self, function: Callable[..., Any], kept_in: Path | None) -> None:
+        self._py_func = function  # for Numba's key of a kernel: types, processor, bytecode, closure
+        self._folder = kept_in
+        self._name = f"{function.__module__.rpartition('.')[2]}.{function.__qualname__}"
+        self.enable()
+
+    @property
+    def cache_path(self) -> str:
+        return str(self._folder or "")
+
+    def flush(self) -> None:
+        """Do nothing: what is kept is what the same sources would give again."""
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        """Return the kernel for the types `sig`, or None if it must be compiled."""
+        # Not `target_context.refresh()`, as Numba does: that takes 0.35 s, and nothing but compiling needs it.
+        rtsys.initialize(target_context)
+        if self._folder is not None and self._enabled:
+            try:
+                payload = _read(self._path(sig, target_context.codegen()))
+                return CompileResult._rebuild(target_context, *pickle.loads(payload))
+            except Exception:  # whatever is wrong with what was kept, it can be made again
+                pass
+        for listener in compile_listeners:
+            listener.begun(self._name)
+        return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep a kernel that was compiled for the types `sig`, if that can be done."""
+        problem = ""
+        try:
+            self._save(sig, data)
+        except Exception as error:  # what cannot be kept can be run
+            reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
+            problem = f"{self._folder or 'the package'}: {reason}"
+        for listener in compile_listeners:
+            listener.done(self._name, problem)
+
+    def _save(self, sig: Any, compiled: Any) -> None:
+        if self._folder is None:
+            raise ValueError("its sources cannot be read")
+        if compiled.library.has_dynamic_globals:
+            raise ValueError(f"{self._name} holds addresses, which mean nothing to another process")
+        if self._enabled:
+            _make(self._folder)
+            _write(self._path(sig, compiled.codegen), dumps(compiled._reduce()))
+
+    def _path(self, sig: Any, codegen: Any) -> Path:
+        assert self._folder is not None
+        key = hashlib.sha256(repr(self._index_key(sig, codegen)).encode()).hexdigest()
+        name = "".join(c if c.isalnum() or c in "._" else "" for c in self._name)
+        return self._folder / f"{name}-{key[:20]}"
+
+
+def mark_as_used(kept_in: Path | None) -> None:
+    """Let the folder, if there is one, count as used today."""
+    if kept_in is not None:
+        with contextlib.suppress(OSError):
+            os.utime(kept_in)
+
+
+def _make(path: Path) -> None:
+    if path.is_dir():
+        return
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for other in path.parent.glob("kernels-*"):
+        with contextlib.suppress(OSError):
+            if time.time() - other.stat().st_mtime > _UNUSED_SECONDS:
+                shutil.rmtree(other, ignore_errors=True)
+
+
+def _read(path: Path) -> bytes:
+    data = path.read_bytes()
+    if hashlib.blake2b(data[_CHECKSUM:], digest_size=_CHECKSUM).digest() != data[:_CHECKSUM]:
+        raise ValueError(f"{path} is damaged")
+    return data[_CHECKSUM:]
+
+
+def _write(path: Path, payload: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
+    try:
+        temporary.write_bytes(hashlib.blake2b(payload, digest_size=_CHECKSUM).digest() + payload)
+        os.replace(temporary, path)
+    except BaseException:  # Ctrl-C too
+        with contextlib.suppress(OSError):
+            temporary.unlink()
+        raise

@@ -1,0 +1,85 @@
+"""`numlstm gen`: several texts at once, and which device is the quickest for how much text."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import numlstm as library
+from numlstm import params, weights
+from numlstm.cli.gen import is_quick
+from numlstm.config import ModelConfig
+from numlstm.text.vocab import Vocab
+
+from .conftest import Command
+
+SYMBOLS = "\n abcdefgh"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A weights file of an untrained network."""
+    config = ModelConfig(len(SYMBOLS), (10, 6))
+    path = tmp_path / "w.npz"
+    weights.save(path, weights.WeightsFile(config, Vocab(SYMBOLS), params.initialise(config, 1), {}, None))
+    return path
+
+
+def test_several_texts_have_a_line_above_each(numlstm: Command, model: Path) -> None:
+    options = ("--length", "40", "--temperature", "1", "--device", "reference")
+    done = numlstm("gen", model, "--prompt", "head ", "--samples", "3", "--seed", "7", *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    texts = re.split(r"^--- (\d) of 3, seed 7 ---\n", done.stdout, flags=re.MULTILINE)
+    assert texts[0] == ""
+    assert texts[1::2] == ["1", "2", "3"]
+    found = library.load(str(model), device="reference").generate_many(["head "] * 3, length=40, temperature=1, seed=7)
+    assert texts[2::2] == [f"head {text}\n" for text in found]
+    assert len(set(found)) == 3
+    assert numlstm("gen", model, "--prompt", "head ", "--seed", "7", *options).stdout == f"head {found[0]}"
+
+
+def test_several_texts_without_a_seed_say_which_it_was(numlstm: Command, model: Path) -> None:
+    options = ("gen", model, "--length", "20", "--samples", "2", "--device", "reference")
+    done = numlstm(*options)
+    (seed, again) = re.findall(r"^--- \d of 2, seed (\d+) ---$", done.stdout, re.MULTILINE)
+    assert seed == again
+    assert numlstm(*options, "--seed", seed).stdout == done.stdout
+
+
+@pytest.mark.parametrize("samples", ["0", "-3", "1000000"])
+def test_a_number_of_texts_out_of_range(numlstm: Command, model: Path, samples: str) -> None:
+    done = numlstm("gen", model, "--samples", samples)
+    assert done.returncode == 1
+    assert f"--samples is {samples}; expected 1 to" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_unknown_characters_are_left_out_of_every_text(numlstm: Command, model: Path) -> None:
+    done = numlstm("gen", model, "--prompt", "aXb", "--drop-unknown", "--samples", "2", "--device", "reference")
+    assert len(re.findall(r"^--- \d of 2, seed \d+ ---\nab", done.stdout, re.MULTILINE)) == 2
+
+
+def test_little_text_does_not_wait_for_the_kernels(model: Path, environment: dict[str, str]) -> None:
+    command = ["-X", "importtime", "-m", "numlstm", "gen", str(model), "--seed", "5"]
+    done = subprocess.run([sys.executable, *command], env=environment, capture_output=True, timeout=60, check=True)
+    imported = {line.rpartition("|")[2].strip() for line in done.stderr.decode().splitlines()}
+    assert "numpy" in imported
+    assert not imported & {"numba", "llvmlite", "cupy", "rich.progress"}
+    assert done.stdout.decode() == library.load(str(model), device="cpu").generate(seed=5), "the same on any device"
+
+
+def test_what_little_text_is() -> None:
+    small, usual, large = (ModelConfig(65, layers) for layers in ((64,), (128, 128), (1024, 1024)))
+    assert is_quick(usual, 250, 1)
+    assert is_quick(usual, 250, 8)
+    assert not is_quick(usual, 250, 64), "the streams share no arithmetic"
+    assert not is_quick(usual, 10_000, 1)
+    assert is_quick(small, 3000, 1)
+    assert not is_quick(large, 250, 1)
+    assert is_quick(large, 50, 1)
+    assert is_quick(usual, 0, 1)
