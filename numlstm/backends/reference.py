@@ -59,9 +59,7 @@ def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike) -> Array:
     return np.zeros(shape, dtype)
 
 
-def pack_lstm(
-    W_x: Array, W_h: Array, b: Array, *, tokens: bool, precision: str = "", packed: Any = None
-) -> Weights:
+def pack_lstm(W_x: Array, W_h: Array, b: Array, *, tokens: bool, precision: str = "", packed: Any = None) -> Weights:
     if precision:
         raise BackendError(f"the device reference computes in the parameters' dtype; precision {precision} needs cpu")
     return (W_x, W_h, b)

@@ -28,6 +28,9 @@ import threading
 from collections.abc import Sequence
 from typing import Any
 
+from . import cores  # noqa: F401
+
+# isort: split
 import numba
 import numpy as np
 import numpy.typing as npt
@@ -232,8 +235,10 @@ def adam_(
         if not packed:
             update.adam(params, grads, m, v, rule)
         for each in packed:
-            renew = packing.renew_lstm if isinstance(each, PackedLSTM) else packing.renew_dense
-            renew(each, learning)  # type: ignore[operator]
+            if isinstance(each, PackedLSTM):
+                packing.renew_lstm(each, learning)
+            else:
+                packing.renew_dense(each, learning)
 
 
 def generate(

@@ -15,7 +15,7 @@ from .simd import PAIR, Emitter, Vec
 _UPPER_HALF = 0xFFFF0000
 
 
-class _BFloat(ir.Type):
+class _BFloat(ir.Type):  # type: ignore[misc]
     """LLVM's bfloat, which llvmlite does not have."""
 
     def _to_string(self) -> str:
@@ -68,8 +68,7 @@ def dot(emit: Emitter, a: Vec, b: Vec, c: Vec) -> Vec:
         return emit.fma(first[0], second[0], emit.fma(first[1], second[1], c))
     pairs = ir.VectorType(_BFloat(), 2 * emit.lanes)
     values = [builder.bitcast(x.value, pairs) for x in (a, b)]
-    name = f"llvm.x86.avx512bf16.dpbf16ps.{512}"
-    result: Vec = emit.call(name, c, *values)
+    result: Vec = emit.call("llvm.x86.avx512bf16.dpbf16ps.512", c, *values)
     return result
 
 

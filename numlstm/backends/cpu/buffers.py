@@ -5,7 +5,7 @@ Allocated once for each shape and used again. Knows nothing about what is comput
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,8 @@ def set_cells(c: Array, values: Array) -> None:
 
 def get_cells(c: Array, H: int) -> Array:
     """Return c (P, B, lanes) as a new array (B, H)."""
-    return c.transpose(1, 0, 2).reshape(c.shape[1], -1)[:, :H].copy()
+    rows: Array = c.transpose(1, 0, 2).reshape(c.shape[1], -1)
+    return rows[:, :H].copy()
 
 
 class Tape:
@@ -93,14 +94,17 @@ class BackwardBuffers:
         self.dc_next = aligned((P, B, VL), dtype)
 
 
+@functools.lru_cache(maxsize=4)
 class GradientBuffers:
-    """The scratch space of weight gradients, zero at first: see `gradients.py`.
+    """The scratch space of weight gradients (see `gradients.py`), one for all layers of the same shape.
 
     `sizes` are the rows of each left-hand matrix transposed, 0 for tokens, of which `rows` are chosen; `columns` is how
     many panels there are on the right.
     """
 
-    def __init__(self, sizes: Sequence[int], columns: int, dtype: Any, pairs: bool, shards: int, rows: int = 0) -> None:
+    def __init__(
+        self, sizes: tuple[int, ...], columns: int, dtype: Any, pairs: bool, shards: int, rows: int = 0
+    ) -> None:
         VL, block, kind = lanes(np.dtype(dtype).itemsize), BLOCK // (1 + pairs), np.int32 if pairs else dtype
         self.zeros = np.zeros(BLOCK, np.int32)
         self.slabs = [aligned((shards, panels(size, VL), block, VL), kind) for size in sizes]

@@ -45,6 +45,12 @@ def _add_product(slabs, part, parts, panel, sums):
 
 
 @kernel
+def _clear_share(sums, slabs, part, parts):
+    a, b = _share(slabs, part, parts)
+    sums[a * slabs.shape[2] : b * slabs.shape[2]] = 0
+
+
+@kernel
 def _unpack_share(sums, slabs, part, parts, out, step, valid, less):
     a, b = _share(slabs, part, parts)
     VL, M = slabs.shape[2], out.shape[0]
@@ -75,12 +81,20 @@ def add_gate_gradients(
 
     The memory: zeros (BLOCK) are ids that choose the only row; a shard's slabs_x, slabs_h (shards, slabs, BLOCK, lanes)
     and panels (shards, BLOCK, 4 lanes), or BLOCK / 2 pairs of rows where dz holds bf16 numbers, only then used; the
-    sums by panel (P, rows, 4 lanes), zero at first.
+    sums by panel (P, rows, 4 lanes).
     """
     P, N = dz.shape[0], dz.shape[1]
     H, VL = dW_h.shape[0], slabs_h.shape[3]
     for s in prange(shards):
         first, last = s * P * parts // shards, (s + 1) * P * parts // shards
+        for item in range(first, last):
+            p, part = item // parts, item % parts
+            _clear_share(sums_h[p], slabs_h[s], part, parts)
+            _clear_share(sums_x[p], slabs_x[s], part, parts)
+            if part == 0:
+                sums_b[p] = 0
+                if slabs_x.shape[1] == 0:
+                    sums_x[p] = 0
         for a in range(0, N, BLOCK):
             b = min(a + BLOCK, N)
             n = -(-(b - a) * slabs_h.shape[2] // BLOCK)
@@ -121,6 +135,10 @@ def add_dense_gradients(h, dlogits, dW, db, zeros, slabs, panels, sums, sums_b, 
     P = -(-V // width)
     for s in prange(shards):
         first, last = s * P * parts // shards, (s + 1) * P * parts // shards
+        for item in range(first, last):
+            _clear_share(sums[item // parts], slabs[s], item % parts, parts)
+            if item % parts == 0:
+                sums_b[item // parts] = 0
         for a in range(0, N, BLOCK):
             b = min(a + BLOCK, N)
             panel = panels[s, : b - a]

@@ -19,14 +19,14 @@ from ...errors import BackendError
 
 
 class RegisterFile(NamedTuple):
-    """A vector extension: the bytes of a register, how many there are, whether it multiplies and adds in one step.
+    """A vector extension: the `size` of a register in bytes, how many there are, whether it multiplies and adds at once.
 
     `needs` are the features that the host must have; `processor` is one that has these and no wider registers.
     """
 
     name: str
-    bytes: int
-    count: int
+    size: int
+    registers: int
     fma: bool
     needs: tuple[str, ...]
     processor: str = ""
@@ -64,7 +64,7 @@ def possible() -> list[str]:
 
 def lanes(itemsize: int) -> int:
     """Return how many numbers of `itemsize` bytes a register holds."""
-    return register_file().bytes // itemsize
+    return register_file().size // itemsize
 
 
 @functools.cache

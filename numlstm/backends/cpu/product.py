@@ -2,7 +2,7 @@
 
 A tile of up to `HEIGHTS[0]` x `TILE_WIDTH` vector registers walks along the inner dimension once; the right-hand
 matrix lies packed in panels as wide as the tile (Goto & van de Geijn 2008), so that it is read front to
-back. The same tile serves activations times weights (`multiply_rows`) and, with the left-hand matrix
+back. The same tile serves activations times weights (`add_product`) and, with the left-hand matrix
 transposed, weight gradients (`add_gradient`). Matrices of bf16 pairs are as long along the inner dimension as they
 have pairs. Knows nothing about gates, layers or threads.
 """
@@ -21,7 +21,7 @@ from .simd import INDEX, PAIR, Emitter, Vec, View, vector_code
 TILE_WIDTH = 4
 # Heights that a tile is compiled for: few, since each is compiled into every kernel. The tallest fits the registers
 # with its accumulators, one row of the panel and a broadcast.
-HEIGHTS = (6, 4, 1) if register_file().count == 32 else (2, 1)
+HEIGHTS = (6, 4, 1) if register_file().registers == 32 else (2, 1)
 # Rows of a gradient's inner dimension that are taken together: they fit the L2 cache and are read once for all panels.
 # A third as many cost half as much time again: the sums are then loaded and stored too often.
 BLOCK = 192

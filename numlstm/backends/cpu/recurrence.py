@@ -17,7 +17,7 @@ from . import bf16
 from .activations import sigmoid, tanh
 from .jit import kernel, parallel_kernel
 from .product import accumulate, add_product, fetched_ahead, row_tiles
-from .simd import INDEX, PAIR, Emitter, Vec, View, vector_code
+from .simd import INDEX, PAIR, Emitter, View, vector_code
 
 CACHED = 400_000  # bytes of the input's weights that stay in the L2 cache beside as many of the recurrence's
 
@@ -180,9 +180,7 @@ def forward(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, shards):
     """
     B = ids.shape[1]
     for s in prange(shards):
-        _forward_shard(
-            ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, s * B // shards, (s + 1) * B // shards
-        )
+        _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, s * B // shards, (s + 1) * B // shards)
 
 
 @kernel

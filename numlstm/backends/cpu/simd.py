@@ -20,7 +20,7 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .processor import bf16_emulated, lanes, register_file
+from .processor import lanes, register_file
 
 INDEX = ir.IntType(64)
 PAIR = ir.IntType(32)  # two bf16 numbers, the first one in the lower half
