@@ -65,6 +65,12 @@ def set_threads(threads: int | None) -> int:
     return numba.get_num_threads()
 
 
+def _shards(most: int | None = None) -> int:
+    """Return into how many parts work is cut: one for each thread, and not more than `most`."""
+    threads = numba.get_num_threads()
+    return threads if most is None else min(most, threads)
+
+
 def asarray(values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
     return np.array(values, dtype)
 
@@ -86,7 +92,7 @@ def pack_lstm(
     if packed is None:
         packed = packing.new_lstm((W_x, W_h, b), tokens, pairs)
     with _one_at_a_time:
-        packing.renew_lstm(packed)
+        packing.renew_lstm(packed, _shards())
     return packed
 
 
@@ -94,7 +100,7 @@ def pack_dense(W: Array, b: Array, *, packed: PackedDense | None = None) -> Pack
     if packed is None:
         packed = packing.new_dense((W, b))
     with _one_at_a_time:
-        packing.renew_dense(packed)
+        packing.renew_dense(packed, _shards())
     return packed
 
 
@@ -102,7 +108,7 @@ def lstm_forward(
     x: Array, packed: PackedLSTM, h0: Array, c0: Array, *, tape: Tape | None = None
 ) -> tuple[Array, tuple[Array, Array], Tape]:
     T, B = x.shape[:2]
-    H = packed.hidden_size
+    H, shards = packed.hidden_size, _shards(B)
     if tape is None or tape.shape != (T, B):
         tape = Tape(T, B, packed)
     with _one_at_a_time:
@@ -110,8 +116,8 @@ def lstm_forward(
         tape.h[0, :, :H] = h0
         set_cells(tape.c[:, 0], c0)
         if tape.x_pairs is not None:
-            recurrence.as_pairs(tape.x.reshape(T * B, -1), tape.x_pairs.reshape(T * B, -1))
-            recurrence.as_pairs(tape.h[0], tape.operand[0])
+            recurrence.as_pairs(tape.x.reshape(T * B, -1), tape.x_pairs.reshape(T * B, -1), shards=shards)
+            recurrence.as_pairs(tape.h[0], tape.operand[0], shards=shards)
         recurrence.forward(
             tape.ids,
             tape.x if tape.x_pairs is None else tape.x_pairs,
@@ -123,7 +129,7 @@ def lstm_forward(
             tape.tanh_c,
             tape.h,
             tape.operand,
-            numba.get_num_threads(),
+            shards=shards,
         )
     return tape.h[1:, :, :H], (tape.h[-1, :, :H].copy(), get_cells(tape.c[:, -1], H)), tape
 
@@ -131,7 +137,7 @@ def lstm_forward(
 def lstm_backward(
     dh: Array, packed: PackedLSTM, tape: Tape, dW_x: Array, dW_h: Array, db: Array
 ) -> tuple[Array | None, Array, Array]:
-    (T, B), H, shards = tape.shape, packed.hidden_size, numba.get_num_threads()
+    (T, B), H, shards = tape.shape, packed.hidden_size, _shards()
     if tape.backward is None:
         tape.backward = BackwardBuffers(tape, packed)
     to = tape.backward
@@ -148,7 +154,7 @@ def lstm_backward(
             to.dx,
             to.dh_next,
             to.dc_next,
-            shards,
+            shards=min(B, shards),
         )
         D, P = 0 if packed.tokens else packed.input_size, len(tape.c)
         space = GradientBuffers((D, H), P, dW_h.dtype, packed.pairs, shards, rows=packed.input_size)
@@ -165,7 +171,7 @@ def lstm_backward(
             space.panels,
             *space.sums,
             space.parts,
-            shards,
+            shards=shards,
         )
     return None if packed.tokens else to.dx, to.dh_next[:, :H].copy(), get_cells(to.dc_next, H)
 
@@ -175,15 +181,15 @@ def dense_forward(h: Array, packed: PackedDense, *, out: Array | None = None) ->
     if out is None or out.shape != shape:
         out = np.empty(shape, packed.W.dtype)
     with _one_at_a_time:
-        dense.multiply(whole_rows(h)[None], packed.W, packed.weights[1], out, numba.get_num_threads())
+        dense.multiply(whole_rows(h)[None], packed.W, packed.weights[1], out, shards=_shards())
     return out
 
 
 def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db: Array) -> Array:
-    dh, shards = np.empty(h.shape, dW.dtype), numba.get_num_threads()
+    dh, shards = np.empty(h.shape, dW.dtype), _shards()
     space = GradientBuffers((h.shape[1],), len(packed.W), dW.dtype, False, shards)
     with _one_at_a_time:
-        dense.multiply(dlogits[None], packed.W_T, np.zeros(h.shape[1], dW.dtype), dh, shards)
+        dense.multiply(dlogits[None], packed.W_T, np.zeros(h.shape[1], dW.dtype), dh, shards=shards)
         gradients.add_dense_gradients(
             whole_rows(h),
             dlogits,
@@ -194,24 +200,24 @@ def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db:
             space.panels,
             *space.sums,
             space.parts,
-            shards,
+            shards=shards,
         )
     return dh
 
 
 def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
-    shards, N = numba.get_num_threads(), len(logits)
+    shards, N = _shards(), len(logits)
     losses = np.empty(N)
     work = np.zeros((shards, 2, processor.lanes(logits.itemsize)), logits.dtype)
     with _one_at_a_time:
-        dense.cross_entropy(logits, np.ascontiguousarray(targets, np.int32), losses, 1.0 / N, work, shards)
+        dense.cross_entropy(logits, np.ascontiguousarray(targets, np.int32), losses, 1.0 / N, work, shards=shards)
     return float(losses.mean()), logits
 
 
 def global_norm(grads: Array) -> float:
     sums = np.zeros(-(-len(grads) // update.CHUNK))
     with _one_at_a_time:
-        update.sums_of_squares(grads, sums)
+        update.sums_of_squares(grads, sums, shards=_shards())
     return math.sqrt(sums.sum())
 
 
@@ -230,15 +236,15 @@ def adam_(
     packed: Sequence[PackedLSTM | PackedDense] = (),
 ) -> None:
     rule = update.adam_rule(params.dtype, step, lr, beta1, beta2, epsilon, scale)
-    learning = Learning((params, grads, m, v), rule)
+    learning, shards = Learning((params, grads, m, v), rule), _shards()
     with _one_at_a_time:
         if not packed:
-            update.adam(params, grads, m, v, rule)
+            update.adam(params, grads, m, v, rule, shards=shards)
         for each in packed:
             if isinstance(each, PackedLSTM):
-                packing.renew_lstm(each, learning)
+                packing.renew_lstm(each, shards, learning)
             else:
-                packing.renew_dense(each, learning)
+                packing.renew_dense(each, shards, learning)
 
 
 def generate(
@@ -250,12 +256,12 @@ def generate(
     temperature: float,
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
     (N, B), V, dtype = uniforms.shape, output.weights[1].size, output.W.dtype
-    drawn, shards = np.empty((N, B), np.int32), min(B, numba.get_num_threads())
+    drawn, shards = np.empty((N, B), np.int32), _shards(B)
     buffers = [StepBuffers(packed, h, c) for packed, (h, c) in zip(layers, state, strict=True)]
     with _one_at_a_time:
         for each in buffers:
             if each.operand is not each.h:
-                recurrence.as_pairs(each.h[0], each.operand[0])
+                recurrence.as_pairs(each.h[0], each.operand[0], shards=1)
         generation.generate(
             tuple(packed.start for packed in layers),
             tuple(packed.W_x for packed in layers),
@@ -274,6 +280,7 @@ def generate(
             np.empty((shards, V)),
             np.zeros((shards, 2, processor.lanes(8))),
             drawn,
+            shards=shards,
         )
     sizes = [h.shape[1] for h, _ in state]
     return drawn, [(b.h[N % 2, :, :H].copy(), get_cells(b.c, H)) for b, H in zip(buffers, sizes, strict=True)]

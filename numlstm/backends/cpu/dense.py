@@ -8,23 +8,21 @@ from __future__ import annotations
 import math
 
 from llvmlite import ir
-from numba import prange
 
 from .activations import exp
-from .jit import kernel, parallel_kernel
+from .jit import ShardedKernel
 from .product import add_product
 from .simd import Emitter, Vec, View, vector_code
 
 
-@parallel_kernel
-def multiply(a, packed, start, out, shards):
+@ShardedKernel
+def multiply(a, packed, start, out, s, shards):
     """out (N, V) = start (V) + a (1, N, H) @ packed, the rows sharded."""
     N = out.shape[0]
-    for s in prange(shards):
-        low, high = s * N // shards, (s + 1) * N // shards
-        for n in range(low, high):
-            out[n] = start
-        add_product(a[:, low:high], packed, out[low:high])
+    low, high = s * N // shards, (s + 1) * N // shards
+    for n in range(low, high):
+        out[n] = start
+    add_product(a[:, low:high], packed, out[low:high])
 
 
 @vector_code
@@ -59,9 +57,14 @@ def _maximum_of_lanes(emit: Emitter, vec: Vec) -> Vec:
     return vec
 
 
-@kernel
-def _cross_entropy_shard(logits, targets, losses, scale, low, high, sums):
-    for n in range(low, high):
+@ShardedKernel
+def cross_entropy(logits, targets, losses, scale, work, s, shards):
+    """losses (N) = -log softmax(logits)[targets] in nats; logits (N, V) become `scale` times their gradient.
+
+    `work (shards, 2, lanes)`. A NaN in a row makes the row's loss NaN.
+    """
+    N, sums = logits.shape[0], work[s]
+    for n in range(s * N // shards, (s + 1) * N // shards):
         row = logits[n]
         target = row[targets[n]]
         exp_row(row, sums)
@@ -73,15 +76,3 @@ def _cross_entropy_shard(logits, targets, losses, scale, low, high, sums):
         for v in range(row.shape[0]):
             row[v] *= factor
         row[targets[n]] -= row.dtype.type(scale)
-
-
-@parallel_kernel
-def cross_entropy(logits, targets, losses, scale, work, shards):
-    """losses (N) = -log softmax(logits)[targets] in nats; logits (N, V) become `scale` times their gradient.
-
-    `work (shards, 2, lanes)`. A NaN in a row makes the row's loss NaN.
-    """
-    N = logits.shape[0]
-    for s in prange(shards):
-        low, high = s * N // shards, (s + 1) * N // shards
-        _cross_entropy_shard(logits, targets, losses, scale, low, high, work[s])

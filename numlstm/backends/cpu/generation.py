@@ -9,10 +9,9 @@ generators: the uniform numbers are handed in.
 from __future__ import annotations
 
 import numpy as np
-from numba import prange
 
 from .dense import exp_row
-from .jit import kernel, parallel_kernel
+from .jit import ShardedKernel, kernel
 from .product import add_product
 from .recurrence import step
 
@@ -70,9 +69,9 @@ def _predict(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, id
     add_product(h[len(start) - 1][new : new + 1, low:high], W_y, logits[low:high])
 
 
-@parallel_kernel
+@ShardedKernel
 def generate(
-    start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, uniforms, temperature, weights, sums, drawn
+    start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, uniforms, temperature, weights, sums, drawn, s, shards
 ):
     """Fill drawn (N, B) from uniforms (N, B), reading ids[0] (B) first.
 
@@ -82,12 +81,10 @@ def generate(
     of `weights (shards, V)` and `sums (shards, 2, lanes)`, in float64.
     """
     N, B = drawn.shape
-    shards = weights.shape[0]
-    for s in prange(shards):
-        low, high = s * B // shards, (s + 1) * B // shards
-        for n in range(N):
-            old, new = n % 2, 1 - n % 2
-            _predict(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, old, new, low, high)
-            for b in range(low, high):
-                drawn[n, b] = draw(logits[b], uniforms[n, b], temperature, weights[s], sums[s])
-                ids[0, b] = drawn[n, b]
+    low, high = s * B // shards, (s + 1) * B // shards
+    for n in range(N):
+        old, new = n % 2, 1 - n % 2
+        _predict(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, old, new, low, high)
+        for b in range(low, high):
+            drawn[n, b] = draw(logits[b], uniforms[n, b], temperature, weights[s], sums[s])
+            ids[0, b] = drawn[n, b]

@@ -9,10 +9,9 @@ about time or recurrence.
 
 from __future__ import annotations
 
-from numba import prange
 
 from . import bf16
-from .jit import kernel, parallel_kernel
+from .jit import ShardedKernel, kernel
 from .product import BLOCK, TILE_WIDTH, add_gradient, copy_columns, copy_slabs, unpack
 from .simd import INDEX, PAIR, Emitter, View, vector_code
 
@@ -73,9 +72,9 @@ def _gate_block(p, part, parts, ids, zeros, slabs_x, slabs_h, dz, panel, sums_x,
             _add_rows(ids, dz, sums_x)
 
 
-@parallel_kernel
+@ShardedKernel
 def add_gate_gradients(
-    ids, x, h, dz, dW_x, dW_h, db, zeros, slabs_x, slabs_h, panels, sums_x, sums_h, sums_b, parts, shards
+    ids, x, h, dz, dW_x, dW_h, db, zeros, slabs_x, slabs_h, panels, sums_x, sums_h, sums_b, parts, s, shards
 ):
     """Add to dW_x (D or V, 4H), dW_h (H, 4H), db (1, 4H) over N rows of x (N, D), h (N, H) and dz (P, N, 4 lanes).
 
@@ -85,73 +84,71 @@ def add_gate_gradients(
     """
     P, N = dz.shape[0], dz.shape[1]
     H, VL = dW_h.shape[0], slabs_h.shape[3]
-    for s in prange(shards):
-        first, last = s * P * parts // shards, (s + 1) * P * parts // shards
+    first, last = s * P * parts // shards, (s + 1) * P * parts // shards
+    for item in range(first, last):
+        p, part = item // parts, item % parts
+        _clear_share(sums_h[p], slabs_h[s], part, parts)
+        _clear_share(sums_x[p], slabs_x[s], part, parts)
+        if part == 0:
+            sums_b[p] = 0
+            if slabs_x.shape[1] == 0:
+                sums_x[p] = 0
+    for a in range(0, N, BLOCK):
+        b = min(a + BLOCK, N)
+        n = -(-(b - a) * slabs_h.shape[2] // BLOCK)
+        copy_slabs(x[a:b], slabs_x[s, :, :n])
+        copy_slabs(h[a:b], slabs_h[s, :, :n])
         for item in range(first, last):
             p, part = item // parts, item % parts
-            _clear_share(sums_h[p], slabs_h[s], part, parts)
-            _clear_share(sums_x[p], slabs_x[s], part, parts)
-            if part == 0:
-                sums_b[p] = 0
-                if slabs_x.shape[1] == 0:
-                    sums_x[p] = 0
-        for a in range(0, N, BLOCK):
-            b = min(a + BLOCK, N)
-            n = -(-(b - a) * slabs_h.shape[2] // BLOCK)
-            copy_slabs(x[a:b], slabs_x[s, :, :n])
-            copy_slabs(h[a:b], slabs_h[s, :, :n])
-            for item in range(first, last):
-                p, part = item // parts, item % parts
-                _gate_block(
-                    p,
-                    part,
-                    parts,
-                    ids[a:b],
-                    zeros[: b - a],
-                    slabs_x[s, :, :n],
-                    slabs_h[s, :, :n],
-                    dz[p, a:b],
-                    panels[s, :n],
-                    sums_x[p],
-                    sums_h[p],
-                    sums_b[p],
-                )
-        for item in range(first, last):
-            p, part = item // parts, item % parts
-            u = p * VL
-            _unpack_share(sums_h[p], slabs_h[s], part, parts, dW_h[:, u:], H, H - u, 0)
-            _unpack_share(sums_x[p], slabs_x[s], part, parts, dW_x[:, u:], H, H - u, 0)
-            if part == 0:
-                unpack(sums_b[p], db[:, u:], H, H - u, 0)
-                if slabs_x.shape[1] == 0:
-                    unpack(sums_x[p], dW_x[:, u:], H, H - u, 0)
+            _gate_block(
+                p,
+                part,
+                parts,
+                ids[a:b],
+                zeros[: b - a],
+                slabs_x[s, :, :n],
+                slabs_h[s, :, :n],
+                dz[p, a:b],
+                panels[s, :n],
+                sums_x[p],
+                sums_h[p],
+                sums_b[p],
+            )
+    for item in range(first, last):
+        p, part = item // parts, item % parts
+        u = p * VL
+        _unpack_share(sums_h[p], slabs_h[s], part, parts, dW_h[:, u:], H, H - u, 0)
+        _unpack_share(sums_x[p], slabs_x[s], part, parts, dW_x[:, u:], H, H - u, 0)
+        if part == 0:
+            unpack(sums_b[p], db[:, u:], H, H - u, 0)
+            if slabs_x.shape[1] == 0:
+                unpack(sums_x[p], dW_x[:, u:], H, H - u, 0)
 
 
-@parallel_kernel
-def add_dense_gradients(h, dlogits, dW, db, zeros, slabs, panels, sums, sums_b, parts, shards):
+@ShardedKernel
+def add_dense_gradients(h, dlogits, dW, db, zeros, slabs, panels, sums, sums_b, parts, s, shards):
     """Add to dW (H, V) and db (1, V) for h (N, H) and dlogits (N, V); the memory as in `add_gate_gradients`."""
     N, V = dlogits.shape
     width, VL = panels.shape[2], slabs.shape[3]
     P = -(-V // width)
-    for s in prange(shards):
-        first, last = s * P * parts // shards, (s + 1) * P * parts // shards
-        for item in range(first, last):
-            _clear_share(sums[item // parts], slabs[s], item % parts, parts)
-            if item % parts == 0:
-                sums_b[item // parts] = 0
-        for a in range(0, N, BLOCK):
-            b = min(a + BLOCK, N)
-            panel = panels[s, : b - a]
-            copy_slabs(h[a:b], slabs[s, :, : b - a])
-            for item in range(first, last):
-                p, part = item // parts, item % parts
-                copy_columns(dlogits[a:b], p * width, panel)
-                _add_product(slabs[s, :, : b - a], part, parts, panel, sums[p])
-                if part == 0:
-                    _add_rows(zeros[: b - a], panel, sums_b[p])
+    first, last = s * P * parts // shards, (s + 1) * P * parts // shards
+    for item in range(first, last):
+        _clear_share(sums[item // parts], slabs[s], item % parts, parts)
+        if item % parts == 0:
+            sums_b[item // parts] = 0
+    for a in range(0, N, BLOCK):
+        b = min(a + BLOCK, N)
+        panel = panels[s, : b - a]
+        copy_slabs(h[a:b], slabs[s, :, : b - a])
         for item in range(first, last):
             p, part = item // parts, item % parts
-            v = p * width
-            _unpack_share(sums[p], slabs[s], part, parts, dW[:, v:], VL, V - v, VL)
+            copy_columns(dlogits[a:b], p * width, panel)
+            _add_product(slabs[s, :, : b - a], part, parts, panel, sums[p])
             if part == 0:
-                unpack(sums_b[p], db[:, v:], VL, V - v, VL)
+                _add_rows(zeros[: b - a], panel, sums_b[p])
+    for item in range(first, last):
+        p, part = item // parts, item % parts
+        v = p * width
+        _unpack_share(sums[p], slabs[s], part, parts, dW[:, v:], VL, V - v, VL)
+        if part == 0:
+            unpack(sums_b[p], db[:, v:], VL, V - v, VL)

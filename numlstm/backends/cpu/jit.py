@@ -10,11 +10,16 @@ many more, evaluating a text beside two busy programs on two cores took twice as
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Callable
 from typing import Any
 
 import numba
+from numba import prange, types
+from numba._dispatcher import compute_fingerprint
+from numba.core import cgutils
+from numba.extending import intrinsic
 
 from . import cache
 
@@ -30,6 +35,55 @@ def kernel(function: Callable[..., Any], **options: Any) -> Any:
     return compiled
 
 
-def parallel_kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function whose `prange` loops run on several threads."""
-    return kernel(function, parallel=True)
+class ShardedKernel:
+    """A kernel f(*args, s, shards) that runs for each shard s < shards on a thread of its own.
+
+    Called as `f(*args, shards=n)`, in which no two shards may write to the same place. Numba's own way, a `prange` in
+    each kernel, compiles all that the kernel calls three times more; here one small launcher calls any kernel by address.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.one = kernel(function)
+        self._addresses: dict[bytes, int] = {}
+
+    def __call__(self, *args: Any, shards: int) -> None:
+        if shards == 1:
+            self.one(*args, 0, 1)
+            return
+        kinds = compute_fingerprint(args)
+        address = self._addresses.get(kinds)
+        if address is None:
+            address = self._addresses[kinds] = self._compiled(*map(numba.typeof, args))
+        # A tuple is handed over as its members are, one by one, so the launcher, which knows no nested ones, need not.
+        flat = (member for arg in args for member in (arg if isinstance(arg, tuple) else (arg,)))
+        _launch(address, shards, *flat)
+
+    def _compiled(self, *kinds: Any) -> int:
+        """Compile the kernel for these types of arguments, or take what was kept; return where its code is."""
+        signature = (*kinds, types.intp, types.intp)
+        self.one.compile(signature)
+        compiled = self.one.overloads[signature]
+        address: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
+        return address
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _call(context, address, args, s, shards):
+    """Call the kernel at `address` with args, a tuple, and s and shards."""
+    kinds = (*args, types.intp, types.intp)
+
+    def codegen(context, builder, signature, values):
+        pointer, packed, s, shards = values
+        convention = context.call_conv
+        function = builder.inttoptr(pointer, convention.get_function_type(types.none, kinds).as_pointer())
+        unpacked = cgutils.unpack_tuple(builder, packed, len(kinds) - 2)
+        convention.call_function(builder, function, types.none, kinds, [*unpacked, s, shards])
+        return context.get_dummy_value()
+
+    return types.void(types.intp, args, types.intp, types.intp), codegen
+
+
+@functools.partial(kernel, parallel=True)
+def _launch(address, shards, *args):
+    for s in prange(shards):
+        _call(address, args, s, shards)

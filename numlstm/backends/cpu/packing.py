@@ -15,10 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
-from numba import prange
 
 from . import bf16
-from .jit import parallel_kernel
+from .jit import ShardedKernel
 from .processor import lanes
 from .product import TILE_WIDTH
 from .simd import PAIR, Emitter, Vec, View, vector_code
@@ -174,8 +173,8 @@ def _start_row(emit: Emitter, b: View, row: View, add: ir.Value, out: View) -> N
             emit.store(Vec(emit, total), out.at(loop.index, gate))
 
 
-@parallel_kernel
-def _renew_panels(W, dW, m, v, rule, gates, VL, fold, out, out_T):
+@ShardedKernel
+def _renew_panels(W, dW, m, v, rule, gates, VL, fold, out, out_T, s, shards):
     """Update W (K, N) by Adam, unless the rule is empty, and pack it: by four gates, or by columns side by side.
 
     `fold` rows of W share a row of what is packed: 2 for pairs, else 1.
@@ -183,7 +182,8 @@ def _renew_panels(W, dW, m, v, rule, gates, VL, fold, out, out_T):
     K, N = W.shape
     width = out.shape[2]
     step, wide, size, less = (N // 4, VL, N // 4, 0) if gates else (VL, width, N, VL)
-    for block in prange((K + VL - 1) // VL):
+    blocks = (K + VL - 1) // VL
+    for block in range(s * blocks // shards, (s + 1) * blocks // shards):
         low, high = block * VL, min((block + 1) * VL, K)
         if rule.shape[0]:
             for k in range(low, high):
@@ -202,10 +202,10 @@ def _renew_panels(W, dW, m, v, rule, gates, VL, fold, out, out_T):
                     )
 
 
-@parallel_kernel
-def _renew_start(W_x, dW_x, m, v, rule, b, tokens, start):
+@ShardedKernel
+def _renew_start(W_x, dW_x, m, v, rule, b, tokens, start, s, shards):
     """Set start to b, or, for tokens, update W_x by Adam, unless the rule is empty, and set it to b + W_x."""
-    for d in prange(start.shape[0]):
+    for d in range(s * start.shape[0] // shards, (s + 1) * start.shape[0] // shards):
         if tokens and rule.shape[0]:
             adam_chunk(W_x[d], dW_x[d], m[d], v[d], rule)
         _start_row(b, W_x[d], tokens, start[d])
@@ -232,21 +232,21 @@ def _updating(weight: Array, learning: Learning | None) -> tuple[Array, ...]:
     return learning.of(weight)
 
 
-def renew_lstm(packed: PackedLSTM, learning: Learning | None = None) -> None:
+def renew_lstm(packed: PackedLSTM, shards: int, learning: Learning | None = None) -> None:
     """Pack a layer's weights as they are now, or as an update makes them."""
     W_x, W_h, b = packed.weights
     if learning is not None:
-        adam(*learning.of(b))
+        adam(*learning.of(b), shards=1)
     fold, VL = 2 if packed.pairs else 1, packed.lanes
-    _renew_panels(*_updating(W_h, learning), True, VL, fold, packed.W_h, packed.W_h_T)
+    _renew_panels(*_updating(W_h, learning), True, VL, fold, packed.W_h, packed.W_h_T, shards=shards)
     if not packed.tokens:
-        _renew_panels(*_updating(W_x, learning), True, VL, fold, packed.W_x, packed.W_x_T)
-    _renew_start(*_updating(W_x, learning), b, packed.tokens, packed.start)
+        _renew_panels(*_updating(W_x, learning), True, VL, fold, packed.W_x, packed.W_x_T, shards=shards)
+    _renew_start(*_updating(W_x, learning), b, packed.tokens, packed.start, shards=shards)
 
 
-def renew_dense(packed: PackedDense, learning: Learning | None = None) -> None:
+def renew_dense(packed: PackedDense, shards: int, learning: Learning | None = None) -> None:
     """Pack a dense layer's weights as they are now, or as an update makes them."""
     W, b = packed.weights
     if learning is not None:
-        adam(*learning.of(b))
-    _renew_panels(*_updating(W, learning), False, packed.lanes, 1, packed.W, packed.W_T)
+        adam(*learning.of(b), shards=1)
+    _renew_panels(*_updating(W, learning), False, packed.lanes, 1, packed.W, packed.W_T, shards=shards)

@@ -11,11 +11,10 @@ gates (P, T, B, 4 lanes), cells (P, T + 1, B, lanes). Only h is (T + 1, B, H): i
 from __future__ import annotations
 
 from llvmlite import ir
-from numba import prange
 
 from . import bf16
 from .activations import sigmoid, tanh
-from .jit import kernel, parallel_kernel
+from .jit import ShardedKernel, kernel
 from .product import accumulate, add_product, fetched_ahead, row_tiles
 from .simd import INDEX, PAIR, Emitter, View, vector_code
 
@@ -118,10 +117,10 @@ def _pair_row(emit: Emitter, row: View, out: View) -> None:
         bf16.store_halves(emit, vec, out.emit.move(out.pointer, emit.builder.sdiv(first, emit.index(2))))
 
 
-@parallel_kernel
-def as_pairs(a, out):
+@ShardedKernel
+def as_pairs(a, out, s, shards):
     """out (N, at least K / 2) = a (N, K) as pairs of bf16 numbers."""
-    for n in prange(a.shape[0]):
+    for n in range(s * a.shape[0] // shards, (s + 1) * a.shape[0] // shards):
         _pair_row(a[n], out[n])
 
 
@@ -141,9 +140,17 @@ def _project(ids, start, x, W_x, gates):
             _add_products(ids[t], start[:, p], True, x[t], W_x[p], x[t], nothing, nothing, gates[p, t])
 
 
-@kernel
-def _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, low, high):
-    T, P, VL = ids.shape[0], W_h.shape[0], start.shape[3]
+@ShardedKernel
+def forward(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, s, shards):
+    """Fill gates, tanh_c and steps 1.. of c and h (T + 1, B, H), whose step 0 is set.
+
+    ids (T, B) chooses each row's place in `start`; x (T, B, D) is added through W_x and may have D = 0. `operand`
+    is what products read: h itself, or memory for h as pairs of bf16 numbers (T + 1, B, H / 2). The rows of both have
+    room for P lanes units.
+    """
+    T, B = ids.shape
+    P, VL = W_h.shape[0], start.shape[3]
+    low, high = s * B // shards, (s + 1) * B // shards
     # Weights that do not fit the L2 cache come from afar at each step. Those of the input need not: its part of all
     # steps is made first, a panel at a time. Smaller ones stay, and gates that are written once take less time.
     fresh = 4 * W_x.shape[1] * W_x.shape[0] * W_x.shape[2] <= CACHED
@@ -170,23 +177,16 @@ def _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, low, h
             )
 
 
-@parallel_kernel
-def forward(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, shards):
-    """Fill gates, tanh_c and steps 1.. of c and h (T + 1, B, H), whose step 0 is set.
+@ShardedKernel
+def backward(dh, gates, dz, c, tanh_c, W_h_T, W_x_T, dx, dh_next, dc_next, s, shards):
+    """Turn gates into dz; fill dx (T, B, D) and, with the gradients of h0 and c0, dh_next (B, P lanes) and dc_next.
 
-    ids (T, B) chooses each row's place in `start`; x (T, B, D) is added through W_x and may have D = 0. `operand`
-    is what products read: h itself, or memory for h as pairs of bf16 numbers (T + 1, B, H / 2). The rows of both have
-    room for P lanes units.
+    dh (T, B, H) is the gradient that comes from above; dh_next and dc_next (P, B, lanes) hold that of the last state.
+    `dz` is the gates' own memory, as it is or as pairs of bf16 numbers.
     """
-    B = ids.shape[1]
-    for s in prange(shards):
-        _forward_shard(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, s * B // shards, (s + 1) * B // shards)
-
-
-@kernel
-def _backward_shard(dh, gates, dz, c, tanh_c, W_h_T, W_x_T, dx, dh_next, dc_next, low, high):
-    T, H = dh.shape[0], dh.shape[2]
+    T, B, H = dh.shape
     P, VL = tanh_c.shape[0], tanh_c.shape[3]
+    low, high = s * B // shards, (s + 1) * B // shards
     for t in range(T - 1, -1, -1):
         for p in range(P):
             _backward_cells(
@@ -202,16 +202,3 @@ def _backward_shard(dh, gates, dz, c, tanh_c, W_h_T, W_x_T, dx, dh_next, dc_next
         add_product(dz[:, t, low:high], W_h_T, dh_next[low:high, :H])
         dx[t, low:high] = 0
         add_product(dz[:, t, low:high], W_x_T, dx[t, low:high])
-
-
-@parallel_kernel
-def backward(dh, gates, dz, c, tanh_c, W_h_T, W_x_T, dx, dh_next, dc_next, shards):
-    """Turn gates into dz; fill dx (T, B, D) and, with the gradients of h0 and c0, dh_next (B, P lanes) and dc_next.
-
-    dh (T, B, H) is the gradient that comes from above; dh_next and dc_next (P, B, lanes) hold that of the last state.
-    `dz` is the gates' own memory, as it is or as pairs of bf16 numbers.
-    """
-    B = dh.shape[1]
-    for s in prange(shards):
-        low, high = s * B // shards, (s + 1) * B // shards
-        _backward_shard(dh, gates, dz, c, tanh_c, W_h_T, W_x_T, dx, dh_next, dc_next, low, high)

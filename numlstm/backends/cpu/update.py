@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from numba import prange
 
-from .jit import kernel, parallel_kernel
+from .jit import ShardedKernel, kernel
 
 CHUNK = 8192
 
@@ -28,10 +27,10 @@ def _sum_of_squares(values):
     return total
 
 
-@parallel_kernel
-def sums_of_squares(values, sums):
+@ShardedKernel
+def sums_of_squares(values, sums, s, shards):
     """sums (chunks) = the sum of squares of each chunk of values (P), in float64."""
-    for chunk in prange(sums.shape[0]):
+    for chunk in range(s * sums.shape[0] // shards, (s + 1) * sums.shape[0] // shards):
         sums[chunk] = _sum_of_squares(values[chunk * CHUNK : (chunk + 1) * CHUNK])
 
 
@@ -56,9 +55,8 @@ def adam_chunk(params, grads, m, v, rule):
         params[n] -= rate * m[n] / (kind(math.sqrt(v[n])) / root + epsilon)
 
 
-@parallel_kernel
-def adam(params, grads, m, v, rule):
+@ShardedKernel
+def adam(params, grads, m, v, rule, s, shards):
     """Update params, m, v (P) in place."""
-    for chunk in prange((params.shape[0] + CHUNK - 1) // CHUNK):
-        low, high = chunk * CHUNK, min((chunk + 1) * CHUNK, params.shape[0])
-        adam_chunk(params[low:high], grads[low:high], m[low:high], v[low:high], rule)
+    low, high = s * params.shape[0] // shards, (s + 1) * params.shape[0] // shards
+    adam_chunk(params[low:high], grads[low:high], m[low:high], v[low:high], rule)
