@@ -37,10 +37,10 @@ def _share(slabs, part, parts):
 
 
 @kernel
-def _add_product(slabs, part, parts, panel, sums):
+def _add_product(slabs, part, parts, panel, after, sums):
     a, b = _share(slabs, part, parts)
     VL = slabs.shape[2]
-    add_gradient(slabs[a:b], panel, sums[a * VL : b * VL].reshape((b - a, VL, panel.shape[1])))
+    add_gradient(slabs[a:b], panel, after, sums[a * VL : b * VL].reshape((b - a, VL, panel.shape[1])))
 
 
 @kernel
@@ -57,15 +57,15 @@ def _unpack_share(sums, slabs, part, parts, out, step, valid, less):
 
 
 @kernel
-def _gate_block(p, part, parts, ids, zeros, slabs_x, slabs_h, dz, panel, sums_x, sums_h, sums_b):
+def _gate_block(p, part, parts, ids, zeros, slabs_x, slabs_h, dz, after, panel, sums_x, sums_h, sums_b):
     """Add what a block of rows makes of one panel of columns."""
     if panel.shape[0] < dz.shape[0]:
         copy_columns(dz, 0, panel)
         columns = panel
     else:
         columns = dz
-    _add_product(slabs_h, part, parts, columns, sums_h)
-    _add_product(slabs_x, part, parts, columns, sums_x)
+    _add_product(slabs_h, part, parts, columns, after, sums_h)
+    _add_product(slabs_x, part, parts, columns, columns, sums_x)
     if part == 0:
         _add_rows(zeros, dz, sums_b)
         if slabs_x.shape[0] == 0:
@@ -109,6 +109,7 @@ def add_gate_gradients(
                 slabs_x[s, :, :n],
                 slabs_h[s, :, :n],
                 dz[p, a:b],
+                dz[min((item + 1) // parts, P - 1), a:b],
                 panels[s, :n],
                 sums_x[p],
                 sums_h[p],
@@ -143,7 +144,7 @@ def add_dense_gradients(h, dlogits, dW, db, zeros, slabs, panels, sums, sums_b, 
         for item in range(first, last):
             p, part = item // parts, item % parts
             copy_columns(dlogits[a:b], p * width, panel)
-            _add_product(slabs[s, :, : b - a], part, parts, panel, sums[p])
+            _add_product(slabs[s, :, : b - a], part, parts, panel, panel, sums[p])
             if part == 0:
                 _add_rows(zeros[: b - a], panel, sums_b[p])
     for item in range(first, last):

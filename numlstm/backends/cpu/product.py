@@ -122,8 +122,8 @@ def _add_column(emit: Emitter, a: View, b: View, out: View) -> None:
 
 
 @vector_code
-def _add_gradient(emit: Emitter, slabs: View, panel: View, out: View) -> None:
-    """out (slabs, lanes, 4 lanes) += slabs.T @ panel."""
+def _add_gradient(emit: Emitter, slabs: View, panel: View, after: View, out: View) -> None:
+    """out (slabs, lanes, 4 lanes) += slabs.T @ panel, fetching the panel that comes after."""
     heights = _divided(emit.lanes, HEIGHTS[0])
     with emit.loop(slabs.shape[0]) as slab:
         first = 0
@@ -132,7 +132,9 @@ def _add_gradient(emit: Emitter, slabs: View, panel: View, out: View) -> None:
             for r in range(R):
                 row = out.at(slab.index, first + r)
                 places += [emit.move(row, v * emit.lanes) for v in range(TILE_WIDTH)]
-            sums = accumulate(emit, [emit.load(place) for place in places], a, panel, R, TILE_WIDTH)
+            row = emit.builder.add(emit.builder.mul(slab.index, emit.index(emit.lanes)), emit.index(first))
+            ahead = fetched_ahead(emit, panel, after, row)
+            sums = accumulate(emit, [emit.load(place) for place in places], a, panel, R, TILE_WIDTH, ahead)
             for place, total in zip(places, sums, strict=True):
                 emit.store(total, place)
             first += R
@@ -222,9 +224,9 @@ def copy_slabs(a, slabs):
 
 
 @kernel
-def add_gradient(slabs, panel, sums):
-    """sums (slabs, lanes, panel width) += slabs.T @ panel, for panel (K, panel width)."""
-    _add_gradient(slabs, panel, sums)
+def add_gradient(slabs, panel, after, sums):
+    """sums (slabs, lanes, panel width) += slabs.T @ panel, for panel (K, panel width); `after` is the one used next."""
+    _add_gradient(slabs, panel, after, sums)
 
 
 @kernel
