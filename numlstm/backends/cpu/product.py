@@ -66,7 +66,7 @@ def accumulate(
     times = bf16.dot if b.emit.element == PAIR else Emitter.fma
     with emit.loop(b.shape[0], sums) as loop:
         if ahead is not None:
-            for n in range(2):
+            for n in range(2 if rows > 1 else 0):
                 line = emit.builder.add(emit.builder.mul(loop.index, emit.index(2)), emit.index(n))
                 emit.prefetch(_lines(b.emit, ahead, line))
         panel = [b.emit.load(b.emit.move(b.at(loop.index), v * b.emit.lanes)) for v in range(width)]
