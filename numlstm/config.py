@@ -87,7 +87,7 @@ class TrainConfig(_Config):
     """
 
     steps: int
-    batch_size: int = 32
+    batch_size: int = 16
     seq_len: int = 64
     lr: float = 0.01
     lr_floor: float = 0.05

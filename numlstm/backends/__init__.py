@@ -41,7 +41,7 @@ class Backend(Protocol):
         """Return the device and its threads in a few words."""
 
     def set_threads(self, threads: int | None) -> int:
-        """Use so many threads for calls from this Python thread (None: one per core); return how many they are."""
+        """Use so many threads from now on (None: one per core); return how many they are."""
 
     def asarray(self, values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
         """Return a copy of `values` on the device."""

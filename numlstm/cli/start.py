@@ -18,8 +18,8 @@ from ..train import Run
 if TYPE_CHECKING:
     from ..backends import Backend
 
-_GOAL = 15_000_000  # characters that a run goes through if nobody says how many
-_EPOCHS = (4, 60)  # the fewest and the most epochs for that
+_GOAL = 4_000_000  # characters that a run goes through if nobody says how many
+_EPOCHS = (2, 40)  # the fewest and the most epochs for that
 _WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainConfig.warmup_steps`
 
 

@@ -42,7 +42,7 @@ def train(
     epochs: Annotated[
         int | None,
         typer.Option(
-            help="How often to go through the text.  [dim]\\[default: 4 to 60, by its length][/dim]",
+            help="How often to go through the text.  [dim]\\[default: 2 to 40, by its length][/dim]",
             show_default=False,
         ),
     ] = None,

@@ -47,28 +47,29 @@ name = "cpu"
 # Numba's simplest threading layer aborts the process when two threads enter parallel kernels at once.
 _one_at_a_time = threading.RLock()
 
+_MOST_THREADS = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+_threads = _MOST_THREADS
+
 
 def available() -> str:
     return ""
 
 
 def describe() -> str:
-    threads = numba.get_num_threads()
-    return f"cpu ({threads} thread{'s' * (threads > 1)}, {processor.register_file().name})"
+    return f"cpu ({_threads} thread{'s' * (_threads > 1)}, {processor.register_file().name})"
 
 
 def set_threads(threads: int | None) -> int:
-    most = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-    if threads is not None and not 1 <= threads <= most:
-        raise ConfigError(f"threads is {threads}; expected 1 to {most}, the cores that this process may use")
-    numba.set_num_threads(most if threads is None else threads)
-    return numba.get_num_threads()
+    global _threads
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise ConfigError(f"threads is {threads}; expected 1 to {_MOST_THREADS}, the cores that this process may use")
+    _threads = _MOST_THREADS if threads is None else threads
+    return _threads
 
 
 def _shards(most: int | None = None) -> int:
     """Return into how many parts work is cut: one for each thread, and not more than `most`."""
-    threads = numba.get_num_threads()
-    return threads if most is None else min(most, threads)
+    return _threads if most is None else min(most, _threads)
 
 
 def asarray(values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:

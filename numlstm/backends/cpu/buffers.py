@@ -47,8 +47,8 @@ def set_cells(c: Array, values: Array) -> None:
 
 def get_cells(c: Array, H: int) -> Array:
     """Return c (P, B, lanes) as a new array (B, H)."""
-    rows: Array = c.transpose(1, 0, 2).reshape(c.shape[1], -1)
-    return rows[:, :H].copy()
+    rows: Array = np.ascontiguousarray(c.transpose(1, 0, 2)).reshape(c.shape[1], -1)
+    return np.array(rows[:, :H])
 
 
 class Tape:

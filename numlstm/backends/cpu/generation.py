@@ -71,7 +71,25 @@ def _predict(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, id
 
 @ShardedKernel
 def generate(
-    start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, uniforms, temperature, weights, sums, drawn, s, shards
+    start,
+    W_x,
+    W_h,
+    h,
+    operand,
+    c,
+    tanh_c,
+    gates,
+    W_y,
+    b_y,
+    logits,
+    ids,
+    uniforms,
+    temperature,
+    weights,
+    sums,
+    drawn,
+    s,
+    shards,
 ):
     """Fill drawn (N, B) from uniforms (N, B), reading ids[0] (B) first.
 

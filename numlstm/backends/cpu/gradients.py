@@ -1,14 +1,13 @@
 """Weight gradients: sums over all rows at once, sharded over the panels of the weights' columns.
 
 N rows, of all steps and streams, go through in blocks. A block of the left-hand matrix lies in slabs and serves all
-panels of a shard while it is in the L2 cache. The sums lie panel by panel as well, and are added to the gradients at
-the end: where they lie as the weights do, with 512 units, it took 1.2 times as long. The work is cut by panels and, for many cores, each panel into `parts`
-of the weights' rows; every sum runs over the rows in the same order, whatever the number of shards. Knows nothing
-about time or recurrence.
+panels of a shard while it is in the L2 cache. The sums lie panel by panel as well, and are added to the gradients
+at the end: where they lie as the weights do, with 512 units, it took 1.2 times as long. The work is cut by panels and,
+for many cores, each panel into `parts` of the weights' rows; every sum runs over the rows in the same order, whatever
+the number of shards. Knows nothing about time or recurrence.
 """
 
 from __future__ import annotations
-
 
 from . import bf16
 from .jit import ShardedKernel, kernel

@@ -38,8 +38,8 @@ def kernel(function: Callable[..., Any], **options: Any) -> Any:
 class ShardedKernel:
     """A kernel f(*args, s, shards) that runs for each shard s < shards on a thread of its own.
 
-    Called as `f(*args, shards=n)`, in which no two shards may write to the same place. Numba's own way, a `prange` in
-    each kernel, compiles all that the kernel calls three times more; here one small launcher calls any kernel by address.
+    Called as `f(*args, shards=n)`, in which no two shards may write to the same place. With Numba's own way, a `prange`
+    in each kernel, all that the kernel calls is compiled three times more; here a small launcher calls it by address.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -55,6 +55,7 @@ class ShardedKernel:
         if address is None:
             address = self._addresses[kinds] = self._compiled(*map(numba.typeof, args))
         # A tuple is handed over as its members are, one by one, so the launcher, which knows no nested ones, need not.
+        numba.set_num_threads(shards)  # of whichever Python thread this is: Numba keeps a number for each
         flat = (member for arg in args for member in (arg if isinstance(arg, tuple) else (arg,)))
         _launch(address, shards, *flat)
 
@@ -67,7 +68,7 @@ class ShardedKernel:
         return address
 
 
-@intrinsic  # type: ignore[untyped-decorator]
+@intrinsic
 def _call(context, address, args, s, shards):
     """Call the kernel at `address` with args, a tuple, and s and shards."""
     kinds = (*args, types.intp, types.intp)
@@ -86,4 +87,4 @@ def _call(context, address, args, s, shards):
 @functools.partial(kernel, parallel=True)
 def _launch(address, shards, *args):
     for s in prange(shards):
-        _call(address, args, s, shards)
+        _call(address, args, s, shards)  # type: ignore[call-arg]

@@ -213,7 +213,7 @@ def _renew_start(W_x, dW_x, m, v, rule, b, tokens, start, s, shards):
 
 @dataclasses.dataclass(frozen=True)
 class Learning:
-    """An update that is under way: the flat arrays of parameters, gradients, m and v, and the rule (see `update.py`)."""
+    """An update under way: the flat arrays of parameters, gradients, m and v, and the rule (see `update.py`)."""
 
     flat: tuple[Array, Array, Array, Array]
     rule: Array

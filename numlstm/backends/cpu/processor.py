@@ -19,7 +19,7 @@ from ...errors import BackendError
 
 
 class RegisterFile(NamedTuple):
-    """A vector extension: the `size` of a register in bytes, how many there are, whether it multiplies and adds at once.
+    """A vector extension: a register's `size` in bytes, how many there are, whether it multiplies and adds at once.
 
     `needs` are the features that the host must have; `processor` is one that has these and no wider registers.
     """
