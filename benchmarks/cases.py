@@ -69,7 +69,10 @@ def cases(shape: Shape) -> Iterator[Case]:
     loss = functools.partial(_softmax_cross_entropy, shape)
     yield Case("softmax_cross_entropy", loss, moved=8 * N * V, elements=N * V)  # reads logits, writes their gradient
     yield Case("global_norm", functools.partial(_global_norm, P), moved=4 * P, elements=P)
-    yield Case("adam_", functools.partial(_adam, P), moved=28 * P, elements=P)  # reads four arrays, writes three
+    yield Case("adam_", functools.partial(_adam, P, None), moved=28 * P, elements=P)  # reads four arrays, writes three
+    L = 8 * H * H + 4 * H
+    packing = functools.partial(_adam, L, H)
+    yield Case("adam_ of a layer, packed", packing, moved=36 * L, elements=L)  # writes each weight twice more
     for streams, length in STREAMS.items():
         name, drawn = f"generate, {streams} stream{'s' * (streams > 1)}", streams * length
         make = functools.partial(_generate, shape, streams, length)
@@ -182,14 +185,18 @@ def _global_norm(P: int, backend: Backend, dtype: str) -> Call:
     return Call(lambda: {"norm": backend.global_norm(gradients)})
 
 
-def _adam(P: int, backend: Backend, dtype: str) -> Call:
+def _adam(P: int, H: int | None, backend: Backend, dtype: str) -> Call:
     draw = _Numbers(backend, dtype)
     params, gradients, m, v = draw.uniform(0.1, P), draw.uniform(0.01, P), draw.uniform(0.01, P), draw.uniform(0.01, P)
     v[...] = v * v  # a mean of squares
     rates = {"step": 10, "lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "scale": 0.5}
+    packed = []
+    if H is not None:
+        W_x, W_h, b = params[: 4 * H * H], params[4 * H * H : 8 * H * H], params[8 * H * H :]
+        packed = [backend.pack_lstm(W_x.reshape(H, 4 * H), W_h.reshape(H, 4 * H), b, tokens=False)]
 
     def run() -> Outputs:
-        backend.adam_(params, gradients, m, v, **rates)
+        backend.adam_(params, gradients, m, v, packed=packed, **rates)
         return {"params": params, "m": m, "v": v}
 
     return Call(run)

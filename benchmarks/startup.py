@@ -56,7 +56,7 @@ def training(folder: Path) -> Command:
 def generation(folder: Path, length: int, temperature: float = 0.6) -> Command:
     """Return the command that writes text with the weights in `folder`."""
     settings = ["--length", str(length), "--temperature", str(temperature)]
-    return ["-m", "numlstm", "gen", str(folder / "numlstm.npz"), "--device", "cpu", *settings]
+    return ["-m", "numlstm", "gen", str(folder / "numlstm.npz"), *settings]
 
 
 def scripts(folder: Path, temperature: float = 0.6) -> dict[str, Command]:

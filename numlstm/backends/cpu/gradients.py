@@ -36,10 +36,10 @@ def _share(slabs, part, parts):
 
 
 @kernel
-def _add_product(slabs, part, parts, panel, after, sums):
+def _add_product(slabs, part, parts, panel, after, sums, columns):
     a, b = _share(slabs, part, parts)
     VL = slabs.shape[2]
-    add_gradient(slabs[a:b], panel, after, sums[a * VL : b * VL].reshape((b - a, VL, panel.shape[1])))
+    add_gradient(slabs[a:b], panel, after, sums[a * VL : b * VL].reshape((b - a, VL, panel.shape[1])), columns)
 
 
 @kernel
@@ -63,8 +63,8 @@ def _gate_block(p, part, parts, ids, zeros, slabs_x, slabs_h, dz, after, panel, 
         columns = panel
     else:
         columns = dz
-    _add_product(slabs_h, part, parts, columns, after, sums_h)
-    _add_product(slabs_x, part, parts, columns, columns, sums_x)
+    _add_product(slabs_h, part, parts, columns, after, sums_h, 4 * slabs_h.shape[2])
+    _add_product(slabs_x, part, parts, columns, columns, sums_x, 4 * slabs_x.shape[2])
     if part == 0:
         _add_rows(zeros, dz, sums_b)
         if slabs_x.shape[0] == 0:
@@ -143,7 +143,7 @@ def add_dense_gradients(h, dlogits, dW, db, zeros, slabs, panels, sums, sums_b, 
         for item in range(first, last):
             p, part = item // parts, item % parts
             copy_columns(dlogits[a:b], p * width, panel)
-            _add_product(slabs[s, :, : b - a], part, parts, panel, panel, sums[p])
+            _add_product(slabs[s, :, : b - a], part, parts, panel, panel, sums[p], V - p * width)
             if part == 0:
                 _add_rows(zeros[: b - a], panel, sums_b[p])
     for item in range(first, last):

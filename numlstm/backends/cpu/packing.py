@@ -93,10 +93,13 @@ def panels(size: int, width: int) -> int:
 
 
 def _weights(count: int, rows: int, width: int, dtype: Any) -> Array:
-    """Return `count` panels of `rows` rows, whose memory goes on to a whole block of rows."""
+    """Return `count` panels of `rows` rows (pairs of rows for int32), whose memory goes on to a whole block of rows.
+
+    There is always some to spare: Numba compiles for contiguous arrays and others, and these should all be of one kind.
+    """
     if dtype == np.int32:
         rows = -(-rows // 2)
-    return aligned((count, -(-rows // 16) * 16, width), dtype)[:, :rows]
+    return aligned((count, (rows // 16 + 2) * 16, width), dtype)[:, :rows]
 
 
 def new_lstm(weights: tuple[Array, Array, Array], tokens: bool, pairs: bool) -> PackedLSTM:

@@ -124,17 +124,26 @@ def _add_column(emit: Emitter, a: View, b: View, out: View) -> None:
 @vector_code
 def _add_gradient(emit: Emitter, slabs: View, panel: View, after: View, out: View) -> None:
     """out (slabs, lanes, 4 lanes) += slabs.T @ panel, fetching the panel that comes after."""
-    heights = _divided(emit.lanes, HEIGHTS[0])
+    _gradient_tiles(emit, slabs, panel, after, out, HEIGHTS[0], TILE_WIDTH)
+
+
+@vector_code
+def _add_gradient_column(emit: Emitter, slabs: View, panel: View, after: View, out: View) -> None:
+    """Do so for the first register of each row alone."""
+    _gradient_tiles(emit, slabs, panel, after, out, HEIGHTS[0] * 2, 1)
+
+
+def _gradient_tiles(emit: Emitter, slabs: View, panel: View, after: View, out: View, most: int, width: int) -> None:
     with emit.loop(slabs.shape[0]) as slab:
         first = 0
-        for R in heights:
+        for R in _divided(emit.lanes, most):
             a, places = slabs[slab.index].T.skip(emit.index(first)), []
             for r in range(R):
                 row = out.at(slab.index, first + r)
-                places += [emit.move(row, v * emit.lanes) for v in range(TILE_WIDTH)]
+                places += [emit.move(row, v * emit.lanes) for v in range(width)]
             row = emit.builder.add(emit.builder.mul(slab.index, emit.index(emit.lanes)), emit.index(first))
             ahead = fetched_ahead(emit, panel, after, row)
-            sums = accumulate(emit, [emit.load(place) for place in places], a, panel, R, TILE_WIDTH, ahead)
+            sums = accumulate(emit, [emit.load(place) for place in places], a, panel, R, width, ahead)
             for place, total in zip(places, sums, strict=True):
                 emit.store(total, place)
             first += R
@@ -224,9 +233,15 @@ def copy_slabs(a, slabs):
 
 
 @kernel
-def add_gradient(slabs, panel, after, sums):
-    """sums (slabs, lanes, panel width) += slabs.T @ panel, for panel (K, panel width); `after` is the one used next."""
-    _add_gradient(slabs, panel, after, sums)
+def add_gradient(slabs, panel, after, sums, columns):
+    """sums (slabs, lanes, panel width) += slabs.T @ panel, for panel (K, panel width), of which `columns` count.
+
+    `after` is the panel that is used next.
+    """
+    if columns > slabs.shape[2]:
+        _add_gradient(slabs, panel, after, sums)
+    else:
+        _add_gradient_column(slabs, panel, after, sums)
 
 
 @kernel
