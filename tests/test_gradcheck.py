@@ -12,7 +12,8 @@ from numlstm import backends, gradcheck
 from numlstm.backends import reference
 from numlstm.cli.check import check as check_command
 from numlstm.errors import BackendError
-from numlstm.gradcheck import SMALL, Dense, Loss, Network, Row, Sizes, Stack
+from numlstm.gradcheck import SMALL, Row
+from numlstm.subjects import Dense, Loss, Network, Sizes, Stack
 
 GRADIENTS = list(enumerate(["x", "h0", "c0", "W_x", "W_h", "b"]))
 TOY = Sizes(T=2, B=2, D=3, V=3, layers=(1, 2))
