@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from .errors import ConfigError
 
 DTYPES = ("float32", "float64")
+PRECISIONS = ("float32", "bf16")
 
 _C = TypeVar("_C", bound="_Config")
 
@@ -33,6 +34,16 @@ def _number(name: str, value: object, low: float, high: float = math.inf, *, abo
     ok = ok and (low < float(value) if above else low <= float(value)) and float(value) <= high  # type: ignore[arg-type]
     span = f"above {low:g}" if above else f"at least {low:g}"
     _require(ok, name, value, f"a number {span}" + ("" if high == math.inf else f" and at most {high:g}"))
+
+
+def check_precision(precision: object, dtype: str = "float32") -> None:
+    """Check how the products of a network with parameters of `dtype` are to be computed.
+
+    "float32" means in the parameters' own dtype, and "bf16" from factors rounded to 8 significant bits, summed in
+    float32. Raises `ConfigError` for anything else, and for bf16 where the parameters are not float32.
+    """
+    _require(precision in PRECISIONS, "precision", precision, " or ".join(PRECISIONS))
+    _require(precision != "bf16" or dtype == "float32", "dtype", dtype, "float32 where the precision is bf16")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +94,8 @@ class TrainConfig(_Config):
 
     `steps` is the length of the whole run in updates and `warmup_steps` how many of them the learning
     rate takes to rise to `lr`; from there it follows a cosine down to `lr_floor * lr`. `clip` bounds the
-    global norm of the gradient (0: no bound). `seed` fixes everything that is random.
+    global norm of the gradient (0: no bound). `seed` fixes everything that is random. `precision` is that of
+    products: see `check_precision`.
     """
 
     steps: int
@@ -98,6 +110,7 @@ class TrainConfig(_Config):
     epsilon: float = 1e-8
     val_split: float = 0.1
     seed: int = 0
+    precision: str = "float32"
 
     def __post_init__(self) -> None:
         _whole("steps", self.steps, 0)
@@ -113,6 +126,7 @@ class TrainConfig(_Config):
         _number("epsilon", self.epsilon, 0.0, above=True)
         _number("val_split", self.val_split, 0.0, 0.9)
         _whole("seed", self.seed, 0, 2**63 - 1)
+        check_precision(self.precision)
 
 
 @dataclasses.dataclass(frozen=True)

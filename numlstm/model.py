@@ -22,7 +22,7 @@ import numpy.typing as npt
 
 from . import backends, params, weights
 from .backends import Array, Backend, Tape
-from .config import ModelConfig, SampleConfig
+from .config import ModelConfig, SampleConfig, check_precision
 from .errors import ConfigError, CorpusError
 from .generate import generate, generate_many
 from .text.vocab import Vocab
@@ -35,15 +35,23 @@ class Model:
     """A network of stacked LSTM layers and a dense output, on one device.
 
     `flat (P,)` holds all parameters and `grads (P,)` the gradients of the last `gradients_` call, both on the device.
-    Whoever writes to `flat` calls `pack` before the network is used again.
+    Whoever writes to `flat` calls `pack` before the network is used again. `precision` is that of the LSTM layers'
+    products, "float32" or "bf16" (see `config.check_precision`); all that is kept stays in the parameters' dtype.
     """
 
     def __init__(
-        self, config: ModelConfig, flat: npt.NDArray[Any], backend: Backend, *, vocab: Vocab | None = None
+        self,
+        config: ModelConfig,
+        flat: npt.NDArray[Any],
+        backend: Backend,
+        *,
+        vocab: Vocab | None = None,
+        precision: str = "float32",
     ) -> None:
+        check_precision(precision, config.dtype)
         if vocab is not None and len(vocab) != config.vocab_size:
             raise ConfigError(f"vocab_size is {config.vocab_size}, but the vocabulary has {len(vocab)} symbols")
-        self.config, self.backend, self._vocab = config, backend, vocab
+        self.config, self.backend, self._vocab, self.precision = config, backend, vocab, precision
         self.flat = backend.asarray(flat, config.dtype)
         self.grads = backend.zeros(params.count(config), config.dtype)
         self._views = params.views(self.flat, config)
@@ -63,13 +71,15 @@ class Model:
         device: str = "auto",
         dtype: str = "float32",
         vocab: Vocab | None = None,
+        precision: str = "float32",
     ) -> Model:
         """Make a new network with parameters drawn from `seed`.
 
-        Raises `ConfigError` for a setting out of range and `BackendError` if the device does not work.
+        Raises `ConfigError` for a setting out of range and `BackendError` if the device does not work or cannot compute
+        with that precision.
         """
         config = ModelConfig(vocab_size, tuple(layers), dtype)
-        return cls(config, params.initialise(config, seed), backends.load(device), vocab=vocab)
+        return cls(config, params.initialise(config, seed), backends.load(device), vocab=vocab, precision=precision)
 
     @property
     def vocab(self) -> Vocab:
@@ -95,11 +105,11 @@ class Model:
 
     def pack(self) -> None:
         """Tell the backend that the parameters have changed."""
-        w = self._views
+        w, precision = self._views, "" if self.precision == "float32" else self.precision
         for n, packed in enumerate(self._layers):
             names = (f"lstm.{n}.W_x", f"lstm.{n}.W_h", f"lstm.{n}.b")
             W_x, W_h, b = (w[name] for name in names)
-            self._layers[n] = self.backend.pack_lstm(W_x, W_h, b, tokens=n == 0, packed=packed)
+            self._layers[n] = self.backend.pack_lstm(W_x, W_h, b, tokens=n == 0, precision=precision, packed=packed)
         self._output = self.backend.pack_dense(w["output.W"], w["output.b"], packed=self._output)
 
     def zero_state(self, batch_size: int) -> State:

@@ -16,7 +16,7 @@ from typing import Any
 from . import params
 from .backends import Array, Backend
 from .config import TrainConfig
-from .errors import DivergedError, WeightsError
+from .errors import ConfigError, DivergedError, WeightsError
 from .evaluate import evaluate
 from .model import Model, State
 from .optim import Adam, learning_rate
@@ -78,7 +78,11 @@ class Run:
 
     @classmethod
     def start(cls, model: Model, config: TrainConfig) -> Run:
-        """Begin a run with a new network."""
+        """Begin a run with a new network; raises `ConfigError` if that computes with another precision."""
+        if model.precision != config.precision:
+            raise ConfigError(
+                f"precision is {config.precision}, but the network's {model.precision}; expected the same"
+            )
         zeros = model.backend.zeros
         P, dtype = params.count(model.config), model.config.dtype
         record: dict[str, Any] = {
@@ -94,15 +98,19 @@ class Run:
         return cls(model, config, Adam(zeros(P, dtype), zeros(P, dtype)), carried, best, 0, record)
 
     @classmethod
-    def resume(cls, file: WeightsFile, backend: Backend) -> Run:
-        """Go on with the run that a file holds; raises `WeightsError` if it holds none."""
+    def resume(cls, file: WeightsFile, backend: Backend, *, precision: str | None = None) -> Run:
+        """Go on with the run that a file holds, from here on with another precision if one is given.
+
+        Raises `WeightsError` if it holds none, `BackendError` if the device cannot compute with the precision.
+        """
         if file.state is None:
             raise WeightsError("the file holds weights but no training state; expected one that `train` wrote")
         state, to = file.state, backend.asarray
-        model = Model(file.config, state.params, backend, vocab=file.vocab)
+        config = dataclasses.replace(state.config, precision=precision or state.config.precision)
+        model = Model(file.config, state.params, backend, vocab=file.vocab, precision=config.precision)
         carried = [(to(h), to(c)) for h, c in zip(state.h, state.c, strict=True)]
         adam = Adam(to(state.m), to(state.v))
-        return cls(model, state.config, adam, carried, to(file.params), state.step, dict(state.record))
+        return cls(model, config, adam, carried, to(file.params), state.step, dict(state.record))
 
     def to_file(self) -> WeightsFile:
         """Return what a weights file of this moment holds, copied from the device."""

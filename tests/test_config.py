@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from numlstm.config import ModelConfig, SampleConfig, TrainConfig
+from numlstm.config import ModelConfig, SampleConfig, TrainConfig, check_precision
 from numlstm.errors import ConfigError
 
 GOOD = {ModelConfig: {"vocab_size": 65}, TrainConfig: {"steps": 10}, SampleConfig: {}}
@@ -18,7 +18,7 @@ IN_RANGE = [
     (ModelConfig, {"vocab_size": 2**24, "layers": (2**16,) * 64, "dtype": "float64"}),
     (TrainConfig, {"steps": 0, "batch_size": 1, "seq_len": 1, "lr": 1e-300, "warmup_steps": 0, "clip": 0}),
     (TrainConfig, {"steps": 1, "lr_floor": 1, "beta1": 0, "beta2": 0.0, "val_split": 0.9, "seed": 2**63 - 1}),
-    (TrainConfig, {"steps": 1, "lr_floor": 0.0, "val_split": 0, "lr": 1}),
+    (TrainConfig, {"steps": 1, "lr_floor": 0.0, "val_split": 0, "lr": 1, "precision": "bf16"}),
     (SampleConfig, {"length": 0, "temperature": 0, "seed": 0}),
     (SampleConfig, {"temperature": 1e300}),
 ]
@@ -39,6 +39,7 @@ OUT_OF_RANGE = [
     (TrainConfig, "epsilon", [0, -1e-8, math.nan]),
     (TrainConfig, "val_split", [-0.1, 0.91, 1.0, math.nan]),
     (TrainConfig, "seed", [-1, 2**63, 0.0]),
+    (TrainConfig, "precision", ["", "float64", "BF16", "float16", None, 16, True]),
     (SampleConfig, "length", [-1, 2.5, None]),
     (SampleConfig, "temperature", [-0.1, math.nan, math.inf, "0.6", True]),
     (SampleConfig, "seed", [-1, 2**63, "0"]),
@@ -86,6 +87,19 @@ def test_unknown_and_missing_settings(kind):
 def test_values_of_a_dict_are_checked_too():
     with pytest.raises(ConfigError, match="vocab_size is 0"):
         ModelConfig.from_dict({"vocab_size": 0})
+
+
+def test_settings_from_before_there_was_a_precision_mean_float32():
+    values = TrainConfig(steps=10).to_dict()
+    del values["precision"]
+    assert TrainConfig.from_dict(values).precision == "float32"
+
+
+def test_bf16_needs_float32_parameters():
+    check_precision("bf16", "float32")
+    check_precision("float32", "float64")
+    with pytest.raises(ConfigError, match="dtype is 'float64'; expected float32 where the precision is bf16"):
+        check_precision("bf16", "float64")
 
 
 def test_layers_become_a_tuple_and_configs_are_frozen():

@@ -11,8 +11,9 @@ import pytest
 from numlstm import backends, gradcheck
 from numlstm.backends import reference
 from numlstm.cli.check import check as check_command
-from numlstm.errors import BackendError
-from numlstm.gradcheck import SMALL, Dense, Loss, Network, Row, Sizes, Stack
+from numlstm.errors import BackendError, ConfigError
+from numlstm.gradcheck import SMALL, Row
+from numlstm.subjects import Dense, Loss, Network, Sizes, Stack
 
 GRADIENTS = list(enumerate(["x", "h0", "c0", "W_x", "W_h", "b"]))
 TOY = Sizes(T=2, B=2, D=3, V=3, layers=(1, 2))
@@ -162,6 +163,64 @@ def test_finite_differences_of_a_known_function():
     assert inputs["x"][0, 0] == 0.3
 
 
+def rounding_lstm(change=None):
+    """The reference with h and the gates' gradients rounded to bf16 where products read them; `change`s dW_h."""
+
+    def rounded(packed):
+        return (*(gradcheck.as_bf16(w).astype(w.dtype) for w in packed[:2]), packed[2])
+
+    def pack_lstm(W_x, W_h, b, *, tokens, precision="", packed=None):
+        assert precision == "bf16"
+        return rounded((W_x, W_h, b))
+
+    def lstm_forward(x, packed, h0, c0, *, tape=None):
+        h, last, tape = reference.lstm_forward(x, packed, h0, c0)
+        return gradcheck.as_bf16(h).astype(h.dtype), last, tape
+
+    def lstm_backward(dh, packed, tape, dW_x, dW_h, db):
+        dh = gradcheck.as_bf16(dh).astype(dh.dtype)
+        gradients = reference.lstm_backward(dh, packed, tape, dW_x, dW_h, db)
+        if change is not None:
+            change(dW_h)
+        return gradients
+
+    return altered(pack_lstm=pack_lstm, lstm_forward=lstm_forward, lstm_backward=lstm_backward)
+
+
+def test_what_is_rounded_to_bf16_is_accepted():
+    rows = list(gradcheck.check_bf16(rounding_lstm()))
+    assert [row for row in rows if not row.ok] == []
+    assert {row.allowed for row in rows} == {2**-6}
+    assert max(row.error for row in rows) > 1e-3, "nothing was rounded"
+
+
+@pytest.mark.parametrize("factor", [1.03, 0.97, 0.0, np.nan])
+def test_a_bf16_gradient_that_is_off_by_three_percent_is_rejected(factor):
+    def scale(dW_h):
+        dW_h *= factor
+
+    wrong = {row.what for row in gradcheck.check_bf16(rounding_lstm(scale)) if not row.ok}
+    assert {row.what for row in gradcheck.check_bf16(rounding_lstm()) if row.what.endswith("W_h")} == wrong
+
+
+@pytest.mark.parametrize("row", [0, -1])
+def test_a_bf16_gradient_without_its_first_or_last_row_is_rejected(row):
+    def leave_out(dW_h):
+        dW_h[row] = 0
+
+    wrong = [row.what for row in gradcheck.check_bf16(rounding_lstm(leave_out)) if not row.ok]
+    assert len(wrong) == len([row for row in gradcheck.check_bf16(rounding_lstm()) if row.what.endswith("W_h")])
+
+
+def test_as_bf16_keeps_eight_bits_and_rounds_ties_to_even():
+    given = [1.0, 255.0, 257.0, 259.0, -257.5, 1 + 2**-8, 1 + 3 * 2**-8, 0.0, 3e-38]
+    expected = [1.0, 255.0, 256.0, 260.0, -258.0, 1.0, 1 + 2**-6, 0.0, 3e-38]
+    found = gradcheck.as_bf16(given)
+    np.testing.assert_array_equal(found[:-1], expected[:-1])
+    np.testing.assert_allclose(found, expected, rtol=2**-8)
+    np.testing.assert_array_equal(found, gradcheck.as_bf16(found))
+
+
 @pytest.fixture
 def quick(monkeypatch):
     """Make the command find these rows, whatever the device."""
@@ -173,6 +232,7 @@ def quick(monkeypatch):
 
 
 GOOD, BAD = Row("loss: d logits", (6, 5), 1e-9, 1e-7), Row("dense: d W", (4, 5), np.nan, 1e-7)
+BF16 = Row("1 layer, bf16: d x", (3, 2, 5), 0.005, 2**-6)
 
 
 def test_the_command_prints_one_json_object(quick, capsys):
@@ -183,6 +243,7 @@ def test_the_command_prints_one_json_object(quick, capsys):
         "device": "reference",
         "description": reference.describe(),
         "ok": True,
+        "not_checked": {"bf16": gradcheck.bf16_missing(reference)},
         "rows": [{"what": "loss: d logits", "shape": [6, 5], "error": 1e-9, "allowed": 1e-7, "ok": True}],
     }
 
@@ -193,7 +254,29 @@ def test_the_command_prints_a_table(quick, capsys):
     out = capsys.readouterr().out
     assert "loss: d logits" in out
     assert "6 x 5" in out
-    assert out.rstrip().endswith("all 2 gradients agree")
+    assert "all 2 gradients agree" in out
+    assert out.rstrip().endswith("precision bf16 needs cpu")
+
+
+def test_the_command_checks_what_it_is_asked_to(monkeypatch, capsys):
+    monkeypatch.setattr(gradcheck, "check", lambda backend, **_: iter([GOOD]))
+    monkeypatch.setattr(gradcheck, "check_bf16", lambda backend: iter([BF16]))
+    monkeypatch.setattr(gradcheck, "bf16_missing", lambda backend: "")
+    for precision, rows in ((None, [GOOD, BF16]), ("float32", [GOOD]), ("bf16", [BF16])):
+        check_command("reference", True, precision=precision)
+        said = json.loads(capsys.readouterr().out)
+        assert [row["what"] for row in said["rows"]] == [row.what for row in rows]
+        assert said["not_checked"] == {}
+
+
+def test_bf16_that_cannot_be_checked_is_an_error_only_if_asked_for(quick, capsys):
+    quick(GOOD)
+    with pytest.raises(BackendError, match="precision bf16 needs cpu"):
+        check_command("reference", precision="bf16")
+    check_command("reference", True, precision="float32")
+    assert json.loads(capsys.readouterr().out)["not_checked"] == {}
+    with pytest.raises(ConfigError, match="precision is 'half'; expected float32 or bf16"):
+        check_command("reference", precision="half")
 
 
 @pytest.mark.parametrize("as_json", [True, False])

@@ -3,7 +3,7 @@
 The order, each level importing only from those before it:
 
     errors -> config, text, backends, npz -> params, generate -> weights, model, optim
-           -> evaluate, train, gradcheck -> cli
+           -> evaluate, train, subjects -> gradcheck -> cli
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ MAY_IMPORT = {
 }
 _BELOW = {*MAY_IMPORT} - {"npz"}
 MAY_IMPORT["evaluate"] = {*_BELOW}
-MAY_IMPORT["gradcheck"] = {*_BELOW}
+MAY_IMPORT["subjects"] = {*_BELOW}
+MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
 MAY_IMPORT["train"] = {*_BELOW, "evaluate"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli", "version"}
 MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}

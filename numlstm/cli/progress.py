@@ -111,7 +111,8 @@ def show_start(console: Console, run: Run, text: Corpus, path: str) -> None:
     )
     console.print(f"            {training:,} to train on, {len(text.ids) - training:,} to validate on")
     console.print(shape_table(run.model.config))
-    console.print(f"device      {run.model.backend.describe()}", markup=False)
+    products = "" if config.precision == "float32" else f", {config.precision} products"
+    console.print(f"device      {run.model.backend.describe()}{products}", markup=False)
     begins = f", from step {run.step:,}" if run.step else ""
     console.print(
         f"run         {config.steps:,} steps, {config.steps / parts.steps_per_epoch:.3g} epochs{begins}: "

@@ -8,15 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from .. import weights
 from ..config import ModelConfig, TrainConfig
-from ..errors import ConfigError, CorpusError, WeightsError
+from ..errors import BackendError, ConfigError, CorpusError, WeightsError
 from ..model import Model
 from ..params import initialise
 from ..text.batches import Streams, split
 from ..text.corpus import Corpus, corpus_names, load_corpus
 from ..train import Run
+from .options import stderr
 
 if TYPE_CHECKING:
     from ..backends import Backend
+    from ..weights import WeightsFile
 
 _GOAL = 4_000_000  # characters that a run goes through if nobody says how many
 _EPOCHS = (2, 40)  # the fewest and the most epochs for that
@@ -44,11 +46,13 @@ def new_run(
 ) -> Run:
     """Make a network for the text and a run that has not begun.
 
-    Raises `ConfigError` for settings out of range and `CorpusError` if the text is too short for them.
+    Raises `ConfigError` for settings out of range, `CorpusError` if the text is too short for them and `BackendError`
+    if the device cannot compute with the precision.
     """
     config = _train_config(text, settings, epochs, steps)
     model_config = ModelConfig(len(text.vocab), parse_layers(layers))
-    model = Model(model_config, initialise(model_config, config.seed), backend, vocab=text.vocab)
+    parameters = initialise(model_config, config.seed)
+    model = Model(model_config, parameters, backend, vocab=text.vocab, precision=config.precision)
     run = Run.start(model, config)
     run.record["corpus"] = _corpus_record(text)
     return run
@@ -61,17 +65,19 @@ def resumed_run(
     settings: Mapping[str, Any],
     epochs: int | None,
     steps: int | None,
+    precision: str | None,
 ) -> tuple[Corpus, Run]:
     """Read a run and its text again, the text from where it was unless `sources` says otherwise.
 
     Raises `WeightsError` if the file holds no run, `CorpusError` if the text is gone or is another,
-    `ConfigError` for settings that belong to the run and cannot change.
+    `ConfigError` for settings that belong to the run and cannot change, and `BackendError` if the device cannot
+    compute with the run's precision; with another one that is given the run goes on, and the user is told.
     """
     if settings:
         names = ", ".join("--" + name.replace("_", "-") for name in settings)
         raise ConfigError(f"{names} cannot change in a resumed run; expected only --epochs or --steps beside --resume")
     file = weights.load(path)
-    run = Run.resume(file, backend)
+    run = _resumed(file, backend, precision)
     was = run.record.get("corpus")
     if was is None:
         raise WeightsError(
@@ -89,6 +95,21 @@ def resumed_run(
     if total is not None:
         run.config = dataclasses.replace(run.config, steps=total)
     return text, run
+
+
+def _resumed(file: WeightsFile, backend: Backend, precision: str | None) -> Run:
+    try:
+        run = Run.resume(file, backend, precision=precision)
+    except BackendError as error:
+        if precision is not None:
+            raise
+        raise BackendError(
+            f"{error}: add --precision float32 to go on with this run, though no longer to the same bits"
+        ) from None
+    was = file.state.config.precision if file.state else run.config.precision
+    if run.config.precision != was:
+        stderr().print(f"precision was {was} and is {run.config.precision} from here on: not the same bits as before")
+    return run
 
 
 def streams(text: Corpus, config: TrainConfig) -> Streams:

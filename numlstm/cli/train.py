@@ -87,6 +87,15 @@ def train(
             show_default=False,
         ),
     ] = None,
+    precision: Annotated[
+        str | None,
+        typer.Option(
+            help="[bold]bf16[/bold] multiplies numbers of 16 bits and adds up in float32, where the processor can; "
+            "weights stay float32, and [bold]gen[/bold] and [bold]eval[/bold] always compute so.  "
+            f"[dim]\\[default: {TrainConfig.precision}, or the resumed run's][/dim]",
+            show_default=False,
+        ),
+    ] = None,
     encoding: Annotated[
         str | None,
         typer.Option(
@@ -138,10 +147,12 @@ def train(
     with working():
         if resume is None:
             text = start.load_text(corpus, encoding or "utf-8")
+            settings |= {"precision": precision} if precision is not None else {}
             run = start.new_run(text, layers or "128,128", open_backend(device, threads), settings, epochs, steps)
         else:
             fixed = {"layers": layers, "encoding": encoding}
             settings |= {name: value for name, value in fixed.items() if value is not None}
-            text, run = start.resumed_run(resume, corpus, open_backend(device, threads), settings, epochs, steps)
+            backend = open_backend(device, threads)
+            text, run = start.resumed_run(resume, corpus, backend, settings, epochs, steps, precision)
         prepare(run)
     watch(run, text, path, prompt, sample_length)

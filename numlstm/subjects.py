@@ -1,0 +1,183 @@
+"""What `gradcheck` proves gradients of: scalar functions of some arrays, each of which has a gradient.
+
+Stacks of layers, the dense layer and the loss, each at the seam, and whole networks that read token ids. Knows nothing
+about how a gradient is proved.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from . import params
+from .backends import Array, Backend
+from .config import ModelConfig
+from .model import Model, State
+
+Values = npt.NDArray[Any]
+Named = dict[str, Values]
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    """The sizes of a subject: T time steps, B rows, D inputs, V outputs, and the hidden units of each layer."""
+
+    T: int
+    B: int
+    D: int
+    V: int
+    layers: tuple[int, ...]
+
+
+class Subject(Protocol):
+    """A scalar function of the arrays `inputs` (float64)."""
+
+    title: str
+    inputs: Named
+
+    def value(self, backend: Backend, inputs: Named) -> float:
+        """Return the scalar, by the backend's forward pass."""
+
+    def gradients(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Values, Named]:
+        """Return the output of the forward pass and, by the backward pass, the gradient of each input.
+
+        `precision` is that of the layers' products (see `Backend.pack_lstm`).
+        """
+
+
+class Stack:
+    """Layers above each other that read activations; the scalar is a random linear functional of the last h."""
+
+    def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
+        self.title = _count(sizes.layers)
+        self.inputs: Named = {"x": rng.standard_normal((sizes.T, sizes.B, sizes.D))}
+        self._functional = rng.standard_normal((sizes.T, sizes.B, sizes.layers[-1]))
+        self._depth, D = len(sizes.layers), sizes.D
+        for layer, H in enumerate(sizes.layers):
+            shapes = {"W_x": (D, 4 * H), "W_h": (H, 4 * H), "b": (4 * H,), "h0": (sizes.B, H), "c0": (sizes.B, H)}
+            for name, shape in shapes.items():
+                bound = 1 if name in ("h0", "c0") else H**-0.5
+                self.inputs[f"lstm.{layer}.{name}"] = rng.uniform(-bound, bound, shape)
+            D = H
+
+    def value(self, backend: Backend, inputs: Named) -> float:
+        h, _ = self._forward(backend, inputs)
+        return float(np.sum(backend.to_numpy(h) * self._functional))
+
+    def gradients(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Values, Named]:
+        h, passes = self._forward(backend, inputs, precision)
+        output = backend.to_numpy(h)
+        dh: Any = backend.asarray(self._functional, output.dtype)
+        found: Named = {}
+        for layer in reversed(range(self._depth)):
+            names = [f"lstm.{layer}.{name}" for name in ("W_x", "W_h", "b", "h0", "c0")]
+            into = [backend.zeros(inputs[name].shape, output.dtype) for name in names[:3]]
+            dh, dh0, dc0 = backend.lstm_backward(dh, *passes[layer], *into)
+            for name, gradient in zip(names, (*into, dh0, dc0), strict=True):
+                found[name] = backend.to_numpy(gradient)
+        found["x"] = backend.to_numpy(dh)
+        return output, found
+
+    def _forward(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Array, list[tuple[Any, Any]]]:
+        x, passes = backend.asarray(inputs["x"]), []
+        for layer in range(self._depth):
+            names = (f"lstm.{layer}.{name}" for name in ("W_x", "W_h", "b", "h0", "c0"))
+            W_x, W_h, b, h0, c0 = (backend.asarray(inputs[name]) for name in names)
+            packed = backend.pack_lstm(W_x, W_h, b, tokens=False, precision=precision)
+            x, _, tape = backend.lstm_forward(x, packed, h0, c0)
+            passes.append((packed, tape))
+        return x, passes
+
+
+class Dense:
+    """The output layer alone; the scalar is a random linear functional of the logits."""
+
+    def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
+        N, H, V = sizes.T * sizes.B, sizes.layers[0], sizes.V
+        self.title = "dense"
+        self.inputs = {name: rng.standard_normal(shape) for name, shape in (("h", (N, H)), ("W", (H, V)), ("b", V))}
+        self._functional = rng.standard_normal((N, V))
+
+    def value(self, backend: Backend, inputs: Named) -> float:
+        logits = self._forward(backend, inputs)[0]
+        return float(np.sum(backend.to_numpy(logits) * self._functional))
+
+    def gradients(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Values, Named]:
+        logits, h, packed = self._forward(backend, inputs)
+        output = backend.to_numpy(logits)
+        dW, db = (backend.zeros(inputs[name].shape, output.dtype) for name in ("W", "b"))
+        dh = backend.dense_backward(backend.asarray(self._functional, output.dtype), h, packed, dW, db)
+        return output, {name: backend.to_numpy(d) for name, d in (("h", dh), ("W", dW), ("b", db))}
+
+    def _forward(self, backend: Backend, inputs: Named) -> tuple[Array, Array, Any]:
+        h, W, b = (backend.asarray(inputs[name]) for name in ("h", "W", "b"))
+        packed = backend.pack_dense(W, b)
+        return backend.dense_forward(h, packed), h, packed
+
+
+class Loss:
+    """The softmax cross-entropy alone: mean nats of random targets."""
+
+    def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
+        N = sizes.T * sizes.B
+        self.title = "loss"
+        self.inputs = {"logits": 2 * rng.standard_normal((N, sizes.V))}
+        self._targets = rng.integers(0, sizes.V, N, np.int32)
+
+    def value(self, backend: Backend, inputs: Named) -> float:
+        return self._run(backend, inputs)[0]
+
+    def gradients(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Values, Named]:
+        loss, dlogits = self._run(backend, inputs)
+        return np.array(loss), {"logits": backend.to_numpy(dlogits)}
+
+    def _run(self, backend: Backend, inputs: Named) -> tuple[float, Array]:
+        logits, targets = (backend.asarray(values) for values in (inputs["logits"], self._targets))
+        return backend.softmax_cross_entropy(logits, targets)
+
+
+class Network:
+    """A whole network that reads token ids from a random state; the scalar is its loss, mean nats per token."""
+
+    def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
+        self.title = f"network of {_count(sizes.layers)}"
+        self._config = ModelConfig(sizes.V, sizes.layers, "float64")
+        self.inputs: Named = {}
+        for name, shape in params.shapes(self._config).items():
+            # Strong gradients are hidden less by the loss's rounding.
+            bound = 2.0 if name == "output.W" else 0.8
+            self.inputs[name] = rng.uniform(-bound, bound, shape)
+        self._ids, self._targets = rng.integers(0, sizes.V, (2, sizes.T, sizes.B), np.int32)
+        self._state = [rng.uniform(-1, 1, (2, sizes.B, H)) for H in sizes.layers]
+        self._used: tuple[tuple[Backend, ModelConfig, str], Model, State] | None = None
+
+    def value(self, backend: Backend, inputs: Named) -> float:
+        model, state = self._model(backend, inputs)
+        return model.loss(self._ids, self._targets, state)[0]
+
+    def gradients(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Values, Named]:
+        model, state = self._model(backend, inputs, precision)
+        logits, _ = model.logits(self._ids, state)
+        _, found, _ = model.loss_and_gradients(self._ids, self._targets, state)
+        return logits, found
+
+    def _model(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Model, State]:
+        precision = precision or "float32"
+        dtype = str(inputs["output.b"].dtype)
+        config = dataclasses.replace(self._config, dtype=dtype)
+        # Finite differences ask thousands of times for a network that differs in its parameters alone.
+        wanted = (backend, config, precision)
+        if self._used is None or self._used[0] != wanted:
+            state = [(backend.asarray(h, dtype), backend.asarray(c, dtype)) for h, c in self._state]
+            model = Model(config, params.flatten(inputs, config), backend, precision=precision)
+            self._used = wanted, model, state
+        else:
+            self._used[1].set_params(inputs)
+        return self._used[1:]
+
+
+def _count(layers: tuple[int, ...]) -> str:
+    return f"{len(layers)} layer{'s' * (len(layers) > 1)}"
