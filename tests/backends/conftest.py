@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numba
 import pytest
 
 from numlstm import backends
@@ -20,7 +19,6 @@ def backend(request):
 
 @pytest.fixture
 def threads():
-    """Leave the number of threads as it was."""
-    before = numba.get_num_threads()
+    """Leave the CPU backend with as many threads as it starts with."""
     yield
-    numba.set_num_threads(before)
+    backends.load("cpu").set_threads(None)
