@@ -11,14 +11,25 @@ import inspect
 
 import numpy as np
 import pytest
+from contract import (
+    DTYPES,
+    ERROR,
+    assert_close,
+    assert_same,
+    backward,
+    dense_inputs,
+    device_arrays,
+    doubled,
+    forward,
+    frozen,
+    layer_inputs,
+    run_dense,
+    run_layer,
+)
 
 from numlstm import backends
 from numlstm.backends import Backend, reference
 from numlstm.errors import BackendError
-
-DTYPES = ("float64", "float32")
-BELOW_ONE = np.nextafter(1.0, 0.0)
-ERROR = {"float64": 1e-12, "float32": 2e-5}  # relative to the largest entry of an array
 
 # (T, B, D, H)
 LAYERS = [
@@ -31,85 +42,19 @@ LAYERS = [
     (2, 19, 6, 130),  # many panels
     (40, 5, 64, 16),  # more positions than a block, and full registers
     (2, 3, 300, 9),  # many inputs
+    # One less and one more than registers hold, and numbers that tiles of no height divide.
+    (15, 16, 17, 18),
+    (18, 17, 16, 15),
+    (16, 15, 18, 17),
+    (2, 70, 33, 16),
+    (3, 2, 18, 70),
+    (33, 18, 70, 2),
+    (70, 33, 15, 3),
+    (17, 1, 2, 33),
 ]
 # (N, H, V)
 DENSE = [(1, 1, 1), (1, 1, 2), (5, 7, 2), (8, 33, 65), (3, 4, 5000), (130, 16, 64), (2, 130, 3), (97, 5, 129)]
-
-
-@pytest.fixture(scope="module", params=[name for name in backends.names() if name != "reference"])
-def backend(request):
-    try:
-        return backends.load(request.param)
-    except BackendError as error:
-        pytest.skip(str(error))
-
-
-def frozen(values, dtype=None):
-    array = np.array(values, dtype)
-    array.flags.writeable = False
-    return array
-
-
-def doubled(arrays):
-    """The same numbers in float64, whole numbers as they are."""
-    return {name: a if a.dtype.kind == "i" else a.astype(np.float64) for name, a in arrays.items()}
-
-
-def device_arrays(backend, arrays):
-    """The arrays on the device, read-only where the device is this machine's memory."""
-    moved = {name: backend.asarray(values) for name, values in arrays.items()}
-    for array in moved.values():
-        if isinstance(array, np.ndarray):
-            array.flags.writeable = False
-    return moved
-
-
-def assert_close(found, expected, dtype, allowed=None):
-    allowed = ERROR[dtype] if allowed is None else allowed
-    assert found.keys() == expected.keys()
-    for name, n in expected.items():
-        a = found[name]
-        if n is None:
-            assert a is None, name
-            continue
-        assert a.shape == n.shape, name
-        assert a.dtype == dtype, name
-        scale = max(np.abs(n).max(initial=0), 1e-300)
-        assert np.abs(a - n).max(initial=0) <= allowed * scale, name
-
-
-def layer_inputs(rng, shape, dtype, *, tokens):
-    T, B, D, H = shape
-    sizes = {"W_x": (D, 4 * H), "W_h": (H, 4 * H), "b": (4 * H,), "h0": (B, H), "c0": (B, H), "dh": (T, B, H)}
-    arrays = {name: frozen(rng.uniform(-1, 1, size) * H**-0.5, dtype) for name, size in sizes.items()}
-    x = rng.integers(0, D, (T, B), np.int32) if tokens else rng.standard_normal((T, B, D)).astype(dtype)
-    return {**arrays, "x": frozen(x)}
-
-
-def forward(backend, on, *, tokens, tape=None):
-    packed = backend.pack_lstm(on["W_x"], on["W_h"], on["b"], tokens=tokens)
-    return packed, *backend.lstm_forward(on["x"], packed, on["h0"], on["c0"], tape=tape)
-
-
-def backward(backend, on, packed, tape, *, start=0.0):
-    """The gradients by name, those of the weights added to `start`."""
-    weights = [backend.zeros(on[name].shape, on["b"].dtype) for name in ("W_x", "W_h", "b")]
-    for array in weights:
-        array[...] = start
-    dx, dh0, dc0 = backend.lstm_backward(on["dh"], packed, tape, *weights)
-    named = dict(zip(("dx", "dh0", "dc0", "dW_x", "dW_h", "db"), (dx, dh0, dc0, *weights), strict=True))
-    return {name: None if d is None else backend.to_numpy(d) for name, d in named.items()}
-
-
-def run_layer(backend, inputs, *, tokens, tape=None, start=0.0):
-    """All that a layer gives back, by name, and its tape; the inputs must come out as they went in."""
-    on = device_arrays(backend, inputs)
-    packed, h, (h_last, c_last), tape = forward(backend, on, tokens=tokens, tape=tape)
-    found = {"h": backend.to_numpy(h), "h_last": backend.to_numpy(h_last), "c_last": backend.to_numpy(c_last)}
-    found |= backward(backend, on, packed, tape, start=start)
-    for name, values in inputs.items():
-        np.testing.assert_array_equal(backend.to_numpy(on[name]), values, err_msg=name)
-    return found, tape
+DENSE += [(15, 18, 16), (16, 17, 15), (17, 15, 18), (18, 16, 17), (33, 70, 70), (70, 2, 33), (1, 33, 15), (2, 3, 70)]
 
 
 @pytest.mark.parametrize("tokens", [True, False], ids=["tokens", "activations"])
@@ -169,9 +114,20 @@ def test_a_used_tape_changes_nothing(backend, tokens):
     assert_same(used, fresh)
 
 
-def assert_same(found, expected):
-    for name, values in expected.items():
-        np.testing.assert_array_equal(found[name], values, err_msg=name)
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("below", [5, 16, 33])
+def test_a_layer_reads_what_the_layer_below_returns(backend, dtype, below):
+    """h as it came, whatever its memory looks like, is a copy of it."""
+    rng = np.random.default_rng(below)
+    first = device_arrays(backend, layer_inputs(rng, (4, 3, 6, below), dtype, tokens=True))
+    above = layer_inputs(rng, (4, 3, below, 9), dtype, tokens=False)
+    _, h, _, _ = forward(backend, first, tokens=True)
+    copied, _ = run_layer(backend, {**above, "x": frozen(backend.to_numpy(h))}, tokens=False)
+    on = {**device_arrays(backend, above), "x": h}
+    packed, found, _, tape = forward(backend, on, tokens=False)
+    np.testing.assert_array_equal(backend.to_numpy(found), copied["h"])
+    gradients = backward(backend, on, packed, tape)
+    assert_same(gradients, {name: copied[name] for name in gradients})
 
 
 def test_the_last_state_is_a_copy(backend):
@@ -211,24 +167,6 @@ def test_packing_again_replaces_all_of_it(backend):
         expected, _ = run_layer(backend, {**second, "x": backend.to_numpy(ids)} if tokens else second, tokens=tokens)
         np.testing.assert_array_equal(backend.to_numpy(h), expected["h"])
         assert_same(backward(backend, new, again, tape), {n: expected[n] for n in ("dh0", "dc0", "dW_x", "dW_h")})
-
-
-def run_dense(backend, inputs, *, start=0.0):
-    on = device_arrays(backend, inputs)
-    packed = backend.pack_dense(on["W"], on["b"])
-    logits = backend.dense_forward(on["h"], packed)
-    dW, db = (backend.zeros(on[name].shape, on["b"].dtype) for name in ("W", "b"))
-    dW[...], db[...] = start, start
-    dh = backend.dense_backward(on["dlogits"], on["h"], packed, dW, db)
-    for name, values in inputs.items():
-        np.testing.assert_array_equal(backend.to_numpy(on[name]), values, err_msg=name)
-    return {n: backend.to_numpy(a) for n, a in (("logits", logits), ("dh", dh), ("dW", dW), ("db", db))}
-
-
-def dense_inputs(rng, shape, dtype):
-    N, H, V = shape
-    sizes = {"h": (N, H), "W": (H, V), "b": (V,), "dlogits": (N, V)}
-    return {name: frozen(rng.standard_normal(size), dtype) for name, size in sizes.items()}
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -326,106 +264,6 @@ def test_adam_over_many_steps(backend, size, dtype):
     expected = run_adam(reference, "float64", gradients.astype(np.float64), params.astype(dtype).astype(np.float64))
     assert_close(found, expected, dtype, 1e-13 if dtype == "float64" else 2e-6)
     np.testing.assert_array_equal(found["params"][::5], params.astype(dtype)[::5])
-
-
-def network(backend, rng, V, layers, dtype="float64"):
-    """Packed layers, packed output and the arrays they were packed from."""
-    packed, D = [], V
-    for n, H in enumerate(layers):
-        inputs = layer_inputs(np.random.default_rng([rng, n]), (1, 1, D, H), dtype, tokens=n == 0)
-        on = device_arrays(backend, {name: frozen(3 * inputs[name]) for name in ("W_x", "W_h", "b")})
-        packed.append(backend.pack_lstm(on["W_x"], on["W_h"], on["b"], tokens=n == 0))
-        D = H
-    arrays = dense_inputs(np.random.default_rng(rng), (1, D, V), dtype)
-    on = device_arrays(backend, {name: frozen(2 * arrays[name]) for name in ("W", "b")})
-    return packed, backend.pack_dense(on["W"], on["b"])
-
-
-def random_state(backend, seed, layers, B, dtype="float64"):
-    rng = np.random.default_rng(seed)
-    drawn = [rng.uniform(-1, 1, (2, B, H)) for H in layers]
-    return [tuple(backend.asarray(frozen(part), dtype) for part in pair) for pair in drawn]
-
-
-def draw(backend, uniforms, temperature, *, V=11, layers=(9, 1, 20), seed=0, state=None, ids=None):
-    packed, output = network(backend, seed, V, layers)
-    B = uniforms.shape[1]
-    state = random_state(backend, seed, layers, B) if state is None else state
-    kept = [[backend.to_numpy(part) for part in pair] for pair in state]
-    ids = frozen(np.arange(B) % V if ids is None else ids, np.int32)
-    tokens, after = backend.generate(packed, output, state, backend.asarray(ids), frozen(uniforms), temperature)
-    for pair, copies in zip(state, kept, strict=True):
-        for part, copy in zip(pair, copies, strict=True):
-            np.testing.assert_array_equal(backend.to_numpy(part), copy)
-    return tokens, [tuple(backend.to_numpy(part) for part in pair) for pair in after]
-
-
-def assert_same_state(found, expected, dtype="float64"):
-    for (h, c), (expected_h, expected_c) in zip(found, expected, strict=True):
-        assert_close({"h": h, "c": c}, {"h": expected_h, "c": expected_c}, dtype)
-
-
-@pytest.mark.parametrize("temperature", [0.0, 1e-300, 0.25, 1.0, 3.0, 1e300])
-@pytest.mark.parametrize(("N", "B"), [(1, 1), (40, 1), (41, 3), (12, 9)])
-def test_generated_tokens(backend, N, B, temperature):
-    uniforms = np.random.default_rng(N).random((N, B))
-    tokens, state = draw(backend, uniforms, temperature)
-    expected, expected_state = draw(reference, uniforms, temperature)
-    assert tokens.dtype == np.int32
-    np.testing.assert_array_equal(tokens, expected)
-    assert_same_state(state, expected_state)
-
-
-@pytest.mark.parametrize("V", [1, 2, 5000])
-@pytest.mark.parametrize("layers", [(1,), (7, 33)])
-def test_generated_tokens_of_other_networks(backend, V, layers):
-    uniforms = np.random.default_rng(V).random((9, 2))
-    tokens, state = draw(backend, uniforms, 1.0, V=V, layers=layers)
-    expected, expected_state = draw(reference, uniforms, 1.0, V=V, layers=layers)
-    np.testing.assert_array_equal(tokens, expected)
-    assert_same_state(state, expected_state)
-
-
-@pytest.mark.parametrize("temperature", [0.0, 1e-300])
-def test_cold_takes_the_likeliest_whatever_the_number(backend, temperature):
-    greedy, _ = draw(backend, np.zeros((30, 2)), 0.0)
-    assert len(np.unique(greedy)) > 1
-    for uniforms in (np.random.default_rng(0).random((30, 2)), np.zeros((30, 2)), np.full((30, 2), BELOW_ONE)):
-        for drawn_by in (backend, reference):
-            np.testing.assert_array_equal(draw(drawn_by, uniforms, temperature)[0], greedy)
-
-
-def test_hot_takes_each_token_as_often_as_any_other(backend):
-    uniforms = np.random.default_rng(0).random((30, 2))
-    uniforms[0], uniforms[1] = 0.0, BELOW_ONE
-    for drawn_by in (backend, reference):
-        np.testing.assert_array_equal(draw(drawn_by, uniforms, 1e300)[0], (uniforms * 11).astype(int))
-
-
-@pytest.mark.parametrize("cut", [1, 6, 7, 12])
-def test_generation_goes_on_exactly(backend, cut):
-    """Two calls, the second from the first one's state and last token, draw what one call draws."""
-    uniforms = np.random.default_rng(8).random((13, 3))
-    whole, state = draw(backend, uniforms, 1.0)
-    first, between = draw(backend, uniforms[:cut], 1.0)
-    carried = [tuple(backend.asarray(part) for part in pair) for pair in between]
-    second, after = draw(backend, uniforms[cut:], 1.0, state=carried, ids=first[-1])
-    np.testing.assert_array_equal(np.concatenate([first, second]), whole)
-    for pair, expected in zip(after, state, strict=True):
-        np.testing.assert_array_equal(pair, expected)
-
-
-def test_generation_in_float32(backend):
-    packed, output = network(backend, 0, 6, (5, 17), "float32")
-    state = random_state(backend, 0, (5, 17), 2, "float32")
-    ids, uniforms = np.zeros(2, np.int32), np.random.default_rng(0).random((7, 2))
-    tokens, after = backend.generate(packed, output, state, backend.asarray(ids), uniforms, 1.0)
-    exact, exact_output = network(reference, 0, 6, (5, 17), "float64")
-    expected, expected_after = reference.generate(
-        exact, exact_output, random_state(reference, 0, (5, 17), 2), ids, uniforms, 1.0
-    )
-    np.testing.assert_array_equal(tokens, expected)
-    assert_same_state([tuple(map(backend.to_numpy, pair)) for pair in after], expected_after, "float32")
 
 
 def test_transfer_copies(backend):

@@ -1,0 +1,212 @@
+"""exp, sigmoid and tanh of a register, to the last bit: in float32 over all that there is, in float64 a sample."""
+
+from __future__ import annotations
+
+import os
+from decimal import Decimal, localcontext
+
+import numpy as np
+import pytest
+from numba import njit
+
+from numlstm.backends.cpu import activations
+from numlstm.backends.cpu.processor import register_file
+from numlstm.backends.cpu.simd import Emitter, View, lanes, vector_code
+
+NAMES = ["exp", "sigmoid", "tanh"]
+DTYPES = [np.float32, np.float64]
+LARGEST = {np.float32: 87.0, np.float64: 708.0}
+TINY = {np.float32: 1.2e-38, np.float64: 2.3e-308}
+
+# The worst errors of all float32 numbers, in units of the last place of the true value, are just below these. AVX-512
+# estimates a reciprocal where the others divide; plain registers round a * b + c twice.
+ALLOWED_ULPS = {
+    "AVX-512": {"exp": 1.5, "sigmoid": 2.2, "tanh": 2.8},
+    "AVX2": {"exp": 1.5, "sigmoid": 2.2, "tanh": 2.8},
+    "NEON": {"exp": 1.5, "sigmoid": 2.2, "tanh": 2.8},
+    "plain": {"exp": 1.5, "sigmoid": 2.2, "tanh": 2.8},
+}[register_file().name]
+
+# Where these numbers are compared one by one; elsewhere every STRIDE-th, an odd number so that all low bits occur.
+WORST = {"exp": [(-1.0, -0.25)], "sigmoid": [(-1.0, -0.25)], "tanh": [(0.125, 0.5)]}
+STRIDE = 1 if os.environ.get("EVERY_FLOAT") else 251
+PIECE = 2**20  # numbers at a time
+
+
+def vectorised(name):
+    """A function that runs one of the activations over a whole array."""
+    function = getattr(activations, name)
+
+    def register(emit: Emitter, x: View, out: View) -> None:
+        emit.store(function(emit, emit.load(x.pointer)), out.pointer)
+
+    apply = vector_code(register)
+
+    @njit
+    def kernel(x, out, width):
+        for n in range(0, len(x), width):
+            apply(x[n:], out[n:])
+
+    def run(x):
+        width = lanes(x.itemsize)
+        padded = np.zeros(-(-len(x) // width) * width, x.dtype)
+        padded[: len(x)] = x
+        out = np.empty_like(padded)
+        kernel(padded, out, width)
+        return out[: len(x)]
+
+    return run
+
+
+COMPILED = {name: vectorised(name) for name in NAMES}
+
+
+def true_float64(name, x):
+    """The true value to the accuracy of float64, 2^29 times that of float32."""
+    with np.errstate(over="ignore", under="ignore"):
+        if name == "exp":
+            return np.exp(x)
+        return np.tanh(x) if name == "tanh" else 1 / (1 + np.exp(-x))
+
+
+def ulps_float32(found, true):
+    """The errors of float32 numbers in units of the last place of the true values, in float64."""
+    power_of_two = (true.view(np.uint64) & np.uint64(0x7FF0000000000000)).view(np.float64)
+    return np.abs(found - true) / np.maximum(power_of_two * 2.0**-23, 2.0**-149)
+
+
+def worst(name, patterns):
+    """The largest error of the float32 numbers of these bit patterns, and where it is."""
+    x = patterns.view(np.float32)
+    x = x[(x >= (-np.inf if name == "tanh" else -87)) & (x <= (87 if name == "exp" else np.inf))]
+    if not len(x):
+        return 0.0, 0.0
+    errors = ulps_float32(COMPILED[name](x).astype(np.float64), true_float64(name, x.astype(np.float64)))
+    return float(errors.max()), float(x[errors.argmax()])
+
+
+def pieces(first, last, stride):
+    """Bit patterns from first to before last, some at a time."""
+    for start in range(first, last, PIECE * stride):
+        yield np.arange(start, min(start + PIECE * stride, last), stride, dtype=np.uint64).astype(np.uint32)
+
+
+def pattern(x):
+    return int(np.float32(x).view(np.uint32))
+
+
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_over_the_whole_range(name):
+    """With EVERY_FLOAT=1 in the environment all 2^32 numbers, in some minutes; else a part, the worst ones included."""
+    ranges = [(0, 2**32, STRIDE), *((*sorted(map(pattern, ends)), 1) for ends in WORST[name])]
+    found = max(worst(name, piece) for each in ranges for piece in pieces(*each))
+    print(f"{register_file().name} {name}: {found[0]:.3f} ulp at {found[1]!r}")
+    assert found[0] <= ALLOWED_ULPS[name], found
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_measure_sees_a_wrong_last_place(name):
+    x = np.random.default_rng(0).uniform(-20, 20, 1000)
+    true = true_float64(name, x)
+    rounded = true.astype(np.float32)
+    assert ulps_float32(rounded.astype(np.float64), true).max() <= 0.5
+    beside = np.nextafter(rounded, np.float32(np.inf)).astype(np.float64)
+    assert ulps_float32(beside, true).min() >= 0.49
+    assert 1.2 <= ulps_float32(beside, true).max() <= 1.5
+
+
+@pytest.mark.parametrize("name", ["exp", "sigmoid"])
+def test_float32_beyond_the_smallest_power(name):
+    """Below -87, where e^x is about the smallest normal number, exp is 0 and sigmoid no more than there."""
+    for piece in pieces(pattern(-87.00001), pattern(-np.inf) + 1, 1001):
+        found = COMPILED[name](piece.view(np.float32))
+        assert found.min() >= 0
+        assert found.max() <= (0 if name == "exp" else 1.7e-38)
+
+
+def exact(name, x):
+    """The true value as a `Decimal`, to 50 places."""
+    with localcontext() as context:
+        context.prec = 50
+        x = Decimal(float(x))
+        if name == "exp":
+            return x.exp()
+        if name == "sigmoid":
+            return 1 / (1 + (-x).exp())
+        if abs(x) < Decimal("1e-12"):
+            return x - x**3 / 3  # the quotient below would lose its leading digits
+        return 1 - 2 / ((2 * x).exp() + 1)
+
+
+def ulps(name, x, found):
+    """The error in units of the last place of the true value, for each x."""
+    errors = []
+    for value, got in zip(x, found, strict=True):
+        true = exact(name, value)
+        unit = Decimal(float(np.spacing(np.abs(x.dtype.type(float(true))))))
+        errors.append(float(abs(Decimal(float(got)) - true) / unit))
+    return np.array(errors)
+
+
+def sample(name, dtype):
+    """Numbers close together over the whole range, and smaller and smaller ones near zero."""
+    rng, largest = np.random.default_rng(0), LARGEST[dtype]
+    wide = rng.uniform(-largest, largest, 1500)
+    near = rng.uniform(-10, 10, 3000)
+    small = 2.0 ** rng.uniform(-60, 0, 1000) * rng.choice([-1, 1], 1000)
+    halves = np.log(2) * (np.arange(-100, 101) + 0.5)  # where one power of two takes over from the next
+    return np.concatenate([wide, near, small, halves]).clip(-largest, largest).astype(dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_sample_against_fifty_places(name, dtype):
+    x = sample(name, dtype)
+    errors = ulps(name, x, COMPILED[name](x))
+    print(f"{register_file().name} {name}: {errors.max():.3f} ulp at {x[errors.argmax()]!r}")
+    assert errors.max() <= ALLOWED_ULPS[name], x[errors.argmax()]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_both_true_values_are_the_same(name):
+    x = sample(name, np.float32)[::20].astype(np.float64)
+    for value, true in zip(x, true_float64(name, x), strict=True):
+        assert float(exact(name, value)) == pytest.approx(float(true), rel=1e-13)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_special_numbers(dtype):
+    info = np.finfo(dtype)
+    x = np.array(
+        [0.0, -0.0, info.smallest_subnormal, -info.tiny, np.inf, -np.inf, info.max, -info.max, 1e4, -1e4], dtype
+    )
+    np.testing.assert_array_equal(COMPILED["tanh"](x), [0, 0, *x[2:4], 1, -1, 1, -1, 1, -1])
+    sigmoid = COMPILED["sigmoid"](x)
+    np.testing.assert_array_equal(sigmoid[:4], 0.5)
+    np.testing.assert_array_equal(sigmoid[4::2], 1)
+    assert (sigmoid[5::2] >= 0).all()
+    assert (sigmoid[5::2] <= TINY[dtype] * 2).all()
+    np.testing.assert_array_equal(COMPILED["exp"](x[[0, 1, 2, 3, 5, 7, 9]]), [1, 1, 1, 1, 0, 0, 0])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", NAMES)
+def test_nan_is_passed_on_in_every_lane(name, dtype):
+    x = np.zeros(2 * lanes(np.dtype(dtype).itemsize), dtype)
+    for place in range(len(x)):
+        x[:] = -0.5
+        x[place] = np.nan
+        found = COMPILED[name](x)
+        assert np.isnan(found[place])
+        assert np.isfinite(np.delete(found, place)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["sigmoid", "tanh"])
+def test_they_rise_and_stay_in_range(name, dtype):
+    x = np.linspace(-100, 100, 20_001).astype(dtype)
+    found = COMPILED[name](x).astype(np.float64)
+    assert (np.diff(found) >= -4 * np.finfo(dtype).eps * np.abs(found[1:])).all()
+    assert found.min() >= (0 if name == "sigmoid" else -1)
+    assert found.max() <= 1
