@@ -72,7 +72,7 @@ def cases(shape: Shape) -> Iterator[Case]:
     yield Case("adam_", functools.partial(_adam, P, None), moved=28 * P, elements=P)  # reads four arrays, writes three
     L = 8 * H * H + 4 * H
     packing = functools.partial(_adam, L, H)
-    yield Case("adam_ of a layer, packed", packing, moved=36 * L, elements=L)  # writes each weight twice more
+    yield Case("adam_, packed", packing, moved=36 * L, elements=L)  # writes each weight twice more
     for streams, length in STREAMS.items():
         name, drawn = f"generate, {streams} stream{'s' * (streams > 1)}", streams * length
         make = functools.partial(_generate, shape, streams, length)
