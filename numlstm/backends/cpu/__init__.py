@@ -188,7 +188,7 @@ def dense_forward(h: Array, packed: PackedDense, *, out: Array | None = None) ->
 
 def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db: Array) -> Array:
     dh, shards = np.empty(h.shape, dW.dtype), _shards()
-    space = GradientBuffers((h.shape[1],), len(packed.W), dW.dtype, False, shards)
+    space = GradientBuffers((h.shape[1],), packing.panels(db.size, packed.W.shape[2]), dW.dtype, False, shards)
     with _one_at_a_time:
         dense.multiply(dlogits[None], packed.W_T, np.zeros(h.shape[1], dW.dtype), dh, shards=shards)
         gradients.add_dense_gradients(

@@ -93,13 +93,8 @@ def panels(size: int, width: int) -> int:
 
 
 def _weights(count: int, rows: int, width: int, dtype: Any) -> Array:
-    """Return `count` panels of `rows` rows (pairs of rows for int32), whose memory goes on to a whole block of rows.
-
-    There is always some to spare: Numba compiles for contiguous arrays and others, and these should all be of one kind.
-    """
-    if dtype == np.int32:
-        rows = -(-rows // 2)
-    return aligned((count, (rows // 16 + 2) * 16, width), dtype)[:, :rows]
+    """Return `count` panels of `rows` rows, or of half as many pairs of rows for int32."""
+    return aligned((count, -(-rows // 2) if dtype == np.int32 else rows, width), dtype)
 
 
 def new_lstm(weights: tuple[Array, Array, Array], tokens: bool, pairs: bool) -> PackedLSTM:
@@ -144,7 +139,9 @@ def _pack_tile(emit: Emitter, W: View, valid: ir.Value, out: View, out_T: View) 
         if target.emit.element == PAIR:
             block = [bf16.pair(emit, *block[n : n + 2]) for n in range(0, emit.lanes, 2)]
         for n, vec in enumerate(block):
-            target.emit.store(vec, target.at(n))
+            there = emit.builder.icmp_signed("<", emit.index(n), target.shape[0])
+            mask = emit.first(emit.builder.select(there, emit.index(emit.lanes), emit.index(0)))
+            target.emit.store_masked(vec, target.at(n), mask)
 
 
 def _transposed(emit: Emitter, rows: list[Vec]) -> list[Vec]:
