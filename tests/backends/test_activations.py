@@ -18,8 +18,9 @@ DTYPES = [np.float32, np.float64]
 LARGEST = {np.float32: 87.0, np.float64: 708.0}
 TINY = {np.float32: 1.2e-38, np.float64: 2.3e-308}
 
-# In units of the last place of the true value. The worst of all float32 numbers are 1.196 for exp (1.219 where a * b + c
-# is rounded twice), 2.487 for sigmoid (2.481 where the reciprocal is a division, not an estimate) and 3.686 for tanh.
+# In units of the last place of the true value. The worst of all float32 numbers are 1.196 for exp (1.219 where
+# a * b + c is rounded twice), 2.487 for sigmoid (2.481 where a division takes the place of the estimate) and 3.686 for
+# tanh.
 ALLOWED_ULPS = {"exp": 1.22, "sigmoid": 2.49, "tanh": 3.69}
 
 # Where these are: there numbers are taken one by one, elsewhere every STRIDE-th, odd so that all low bits occur.
