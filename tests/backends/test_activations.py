@@ -18,17 +18,13 @@ DTYPES = [np.float32, np.float64]
 LARGEST = {np.float32: 87.0, np.float64: 708.0}
 TINY = {np.float32: 1.2e-38, np.float64: 2.3e-308}
 
-# The worst errors of all float32 numbers, in units of the last place of the true value, are just below these. AVX-512
-# estimates a reciprocal where the others divide; plain registers round a * b + c twice.
-ALLOWED_ULPS = {
-    "AVX-512": {"exp": 1.5, "sigmoid": 2.2, "tanh": 2.8},
-    "AVX2": {"exp": 1.5, "sigmoid": 2.2, "tanh": 2.8},
-    "NEON": {"exp": 1.5, "sigmoid": 2.2, "tanh": 2.8},
-    "plain": {"exp": 1.5, "sigmoid": 2.2, "tanh": 2.8},
-}[register_file().name]
+# In units of the last place of the true value. The worst of all float32 numbers are 1.196 for exp (1.219 where
+# a * b + c is rounded twice), 2.487 for sigmoid (2.481 where a division takes the place of the estimate) and 3.686 for
+# tanh.
+ALLOWED_ULPS = {"exp": 1.22, "sigmoid": 2.49, "tanh": 3.69}
 
-# Where these numbers are compared one by one; elsewhere every STRIDE-th, an odd number so that all low bits occur.
-WORST = {"exp": [(-1.0, -0.25)], "sigmoid": [(-1.0, -0.25)], "tanh": [(0.125, 0.5)]}
+# Where these are: there numbers are taken one by one, elsewhere every STRIDE-th, odd so that all low bits occur.
+WORST = {"exp": [(-64.0, -32.0), (-8.0, -4.0)], "sigmoid": [(-32.0, -16.0)], "tanh": [(2.0**-6, 2.0**-3)]}
 STRIDE = 1 if os.environ.get("EVERY_FLOAT") else 251
 PIECE = 2**20  # numbers at a time
 
@@ -113,7 +109,7 @@ def test_the_measure_sees_a_wrong_last_place(name):
     assert ulps_float32(rounded.astype(np.float64), true).max() <= 0.5
     beside = np.nextafter(rounded, np.float32(np.inf)).astype(np.float64)
     assert ulps_float32(beside, true).min() >= 0.49
-    assert 1.2 <= ulps_float32(beside, true).max() <= 1.5
+    assert 1.4 <= ulps_float32(beside, true).max() <= 2.51  # at a power of two the next place is twice as far
 
 
 @pytest.mark.parametrize("name", ["exp", "sigmoid"])
