@@ -33,7 +33,7 @@ def watch(run: Run, text: Corpus, path: str, prompt: str | None, sample_length: 
     Exits with 130 if stopped. Raises `DivergedError`, with what is kept, and `WeightsError` if the last save fails.
     """
     console = stderr()
-    prompt = _checked_prompt(prompt, text) if prompt else _prompt_line(text)
+    prompt = prompt or _prompt_line(text)
     show_start(console, run, text, path)
     saver = _Saver(run, path)
     with Watch(console, run, text) as shown, _stop_asked() as stop:
@@ -114,21 +114,21 @@ class _Saver:
 def prepare(run: Run) -> None:
     """Have the kernels of training loaded or compiled before the clock starts."""
     model = run.model
-    nothing = np.zeros((1, 1), np.int32)
+    nothing = np.zeros((1, run.config.batch_size), np.int32)
     model.gradients_(nothing, nothing)
     arrays = [model.backend.zeros(1, model.config.dtype) for _ in range(4)]
     model.backend.adam_(*arrays, step=1, lr=0.1, beta1=0.9, beta2=0.9, epsilon=0.1, scale=1.0)
     model.backend.global_norm(arrays[0])
 
 
-def _checked_prompt(prompt: str, text: Corpus) -> str:
+def check_prompt(prompt: str, text: Corpus) -> None:
+    """Raise `CorpusError` if the prompt of the samples has characters that the text lacks."""
     unknown = sorted(set(prompt) - set(text.vocab.symbols))
     if unknown:
         listed = ", ".join(map(repr, unknown[:10]))
         raise CorpusError(
             f"--prompt has characters that the text lacks: {listed}; expected only characters of the text"
         )
-    return prompt
 
 
 def _prompt_line(text: Corpus) -> str:

@@ -139,7 +139,7 @@ def train(
         raise ConfigError("both --epochs and --steps were given; expected one of them")
     from .. import weights
     from . import start
-    from .session import prepare, watch
+    from .session import check_prompt, prepare, watch
     from .working import working
 
     path = output or resume or "weights.npz"
@@ -148,11 +148,13 @@ def train(
         if resume is None:
             text = start.load_text(corpus, encoding or "utf-8")
             settings |= {"precision": precision} if precision is not None else {}
+            check_prompt(prompt or "", text)
             run = start.new_run(text, layers or "128,128", open_backend(device, threads), settings, epochs, steps)
         else:
             fixed = {"layers": layers, "encoding": encoding}
             settings |= {name: value for name, value in fixed.items() if value is not None}
             backend = open_backend(device, threads)
             text, run = start.resumed_run(resume, corpus, backend, settings, epochs, steps, precision)
+            check_prompt(prompt or "", text)
         prepare(run)
     watch(run, text, path, prompt, sample_length)

@@ -30,7 +30,9 @@ def test_float32_agrees_with_float64(case):
     assert largest_error(reference, found, expected) <= TOLERANCE
 
 
-@pytest.mark.parametrize("case", [case for case in CASES if case.name != "adam_"], ids=lambda case: case.name)
+@pytest.mark.parametrize(
+    "case", [case for case in CASES if not case.name.startswith("adam_")], ids=lambda case: case.name
+)
 def test_a_second_call_gives_the_same(case):
     call = case.make(reference, "float64")
     first = {name: np.copy(value) for name, value in call.run_once().items() if value is not None}

@@ -240,7 +240,7 @@ def adam_(
     learning, shards = Learning((params, grads, m, v), rule), _shards()
     with _one_at_a_time:
         if not packed:
-            update.adam(params, grads, m, v, rule, shards=shards)
+            update.adam(params, grads, m, v, rule, shards=_shards(-(-params.size // update.CHUNK)))
         for each in packed:
             if isinstance(each, PackedLSTM):
                 packing.renew_lstm(each, shards, learning)

@@ -56,9 +56,9 @@ def _unpack_share(sums, slabs, part, parts, out, step, valid, less):
 
 
 @kernel
-def _gate_block(p, part, parts, ids, zeros, slabs_x, slabs_h, dz, after, panel, sums_x, sums_h, sums_b):
+def _gate_block(p, part, parts, paired, ids, zeros, slabs_x, slabs_h, dz, after, panel, sums_x, sums_h, sums_b):
     """Add what a block of rows makes of one panel of columns."""
-    if panel.shape[0] < dz.shape[0]:
+    if paired:
         copy_columns(dz, 0, panel)
         columns = panel
     else:
@@ -103,6 +103,7 @@ def add_gate_gradients(
                 p,
                 part,
                 parts,
+                panels.shape[1] < BLOCK,
                 ids[a:b],
                 zeros[: b - a],
                 slabs_x[s, :, :n],

@@ -119,9 +119,9 @@ def _pair_row(emit: Emitter, row: View, out: View) -> None:
 
 @ShardedKernel
 def as_pairs(a, out, s, shards):
-    """out (N, at least K / 2) = a (N, K) as pairs of bf16 numbers."""
+    """out (N, L) = a (N, K) as pairs of bf16 numbers, for as many of a's columns as it has room for."""
     for n in range(s * a.shape[0] // shards, (s + 1) * a.shape[0] // shards):
-        _pair_row(a[n], out[n])
+        _pair_row(a[n, : 2 * out.shape[1]], out[n])
 
 
 @kernel
