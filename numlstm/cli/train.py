@@ -91,7 +91,7 @@ def train(
         str | None,
         typer.Option(
             help="[bold]bf16[/bold] multiplies numbers of 16 bits and adds up in float32, where the processor can; "
-            "weights stay float32, and [bold]gen[/bold] and [bold]eval[/bold] always compute so.  "
+            "weights stay float32, and [bold]gen[/bold] and [bold]eval[/bold] compute in float32 alone.  "
             f"[dim]\\[default: {TrainConfig.precision}, or the resumed run's][/dim]",
             show_default=False,
         ),

@@ -96,4 +96,4 @@ def test_check_of_bf16_where_it_cannot_be(numlstm: Command) -> None:
 def test_help_says_who_computes_how(numlstm: Command) -> None:
     said = " ".join(numlstm("train", "--help").stdout.replace("│", " ").split())
     assert "--precision" in said
-    assert "gen and eval always compute so" in said
+    assert "gen and eval compute in float32 alone" in said
