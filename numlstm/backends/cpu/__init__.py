@@ -23,6 +23,7 @@ result. Knows nothing about networks of several layers, training, files or texts
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import threading
 from collections.abc import Sequence
@@ -84,22 +85,31 @@ def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike) -> Array:
     return np.zeros(shape, dtype)
 
 
+def _writable(weight: Array) -> Array:
+    """Return a weight that may only be read as a copy: the kernels that pack are those that update."""
+    return np.require(weight, requirements="W")
+
+
 def pack_lstm(
     W_x: Array, W_h: Array, b: Array, *, tokens: bool, precision: str = "", packed: PackedLSTM | None = None
 ) -> PackedLSTM:
     pairs = precision == "bf16"
     if pairs and (missing := processor.bf16_missing()):
         raise BackendError(f"precision bf16 does not work here: {missing}; use float32")
+    weights = (_writable(W_x), _writable(W_h), _writable(b))
     if packed is None:
-        packed = packing.new_lstm((W_x, W_h, b), tokens, pairs)
+        packed = packing.new_lstm(weights, tokens, pairs)
+    packed = dataclasses.replace(packed, weights=weights)
     with _one_at_a_time:
         packing.renew_lstm(packed, _shards())
     return packed
 
 
 def pack_dense(W: Array, b: Array, *, packed: PackedDense | None = None) -> PackedDense:
+    weights = (_writable(W), _writable(b))
     if packed is None:
-        packed = packing.new_dense((W, b))
+        packed = packing.new_dense(weights)
+    packed = dataclasses.replace(packed, weights=weights)
     with _one_at_a_time:
         packing.renew_dense(packed, _shards())
     return packed

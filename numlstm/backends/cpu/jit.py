@@ -21,8 +21,9 @@ from numba._dispatcher import compute_fingerprint
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import cache
+from . import cache, processor
 
+processor.register_file()  # settles what Numba compiles for, which it asks when the first kernel is made
 _FOLDER = cache.folder()
 cache.mark_as_used(_FOLDER)
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # read when the first parallel kernel runs
