@@ -34,7 +34,8 @@ from numlstm.backends.cpu.product import add_gradient
 from numlstm.backends.cpu.update import adam_chunk
 
 lanes = cpu.processor.lanes(4)
-add_gradient(*(np.ones(shape, np.float32) for shape in ((1, 8, lanes), (8, 4 * lanes), (1, lanes, 4 * lanes))))
+panel = np.ones((8, 4 * lanes), np.float32)
+add_gradient(np.ones((1, 8, lanes), np.float32), panel, panel, np.ones((1, lanes, 4 * lanes), np.float32), 4 * lanes)
 adam_chunk(*np.ones((4, 100), np.float32), np.ones(6, np.float32))
 print(cpu.describe())
 for kernel in (add_gradient, adam_chunk):
