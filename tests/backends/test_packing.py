@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from numlstm.backends import cpu
+from numlstm.errors import BackendError
 
 pytestmark = pytest.mark.usefixtures("threads")
 
@@ -192,3 +193,10 @@ def test_pairs_of_bf16_hold_the_nearest_numbers(D, H, monkeypatch):
             second = (pairs.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32)
             np.testing.assert_array_equal(first, panels[:, 0::2])
             np.testing.assert_array_equal(second, panels[:, 1::2])
+
+
+@pytest.mark.parametrize(("precision", "dtype"), [("half", "float32"), ("bf16", "float64")])
+def test_a_precision_that_does_not_exist_is_refused(precision, dtype):
+    W, b = np.zeros((2, 8), dtype), np.zeros(8, dtype)
+    with pytest.raises(BackendError, match="expected bf16 for float32"):
+        cpu.pack_lstm(W, W, b, tokens=False, precision=precision)

@@ -93,6 +93,8 @@ def _writable(weight: Array) -> Array:
 def pack_lstm(
     W_x: Array, W_h: Array, b: Array, *, tokens: bool, precision: str = "", packed: PackedLSTM | None = None
 ) -> PackedLSTM:
+    if precision not in ("", "bf16") or (precision and W_h.dtype != np.float32):
+        raise BackendError(f"precision is {precision!r} for {W_h.dtype} weights; expected bf16 for float32, or none")
     pairs = precision == "bf16"
     if pairs and (missing := processor.bf16_missing()):
         raise BackendError(f"precision bf16 does not work here: {missing}; use float32")

@@ -55,7 +55,7 @@ def _add_products(
 def _cells(emit: Emitter, gates: View, c_prev: View, c: View, tanh_c: View, h: View, halves: View) -> None:
     """Turn the gates' inputs into gates, cells and h, for all rows and one panel of units.
 
-    `halves` is h once more as bf16 numbers, for the products that want it so, or has no columns.
+    Where `halves` holds pairs, h goes there too, as bf16 numbers; else it is left alone.
     """
     with emit.loop(gates.shape[0]) as loop:
         r = loop.index
