@@ -15,6 +15,7 @@ from .errors import ConfigError
 
 DTYPES = ("float32", "float64")
 PRECISIONS = ("float32", "bf16")
+GATE_ACTIVATIONS = ("sigmoid", "hard-sigmoid")
 
 _C = TypeVar("_C", bound="_Config")
 
@@ -69,11 +70,23 @@ class _Config:
 
 @dataclasses.dataclass(frozen=True)
 class ModelConfig(_Config):
-    """The shape of a network: `vocab_size` tokens in and out, one LSTM layer per entry of `layers`."""
+    """The shape of a network: `vocab_size` tokens in and out, one LSTM layer of H units per entry of `layers`.
+
+    `embedding` is the size of the vectors that tokens are turned into before the first layer (0: none, each token picks
+    a row of that layer's weights), and `projection` that of each layer's h, projected from its H units (0: none, h has
+    H entries). `layer_norm` normalises the gates' inputs and the cell before its tanh. `tie_weights` makes the output's
+    weights those of the embedding, transposed. `gate_activation` is that of the gates i, f and o: "hard-sigmoid" is
+    clip(0.2 z + 0.5, 0, 1), as in TensorFlow.js.
+    """
 
     vocab_size: int
     layers: tuple[int, ...] = (128, 128)
     dtype: str = "float32"
+    embedding: int = 0
+    projection: int = 0
+    layer_norm: bool = False
+    tie_weights: bool = False
+    gate_activation: str = "sigmoid"
 
     def __post_init__(self) -> None:
         _whole("vocab_size", self.vocab_size, 1, 2**24)
@@ -83,6 +96,21 @@ class ModelConfig(_Config):
         for size in self.layers:
             _whole("layer size", size, 1, 2**16)
         _require(self.dtype in DTYPES, "dtype", self.dtype, " or ".join(DTYPES))
+        _whole("embedding", self.embedding, 0, 2**16)
+        _whole("projection", self.projection, 0, 2**16)
+        for name in ("layer_norm", "tie_weights"):
+            _require(isinstance(getattr(self, name), bool), name, getattr(self, name), "true or false")
+        activation = self.gate_activation
+        _require(activation in GATE_ACTIVATIONS, "gate_activation", activation, " or ".join(GATE_ACTIVATIONS))
+        if self.tie_weights:
+            size = self.state_sizes[-1]
+            expected = f"{size}, the size of the last layer's h, where weights are tied"
+            _require(self.embedding == size, "embedding", self.embedding, expected)
+
+    @property
+    def state_sizes(self) -> tuple[int, ...]:
+        """The size of each layer's h."""
+        return tuple(self.projection or H for H in self.layers)
 
     def to_dict(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "layers": list(self.layers)}
@@ -95,7 +123,9 @@ class TrainConfig(_Config):
     `steps` is the length of the whole run in updates and `warmup_steps` how many of them the learning
     rate takes to rise to `lr`; from there it follows a cosine down to `lr_floor * lr`. `clip` bounds the
     global norm of the gradient (0: no bound). `seed` fixes everything that is random. `precision` is that of
-    products: see `check_precision`.
+    products: see `check_precision`. `dropout` is the share of each layer's h that the next layer, or the output, does
+    not see, and `recurrent_dropout` that which the layer itself does not see at the next step, the same for a whole
+    window.
     """
 
     steps: int
@@ -111,6 +141,8 @@ class TrainConfig(_Config):
     val_split: float = 0.1
     seed: int = 0
     precision: str = "float32"
+    dropout: float = 0.0
+    recurrent_dropout: float = 0.0
 
     def __post_init__(self) -> None:
         _whole("steps", self.steps, 0)
@@ -127,6 +159,9 @@ class TrainConfig(_Config):
         _number("val_split", self.val_split, 0.0, 0.9)
         _whole("seed", self.seed, 0, 2**63 - 1)
         check_precision(self.precision)
+        for name in ("dropout", "recurrent_dropout"):
+            _number(name, getattr(self, name), 0.0)
+            _require(getattr(self, name) < 1.0, name, getattr(self, name), "less than 1")
 
 
 @dataclasses.dataclass(frozen=True)

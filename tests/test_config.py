@@ -16,6 +16,8 @@ GOOD = {ModelConfig: {"vocab_size": 65}, TrainConfig: {"steps": 10}, SampleConfi
 IN_RANGE = [
     (ModelConfig, {"vocab_size": 1, "layers": (1,)}),
     (ModelConfig, {"vocab_size": 2**24, "layers": (2**16,) * 64, "dtype": "float64"}),
+    (ModelConfig, {"vocab_size": 2, "layers": (3, 3), "embedding": 5, "projection": 5, "tie_weights": True}),
+    (ModelConfig, {"vocab_size": 2, "layer_norm": True, "gate_activation": "hard-sigmoid"}),
     (TrainConfig, {"steps": 0, "batch_size": 1, "seq_len": 1, "lr": 1e-300, "warmup_steps": 0, "clip": 0}),
     (TrainConfig, {"steps": 1, "lr_floor": 1, "beta1": 0, "beta2": 0.0, "val_split": 0.9, "seed": 2**63 - 1}),
     (TrainConfig, {"steps": 1, "lr_floor": 0.0, "val_split": 0, "lr": 1, "precision": "bf16"}),
@@ -27,6 +29,11 @@ OUT_OF_RANGE = [
     (ModelConfig, "vocab_size", [0, -1, 2**24 + 1, 1.5, True, "65", None]),
     (ModelConfig, "layers", [(), 128, "128", (0,), (1.0,), (True,), (128, -1), (2**16 + 1,), (1,) * 65, None]),
     (ModelConfig, "dtype", ["float16", "f4", float, None]),
+    (ModelConfig, "embedding", [-1, 1.0, True, None, 2**16 + 1]),
+    (ModelConfig, "projection", [-1, 1.0, True, None, 2**16 + 1]),
+    (ModelConfig, "layer_norm", [0, 1, "yes", None]),
+    (ModelConfig, "tie_weights", [0, 1, "yes", None]),
+    (ModelConfig, "gate_activation", ["", "hard_sigmoid", "tanh", None]),
     (TrainConfig, "steps", [-1, 1.0, False, None]),
     (TrainConfig, "batch_size", [0, 2**20 + 1, 2.0]),
     (TrainConfig, "seq_len", [0, 2**20 + 1, "64"]),
@@ -40,6 +47,8 @@ OUT_OF_RANGE = [
     (TrainConfig, "val_split", [-0.1, 0.91, 1.0, math.nan]),
     (TrainConfig, "seed", [-1, 2**63, 0.0]),
     (TrainConfig, "precision", ["", "float64", "BF16", "float16", None, 16, True]),
+    (TrainConfig, "dropout", [-0.1, 1, 1.0, math.nan, None, True]),
+    (TrainConfig, "recurrent_dropout", [-0.1, 1, 1.0, math.nan, None, True]),
     (SampleConfig, "length", [-1, 2.5, None]),
     (SampleConfig, "temperature", [-0.1, math.nan, math.inf, "0.6", True]),
     (SampleConfig, "seed", [-1, 2**63, "0"]),
@@ -108,3 +117,9 @@ def test_layers_become_a_tuple_and_configs_are_frozen():
     assert hash(config) == hash(ModelConfig(5, (3, 4)))
     with pytest.raises(dataclasses.FrozenInstanceError):
         config.vocab_size = 6
+
+
+@pytest.mark.parametrize("sizes", [{}, {"embedding": 64}, {"embedding": 128, "projection": 64}])
+def test_tied_weights_need_an_embedding_of_the_output_s_size(sizes):
+    with pytest.raises(ConfigError, match=r"embedding is .*tied"):
+        ModelConfig(65, (64, 128), tie_weights=True, **sizes)

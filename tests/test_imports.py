@@ -2,7 +2,7 @@
 
 The order, each level importing only from those before it:
 
-    errors -> config, text, backends, npz -> params, generate -> weights, model, optim
+    errors -> config, dropout, text, backends, npz -> params, generate -> weights, model, optim
            -> evaluate, train, subjects -> gradcheck -> cli
 """
 
@@ -23,14 +23,15 @@ ROOT = Path(numlstm.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
+    "dropout": set(),
     "npz": {"errors"},
     "text": {"errors", "text"},
-    "backends": {"errors", "backends"},
+    "backends": {"errors", "dropout", "backends"},
     "params": {"errors", "config"},
     "generate": {"errors", "config", "text"},
     "weights": {"errors", "config", "text", "npz", "params", "version"},
     "optim": {"errors", "config", "backends", "params"},
-    "model": {"errors", "config", "text", "backends", "params", "generate", "weights"},
+    "model": {"errors", "config", "dropout", "text", "backends", "params", "generate", "weights"},
 }
 _BELOW = {*MAY_IMPORT} - {"npz"}
 MAY_IMPORT["evaluate"] = {*_BELOW}
@@ -42,7 +43,7 @@ MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 # Where packages of others may be imported; all may import the standard library.
-NUMPY = {*MAY_IMPORT} - {"errors", "config", "__init__", "__main__"}
+NUMPY = {*MAY_IMPORT} - {"errors", "config", "dropout", "__init__", "__main__"}
 ELSEWHERE = {
     "numpy": lambda path: part_of(path) in NUMPY,
     "numba": lambda path: path.startswith("backends/cpu/"),
