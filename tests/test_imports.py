@@ -2,7 +2,7 @@
 
 The order, each level importing only from those before it:
 
-    errors -> config, dropout, text, backends, npz -> params, generate -> weights, model, optim
+    errors, remote, cachedir -> config, dropout, text, backends, npz -> params, generate -> weights, model, optim
            -> evaluate, train, subjects -> gradcheck -> cli
 """
 
@@ -24,16 +24,18 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
     "dropout": set(),
-    "npz": {"errors"},
-    "text": {"errors", "text"},
-    "backends": {"errors", "dropout", "backends"},
+    "remote": set(),
+    "cachedir": set(),
+    "npz": {"errors", "remote"},
+    "text": {"errors", "remote", "cachedir", "text"},
+    "backends": {"errors", "cachedir", "dropout", "backends"},
     "params": {"errors", "config"},
     "generate": {"errors", "config", "text"},
     "weights": {"errors", "config", "text", "npz", "params", "version"},
     "optim": {"errors", "config", "backends", "params"},
     "model": {"errors", "config", "dropout", "text", "backends", "params", "generate", "weights"},
 }
-_BELOW = {*MAY_IMPORT} - {"npz"}
+_BELOW = {*MAY_IMPORT} - {"npz", "remote", "cachedir"}
 MAY_IMPORT["evaluate"] = {*_BELOW}
 MAY_IMPORT["subjects"] = {*_BELOW}
 MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
@@ -43,7 +45,7 @@ MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 # Where packages of others may be imported; all may import the standard library.
-NUMPY = {*MAY_IMPORT} - {"errors", "config", "dropout", "__init__", "__main__"}
+NUMPY = {*MAY_IMPORT} - {"errors", "remote", "cachedir", "config", "dropout", "__init__", "__main__"}
 ELSEWHERE = {
     "numpy": lambda path: part_of(path) in NUMPY,
     "numba": lambda path: path.startswith("backends/cpu/"),
@@ -52,6 +54,9 @@ ELSEWHERE = {
     "typer": lambda path: path.startswith("cli/"),
     "rich": lambda path: path.startswith("cli/"),
     "tomli": lambda path: path.startswith("text/"),
+    "fsspec": lambda path: path == "remote.py",
+    "backports": lambda path: path == "text/compressed.py",
+    "compression": lambda path: path == "text/compressed.py",  # of the standard library from Python 3.14
 }
 
 

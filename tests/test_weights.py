@@ -30,7 +30,7 @@ from numlstm import npz
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import WeightsError
 from numlstm.params import count, shapes
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 from numlstm.weights import TrainState, WeightsFile, check_output, load, save
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
@@ -48,7 +48,7 @@ def make(seed=0, layers=(3, 2), dtype="float32", symbols=ODD, latest="differs"):
     best, batch = draw(count(config)), 2
     summary = {"best": 1.25, "final": 1.5, "name": "\udc80 ü"}
     if latest == "none":
-        return WeightsFile(config, Vocab(symbols), best, summary)
+        return WeightsFile(config, CharVocab(symbols), best, summary)
     state = TrainState(
         config=TrainConfig(steps=9, batch_size=batch, lr=0.1 + seed),
         step=7,
@@ -59,7 +59,7 @@ def make(seed=0, layers=(3, 2), dtype="float32", symbols=ODD, latest="differs"):
         c=[draw(batch, size) for size in layers],
         record={"losses": [3.5, 2.25], "sources": ["a.txt"]},
     )
-    return WeightsFile(config, Vocab(symbols), best, summary, state)
+    return WeightsFile(config, CharVocab(symbols), best, summary, state)
 
 
 def digest(file):
@@ -207,7 +207,7 @@ class TestRefusesToSave:
             (lambda file: setattr(file.state, "m", file.state.m[1:]), "cannot save optimizer.m"),
             (lambda file: setattr(file.state, "h", file.state.h[:1]), "training.h.1"),
             (lambda file: setattr(file.state, "params", file.params.astype("f8")), "float64"),
-            (lambda file: object.__setattr__(file, "vocab", Vocab("ab")), "the vocabulary has 2 symbols"),
+            (lambda file: object.__setattr__(file, "vocab", CharVocab("ab")), "the vocabulary has 2 symbols"),
             (lambda file: file.summary.update(path=Path("x")), "expected plain JSON"),
             (lambda file: file.summary.update(log="x" * 2**24), "shorten"),
         ],

@@ -41,12 +41,16 @@ def evaluate(
     from ..evaluate import evaluate as mean_loss
     from ..model import Model
     from ..text.corpus import load_corpus
+    from .reading import reading
 
     file = files.load(weights)
-    text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown)
+    with reading() as report:
+        text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown, report=report)
     if len(text.ids) < 2:
-        raise CorpusError(f"the text has {len(text.ids)} character; expected at least 2, one to predict the other from")
-    with working(f"reading {len(text.ids):,} characters"):
+        raise CorpusError(
+            f"the text has {len(text.ids)} {text.vocab.unit}; expected at least 2, one to predict the other from"
+        )
+    with working(f"reading {len(text.ids):,} {text.vocab.unit}s"):
         model = Model(file.config, file.params, open_backend(device, threads), vocab=file.vocab)
         nats = mean_loss(model, text.ids, streams=streams)
     result = {
@@ -55,12 +59,15 @@ def evaluate(
         "perplexity": math.exp(min(nats, 700.0)),
         "tokens": len(text.ids) - 1,
         "dropped": text.dropped,
+        "unknown": text.unknown,
     }
     if json_:
         print(json.dumps(result))
         return
-    print(f"{nats:.4f} nats per character, {result['bits_per_token']:.4f} bits, perplexity {result['perplexity']:.3f}")
+    unit = text.vocab.unit
+    print(f"{nats:.4f} nats per {unit}, {result['bits_per_token']:.4f} bits, perplexity {result['perplexity']:.3f}")
     print(
-        f"{result['tokens']:,} characters predicted"
+        f"{result['tokens']:,} {unit}s predicted"
         + (f", {text.dropped:,} unknown ones left out" if text.dropped else "")
+        + (f", {text.unknown:,} words that the vocabulary lacks among them" if text.unknown else "")
     )

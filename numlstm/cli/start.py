@@ -12,9 +12,10 @@ from ..errors import BackendError, ConfigError, CorpusError, WeightsError
 from ..model import Model
 from ..params import initialise
 from ..text.batches import Streams, split
-from ..text.corpus import Corpus, corpus_names, load_corpus
+from ..text.corpus import Corpus, Level, corpus_names, load_corpus
 from ..train import Run
 from .options import stderr
+from .reading import reading
 
 if TYPE_CHECKING:
     from ..backends import Backend
@@ -25,15 +26,23 @@ _EPOCHS = (2, 40)  # the fewest and the most epochs for that
 _WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainConfig.warmup_steps`
 
 
-def load_text(corpus: Sequence[str] | None, encoding: str) -> Corpus:
-    """Read the text to train on; raises `CorpusError`, which lists the choices if there was none."""
+def load_text(corpus: Sequence[str] | None, encoding: str | None, level: Level) -> Corpus:
+    """Read the text to train on.
+
+    Raises `CorpusError`, which lists the choices if there was none, and `ConfigError` for an encoding of bytes.
+    """
+    if encoding is not None and level.name == "byte":
+        raise ConfigError(
+            f"--encoding is {encoding} with --level byte; expected only one of them: bytes are not decoded"
+        )
     if not corpus:
         names = ", ".join(corpus_names())
         raise CorpusError(
             f"no text was given; expected a corpus name ({names}), files, folders, globs or -: "
             "numlstm train corpus.txt, or numlstm train python"
         )
-    return load_corpus(corpus, encoding=encoding)
+    with reading() as report:
+        return load_corpus(corpus, encoding=encoding or "utf-8", level=level, report=report)
 
 
 def new_run(
@@ -85,10 +94,11 @@ def resumed_run(
         )
     if sources is None and "-" in was["sources"]:
         raise CorpusError("the run's text came from standard input; expected it again: add - and pipe it in")
-    text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=file.vocab)
+    with reading() as report:
+        text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=file.vocab, report=report)
     if text.digest != was["digest"]:
         raise CorpusError(
-            f"the text has changed: it has {len(text.ids):,} characters and another checksum than the run's "
+            f"the text has changed: it has {len(text.ids):,} {text.vocab.unit}s and another checksum than the run's "
             f"{was['characters']:,}; expected the same text, or a new run without --resume"
         )
     total = steps if steps is not None else epochs and epochs * streams(text, run.config).steps_per_epoch

@@ -9,6 +9,7 @@ import typer
 from ..config import TrainConfig
 from ..errors import ConfigError
 from .options import Device, Threads, open_backend
+from .text_options import LevelName, MinCount, Pretokenised, VocabSize
 
 
 def train(
@@ -56,7 +57,7 @@ def train(
     seq_len: Annotated[
         int | None,
         typer.Option(
-            help=f"Characters through which gradients flow back.  [dim]\\[default: {TrainConfig.seq_len:g}][/dim]",
+            help=f"Tokens through which gradients flow back.  [dim]\\[default: {TrainConfig.seq_len:g}][/dim]",
             show_default=False,
         ),
     ] = None,
@@ -103,13 +104,17 @@ def train(
             show_default=False,
         ),
     ] = None,
+    level: LevelName = None,
+    vocab_size: VocabSize = None,
+    min_count: MinCount = None,
+    pretokenised: Pretokenised = False,
     prompt: Annotated[
         str | None,
         typer.Option(
             help="What the samples go on from.  [dim]\\[default: a line of the text][/dim]", show_default=False
         ),
     ] = None,
-    sample_length: Annotated[int, typer.Option(help="Characters of each sample after an epoch; 0: none.")] = 120,
+    sample_length: Annotated[int, typer.Option(help="Tokens of each sample after an epoch; 0: none.")] = 120,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -123,6 +128,8 @@ def train(
     [bold]numlstm train corpus.txt[/bold]
 
     [bold]numlstm train poems/ letters.txt --layers 256,256 --epochs 20 -o mine.npz[/bold]
+
+    [bold]numlstm train books/ --level word --vocab-size 10000[/bold]
 
     [bold]numlstm train --resume weights.npz --epochs 40[/bold]
     """
@@ -138,6 +145,7 @@ def train(
     if epochs is not None and steps is not None:
         raise ConfigError("both --epochs and --steps were given; expected one of them")
     from .. import weights
+    from ..text.level import Level
     from . import start
     from .session import check_prompt, prepare, watch
     from .working import working
@@ -146,12 +154,13 @@ def train(
     weights.check_output(path, overwrite=overwrite or path == resume)
     with working():
         if resume is None:
-            text = start.load_text(corpus, encoding or "utf-8")
+            text = start.load_text(corpus, encoding, Level(level or "char", vocab_size, min_count, pretokenised))
             settings |= {"precision": precision} if precision is not None else {}
             check_prompt(prompt or "", text)
             run = start.new_run(text, layers or "128,128", open_backend(device, threads), settings, epochs, steps)
         else:
-            fixed = {"layers": layers, "encoding": encoding}
+            fixed = {"layers": layers, "encoding": encoding, "level": level, "vocab_size": vocab_size}
+            fixed |= {"min_count": min_count, "pretokenised": pretokenised or None}
             settings |= {name: value for name, value in fixed.items() if value is not None}
             backend = open_backend(device, threads)
             text, run = start.resumed_run(resume, corpus, backend, settings, epochs, steps, precision)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError, CorpusError
+from .mapped import release
 
 AnyIds = npt.NDArray[np.integer[Any]]
 Window = npt.NDArray[np.int32]
@@ -83,4 +84,6 @@ class Streams:
 
     def _columns(self, shift: int, first: int, last: int) -> Window:
         rows = self.ids[shift : shift + self.tokens_per_epoch].reshape(self.batch_size, self.length)
-        return np.array(rows[:, first:last].T, np.int32, order="C")
+        read = np.array(rows[:, first:last].T, np.int32, order="C")
+        release(self.ids)
+        return read

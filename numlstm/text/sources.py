@@ -1,30 +1,35 @@
-"""Where a text comes from: named corpora, files, folders, globs and standard input, as streams of bytes.
+"""Where a text comes from: named corpora, files, folders, globs, URLs and standard input, as streams of bytes.
 
-Everything the user may name becomes a list of `Source`, each of which can be read more than once. Knows
-nothing about encodings, characters or ids.
+Everything the user may name becomes a list of `Source`, each of which can be read more than once. Compressed files are
+decompressed on the way. Knows nothing about encodings, characters or ids.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import glob
+import io
 import os
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
+from .. import remote
 from ..errors import CorpusError
 from .catalog import corpus_names
+from .compressed import SUFFIXES, decompressed
 from .stdlib import python_source
 
 CHUNK_BYTES = 1 << 16
 
+Stamp = tuple[int | None, str]  # a size in bytes, if it is known, and when it was written, "" if that is not known
+
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """One text: its absolute path, its corpus name or `-`, and its bytes where they are not in a file.
+    """One text: its absolute path, its URL, its corpus name or `-`, and its bytes where they are not in a file.
 
     `encoding` is set where it is known, whatever the user says of the other texts.
     """
@@ -33,17 +38,52 @@ class Source:
     data: bytes | None = None
     encoding: str | None = None
 
-    def chunks(self) -> Iterator[bytes]:
-        """Read the bytes from the start, in pieces of `CHUNK_BYTES`; raises `CorpusError` if that fails."""
-        if self.data is not None:
-            for start in range(0, len(self.data), CHUNK_BYTES):
-                yield self.data[start : start + CHUNK_BYTES]
-            return
+    def chunks(self, read: Callable[[int], None] | None = None) -> Iterator[bytes]:
+        """Read the bytes from the start, in pieces of up to `CHUNK_BYTES`, decompressed if need be.
+
+        Tells `read` how many more bytes of the file were read. Raises `CorpusError` if that fails.
+        """
         try:
-            with open(self.name, "rb") as file:
-                yield from iter(lambda: file.read(CHUNK_BYTES), b"")
+            with self._open() as raw, io.BufferedReader(_Told(raw, read), CHUNK_BYTES) as file:
+                yield from decompressed(file, self.name, CHUNK_BYTES)
         except OSError as error:
             raise _unreadable(self.name, error) from error
+
+    def stamp(self) -> Stamp:
+        """Return what changes when the text does: size and time; raises `CorpusError` if that cannot be found out."""
+        if self.data is not None:
+            return len(self.data), ""
+        try:
+            if remote.is_remote(self.name):
+                return remote.version(self.name)
+            found = os.stat(self.name)
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+        return found.st_size, str(found.st_mtime_ns)
+
+    def _open(self) -> BinaryIO:
+        if self.data is not None:
+            return io.BytesIO(self.data)
+        if remote.is_remote(self.name):
+            return remote.open_to_read(self.name)
+        return open(self.name, "rb", 0)
+
+
+class _Told(io.RawIOBase):
+    """Reads a file and tells how much was read."""
+
+    def __init__(self, file: BinaryIO, told: Callable[[int], None] | None) -> None:
+        self.file, self.told = file, told
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.file.read(len(buffer))
+        buffer[: len(data)] = data
+        if self.told:
+            self.told(len(data))
+        return len(data)
 
 
 def resolve(given: Sequence[str], stdin: BinaryIO | None) -> list[Source]:
@@ -64,6 +104,8 @@ def _resolve_one(word: str, stdin: BinaryIO | None) -> list[Source]:
     names = corpus_names()
     if word in names:
         return [_named(word, str(names[word].get("source")))]
+    if remote.is_remote(word):
+        return _remote(word)
     mode = _mode(word)
     if mode is None:
         return _matches(word)
@@ -110,6 +152,22 @@ def _matches(word: str) -> list[Source]:
     return [Source(os.path.abspath(path)) for path in found]
 
 
+def _remote(url: str) -> list[Source]:
+    try:
+        found = remote.listing(url)
+    except OSError as error:
+        raise _unreadable(url, error) from error
+    if found != [url] and "*" not in url:
+        found = [name for name in found if _is_text(name)]
+    if not found:
+        raise CorpusError(f"no file matches {url!r}; expected at least one; check the pattern and the folder")
+    return [Source(name) for name in found]
+
+
+def _is_text(name: str) -> bool:
+    return name.lower().endswith(tuple(f".txt{suffix}" for suffix in SUFFIXES))
+
+
 def _folder(path: str) -> list[Source]:
     def fail(error: OSError) -> None:
         raise _unreadable(error.filename or path, error) from error
@@ -118,11 +176,11 @@ def _folder(path: str) -> list[Source]:
         Path(folder, name).relative_to(path).as_posix()
         for folder, _, files in os.walk(path, onerror=fail)
         for name in files
-        if name.lower().endswith(".txt")
+        if _is_text(name)
     ]
     if not found:
         raise CorpusError(
-            f"the folder {path!r} holds no .txt file; expected at least one, at any depth; "
+            f"the folder {path!r} holds no .txt file; expected at least one, at any depth, or .txt.gz and the like; "
             "for other names give the files or a glob such as '*.md'"
         )
     return [Source(os.path.join(path, *name.split("/"))) for name in sorted(found)]
@@ -130,7 +188,7 @@ def _folder(path: str) -> list[Source]:
 
 def _expected() -> str:
     names = ", ".join(corpus_names())
-    return f"a file, a folder, a glob, - for standard input or the name of a corpus ({names})"
+    return f"a file, a folder, a glob, a URL, - for standard input or the name of a corpus ({names})"
 
 
 def _unreadable(name: str, error: OSError) -> CorpusError:
