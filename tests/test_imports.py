@@ -2,8 +2,8 @@
 
 The order, each level importing only from those before it:
 
-    errors, remote, cachedir -> config, dropout, text, backends, npz -> params, generate -> weights, model, optim
-           -> evaluate, train, subjects -> gradcheck -> cli
+    errors, remote, cachedir, whole_file -> config, dropout, text, backends, npz -> params, generate
+           -> weights, model, optim -> evaluate, train, subjects -> gradcheck -> cli
 """
 
 from __future__ import annotations
@@ -26,16 +26,17 @@ MAY_IMPORT = {
     "dropout": set(),
     "remote": set(),
     "cachedir": set(),
-    "npz": {"errors", "remote"},
+    "whole_file": {"errors", "remote"},
+    "npz": {"errors", "remote", "whole_file"},
     "text": {"errors", "remote", "cachedir", "text"},
     "backends": {"errors", "cachedir", "dropout", "backends"},
     "params": {"errors", "config"},
     "generate": {"errors", "config", "text"},
-    "weights": {"errors", "config", "text", "npz", "params", "version"},
+    "weights": {"errors", "config", "text", "npz", "whole_file", "params", "version"},
     "optim": {"errors", "config", "backends", "params"},
     "model": {"errors", "config", "dropout", "text", "backends", "params", "generate", "weights"},
 }
-_BELOW = {*MAY_IMPORT} - {"npz", "remote", "cachedir"}
+_BELOW = {*MAY_IMPORT} - {"npz", "whole_file", "remote", "cachedir"}
 MAY_IMPORT["evaluate"] = {*_BELOW}
 MAY_IMPORT["subjects"] = {*_BELOW}
 MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
@@ -45,7 +46,7 @@ MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 # Where packages of others may be imported; all may import the standard library.
-NUMPY = {*MAY_IMPORT} - {"errors", "remote", "cachedir", "config", "dropout", "__init__", "__main__"}
+NUMPY = {*MAY_IMPORT} - {"errors", "remote", "cachedir", "whole_file", "config", "dropout", "__init__", "__main__"}
 ELSEWHERE = {
     "numpy": lambda path: part_of(path) in NUMPY,
     "numba": lambda path: path.startswith("backends/cpu/"),

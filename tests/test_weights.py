@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numlstm
-from numlstm import npz
+from numlstm import npz, whole_file
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import WeightsError
 from numlstm.params import count, shapes
@@ -248,11 +248,11 @@ def failing(error):
 
 def fail_at(monkeypatch, where, error):
     if where == "open":
-        monkeypatch.setattr(npz, "open", failing(error), raising=False)
+        monkeypatch.setattr(whole_file, "open", failing(error), raising=False)
     elif where == "write":
         monkeypatch.setattr(np.lib.format, "write_array", failing(error))
     elif where == "flush":
-        monkeypatch.setattr(npz, "open", lambda name, _: NoFlush(io.FileIO(name, "xb")), raising=False)
+        monkeypatch.setattr(whole_file, "open", lambda name, _: NoFlush(io.FileIO(name, "xb")), raising=False)
     else:
         monkeypatch.setattr(os, where, failing(error))
 
@@ -297,7 +297,7 @@ class TestCrash:
             return io.BufferedWriter(FullDisk(name, room), buffer)
 
         with monkeypatch.context() as patch:
-            patch.setattr(npz, "open", full, raising=False)
+            patch.setattr(whole_file, "open", full, raising=False)
             with pytest.raises(WeightsError, match="No space left on device"):
                 save(path, make())
         intact()
@@ -421,7 +421,7 @@ class TestTarget:
 
     def test_the_temporary_name_is_new_short_and_in_the_same_folder(self, tmp_path):
         target = tmp_path / ("😀" * 60)
-        names = {npz.temporary_beside(target) for _ in range(3)}
+        names = {whole_file.temporary_beside(target) for _ in range(3)}
         assert len(names) == 3
         assert all(name.parent == tmp_path and len(os.fsencode(name.name)) < 255 for name in names)
 

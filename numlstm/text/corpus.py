@@ -71,6 +71,7 @@ def load_corpus(
     if _size(found) > STORED_BYTES:
         ids, vocab, encoded = stored.load(texts, level, vocab, drop_unknown)
     else:
+        texts = Texts([source.held() for source in found], encoding, report)
         vocab, seen = (vocab, None) if vocab else texts.make_vocab(level)
         sink = _Memory(vocab)
         encoded = texts.encode(vocab, sink, drop_unknown=drop_unknown, before=seen)

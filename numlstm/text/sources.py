@@ -61,6 +61,16 @@ class Source:
             raise _unreadable(self.name, error) from error
         return found.st_size, str(found.st_mtime_ns)
 
+    def held(self) -> Source:
+        """Return the source with its bytes in memory if they are elsewhere; raises `CorpusError` if that fails."""
+        if self.data is not None or not remote.is_remote(self.name):
+            return self
+        try:
+            with remote.open_to_read(self.name) as file:
+                return dataclasses.replace(self, data=file.read())
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+
     def _open(self) -> BinaryIO:
         if self.data is not None:
             return io.BytesIO(self.data)
