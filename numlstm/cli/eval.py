@@ -69,5 +69,5 @@ def evaluate(
     print(
         f"{result['tokens']:,} {unit}s predicted"
         + (f", {text.dropped:,} unknown ones left out" if text.dropped else "")
-        + (f", {text.unknown:,} words that the vocabulary lacks among them" if text.unknown else "")
+        + (f", {text.unknown:,} of them not in the vocabulary" if text.unknown else "")
     )

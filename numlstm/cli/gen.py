@@ -116,8 +116,8 @@ def _forbid_unknown(file: WeightsFile) -> None:
 def _tell_unknown(vocab: Vocab, ids: Ids) -> None:
     unknown = 0 if vocab.unknown_id is None else int((ids == vocab.unknown_id).sum())
     if unknown:
-        words = "1 word" if unknown == 1 else f"{unknown} words"
-        print(f"({words} of the prompt unknown to the model)", file=sys.stderr)
+        tokens = "1 token" if unknown == 1 else f"{unknown} tokens"
+        print(f"({tokens} of the prompt unknown to the model)", file=sys.stderr)
 
 
 def _pieces(model: Model, prompt: str, config: SampleConfig, samples: int, drop_unknown: bool) -> Iterator[str]:
