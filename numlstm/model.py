@@ -65,10 +65,9 @@ class Model:
         self._tapes: Tapes = {}
         self._embedding = self._views.get("embedding.W")
         # The output's weights and their gradient. Tied ones are copies of the embedding's, transposed.
-        self._output_W, self._output_dW = (each.get("output.W") for each in (self._views, self._grad_views))
-        if config.tie_weights:
-            shape = (config.embedding, config.vocab_size)
-            self._output_W, self._output_dW = (backend.zeros(shape, config.dtype) for _ in range(2))
+        tied = (config.embedding, config.vocab_size) if config.tie_weights else 0
+        self._output_W: Array = self._views.get("output.W", backend.zeros(tied, config.dtype))
+        self._output_dW: Array = self._grad_views.get("output.W", backend.zeros(tied, config.dtype))
         self.pack()
 
     @classmethod
@@ -138,13 +137,13 @@ class Model:
 
     def _variant(self, of: Mapping[str, Array], layer: int) -> Variant:
         """Return what a layer has beyond the plain LSTM, of the parameters or of the gradients."""
-        arrays = (of.get(f"lstm.{layer}.{name}") for name in ("W_p", "gain", "c_gain", "c_bias"))
-        return Variant(*arrays, hard=self.config.gate_activation == "hard-sigmoid")
+        W_p, gain, c_gain, c_bias = (of.get(f"lstm.{layer}.{name}") for name in ("W_p", "gain", "c_gain", "c_bias"))
+        return Variant(W_p, gain, c_gain, c_bias, self.config.gate_activation == "hard-sigmoid")
 
     def zero_state(self, batch_size: int) -> State:
         """Return the state of every layer, h (B, R) and c (B, H), before anything was read."""
         zeros, dtype = self.backend.zeros, self.config.dtype
-        return [tuple(zeros(shape, dtype) for shape in shapes) for shapes in self._state_shapes(batch_size)]
+        return [(zeros(h, dtype), zeros(c, dtype)) for h, c in self._state_shapes(batch_size)]
 
     def _state_shapes(self, B: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
         return [((B, R), (B, H)) for R, H in zip(self.config.state_sizes, self.config.layers, strict=True)]
@@ -177,8 +176,9 @@ class Model:
         for n in reversed(range(len(self._layers))):
             if mask := dropout.between(n):
                 dh = self.backend.dropout(dh, mask, out=dh)
-            tape, into = self._tapes[x.shape][n], [g[f"lstm.{n}.{name}"] for name in ("W_x", "W_h", "b")]
-            dh, _, _ = self.backend.lstm_backward(dh, self._layers[n], tape, *into, self._variant(g, n))
+            tape = self._tapes[x.shape][n]
+            dW_x, dW_h, db = (g[f"lstm.{n}.{name}"] for name in ("W_x", "W_h", "b"))
+            dh, _, _ = self.backend.lstm_backward(dh, self._layers[n], tape, dW_x, dW_h, db, self._variant(g, n))
         if self._embedding is not None:
             self.backend.embed_backward(dh, self.backend.asarray(x), g["embedding.W"])
         if self.config.tie_weights:

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import params
-from .backends import PLAIN, Array, Backend, Variant
+from .backends import Array, Backend, Variant
 from .config import ModelConfig
 from .dropout import Dropout
 from .model import Model, State
@@ -116,10 +116,10 @@ class Stack:
         for layer in reversed(range(len(self._sizes.layers))):
             own = {name: inputs[name] for name in inputs if name.startswith(f"lstm.{layer}.")}
             into = {name: backend.zeros(value.shape, output.dtype) for name, value in own.items()}
-            arrays, variant = self._weights(into, layer)
-            dh, into[f"lstm.{layer}.h0"], into[f"lstm.{layer}.c0"] = backend.lstm_backward(
-                dh, *passes[layer], *arrays, variant
-            )
+            (dW_x, dW_h, db), variant = self._weights(into, layer)
+            packed, tape = passes[layer]
+            dh, dh0, dc0 = backend.lstm_backward(dh, packed, tape, dW_x, dW_h, db, variant)
+            into |= {f"lstm.{layer}.h0": dh0, f"lstm.{layer}.c0": dc0}
             found |= {name: backend.to_numpy(gradient) for name, gradient in into.items()}
         found["x"] = backend.to_numpy(dh)
         return output, found
@@ -128,8 +128,8 @@ class Stack:
         x, passes = backend.asarray(inputs["x"]), []
         for layer in range(len(self._sizes.layers)):
             own = {name: backend.asarray(inputs[name]) for name in inputs if name.startswith(f"lstm.{layer}.")}
-            arrays, variant = self._weights(own, layer)
-            packed = backend.pack_lstm(*arrays, tokens=False, precision=precision, variant=variant)
+            (W_x, W_h, b), variant = self._weights(own, layer)
+            packed = backend.pack_lstm(W_x, W_h, b, tokens=False, precision=precision, variant=variant)
             h0, c0 = own[f"lstm.{layer}.h0"], own[f"lstm.{layer}.c0"]
             x, _, tape = backend.lstm_forward(x, packed, h0, c0, mask=self._sizes.dropout.within(layer))
             passes.append((packed, tape))
@@ -137,9 +137,9 @@ class Stack:
 
     def _weights(self, of: dict[str, Array], layer: int) -> tuple[list[Array], Variant]:
         """Return W_x, W_h and b and the variant of a layer, or their gradients."""
-        names = [f"lstm.{layer}.{name}" for name in ("W_x", "W_h", "b", "W_p", "gain", "c_gain", "c_bias")]
-        arrays = [of.get(name) for name in names]
-        return arrays[:3], PLAIN._make([*arrays[3:], self._sizes.hard])
+        arrays = [of[f"lstm.{layer}.{name}"] for name in ("W_x", "W_h", "b")]
+        W_p, gain, c_gain, c_bias = (of.get(f"lstm.{layer}.{name}") for name in ("W_p", "gain", "c_gain", "c_bias"))
+        return arrays, Variant(W_p, gain, c_gain, c_bias, self._sizes.hard)
 
 
 class Dense:
