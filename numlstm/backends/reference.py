@@ -251,7 +251,8 @@ def embed_backward(dx: Array, ids: Array, dW: Array) -> None:
 
 
 def dropout(x: Array, mask: Mask, *, out: Any = None) -> Array:
-    return np.multiply(x, mask.factors(x.shape, x.dtype), out=out if out is not None and out.shape == x.shape else None)
+    fits = out is not None and out.shape == x.shape
+    return np.asarray(np.multiply(x, mask.factors(x.shape, x.dtype), out=out if fits else None))
 
 
 def dense_forward(h: Array, packed: Weights, *, out: Any = None) -> Array:

@@ -38,7 +38,7 @@ class Weights(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """What the steps of a layer leave; `n`, `scale` are of the gates' inputs, `n_c`, `c_scale` of the cell (layer norm).
+    """What the steps of a layer leave; `n`, `scale` are of the gates' inputs, `n_c`, `c_scale` of the cell, normalised.
 
     `m` is o * tanh(...), before the projection; `seen` is h times the mask. Without those they are h[1:] and h.
     """
