@@ -74,8 +74,7 @@ def test_a_network(backend, options, dtype):
 
 
 def model_of(backend, seed=0, **options):
-    model = Model.create(11, (18, 20), seed=seed, device=backend.name, dtype="float64", **options)
-    return model
+    return Model.create(11, (18, 20), seed=seed, device=backend.name, dtype="float64", **options)
 
 
 VARIED = [{"projection": 7}, {"layer_norm": True}, {"gate_activation": "hard-sigmoid"}, {"embedding": 5}]
