@@ -229,13 +229,13 @@ def lstm_backward(
         dW_h += (h[t] * tape.mask).T @ da  # a = (h_prev * mask) @ W_h + ...
         if dx is not None:
             dx[t] = da @ W_x.T  # a = x @ W_x + ...
-        dh_next = da @ W_h.T * tape.mask  # a = (h_prev * mask) @ W_h + ...
+        dh_next = np.asarray(da @ W_h.T * tape.mask)  # a = (h_prev * mask) @ W_h + ...
         dc_next = dc * f  # c = f * c_prev + i * g
     return dx, dh_next, dc_next
 
 
 def _slope(gate: Array) -> Array:
-    return gate * (1 - gate)  # of sigmoid, where its value is `gate`
+    return np.asarray(gate * (1 - gate))  # of sigmoid, where its value is `gate`
 
 
 def _hard_slope(gate: Array) -> Array:

@@ -1,4 +1,4 @@
-"""PyTorch judges the variants: its own `proj_size`, and cells written with its layer norm, its embedding and autograd."""
+"""PyTorch judges the variants: its own `proj_size`, and cells written with its layer norm, embedding and autograd."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def torch_network(config, p, ids, masks):
         w = {name.rpartition(".")[2]: values for name, values in p.items() if name.startswith(f"lstm.{n}.")}
         h, c, outputs = torch.zeros(B, R, dtype=torch.float64), torch.zeros(B, H, dtype=torch.float64), []
         for x in below:
-            z = x.double() @ w["W_x"] + (h * masks.get(f"within {n}", 1.0)) @ w["W_h"]
+            z = x @ w["W_x"] + (h * masks.get(f"within {n}", 1.0)) @ w["W_h"]
             if config.layer_norm:
                 z = F.layer_norm(z.reshape(B, 4, H), (H,)).reshape(B, -1) * w["gain"]
             i, f, g, o = (z + w["b"]).chunk(4, dim=1)
