@@ -6,15 +6,18 @@ decompressed on the way. Knows nothing about encodings, characters or ids.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import glob
 import io
 import os
 import stat
 import sys
+import tempfile
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import IO, Any, BinaryIO
 
 from .. import remote
 from ..errors import CorpusError
@@ -23,6 +26,7 @@ from .compressed import SUFFIXES, decompressed
 from .stdlib import python_source
 
 CHUNK_BYTES = 1 << 16
+HELD_BYTES = 64 << 20  # of what can be read only once: the most to keep in memory
 
 Stamp = tuple[int | None, str]  # a size in bytes, if it is known, and when it was written, "" if that is not known
 
@@ -31,12 +35,19 @@ Stamp = tuple[int | None, str]  # a size in bytes, if it is known, and when it w
 class Source:
     """One text: its absolute path, its URL, its corpus name or `-`, and its bytes where they are not in a file.
 
-    `encoding` is set where it is known, whatever the user says of the other texts.
+    `encoding` is set where it is known, whatever the user says of the other texts. `kept` is a file without a name that
+    holds the bytes where they could be read only once.
     """
 
     name: str
     data: bytes | None = None
     encoding: str | None = None
+    kept: IO[bytes] | None = None
+
+    @property
+    def nameless(self) -> bool:
+        """Whether nobody else could find the same bytes under that name."""
+        return self.data is not None or self.kept is not None
 
     def chunks(self, read: Callable[[int], None] | None = None) -> Iterator[bytes]:
         """Read the bytes from the start, in pieces of up to `CHUNK_BYTES`, decompressed if need be.
@@ -53,6 +64,8 @@ class Source:
         """Return what changes when the text does: size and time; raises `CorpusError` if that cannot be found out."""
         if self.data is not None:
             return len(self.data), ""
+        if self.kept is not None:
+            return self.kept.seek(0, os.SEEK_END), ""
         try:
             if remote.is_remote(self.name):
                 return remote.version(self.name)
@@ -63,7 +76,7 @@ class Source:
 
     def held(self) -> Source:
         """Return the source with its bytes in memory if they are elsewhere; raises `CorpusError` if that fails."""
-        if self.data is not None or not remote.is_remote(self.name):
+        if self.nameless or not remote.is_remote(self.name):
             return self
         try:
             with remote.open_to_read(self.name) as file:
@@ -71,9 +84,12 @@ class Source:
         except OSError as error:
             raise _unreadable(self.name, error) from error
 
-    def _open(self) -> BinaryIO:
+    def _open(self) -> contextlib.AbstractContextManager[IO[bytes]]:
         if self.data is not None:
             return io.BytesIO(self.data)
+        if self.kept is not None:
+            self.kept.seek(0)
+            return contextlib.nullcontext(self.kept)  # not closed, for it may be read again
         if remote.is_remote(self.name):
             return remote.open_to_read(self.name)
         return open(self.name, "rb", 0)
@@ -82,7 +98,7 @@ class Source:
 class _Told(io.RawIOBase):
     """Reads a file and tells how much was read."""
 
-    def __init__(self, file: BinaryIO, told: Callable[[int], None] | None) -> None:
+    def __init__(self, file: IO[bytes], told: Callable[[int], None] | None) -> None:
         self.file, self.told = file, told
 
     def readable(self) -> bool:
@@ -110,7 +126,7 @@ def resolve(given: Sequence[str], stdin: BinaryIO | None) -> list[Source]:
 
 def _resolve_one(word: str, stdin: BinaryIO | None) -> list[Source]:
     if word == "-":
-        return [Source("-", _read_stdin(stdin))]
+        return [_read_stdin(stdin)]
     names = corpus_names()
     if word in names:
         return [_named(word, str(names[word].get("source")))]
@@ -123,7 +139,7 @@ def _resolve_one(word: str, stdin: BinaryIO | None) -> list[Source]:
     if stat.S_ISDIR(mode):
         return _folder(path)
     if stat.S_ISFIFO(mode):
-        return [Source(path, b"".join(Source(path).chunks()))]  # a pipe, which can be read only once
+        return [_read_pipe(path)]
     if not stat.S_ISREG(mode):
         raise CorpusError(f"{word!r} is a device or a socket; expected {_expected()}")
     return [Source(path)]
@@ -135,13 +151,37 @@ def _named(name: str, origin: str) -> Source:
     return Source(name, python_source().encode("ascii"), "ascii")
 
 
-def _read_stdin(stdin: BinaryIO | None) -> bytes:
+def _read_stdin(stdin: BinaryIO | None) -> Source:
     if stdin is None and sys.stdin is None:
         raise CorpusError("there is no standard input to read; give a file instead of -")
     try:
-        return (stdin or sys.stdin.buffer).read()
+        return _read_once("-", stdin or sys.stdin.buffer)
     except OSError as error:
         raise _unreadable("-", error) from error
+
+
+def _read_pipe(path: str) -> Source:
+    try:
+        with open(path, "rb") as pipe:
+            return _read_once(path, pipe)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read_once(name: str, file: BinaryIO) -> Source:
+    """Return a source of what can be read only once: in memory or, if that is much, in a temporary file."""
+    data = file.read(HELD_BYTES)
+    more = file.read(CHUNK_BYTES)
+    if not more:
+        return Source(name, data)
+    kept = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the source)
+    while more:
+        kept.write(data)
+        data, more = more, file.read(CHUNK_BYTES)
+    kept.write(data)
+    source = Source(name, kept=kept)
+    weakref.finalize(source, kept.close)
+    return source
 
 
 def _mode(word: str) -> int | None:

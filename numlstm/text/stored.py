@@ -51,7 +51,7 @@ def load(texts: Texts, level: Level, vocab: Vocab | None, drop_unknown: bool) ->
     folder = cachedir.folder() / "corpora"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(source.data is not None for source in texts.sources):  # nobody could tell that it is the same again
+        if any(source.nameless for source in texts.sources):  # nobody could tell that it is the same again
             return _encode_nameless(folder, texts, level, vocab, drop_unknown)
         key = _key(texts, vocab.level if vocab else level.name, drop_unknown)
         for path in sorted(folder.glob(f"{key}-{_vocab_key(vocab) if vocab else '*'}.ids")):

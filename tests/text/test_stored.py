@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from numlstm.errors import CorpusError
-from numlstm.text import corpus, stored
+from numlstm.text import batches, corpus, stored
 from numlstm.text.corpus import Corpus, Level, load_corpus
 from numlstm.text.mapped import map_ids, release
 from numlstm.text.passes import Texts
@@ -177,7 +177,7 @@ def test_a_text_that_cannot_be_encoded_leaves_nothing(put, cache: Path, error_of
 
 _KILLED = """
 import os, signal, sys, time
-from numlstm.text import corpus, stored
+from numlstm.text import batches, corpus, stored
 from numlstm.cli.reading import reading
 corpus.STORED_BYTES = 10
 write = stored._File.write
@@ -247,6 +247,17 @@ def test_standard_input_is_kept_for_the_process_alone(cache: Path) -> None:
     assert is_mapped(found.ids)
     assert found.vocab.decode(found.ids) == TEXT
     assert list(cache.iterdir()) == []
+
+
+def test_streams_give_the_memory_of_mapped_ids_back_now_and_then(put, monkeypatch: pytest.MonkeyPatch) -> None:
+    found, released = load_corpus([put("a.txt", TEXT * 9)]), []
+    monkeypatch.setattr(batches, "release", released.append)
+    monkeypatch.setattr(batches, "_HELD", 100)
+    streams = batches.Streams(found.ids, 4, 16)
+    for place in range(50):
+        streams.window(place)
+    assert len(released) == 2 * (50 * 16 // 100)
+    assert all(ids is found.ids for ids in released)
 
 
 def test_a_cache_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, put, error_of) -> None:
