@@ -30,7 +30,7 @@ _EVALUATION_STREAMS = 32
 class Step:
     """What one update did: losses in nats per token, `tokens` predicted, `seconds` taken.
 
-    `epoch_loss` is the mean over the epoch so far. After the `last` step of an epoch or of the run comes an `Epoch`.
+    `epoch_loss` is the mean over the epoch so far; `gradient_norm` is before clipping and `clipped_norm` after. After the `last` step of an epoch or of the run comes an `Epoch`.
     """
 
     step: int
@@ -38,6 +38,7 @@ class Step:
     loss: float
     epoch_loss: float
     gradient_norm: float
+    clipped_norm: float
     lr: float
     tokens: int
     seconds: float
@@ -191,6 +192,7 @@ def _step(run: Run, streams: Streams) -> Step:
         loss=loss,
         epoch_loss=record["epoch_loss"] / record["epoch_tokens"],
         gradient_norm=norm,
+        clipped_norm=min(norm, run.config.clip) if run.config.clip else norm,
         lr=learning_rate(run.config, run.step - 1),
         tokens=ids.size,
         seconds=seconds,
