@@ -3,7 +3,7 @@
 The order, each level importing only from those before it:
 
     errors -> config, dropout, text, backends, npz -> params, generate -> weights, model, optim
-           -> evaluate, train, subjects -> gradcheck -> cli
+           -> evaluate, run, subjects -> train, gradcheck -> cli
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ _BELOW = {*MAY_IMPORT} - {"npz"}
 MAY_IMPORT["evaluate"] = {*_BELOW}
 MAY_IMPORT["subjects"] = {*_BELOW}
 MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
-MAY_IMPORT["train"] = {*_BELOW, "evaluate"}
+MAY_IMPORT["run"] = {*_BELOW}
+MAY_IMPORT["train"] = {*_BELOW, "evaluate", "run"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli", "version"}
 MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}

@@ -7,13 +7,15 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .. import weights
-from ..config import ModelConfig, TrainConfig
-from ..errors import BackendError, ConfigError, CorpusError, WeightsError
+from ..config import OPTIMIZERS, ModelConfig, TrainConfig
+from ..errors import BackendError, CorpusError, WeightsError
 from ..model import Model
 from ..params import initialise
-from ..text.batches import Streams, split
+from ..run import Run, batches, epochs_in
+from ..text.batches import Batches, split
 from ..text.corpus import Corpus, corpus_names, load_corpus
-from ..train import Run
+from . import changes
+from .amounts import parse_layers
 from .options import stderr
 
 if TYPE_CHECKING:
@@ -36,53 +38,39 @@ def load_text(corpus: Sequence[str] | None, encoding: str) -> Corpus:
     return load_corpus(corpus, encoding=encoding)
 
 
-def new_run(
-    text: Corpus,
-    layers: str,
-    backend: Backend,
-    settings: Mapping[str, Any],
-    epochs: int | None,
-    steps: int | None,
-) -> Run:
-    """Make a network for the text and a run that has not begun.
+def new_run(text: Corpus, backend: Backend, given: Mapping[str, Any]) -> Run:
+    """Make a network for the text and a run that has not begun, with the options that were given.
 
     Raises `ConfigError` for settings out of range, `CorpusError` if the text is too short for them and `BackendError`
     if the device cannot compute with the precision.
     """
-    config = _train_config(text, settings, epochs, steps)
-    model_config = ModelConfig(len(text.vocab), parse_layers(layers))
+    config = _train_config(text, given)
+    model_config = network(len(text.vocab), given)
     parameters = initialise(model_config, config.seed)
     model = Model(model_config, parameters, backend, vocab=text.vocab, precision=config.precision)
     run = Run.start(model, config)
     run.record["corpus"] = _corpus_record(text)
+    run.record["epochs"] = None if "steps" in given else epochs_in(run, streams(text, config))
+    run.record["snapshot_epochs"] = given.get("snapshot_epochs", [])
     return run
 
 
-def resumed_run(
-    path: str,
-    sources: Sequence[str] | None,
-    backend: Backend,
-    settings: Mapping[str, Any],
-    epochs: int | None,
-    steps: int | None,
-    precision: str | None,
-) -> tuple[Corpus, Run]:
-    """Read a run and its text again, the text from where it was unless `sources` says otherwise.
+def resumed_run(path: str, backend: Backend, given: Mapping[str, Any]) -> tuple[Corpus, Run]:
+    """Read a run and its text again, the text from where it was unless another place is given.
 
-    Raises `WeightsError` if the file holds no run, `CorpusError` if the text is gone or is another,
-    `ConfigError` for settings that belong to the run and cannot change, and `BackendError` if the device cannot
-    compute with the run's precision; with another one that is given the run goes on, and the user is told.
+    Settings that are given and differ from the run's change from here on, and the user is told. Raises `WeightsError`
+    if the file holds no run, `CorpusError` if the text is gone or is another, `ConfigError` for settings that belong
+    to the run and cannot change, and `BackendError` if the device cannot compute with the run's precision.
     """
-    if settings:
-        names = ", ".join("--" + name.replace("_", "-") for name in settings)
-        raise ConfigError(f"{names} cannot change in a resumed run; expected only --epochs or --steps beside --resume")
+    sources = given.get("corpus")
     file = weights.load(path)
-    run = _resumed(file, backend, precision)
+    run = _resumed(file, backend, given.get("precision"))
     was = run.record.get("corpus")
     if was is None:
         raise WeightsError(
             f"{path} does not say what text it was trained on; expected a file that `numlstm train` wrote"
         )
+    changes.check_fixed(run, given)
     if sources is None and "-" in was["sources"]:
         raise CorpusError("the run's text came from standard input; expected it again: add - and pipe it in")
     text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=file.vocab)
@@ -91,9 +79,8 @@ def resumed_run(
             f"the text has changed: it has {len(text.ids):,} characters and another checksum than the run's "
             f"{was['characters']:,}; expected the same text, or a new run without --resume"
         )
-    total = steps if steps is not None else epochs and epochs * streams(text, run.config).steps_per_epoch
-    if total is not None:
-        run.config = dataclasses.replace(run.config, steps=total)
+    for line in changes.change_(run, split(text.ids, run.config.val_split)[0], given):
+        stderr().print(line, markup=False)
     return text, run
 
 
@@ -112,28 +99,30 @@ def _resumed(file: WeightsFile, backend: Backend, precision: str | None) -> Run:
     return run
 
 
-def streams(text: Corpus, config: TrainConfig) -> Streams:
-    """Return the training part of the text as the run's streams."""
-    return Streams(split(text.ids, config.val_split)[0], config.batch_size, config.seq_len)
+def streams(text: Corpus, config: TrainConfig) -> Batches:
+    """Return the training part of the text as the run reads it."""
+    return batches(split(text.ids, config.val_split)[0], config)
 
 
-def parse_layers(layers: str) -> tuple[int, ...]:
-    """Read "128,128"; raises `ConfigError` if it is something else."""
-    try:
-        return tuple(int(size) for size in layers.split(","))
-    except ValueError:
-        raise ConfigError(f"--layers is {layers!r}; expected one size per layer, such as 128,128") from None
+def network(vocab_size: int, given: Mapping[str, Any]) -> ModelConfig:
+    """Return the network that the options ask for; weights that are tied choose the embedding's size."""
+    shape = {name: given[name] for name in changes.NETWORK if name in given}
+    shape["layers"] = parse_layers(given.get("layers", "128,128"))
+    if shape.get("tie_weights") and "embedding" not in shape:
+        shape["embedding"] = shape.get("projection") or shape["layers"][-1]
+    return ModelConfig(vocab_size, **shape)
 
 
-def _train_config(text: Corpus, settings: Mapping[str, Any], epochs: int | None, steps: int | None) -> TrainConfig:
-    if epochs is not None and epochs < 1:
-        raise ConfigError(f"--epochs is {epochs}; expected at least 1")
-    draft = TrainConfig(steps=0, **settings)
+def _train_config(text: Corpus, given: Mapping[str, Any]) -> TrainConfig:
+    epochs, steps = given.get("epochs"), given.get("steps")
+    settings = {name: given[name] for name in changes.TRAINING if name in given}
+    draft = TrainConfig(steps=0, **{**OPTIMIZERS.get(given.get("optimizer", "adam"), {}), **settings})
+    changes.check_used(draft, given)
     per_epoch = streams(text, draft).steps_per_epoch
     if steps is None:
         fewest, most = _EPOCHS
         steps = per_epoch * (epochs or min(max(-(-_GOAL // len(text.ids)), fewest), most))
-    warmup = min(draft.warmup_steps, int(_WARMUP * steps))
+    warmup = given.get("warmup_steps", min(draft.warmup_steps, int(_WARMUP * steps)))
     return dataclasses.replace(draft, steps=steps, warmup_steps=warmup)
 
 
