@@ -16,7 +16,6 @@ import dataclasses
 import math
 import os
 import re
-import secrets
 import stat
 import struct
 import warnings
@@ -29,6 +28,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import NumlstmError, WeightsError
+from .temporary import temporary_beside
 
 StrPath = str | os.PathLike[str]
 
@@ -249,11 +249,6 @@ def output_target(path: StrPath) -> Path:
     if not stat.S_ISREG(mode):  # replacing /dev/null by a file would be a bad surprise
         raise WeightsError(f"{path} is {_kind(mode)}; expected the name of a file")
     return target
-
-
-def temporary_beside(target: Path) -> Path:
-    """Return a new name in the target's folder, hidden, that no other process will choose."""
-    return target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
 
 
 def _write_and_replace(temporary: Path, target: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:

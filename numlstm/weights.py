@@ -23,6 +23,7 @@ from .config import ModelConfig, TrainConfig
 from .errors import WeightsError
 from .npz import StrPath
 from .params import FloatArray, count, shapes, views
+from .temporary import remove_abandoned, temporary_beside
 from .text.vocab import Vocab
 
 FORMAT = "numlstm"
@@ -108,7 +109,8 @@ def load(path: StrPath) -> WeightsFile:
 def check_output(path: StrPath, *, overwrite: bool) -> None:
     """Check before hours of training that `save` will be able to write the file, making its folder.
 
-    Raises `WeightsError` if it exists and `overwrite` is false, or if it cannot be written.
+    What killed processes left half written beside it is removed. Raises `WeightsError` if it exists and
+    `overwrite` is false, or if it cannot be written.
     """
     target = npz.output_target(path)
     if target.exists() and not overwrite:
@@ -118,9 +120,10 @@ def check_output(path: StrPath, *, overwrite: bool) -> None:
         )
     if target.exists() and not os.access(target, os.W_OK):
         raise WeightsError(f"{path} is read-only; make it writable or use -o to name another file")
-    probe = npz.temporary_beside(target)
+    probe = temporary_beside(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(target)
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:

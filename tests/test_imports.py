@@ -2,7 +2,7 @@
 
 The order, each level importing only from those before it:
 
-    errors -> config, dropout, text, backends, npz -> params, generate -> weights, model, optim
+    errors -> config, dropout, text, backends, temporary, npz -> params, generate -> weights, model, optim
            -> evaluate, run, subjects -> train, gradcheck -> cli
 """
 
@@ -24,16 +24,17 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
     "dropout": set(),
-    "npz": {"errors"},
+    "temporary": set(),
+    "npz": {"errors", "temporary"},
     "text": {"errors", "text"},
     "backends": {"errors", "dropout", "backends"},
     "params": {"errors", "config"},
     "generate": {"errors", "config", "text"},
-    "weights": {"errors", "config", "text", "npz", "params", "version"},
+    "weights": {"errors", "config", "text", "temporary", "npz", "params", "version"},
     "optim": {"errors", "config", "backends", "params"},
     "model": {"errors", "config", "dropout", "text", "backends", "params", "generate", "weights"},
 }
-_BELOW = {*MAY_IMPORT} - {"npz"}
+_BELOW = {*MAY_IMPORT} - {"npz", "temporary"}
 MAY_IMPORT["evaluate"] = {*_BELOW}
 MAY_IMPORT["subjects"] = {*_BELOW}
 MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
@@ -44,7 +45,7 @@ MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 # Where packages of others may be imported; all may import the standard library.
-NUMPY = {*MAY_IMPORT} - {"errors", "config", "dropout", "__init__", "__main__"}
+NUMPY = {*MAY_IMPORT} - {"errors", "config", "dropout", "temporary", "__init__", "__main__"}
 ELSEWHERE = {
     "numpy": lambda path: part_of(path) in NUMPY,
     "numba": lambda path: path.startswith("backends/cpu/"),

@@ -94,7 +94,7 @@ def change_(run: Run, train_ids: AnyIds, given: Mapping[str, Any]) -> list[str]:
     if steps != was.steps:
         follows = config.schedule in ("cosine", "linear")
         rest = f": the learning rate follows, so not the same bits as one run of {steps:,}" if follows else ""
-        lines.append(f"steps was {was.steps:,} and is {steps:,} from here on{rest}")
+        lines.append(f"{steps:,} steps now, not {was.steps:,}{rest}")
     return lines
 
 

@@ -24,7 +24,11 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 def parameters(path: Path) -> tuple[bytes, bytes, bytes]:
     file = weights.load(path)
     assert file.state is not None
-    return file.params.tobytes(), file.state.params.tobytes(), b"".join(slot.tobytes() for slot in file.state.slots.values())
+    return (
+        file.params.tobytes(),
+        file.state.params.tobytes(),
+        b"".join(slot.tobytes() for slot in file.state.slots.values()),
+    )
 
 
 def test_a_run_from_start_to_end(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
