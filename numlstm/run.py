@@ -153,6 +153,15 @@ def batches(train_ids: AnyIds, config: TrainConfig) -> Batches:
     return Streams(train_ids, B, T)
 
 
+def check_validation(config: TrainConfig, val_ids: AnyIds) -> None:
+    """Raise `ConfigError` if a setting goes by the validation loss and there is no text for one."""
+    if len(val_ids) < 2 and (config.patience or config.schedule == "plateau"):
+        name = "--patience" if config.patience else "--schedule plateau"
+        raise ConfigError(
+            f"{name} goes by the validation loss, but no text is kept for it; expected --val-split above 0"
+        )
+
+
 def find_place(run: Run, reader: Batches) -> None:
     """Work out where in the text a run is whose file is of before that was noted."""
     if "position" not in run.record:

@@ -14,11 +14,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from .dropout import Dropout
-from .errors import ConfigError, DivergedError
+from .errors import DivergedError
 from .evaluate import evaluate
 from .optim import FUSED, Plateau, learning_rate
 from .run import Run as Run
-from .run import batches, find_place
+from .run import batches, check_validation, find_place
 from .text.batches import AnyIds, Batches
 
 _EVALUATION_STREAMS = 32
@@ -75,11 +75,7 @@ def train(run: Run, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
     """
     config, reader = run.config, batches(train_ids, run.config)
     find_place(run, reader)
-    if len(val_ids) < 2 and (config.patience or config.schedule == "plateau"):
-        name = "--patience" if config.patience else "--schedule plateau"
-        raise ConfigError(
-            f"{name} goes by the validation loss, but no text is kept for it; expected --val-split above 0"
-        )
+    check_validation(config, val_ids)
     while True:
         if _at_an_end(run, reader) and not run.told:
             yield _end_epoch(run, reader, val_ids)

@@ -11,7 +11,7 @@ from ..config import OPTIMIZERS, ModelConfig, TrainConfig
 from ..errors import BackendError, CorpusError, WeightsError
 from ..model import Model
 from ..params import initialise
-from ..run import Run, batches, epochs_in
+from ..run import Run, batches, check_validation, epochs_in
 from ..text.batches import Batches, split
 from ..text.corpus import Corpus, corpus_names, load_corpus
 from . import changes
@@ -45,6 +45,7 @@ def new_run(text: Corpus, backend: Backend, given: Mapping[str, Any]) -> Run:
     if the device cannot compute with the precision.
     """
     config = _train_config(text, given)
+    check_validation(config, split(text.ids, config.val_split)[1])
     model_config = network(len(text.vocab), given)
     parameters = initialise(model_config, config.seed)
     model = Model(model_config, parameters, backend, vocab=text.vocab, precision=config.precision)
@@ -79,8 +80,10 @@ def resumed_run(path: str, backend: Backend, given: Mapping[str, Any]) -> tuple[
             f"the text has changed: it has {len(text.ids):,} characters and another checksum than the run's "
             f"{was['characters']:,}; expected the same text, or a new run without --resume"
         )
-    for line in changes.change_(run, split(text.ids, run.config.val_split)[0], given):
+    train_ids, val_ids = split(text.ids, run.config.val_split)
+    for line in changes.change_(run, train_ids, given):
         stderr().print(line, markup=False)
+    check_validation(run.config, val_ids)
     return text, run
 
 
