@@ -25,11 +25,11 @@ BATCHINGS = ("streams", "windows")
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam": {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weight_decay": 0.0},
     "adamw": {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weight_decay": 0.01},
-    "rmsprop": {"lr": 0.002, "rho": 0.99, "epsilon": 1e-8, "momentum": 0.0, "weight_decay": 0.0},
-    "sgd": {"lr": 1.0, "weight_decay": 0.0},
-    "momentum": {"lr": 0.1, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
-    "adagrad": {"lr": 0.02, "epsilon": 1e-10, "initial_accumulator": 0.0, "weight_decay": 0.0},
-    "ftrl": {"lr": 0.1, "l1": 0.0, "l2": 0.0, "lr_power": -0.5, "initial_accumulator": 0.1},
+    "rmsprop": {"lr": 0.005, "rho": 0.99, "epsilon": 1e-8, "momentum": 0.0, "weight_decay": 0.0},
+    "sgd": {"lr": 4.0, "weight_decay": 0.0},
+    "momentum": {"lr": 0.5, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
+    "adagrad": {"lr": 0.1, "epsilon": 1e-10, "initial_accumulator": 0.0, "weight_decay": 0.0},
+    "ftrl": {"lr": 1.0, "l1": 0.0, "l2": 0.0, "lr_power": -0.5, "initial_accumulator": 0.1},
 }
 
 _C = TypeVar("_C", bound="_Config")
