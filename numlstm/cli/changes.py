@@ -88,8 +88,7 @@ def change_(run: Run, train_ids: AnyIds, given: Mapping[str, Any]) -> list[str]:
     run.change_(config, train_ids)
     steps = _steps(run, was, train_ids, given)
     run.config = dataclasses.replace(config, steps=steps)
-    if "snapshot_epochs" in given:
-        run.record["snapshot_epochs"] = given["snapshot_epochs"]
+    run.record["snapshot_epochs"] = given.get("snapshot_epochs", run.record.get("snapshot_epochs", []))
     lines = [_line(name, was, config) for name in values if getattr(was, name) != getattr(config, name)]
     if steps != was.steps:
         follows = config.schedule in ("cosine", "linear")
@@ -103,7 +102,7 @@ def _steps(run: Run, was: TrainConfig, train_ids: AnyIds, given: Mapping[str, An
     reader, before = batches(train_ids, run.config), batches(train_ids, was)
     if "steps" in given:
         run.record["epochs"] = None
-        return int(given["steps"])
+        return max(int(given["steps"]), run.step)  # fewer than were made: it ends here
     whole = None if was.steps % before.steps_per_epoch else was.steps // before.steps_per_epoch
     epochs = given.get("epochs") or run.record.get("epochs", whole)
     same = (reader.size, run.config.seq_len) == (before.size, was.seq_len)

@@ -35,7 +35,7 @@ class Saver:
     def __init__(self, run: Run, path: str, every: Every, say: Callable[[str], None]) -> None:
         self.run, self.path, self.every, self.say = run, path, every, say
         self.last, self.step = time.monotonic(), -1
-        self.snapshots = frozenset(run.record.get("snapshot_epochs", ()))
+        self.snapshots = frozenset(run.record["snapshot_epochs"])
 
     def due(self) -> bool:
         """Return whether the run, between two steps, is to be saved now."""

@@ -63,7 +63,7 @@ def resumed_run(path: str, backend: Backend, given: Mapping[str, Any]) -> tuple[
     if the file holds no run, `CorpusError` if the text is gone or is another, `ConfigError` for settings that belong
     to the run and cannot change, and `BackendError` if the device cannot compute with the run's precision.
     """
-    sources = given.get("corpus")
+    sources = given.get("corpus") or None
     file = weights.load(path)
     run = _resumed(file, backend, given.get("precision"))
     was = run.record.get("corpus")

@@ -110,8 +110,9 @@ def train(
         else:
             text, run = start.resumed_run(resume, open_backend(device, threads), given)
             session.check_prompt(prompt or "", text)
-        if session.nothing_left(run, path):
-            return
+            check_snapshots(path, run.record["snapshot_epochs"], overwrite=replace)
+            if session.nothing_left(run, path):
+                return
         session.prepare(run)
     session.watch(run, text, path, prompt, sample_length, every=every, deadline=deadline)
 
@@ -121,9 +122,9 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     if "epochs" in given and "steps" in given:
         raise ConfigError("both --epochs and --steps were given; expected one of them")
-    for name in ("epochs", "steps"):
-        if given.get(name, 1) < 1:
-            raise ConfigError(f"--{name} is {given[name]}; expected at least 1")
+    for name, least in (("epochs", 1), ("steps", 0)):
+        if given.get(name, least) < least:
+            raise ConfigError(f"--{name} is {given[name]}; expected at least {least}")
     if "snapshot_epochs" in given:
         given["snapshot_epochs"] = parse_epochs("--snapshot-epochs", given["snapshot_epochs"])
     return given

@@ -216,3 +216,25 @@ def test_what_a_killed_run_left_is_removed(
     assert numlstm("train", text_file, *tiny, "--steps", "1").returncode == 0
     assert not left.exists()
     assert (tmp_path / name).exists(), "this process may still write it"
+
+
+def test_fewer_steps_than_were_made_end_the_run(
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert numlstm("train", text_file, *tiny, "--steps", "500", "--max-time", "0.1s").returncode == 0
+    step = state_of(tmp_path / "weights.npz").step
+    done = numlstm("train", "--resume", "weights.npz", "--steps", "1", *AGAIN)
+    assert done.returncode == 0, done.stderr
+    assert "done, validation loss" in done.stderr
+    assert "time is up" not in done.stderr
+    state = state_of(tmp_path / "weights.npz")
+    assert (state.step, state.config.steps) == (step, step)
+
+
+def test_no_steps_write_the_untrained_network(
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    done = numlstm("train", text_file, *tiny, "--steps", "0")
+    assert done.returncode == 0, done.stderr
+    file = weights.load(tmp_path / "weights.npz")
+    np.testing.assert_array_equal(file.params, initialise(file.config, 0))
