@@ -7,6 +7,7 @@ at any place of any epoch is known at once. Knows nothing about characters, netw
 from __future__ import annotations
 
 import dataclasses
+import math
 from typing import Any
 
 import numpy as np
@@ -86,31 +87,35 @@ class Windows:
         for cycle in np.unique(cycles):  # one, but where the windows of an epoch start over
             within = cycles == cycle
             found[within] = permuted(indices[within], self.count, (self.seed, epoch, int(cycle)))
-        first = np.random.default_rng([self.seed, epoch]).integers(self.places)
+        first = permuted(np.zeros(1, np.int64), self.places, (self.seed, epoch, 0, 1))[0]
         return found * (self.step or self.seq_len) + first
 
 
 def permuted(indices: npt.NDArray[np.int64], count: int, key: tuple[int, ...]) -> npt.NDArray[np.int64]:
     """Return where a permutation of range(count), another one for each key, takes these indices.
 
-    A Feistel network permutes the numbers of an even number of bits; what it takes beyond `count` it is given again
-    until it comes back below (Black & Rogaway 2002), 4 times on average at most.
+    A Feistel network permutes the places of a table with at least `count` of them, and few more; what it takes beyond
+    `count` it is given again until it comes back below (Black & Rogaway 2002).
     """
-    half = max(1, -(-(count - 1).bit_length() // 2))
+    rows = math.isqrt(count - 1) + 1
+    shape = (np.uint64(rows), np.uint64(-(-count // rows)))
     keys = np.asarray(np.random.SeedSequence(key).generate_state(_ROUNDS, np.uint64), np.uint64)
-    found = _mixed(indices.astype(np.uint64), half, keys)
+    found = _mixed(indices.astype(np.uint64), shape, keys)
     while (beyond := found >= count).any():
-        found[beyond] = _mixed(found[beyond], half, keys)
+        found[beyond] = _mixed(found[beyond], shape, keys)
     return found.astype(np.int64)
 
 
-def _mixed(numbers: Whole, half: int, keys: Whole) -> Whole:
-    """Permute numbers of 2 * half bits: each round changes one half by a hash of the other."""
-    bits, mask = np.uint64(half), np.uint64((1 << half) - 1)
-    left, right = numbers >> bits, numbers & mask
-    for key in keys:
-        left, right = right, left ^ (_hash(right ^ key) & mask)
-    joined: Whole = (left << bits) | right
+def _mixed(places: Whole, shape: tuple[np.uint64, np.uint64], keys: Whole) -> Whole:
+    """Permute the places of a table: rounds in turn move each along its column and row, by a hash of the other."""
+    rows, columns = shape
+    row, column = np.divmod(places, columns)
+    for n, key in enumerate(keys):
+        if n % 2:
+            column = (column + _hash(row ^ key) % columns) % columns
+        else:
+            row = (row + _hash(column ^ key) % rows) % rows
+    joined: Whole = row * columns + column
     return joined
 
 
