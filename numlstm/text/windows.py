@@ -87,7 +87,7 @@ class Windows:
         for cycle in np.unique(cycles):  # one, but where the windows of an epoch start over
             within = cycles == cycle
             found[within] = permuted(indices[within], self.count, (self.seed, epoch, int(cycle)))
-        first = permuted(np.zeros(1, np.int64), self.places, (self.seed, epoch, 0, 1))[0]
+        first = int(permuted(np.zeros(1, np.int64), self.places, (self.seed, epoch, 0, 1))[0])
         return found * (self.step or self.seq_len) + first
 
 
