@@ -363,7 +363,7 @@ def test_signatures_are_the_protocol_s(name, function):
 
 
 def test_the_protocol_is_not_empty():
-    assert len(offered()) == 18
+    assert len(offered()) == 21
 
 
 def test_auto_finds_a_backend_that_works():
