@@ -27,9 +27,9 @@ def text(source_text: str) -> str:
     return source_text[:560]  # 16 steps an epoch: 504 to train on, 125 in each of 4 streams
 
 
-def new_run(text: str, **settings: Any) -> Run:
+def new_run(text: str, network: dict[str, Any] | None = None, **settings: Any) -> Run:
     vocab = Vocab.from_text(text)
-    model_config = ModelConfig(len(vocab), (7, 5))
+    model_config = ModelConfig(len(vocab), (7, 5), **(network or {}))
     config = TrainConfig(**{**BASE, **settings})
     flat = params.initialise(model_config, config.seed)
     return Run.start(Model(model_config, flat, backends.load("reference"), vocab=vocab), config)
@@ -75,6 +75,8 @@ KINDS: dict[str, dict[str, Any]] = {
     "plateau": {"schedule": "plateau", "lr": 0.4, "plateau_patience": 1, "steps": 60, "batch_size": 8},
     "patience": {"schedule": "constant", "lr": 0.5, "patience": 3, "steps": 200, "batch_size": 8},
     "windows": {"batching": "windows"},
+    "dropout": {"dropout": 0.3},
+    "recurrent dropout": {"recurrent_dropout": 0.3},
     "overlapping windows": {"batching": "windows", "window_step": 3, "steps_per_epoch": 11},
 }
 
@@ -87,6 +89,27 @@ def test_interrupted_and_resumed_equals_uninterrupted(text: str, kind: str, stop
     go(part, text, until=stop)
     resumed = saved(part, tmp_path / "part.npz")
     assert resumed.step == stop
+    go(resumed, text)
+    assert contents(resumed) == contents(whole)
+
+
+NETWORKS: list[dict[str, Any]] = [
+    {"embedding": 6, "layer_norm": True},
+    {"projection": 3, "gate_activation": "hard-sigmoid"},
+    {"embedding": 3, "projection": 3, "tie_weights": True},
+]
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "momentum"])
+@pytest.mark.parametrize("network", NETWORKS, ids=str)
+def test_every_network_goes_on_exactly(text: str, network: dict[str, Any], optimizer: str, tmp_path: Path) -> None:
+    settings = {"optimizer": optimizer, **OPTIMIZERS[optimizer], "dropout": 0.2}
+    whole, part = (new_run(text, network, **settings) for _ in range(2))
+    before = whole.model.flat.copy()
+    go(whole, text)
+    assert not np.array_equal(whole.model.flat, before)
+    go(part, text, until=19)
+    resumed = saved(part, tmp_path / "part.npz")
     go(resumed, text)
     assert contents(resumed) == contents(whole)
 
