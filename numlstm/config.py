@@ -16,6 +16,21 @@ from .errors import ConfigError
 DTYPES = ("float32", "float64")
 PRECISIONS = ("float32", "bf16")
 GATE_ACTIVATIONS = ("sigmoid", "hard-sigmoid")
+SCHEDULES = ("constant", "cosine", "linear", "step", "plateau")
+BATCHINGS = ("streams", "windows")
+
+# What each optimizer reads, and where it starts from if nobody says otherwise: PyTorch's or, for FTRL, TensorFlow's
+# own defaults, but for rates, which are those that suit a small LSTM, and beta2, for which Adam's 0.999 is too slow
+# here.
+OPTIMIZERS: dict[str, dict[str, Any]] = {
+    "adam": {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weight_decay": 0.0},
+    "adamw": {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weight_decay": 0.01},
+    "rmsprop": {"lr": 0.005, "rho": 0.99, "epsilon": 1e-8, "momentum": 0.0, "weight_decay": 0.0},
+    "sgd": {"lr": 4.0, "weight_decay": 0.0},
+    "momentum": {"lr": 0.5, "momentum": 0.9, "nesterov": False, "weight_decay": 0.0},
+    "adagrad": {"lr": 0.1, "epsilon": 1e-10, "initial_accumulator": 0.0, "weight_decay": 0.0},
+    "ftrl": {"lr": 1.0, "l1": 0.0, "l2": 0.0, "lr_power": -0.5, "initial_accumulator": 0.1},
+}
 
 _C = TypeVar("_C", bound="_Config")
 
@@ -120,12 +135,18 @@ class ModelConfig(_Config):
 class TrainConfig(_Config):
     """How a network is trained.
 
-    `steps` is the length of the whole run in updates and `warmup_steps` how many of them the learning
-    rate takes to rise to `lr`; from there it follows a cosine down to `lr_floor * lr`. `clip` bounds the
-    global norm of the gradient (0: no bound). `seed` fixes everything that is random. `precision` is that of
-    products: see `check_precision`. `dropout` is the share of each layer's h that the next layer, or the output, does
-    not see, and `recurrent_dropout` that which the layer itself does not see at the next step, the same for a whole
-    window.
+    `steps` is the length of the whole run in updates, `seed` fixes everything that is random, and `precision` is that
+    of products: see `check_precision`. `dropout` is the share of each layer's h that the next layer, or the output,
+    does not see, and `recurrent_dropout` that which the layer itself does not see at the next step, the same for a
+    whole window.
+
+    The learning rate rises to `lr` over `warmup_steps` updates and then follows `schedule`: see `optim.learning_rate`.
+    `optimizer` reads the settings that `OPTIMIZERS` lists for it, as PyTorch or TensorFlow does: see `optim`.
+    `clip_value` bounds each entry of the gradient and then `clip` its global norm (0: no bound).
+
+    `batching` reads the text as contiguous "streams" or as random "windows" of `seq_len` tokens, one start in every
+    `window_step` of them (0: seq_len), `steps_per_epoch` batches an epoch (0: as many as there are). A run ends after
+    `patience` epochs without a better validation loss (0: it does not).
     """
 
     steps: int
@@ -143,25 +164,65 @@ class TrainConfig(_Config):
     precision: str = "float32"
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
+    optimizer: str = "adam"
+    weight_decay: float = 0.0
+    momentum: float = 0.0
+    nesterov: bool = False
+    rho: float = 0.99
+    initial_accumulator: float = 0.0
+    l1: float = 0.0
+    l2: float = 0.0
+    lr_power: float = -0.5
+    clip_value: float = 0.0
+    schedule: str = "cosine"
+    decay_steps: int = 1000
+    decay_rate: float = 0.5
+    plateau_factor: float = 0.5
+    plateau_patience: int = 2
+    batching: str = "streams"
+    window_step: int = 0
+    steps_per_epoch: int = 0
+    patience: int = 0
 
     def __post_init__(self) -> None:
         _whole("steps", self.steps, 0)
         _whole("batch_size", self.batch_size, 1, 2**20)
         _whole("seq_len", self.seq_len, 1, 2**20)
-        _number("lr", self.lr, 0.0, above=True)
-        _number("lr_floor", self.lr_floor, 0.0, 1.0)
-        _whole("warmup_steps", self.warmup_steps, 0)
-        _number("clip", self.clip, 0.0)
-        for name in ("beta1", "beta2"):
-            _number(name, getattr(self, name), 0.0)
-            _require(getattr(self, name) < 1.0, name, getattr(self, name), "less than 1")
-        _number("epsilon", self.epsilon, 0.0, above=True)
         _number("val_split", self.val_split, 0.0, 0.9)
         _whole("seed", self.seed, 0, 2**63 - 1)
         check_precision(self.precision)
-        for name in ("dropout", "recurrent_dropout"):
+        for name in ("dropout", "recurrent_dropout", "beta1", "beta2", "rho", "momentum"):
             _number(name, getattr(self, name), 0.0)
             _require(getattr(self, name) < 1.0, name, getattr(self, name), "less than 1")
+        for name in ("batching", "schedule", "optimizer"):
+            known = {"batching": BATCHINGS, "schedule": SCHEDULES, "optimizer": tuple(OPTIMIZERS)}[name]
+            _require(getattr(self, name) in known, name, getattr(self, name), " or ".join(known))
+        for name in ("window_step", "steps_per_epoch", "patience", "warmup_steps"):
+            _whole(name, getattr(self, name), 0)
+        self._check_rates()
+
+    def _check_rates(self) -> None:
+        for name in ("lr", "epsilon"):
+            _number(name, getattr(self, name), 0.0, above=True)
+        _number("lr_floor", self.lr_floor, 0.0, 1.0)
+        for name in ("clip", "clip_value", "weight_decay", "initial_accumulator", "l1", "l2"):
+            _number(name, getattr(self, name), 0.0)
+        _number("lr_power", self.lr_power, -8.0, 0.0)
+        _require(isinstance(self.nesterov, bool), "nesterov", self.nesterov, "true or false")
+        steady = self.optimizer == "momentum" and not self.momentum
+        _require(not steady, "momentum", self.momentum, "a number above 0 for the optimizer of that name")
+        for name in ("decay_steps", "plateau_patience"):
+            _whole(name, getattr(self, name), 1)
+        for name in ("decay_rate", "plateau_factor"):
+            _number(name, getattr(self, name), 0.0, 1.0, above=True)
+
+    @property
+    def slots(self) -> tuple[str, ...]:
+        """The names of what the optimizer remembers of each parameter."""
+        if self.optimizer == "rmsprop":
+            return ("square", "velocity") if self.momentum else ("square",)
+        by_name = {"momentum": ("velocity",), "sgd": (), "adagrad": ("sum",), "ftrl": ("accumulator", "linear")}
+        return by_name.get(self.optimizer, ("m", "v"))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,9 +1,10 @@
 """Weights files: save a trained network with what an exact resume needs, and load it with every check.
 
-The format, version 1, is an npz file: the best parameters under their names, `meta` with one JSON document
-in a 0-d string array, and, if training can go on from the file, `optimizer.m`, `optimizer.v`, `training.h.L`,
-`training.c.L` for each layer L and `training.params`, which is left out where it equals the best parameters.
-Knows nothing about devices, backends or how training works, and not what a summary or record means.
+The format, version 1, is an npz file: the best parameters under their names, `meta` with one JSON document in a 0-d
+string array, and, if training can go on from the file, `optimizer.` + name for each of `TrainConfig.slots` (`m` and
+`v` for Adam), `training.h.L`, `training.c.L` for each layer L and `training.params`, which is left out where it
+equals the best parameters. Knows nothing about devices, backends or how training works, and not what a summary or
+record means.
 """
 
 from __future__ import annotations
@@ -38,15 +39,15 @@ Shapes = dict[str, tuple[int, ...]]
 class TrainState:
     """What an exact resume needs besides the best parameters.
 
-    `params (P,)` after `step` updates, Adam's moments `m (P,)` and `v (P,)`, and per layer the carried
-    hidden and cell state, each `(B, H)` with B the batch size. `record` is kept as JSON and not interpreted.
+    `params (P,)` after `step` updates, what the optimizer remembers by the names of `TrainConfig.slots`, each `(P,)`,
+    and per layer the carried h and c, `(B, its size)` with B the batch size. `record` is kept as JSON and not
+    interpreted.
     """
 
     config: TrainConfig
     step: int
     params: FloatArray
-    m: FloatArray
-    v: FloatArray
+    slots: dict[str, FloatArray]
     h: list[FloatArray]
     c: list[FloatArray]
     record: dict[str, Any]
@@ -106,7 +107,8 @@ def load(path: StrPath) -> WeightsFile:
 def check_output(path: StrPath, *, overwrite: bool) -> None:
     """Check before hours of training that `save` will be able to write the file, making its folder.
 
-    Raises `WeightsError` if it exists and `overwrite` is false, or if it cannot be written.
+    What killed processes left half written beside it is removed. Raises `WeightsError` if it exists and
+    `overwrite` is false, or if it cannot be written.
     """
     if whole_file.exists(path) and not overwrite:
         raise WeightsError(
@@ -120,10 +122,10 @@ def _expected(config: ModelConfig, train: TrainConfig | None, latest: bool) -> S
     found = shapes(config)
     if train is None:
         return found
-    flat = ("optimizer.m", "optimizer.v", *([_LATEST] if latest else []))
+    flat = [*(f"optimizer.{name}" for name in train.slots), *([_LATEST] if latest else [])]
     found.update(dict.fromkeys(flat, (count(config),)))
-    for layer, size in enumerate(config.layers):
-        for part in "hc":
+    for layer, sizes in enumerate(zip(config.state_sizes, config.layers, strict=True)):
+        for part, size in zip("hc", sizes, strict=True):
             found[f"training.{part}.{layer}"] = (train.batch_size, size)
     return found
 
@@ -137,7 +139,7 @@ def _arrays(file: WeightsFile) -> dict[str, FloatArray]:
     _check_array(_LATEST, state.params, file.params.shape, file.config)
     if not _same_bits(state.params, file.params):
         found[_LATEST] = state.params
-    found |= {"optimizer.m": state.m, "optimizer.v": state.v}
+    found |= {f"optimizer.{name}": slot for name, slot in state.slots.items()}
     found |= {f"training.h.{layer}": h for layer, h in enumerate(state.h)}
     found |= {f"training.c.{layer}": c for layer, c in enumerate(state.c)}
     return found
@@ -263,8 +265,7 @@ def _read_state(
         config=config,
         step=step,
         params=read(_LATEST) if _LATEST in expected else best.copy(),
-        m=read("optimizer.m"),
-        v=read("optimizer.v"),
+        slots={name: read(f"optimizer.{name}") for name in config.slots},
         h=[read(f"training.h.{layer}") for layer in layers],
         c=[read(f"training.c.{layer}") for layer in layers],
         record=training["record"],

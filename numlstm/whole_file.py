@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import stat
 import tempfile
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import IO
 
 from . import remote
 from .errors import WeightsError
+from .temporary import remove_abandoned, temporary_beside
 
 StrPath = str | os.PathLike[str]
 
@@ -67,7 +67,10 @@ def exists(path: StrPath) -> bool:
 
 
 def check_writable(path: StrPath) -> None:
-    """Make the file's folder and check that `write` will be able to write there; raises `WeightsError` if not."""
+    """Make the file's folder and check that `writing` will be able to write there; raises `WeightsError` if not.
+
+    What killed processes left half written beside it is removed.
+    """
     try:
         if remote.is_remote(path):
             remote.check_writable(str(path))
@@ -77,6 +80,7 @@ def check_writable(path: StrPath) -> None:
             raise WeightsError(f"{path} is read-only; make it writable or use -o to name another file")
         probe = temporary_beside(target)
         target.parent.mkdir(parents=True, exist_ok=True)
+        remove_abandoned(target)
         probe.touch(exist_ok=False)
         probe.unlink()
     except OSError as error:
@@ -99,11 +103,6 @@ def output_target(path: StrPath) -> Path:
     if not stat.S_ISREG(mode):  # replacing /dev/null by a file would be a bad surprise
         raise WeightsError(f"{path} is {kind(mode)}; expected the name of a file")
     return target
-
-
-def temporary_beside(target: Path) -> Path:
-    """Return a new name in the target's folder, hidden, that no other process will choose."""
-    return target.with_name(f".{target.name[:40]}.{secrets.token_hex(8)}.tmp")
 
 
 @contextlib.contextmanager

@@ -49,7 +49,7 @@ def resumed_at(text: str, stop: int, whole: Run) -> bool:
     finish(second, text)
     return all(
         second.model.backend.to_numpy(a).tobytes() == whole.model.backend.to_numpy(b).tobytes()
-        for a, b in ((second.model.flat, whole.model.flat), (second.adam.m, whole.adam.m))
+        for a, b in ((second.model.flat, whole.model.flat), (second.optimizer.slots["m"], whole.optimizer.slots["m"]))
     )
 
 

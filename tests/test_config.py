@@ -8,7 +8,7 @@ import math
 
 import pytest
 
-from numlstm.config import ModelConfig, SampleConfig, TrainConfig, check_precision
+from numlstm.config import OPTIMIZERS, SCHEDULES, ModelConfig, SampleConfig, TrainConfig, check_precision
 from numlstm.errors import ConfigError
 
 GOOD = {ModelConfig: {"vocab_size": 65}, TrainConfig: {"steps": 10}, SampleConfig: {}}
@@ -21,6 +21,10 @@ IN_RANGE = [
     (TrainConfig, {"steps": 0, "batch_size": 1, "seq_len": 1, "lr": 1e-300, "warmup_steps": 0, "clip": 0}),
     (TrainConfig, {"steps": 1, "lr_floor": 1, "beta1": 0, "beta2": 0.0, "val_split": 0.9, "seed": 2**63 - 1}),
     (TrainConfig, {"steps": 1, "lr_floor": 0.0, "val_split": 0, "lr": 1, "precision": "bf16"}),
+    *((TrainConfig, {"steps": 1, "optimizer": name, **settings}) for name, settings in OPTIMIZERS.items()),
+    *((TrainConfig, {"steps": 1, "schedule": name}) for name in SCHEDULES),
+    (TrainConfig, {"steps": 1, "batching": "windows", "window_step": 3, "steps_per_epoch": 7, "patience": 2}),
+    (TrainConfig, {"steps": 1, "decay_rate": 1, "plateau_factor": 1e-9, "lr_power": 0, "momentum": 0, "rho": 0}),
     (SampleConfig, {"length": 0, "temperature": 0, "seed": 0}),
     (SampleConfig, {"temperature": 1e300}),
 ]
@@ -49,6 +53,17 @@ OUT_OF_RANGE = [
     (TrainConfig, "precision", ["", "float64", "BF16", "float16", None, 16, True]),
     (TrainConfig, "dropout", [-0.1, 1, 1.0, math.nan, None, True]),
     (TrainConfig, "recurrent_dropout", [-0.1, 1, 1.0, math.nan, None, True]),
+    (TrainConfig, "optimizer", ["", "Adam", "lbfgs", None]),
+    (TrainConfig, "schedule", ["", "exponential", None]),
+    (TrainConfig, "batching", ["", "window", None]),
+    *((TrainConfig, name, [-1, 1.5, True, None]) for name in ("window_step", "steps_per_epoch", "patience")),
+    *((TrainConfig, name, [0, -1, 1.5, None]) for name in ("decay_steps", "plateau_patience")),
+    *((TrainConfig, name, [-0.1, math.nan, math.inf, None]) for name in ("clip_value", "weight_decay", "l1", "l2")),
+    (TrainConfig, "initial_accumulator", [-0.1, math.nan, None]),
+    *((TrainConfig, name, [-0.1, 1, math.nan, None]) for name in ("momentum", "rho")),
+    *((TrainConfig, name, [0, 1.1, -0.5, math.nan, None]) for name in ("decay_rate", "plateau_factor")),
+    (TrainConfig, "lr_power", [0.1, -9, math.nan, None]),
+    (TrainConfig, "nesterov", [0, 1, "no", None]),
     (SampleConfig, "length", [-1, 2.5, None]),
     (SampleConfig, "temperature", [-0.1, math.nan, math.inf, "0.6", True]),
     (SampleConfig, "seed", [-1, 2**63, "0"]),
@@ -102,6 +117,23 @@ def test_settings_from_before_there_was_a_precision_mean_float32():
     values = TrainConfig(steps=10).to_dict()
     del values["precision"]
     assert TrainConfig.from_dict(values).precision == "float32"
+
+
+def test_settings_from_before_there_was_a_choice_of_optimizers_mean_adam_and_a_cosine():
+    old = ("steps", "batch_size", "seq_len", "lr", "lr_floor", "warmup_steps", "clip", "beta1", "beta2", "epsilon")
+    values = TrainConfig(steps=10, lr=0.02).to_dict()
+    config = TrainConfig.from_dict({name: values[name] for name in (*old, "val_split", "seed")})
+    assert (config.optimizer, config.schedule, config.batching, config.lr) == ("adam", "cosine", "streams", 0.02)
+    assert config.slots == ("m", "v")
+
+
+def test_momentum_without_any_is_an_error():
+    with pytest.raises(ConfigError, match="momentum is 0"):
+        TrainConfig(steps=1, optimizer="momentum")
+
+
+def test_the_defaults_of_adam_are_those_of_the_settings():
+    assert TrainConfig(steps=1) == TrainConfig(steps=1, **OPTIMIZERS["adam"])
 
 
 def test_bf16_needs_float32_parameters():

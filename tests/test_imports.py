@@ -2,8 +2,8 @@
 
 The order, each level importing only from those before it:
 
-    errors, remote, cachedir, whole_file -> config, dropout, text, backends, npz -> params, generate
-           -> weights, model, optim -> evaluate, train, subjects -> gradcheck -> cli
+    errors, temporary, remote, cachedir -> whole_file, config, dropout, text, backends, npz -> params, generate
+           -> weights, model, optim -> evaluate, run, subjects -> train, gradcheck -> cli
 """
 
 from __future__ import annotations
@@ -24,11 +24,12 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
     "dropout": set(),
+    "temporary": set(),
     "remote": set(),
     "cachedir": set(),
-    "whole_file": {"errors", "remote"},
+    "whole_file": {"errors", "remote", "temporary"},
     "npz": {"errors", "remote", "whole_file"},
-    "text": {"errors", "remote", "cachedir", "text"},
+    "text": {"errors", "remote", "cachedir", "temporary", "text"},
     "backends": {"errors", "cachedir", "dropout", "backends"},
     "params": {"errors", "config"},
     "generate": {"errors", "config", "text"},
@@ -36,17 +37,19 @@ MAY_IMPORT = {
     "optim": {"errors", "config", "backends", "params"},
     "model": {"errors", "config", "dropout", "text", "backends", "params", "generate", "weights"},
 }
-_BELOW = {*MAY_IMPORT} - {"npz", "whole_file", "remote", "cachedir"}
+_PLACES = {"temporary", "remote", "cachedir", "whole_file"}
+_BELOW = {*MAY_IMPORT} - {"npz", *_PLACES}
 MAY_IMPORT["evaluate"] = {*_BELOW}
 MAY_IMPORT["subjects"] = {*_BELOW}
 MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
-MAY_IMPORT["train"] = {*_BELOW, "evaluate"}
+MAY_IMPORT["run"] = {*_BELOW}
+MAY_IMPORT["train"] = {*_BELOW, "evaluate", "run"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli", "version"}
 MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 # Where packages of others may be imported; all may import the standard library.
-NUMPY = {*MAY_IMPORT} - {"errors", "remote", "cachedir", "whole_file", "config", "__init__", "__main__"}
+NUMPY = {*MAY_IMPORT} - {"errors", "config", "__init__", "__main__", *_PLACES}
 ELSEWHERE = {
     "numpy": lambda path: part_of(path) in NUMPY,
     "numba": lambda path: path.startswith("backends/cpu/"),

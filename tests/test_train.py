@@ -51,7 +51,7 @@ def contents(file: WeightsFile) -> dict[str, np.ndarray]:
     state = file.state
     assert state is not None
     carried = {f"h{n}": h for n, h in enumerate(state.h)} | {f"c{n}": c for n, c in enumerate(state.c)}
-    return {"best": file.params, "params": state.params, "m": state.m, "v": state.v, **carried}
+    return {"best": file.params, "params": state.params, **state.slots, **carried}
 
 
 def assert_same_bits(a: WeightsFile, b: WeightsFile) -> None:

@@ -30,6 +30,7 @@ from numlstm import npz, whole_file
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import WeightsError
 from numlstm.params import count, shapes
+from numlstm.temporary import temporary_beside
 from numlstm.text.char_vocab import CharVocab
 from numlstm.weights import TrainState, WeightsFile, check_output, load, save
 
@@ -53,8 +54,7 @@ def make(seed=0, layers=(3, 2), dtype="float32", symbols=ODD, latest="differs"):
         config=TrainConfig(steps=9, batch_size=batch, lr=0.1 + seed),
         step=7,
         params=best.copy() if latest == "same" else draw(best.size),
-        m=draw(best.size),
-        v=draw(best.size),
+        slots={"m": draw(best.size), "v": draw(best.size)},
         h=[draw(batch, size) for size in layers],
         c=[draw(batch, size) for size in layers],
         record={"losses": [3.5, 2.25], "sources": ["a.txt"]},
@@ -65,7 +65,7 @@ def make(seed=0, layers=(3, 2), dtype="float32", symbols=ODD, latest="differs"):
 def digest(file):
     """Everything in the file as plain values, arrays as dtype, shape and bytes."""
     state = file.state
-    arrays = [file.params] + ([state.params, state.m, state.v, *state.h, *state.c] if state else [])
+    arrays = [file.params] + ([state.params, *state.slots.values(), *state.h, *state.c] if state else [])
     rest = (state.config, state.step, state.record) if state else None
     found = [(array.dtype.str, array.shape, array.tobytes()) for array in arrays]
     return file.config, file.vocab, file.summary, rest, found
@@ -155,7 +155,7 @@ class TestRoundTrip:
             flat = np.concatenate([arrays[name].ravel() for name in shapes(saved.config)])
             meta = json.loads(str(arrays["meta"]))
             assert arrays["lstm.1.W_x"].shape == (3, 8)
-            assert arrays["optimizer.m"].tobytes() == saved.state.m.tobytes()
+            assert arrays["optimizer.m"].tobytes() == saved.state.slots["m"].tobytes()
             assert arrays["training.c.1"].tobytes() == saved.state.c[1].tobytes()
         assert flat.tobytes() == saved.params.tobytes()
         assert (meta["format"], meta["version"], meta["gates"]) == ("numlstm", 1, "ifgo")
@@ -203,8 +203,8 @@ class TestRefusesToSave:
         ("change", "message"),
         [
             (lambda file: file.params.__setitem__(3, np.nan), "params contains values that are not finite"),
-            (lambda file: file.state.v.__setitem__(0, np.inf), "optimizer.v contains values that are not"),
-            (lambda file: setattr(file.state, "m", file.state.m[1:]), "cannot save optimizer.m"),
+            (lambda file: file.state.slots["v"].__setitem__(0, np.inf), "optimizer.v contains values that are not"),
+            (lambda file: file.state.slots.update(m=file.state.slots["m"][1:]), "cannot save optimizer.m"),
             (lambda file: setattr(file.state, "h", file.state.h[:1]), "training.h.1"),
             (lambda file: setattr(file.state, "params", file.params.astype("f8")), "float64"),
             (lambda file: object.__setattr__(file, "vocab", CharVocab("ab")), "the vocabulary has 2 symbols"),
@@ -421,7 +421,7 @@ class TestTarget:
 
     def test_the_temporary_name_is_new_short_and_in_the_same_folder(self, tmp_path):
         target = tmp_path / ("😀" * 60)
-        names = {whole_file.temporary_beside(target) for _ in range(3)}
+        names = {temporary_beside(target) for _ in range(3)}
         assert len(names) == 3
         assert all(name.parent == tmp_path and len(os.fsencode(name.name)) < 255 for name in names)
 

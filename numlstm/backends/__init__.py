@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
@@ -156,12 +156,36 @@ class Backend(Protocol):
         beta2: float,
         epsilon: float,
         scale: float,
+        l2: float = 0.0,
+        decay: float = 0.0,
         packed: Sequence[Packed] = (),
     ) -> None:
         """Update params, m and v in place by update number `step` (from 1) of Adam with gradients scale * grads.
 
-        `packed` are the packed weights of all of params, which the same pass packs anew, or none.
+        `l2` times the parameters are added to the gradients, as PyTorch's Adam does; with `decay` the parameters shrink
+        by lr * decay first, as its AdamW has it. `packed` are the packed weights of all of params, which the same pass
+        packs anew, or none.
         """
+
+    def update_(
+        self,
+        rule: str,
+        params: Array,
+        grads: Array,
+        slots: Sequence[Array],
+        *,
+        lr: float,
+        scale: float,
+        settings: Mapping[str, float],
+    ) -> None:
+        """Update params and the slots in place by a rule other than Adam, with gradients scale * grads.
+
+        The rules: sgd; momentum, whose slot is velocity; rmsprop: square and, with momentum, velocity; adagrad: sum;
+        ftrl: accumulator and linear. `settings` holds the numbers that the rule reads: see `config.OPTIMIZERS`.
+        """
+
+    def clamp_(self, values: Array, bound: float) -> None:
+        """Bring every entry of a flat array into [-bound, bound]."""
 
     def generate(
         self,

@@ -60,8 +60,8 @@ def _history(file: WeightsFile) -> list[str]:
         done = f"{file.state.step:,} of {total:,} steps" if file.state.step < total else f"{total:,} steps"
         lines.append(f"trained     {done} in {s.get('seconds', 0):.0f} s")
         lines.append(
-            f"settings    batch size {c.batch_size}, length {c.seq_len}, rate {c.lr:g}, clip {c.clip:g}, "
-            f"seed {c.seed}, precision {c.precision}"
+            f"settings    batch size {c.batch_size}, length {c.seq_len}, {c.optimizer}, rate {c.lr:g} ({c.schedule}), "
+            f"clip {c.clip:g}, seed {c.seed}, precision {c.precision}"
         )
     if s.get("best_loss") is not None:
         bits = s["best_loss"] / math.log(2)

@@ -14,6 +14,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn
 from rich.table import Table
 from rich.text import Text
 
+from ..run import epochs_in
 from ..text.corpus import Corpus
 from ..train import Epoch, Run, Step
 from .start import streams
@@ -28,7 +29,7 @@ class Watch:
 
     def __init__(self, console: Console, run: Run, text: Corpus) -> None:
         self.console, self.run = console, run
-        self.per_epoch = streams(text, run.config).steps_per_epoch
+        self.reader = streams(text, run.config)
         self.unit = text.vocab.unit
         self.tokens_per_step = run.config.batch_size * run.config.seq_len
         self.began, self.first_step, self.told = time.monotonic(), run.step, time.monotonic()
@@ -82,8 +83,7 @@ class Watch:
         self.console.print(table)
 
     def _place(self, step: Step | Epoch) -> str:
-        epochs = -(-self.run.config.steps // self.per_epoch)
-        return f"epoch {step.epoch}/{epochs}  step {step.step:,}/{self.run.config.steps:,}"
+        return f"epoch {step.epoch}/{epochs_in(self.run, self.reader)}  step {step.step:,}/{self.run.config.steps:,}"
 
     def _facts(self) -> str:
         facts = [f"loss {self.loss:.3f}"]
@@ -120,9 +120,11 @@ def show_start(console: Console, run: Run, text: Corpus, path: str) -> None:
     products = "" if config.precision == "float32" else f", {config.precision} products"
     console.print(f"device      {run.model.backend.describe()}{products}", markup=False)
     begins = f", from step {run.step:,}" if run.step else ""
+    epochs = epochs_in(run, parts) if run.step else config.steps / parts.steps_per_epoch
     console.print(
-        f"run         {config.steps:,} steps, {config.steps / parts.steps_per_epoch:.3g} epochs{begins}: "
-        f"{config.batch_size} streams × {config.seq_len} {unit}s a step, learning rate {config.lr:g}"
+        f"run         {config.steps:,} steps, {epochs:.3g} epochs{begins}: "
+        f"{config.batch_size} {config.batching} × {config.seq_len} {unit}s a step, "
+        f"{config.optimizer}, learning rate {config.lr:g}"
     )
     console.print(f"output      {path}\n", markup=False)
 

@@ -1,60 +1,86 @@
-"""A run on the command line: watched, saved now and then, stopped by Ctrl-C, and never lost."""
+"""A run on the command line: watched, saved now and then, stopped by Ctrl-C or the clock, and never lost."""
 
 from __future__ import annotations
 
-import dataclasses
-import signal
-import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import Any
-
 import numpy as np
 import typer
+from rich.console import Console
 
-from .. import weights
-from ..errors import CorpusError, DivergedError, WeightsError
+from ..errors import CorpusError, DivergedError
+from ..optim import Optimizer
 from ..text.batches import split
 from ..text.corpus import Corpus
-from ..train import Epoch, Run, train
+from ..train import Epoch, Run, dropout_options, train
+from .amounts import Every
 from .options import stderr
 from .progress import Watch, show_start
+from .saving import Saver
+from .stopping import Stop, stop_asked
 from .working import working
 
-SAVE_SECONDS = 60.0  # the longest time between two saves
 SAMPLE_TEMPERATURES = (0.0, 0.25, 0.5, 0.75)
 
 
-def watch(run: Run, text: Corpus, path: str, prompt: str | None, sample_length: int) -> None:
-    """Train to the end, or until the user stops it, showing and saving what comes.
+def watch(
+    run: Run,
+    text: Corpus,
+    path: str,
+    prompt: str | None,
+    sample_length: int,
+    *,
+    every: Every,
+    deadline: float | None = None,
+) -> None:
+    """Train to the end, or until the user or the clock stops it, showing and saving what comes.
 
-    Exits with 130 if stopped. Raises `DivergedError`, with what is kept, and `WeightsError` if the last save fails.
+    `deadline` is a time of `time.monotonic`. Exits with 130 if the user stopped it. Raises `DivergedError`, with what
+    is kept, and `WeightsError` if the last save fails.
     """
     console = stderr()
     prompt = prompt or _prompt_line(text)
     show_start(console, run, text, path)
-    saver = _Saver(run, path)
-    with Watch(console, run, text) as shown, _stop_asked() as stop:
+    saver = Saver(run, path, every, lambda line: console.print(line, style="red", markup=False))
+    with Watch(console, run, text) as shown, stop_asked(deadline) as stop:
         _train(run, text, saver, shown, stop, prompt, sample_length)
     saver.save_or_rescue()
-    if run.step < run.config.steps or stop.at_once:
-        console.print(
-            f"stopped and saved at step {run.step:,}; go on with: numlstm train --resume {path}", markup=False
-        )
-        raise typer.Exit(130)
+    if not run.complete:
+        why = "stopped" if stop.by_user else "time is up: stopped"
+        console.print(f"{why} and saved at step {run.step:,}; go on with: numlstm train --resume {path}", markup=False)
+        raise typer.Exit(130 if stop.by_user else 0)
+    _say_done(console, run, path)
+
+
+def _say_done(console: Console, run: Run, path: str) -> None:
     best = run.record["best_loss"]
     quality = f", validation loss {best:.4f} nats at step {run.record['best_step']:,}" if best is not None else ""
-    console.print(f"done{quality}; write with: numlstm gen {path}", markup=False)
+    how = f"stopped early after {run.config.patience} epochs that were no better" if run.out_of_patience else "done"
+    console.print(f"{how}{quality}; write with: numlstm gen {path}", markup=False)
 
 
-def _train(run: Run, text: Corpus, saver: _Saver, shown: Watch, stop: _Stop, prompt: str, sample_length: int) -> None:
+def nothing_left(run: Run, path: str) -> bool:
+    """Return whether the run is complete; if it is, say so, and how to go on."""
+    if not run.complete:
+        return False
+    console = stderr()
+    if run.out_of_patience:
+        more = f"--patience above {run.record['stale_epochs']}"
+    else:
+        more = f"--epochs or --steps with more than the {run.step:,} steps that are made"
+    console.print(f"{path} is finished, and nothing was changed; to go on give {more}", markup=False)
+    _say_done(console, run, path)
+    return True
+
+
+def _train(run: Run, text: Corpus, saver: Saver, shown: Watch, stop: Stop, prompt: str, sample_length: int) -> None:
+    if run.step == 0:
+        saver.snapshot(0)
     try:
         for event in train(run, *split(text.ids, run.config.val_split)):
             if isinstance(event, Epoch):
                 shown.epoch(event)
-                saver.save(shown)
+                if event.whole:
+                    saver.snapshot(event.epoch)
+                saver.save()
                 if sample_length:
                     with working(console=shown.console):
                         texts = _samples(run, prompt, sample_length)
@@ -62,7 +88,7 @@ def _train(run: Run, text: Corpus, saver: _Saver, shown: Watch, stop: _Stop, pro
             else:
                 shown.step(event)
                 if saver.due():
-                    saver.save(shown)
+                    saver.save()
             if stop.asked:
                 return
             # Validation changes nothing that a later run could not make up for: it may be stopped in the middle.
@@ -74,51 +100,14 @@ def _train(run: Run, text: Corpus, saver: _Saver, shown: Watch, stop: _Stop, pro
             raise
 
 
-class _Saver:
-    """Writes the run to its file now and then, and remembers when."""
-
-    def __init__(self, run: Run, path: str) -> None:
-        self.run, self.path = run, path
-        self.last, self.step = time.monotonic(), -1
-
-    def due(self) -> bool:
-        return time.monotonic() - self.last > SAVE_SECONDS
-
-    def save(self, shown: Watch) -> None:
-        """Save; a failure is told, and training goes on: there may be room by the next time."""
-        self.last = time.monotonic()
-        try:
-            self._write(self.path)
-        except WeightsError as error:
-            shown.console.print(f"not saved: {error}", style="red", markup=False)
-
-    def save_or_rescue(self) -> None:
-        """Save, if need be to the folder for temporary files; raises `WeightsError` that says where."""
-        if self.step == self.run.step:
-            return
-        try:
-            self._write(self.path)
-        except WeightsError as error:
-            rescue = Path(tempfile.mkdtemp(prefix="numlstm-")) / Path(self.path).name
-            self._write(str(rescue))
-            raise WeightsError(f"{error}; the run was saved to {rescue} instead") from None
-
-    def what_is_kept(self) -> str:
-        return f"{self.path} holds step {self.step:,}" if self.step >= 0 else "nothing had been saved yet"
-
-    def _write(self, path: str) -> None:
-        weights.save(path, self.run.to_file())
-        self.step = self.run.step
-
-
 def prepare(run: Run) -> None:
     """Have the kernels of training loaded or compiled before the clock starts."""
     model = run.model
     nothing = np.zeros((1, run.config.batch_size), np.int32)
-    model.gradients_(nothing, nothing)
-    arrays = [model.backend.zeros(1, model.config.dtype) for _ in range(4)]
-    model.backend.adam_(*arrays, step=1, lr=0.1, beta1=0.9, beta2=0.9, epsilon=0.1, scale=1.0)
-    model.backend.global_norm(arrays[0])
+    model.gradients_(nothing, nothing, **dropout_options(run))
+    backend, dtype = model.backend, model.config.dtype
+    flat, grads = backend.zeros(1, dtype), backend.zeros(1, dtype)
+    Optimizer.start(run.config, backend, 1, dtype).update_(backend, flat, grads, run.config, 0)
 
 
 def check_prompt(prompt: str, text: Corpus) -> None:
@@ -146,29 +135,3 @@ def _samples(run: Run, prompt: str, length: int) -> dict[float, str]:
         temperature: run.model.generate(prompt, length=length, temperature=temperature, seed=run.config.seed)
         for temperature in SAMPLE_TEMPERATURES
     }
-
-
-@dataclasses.dataclass
-class _Stop:
-    """Whether the user has asked for a stop, and whether the moment allows to stop at once."""
-
-    asked: bool = False
-    at_once: bool = False
-
-
-@contextmanager
-def _stop_asked() -> Iterator[_Stop]:
-    """Let Ctrl-C and SIGTERM ask for a stop after the step under way; asked a second time, stop at once."""
-    stop = _Stop()
-
-    def ask(number: int, frame: Any) -> None:
-        if stop.asked or stop.at_once:
-            raise KeyboardInterrupt
-        stop.asked = True
-
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

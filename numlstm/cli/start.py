@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import weights
-from ..config import ModelConfig, TrainConfig
+from ..config import OPTIMIZERS, ModelConfig, TrainConfig
 from ..errors import BackendError, ConfigError, CorpusError, WeightsError
 from ..model import Model
 from ..params import initialise
-from ..text.batches import Streams, split
+from ..run import Run, batches, check_validation, epochs_in
+from ..text.batches import Batches, split
 from ..text.corpus import Corpus, Level, corpus_names, load_corpus
-from ..train import Run
+from . import changes
+from .amounts import parse_layers
 from .options import stderr
 from .reading import reading
 
@@ -21,16 +23,18 @@ if TYPE_CHECKING:
     from ..backends import Backend
     from ..weights import WeightsFile
 
-_GOAL = 4_000_000  # characters that a run goes through if nobody says how many
+_GOAL = 4_000_000  # tokens that a run goes through if nobody says how many
 _EPOCHS = (2, 40)  # the fewest and the most epochs for that
 _WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainConfig.warmup_steps`
 
 
-def load_text(corpus: Sequence[str] | None, encoding: str | None, level: Level) -> Corpus:
+def load_text(given: Mapping[str, Any]) -> Corpus:
     """Read the text to train on.
 
     Raises `CorpusError`, which lists the choices if there was none, and `ConfigError` for an encoding of bytes.
     """
+    corpus, encoding = given.get("corpus"), given.get("encoding")
+    level = Level(*(given.get(name, default) for name, default in changes.TOKENS.items()))
     if encoding is not None and level.name == "byte":
         raise ConfigError(
             f"--encoding is {encoding} with --level byte; expected only one of them: bytes are not decoded"
@@ -45,53 +49,40 @@ def load_text(corpus: Sequence[str] | None, encoding: str | None, level: Level) 
         return load_corpus(corpus, encoding=encoding or "utf-8", level=level, report=report)
 
 
-def new_run(
-    text: Corpus,
-    layers: str,
-    backend: Backend,
-    settings: Mapping[str, Any],
-    epochs: int | None,
-    steps: int | None,
-) -> Run:
-    """Make a network for the text and a run that has not begun.
+def new_run(text: Corpus, backend: Backend, given: Mapping[str, Any]) -> Run:
+    """Make a network for the text and a run that has not begun, with the options that were given.
 
     Raises `ConfigError` for settings out of range, `CorpusError` if the text is too short for them and `BackendError`
     if the device cannot compute with the precision.
     """
-    config = _train_config(text, settings, epochs, steps)
-    model_config = ModelConfig(len(text.vocab), parse_layers(layers))
+    config = _train_config(text, given)
+    check_validation(config, split(text.ids, config.val_split)[1])
+    model_config = network(len(text.vocab), given)
     parameters = initialise(model_config, config.seed)
     model = Model(model_config, parameters, backend, vocab=text.vocab, precision=config.precision)
     run = Run.start(model, config)
-    run.record["corpus"] = _corpus_record(text)
+    run.record["corpus"] = _corpus_record(text, given)
+    run.record["epochs"] = None if "steps" in given else epochs_in(run, streams(text, config))
+    run.record["snapshot_epochs"] = given.get("snapshot_epochs", [])
     return run
 
 
-def resumed_run(
-    path: str,
-    sources: Sequence[str] | None,
-    backend: Backend,
-    settings: Mapping[str, Any],
-    epochs: int | None,
-    steps: int | None,
-    precision: str | None,
-) -> tuple[Corpus, Run]:
-    """Read a run and its text again, the text from where it was unless `sources` says otherwise.
+def resumed_run(path: str, backend: Backend, given: Mapping[str, Any]) -> tuple[Corpus, Run]:
+    """Read a run and its text again, the text from where it was unless another place is given.
 
-    Raises `WeightsError` if the file holds no run, `CorpusError` if the text is gone or is another,
-    `ConfigError` for settings that belong to the run and cannot change, and `BackendError` if the device cannot
-    compute with the run's precision; with another one that is given the run goes on, and the user is told.
+    Settings that are given and differ from the run's change from here on, and the user is told. Raises `WeightsError`
+    if the file holds no run, `CorpusError` if the text is gone or is another, `ConfigError` for settings that belong
+    to the run and cannot change, and `BackendError` if the device cannot compute with the run's precision.
     """
-    if settings:
-        names = ", ".join("--" + name.replace("_", "-") for name in settings)
-        raise ConfigError(f"{names} cannot change in a resumed run; expected only --epochs or --steps beside --resume")
+    sources = given.get("corpus") or None
     file = weights.load(path)
-    run = _resumed(file, backend, precision)
+    run = _resumed(file, backend, given.get("precision"))
     was = run.record.get("corpus")
     if was is None:
         raise WeightsError(
             f"{path} does not say what text it was trained on; expected a file that `numlstm train` wrote"
         )
+    changes.check_fixed(run, given)
     if sources is None and "-" in was["sources"]:
         raise CorpusError("the run's text came from standard input; expected it again: add - and pipe it in")
     with reading() as report:
@@ -101,9 +92,10 @@ def resumed_run(
             f"the text has changed: it has {len(text.ids):,} {text.vocab.unit}s and another checksum than the run's "
             f"{was['characters']:,}; expected the same text, or a new run without --resume"
         )
-    total = steps if steps is not None else epochs and epochs * streams(text, run.config).steps_per_epoch
-    if total is not None:
-        run.config = dataclasses.replace(run.config, steps=total)
+    train_ids, val_ids = split(text.ids, run.config.val_split)
+    for line in changes.change_(run, train_ids, given):
+        stderr().print(line, markup=False)
+    check_validation(run.config, val_ids)
     return text, run
 
 
@@ -122,35 +114,38 @@ def _resumed(file: WeightsFile, backend: Backend, precision: str | None) -> Run:
     return run
 
 
-def streams(text: Corpus, config: TrainConfig) -> Streams:
-    """Return the training part of the text as the run's streams."""
-    return Streams(split(text.ids, config.val_split)[0], config.batch_size, config.seq_len)
+def streams(text: Corpus, config: TrainConfig) -> Batches:
+    """Return the training part of the text as the run reads it."""
+    return batches(split(text.ids, config.val_split)[0], config)
 
 
-def parse_layers(layers: str) -> tuple[int, ...]:
-    """Read "128,128"; raises `ConfigError` if it is something else."""
-    try:
-        return tuple(int(size) for size in layers.split(","))
-    except ValueError:
-        raise ConfigError(f"--layers is {layers!r}; expected one size per layer, such as 128,128") from None
+def network(vocab_size: int, given: Mapping[str, Any]) -> ModelConfig:
+    """Return the network that the options ask for; weights that are tied choose the embedding's size."""
+    shape = {name: given[name] for name in changes.NETWORK if name in given}
+    shape["layers"] = parse_layers(given.get("layers", "128,128"))
+    if shape.get("tie_weights") and "embedding" not in shape:
+        shape["embedding"] = shape.get("projection") or shape["layers"][-1]
+    return ModelConfig(vocab_size, **shape)
 
 
-def _train_config(text: Corpus, settings: Mapping[str, Any], epochs: int | None, steps: int | None) -> TrainConfig:
-    if epochs is not None and epochs < 1:
-        raise ConfigError(f"--epochs is {epochs}; expected at least 1")
-    draft = TrainConfig(steps=0, **settings)
+def _train_config(text: Corpus, given: Mapping[str, Any]) -> TrainConfig:
+    epochs, steps = given.get("epochs"), given.get("steps")
+    settings = {name: given[name] for name in changes.TRAINING if name in given}
+    draft = TrainConfig(steps=0, **{**OPTIMIZERS.get(given.get("optimizer", "adam"), {}), **settings})
+    changes.check_used(draft, given)
     per_epoch = streams(text, draft).steps_per_epoch
     if steps is None:
         fewest, most = _EPOCHS
         steps = per_epoch * (epochs or min(max(-(-_GOAL // len(text.ids)), fewest), most))
-    warmup = min(draft.warmup_steps, int(_WARMUP * steps))
+    warmup = given.get("warmup_steps", min(draft.warmup_steps, int(_WARMUP * steps)))
     return dataclasses.replace(draft, steps=steps, warmup_steps=warmup)
 
 
-def _corpus_record(text: Corpus) -> dict[str, Any]:
+def _corpus_record(text: Corpus, given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "sources": list(text.sources),
         "encoding": text.encoding,
         "digest": text.digest,
         "characters": len(text.ids),
+        **{name: given.get(name, default) for name, default in changes.TOKENS.items()},
     }

@@ -2,119 +2,78 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import time
+from collections.abc import Mapping
+from typing import Any
 
-import typer
-
-from ..config import TrainConfig
 from ..errors import ConfigError
+from . import train_options as o
+from .amounts import Every, parse_duration, parse_epochs, parse_every
+from .job import PLACE, job_name
 from .options import Device, Threads, open_backend
-from .text_options import LevelName, MinCount, Pretokenised, VocabSize
 
 
 def train(
-    corpus: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="CORPUS...",
-            help="A corpus name ([bold]python[/bold]), files, folders, globs, - (standard input); several are joined.",
-            show_default=False,
-        ),
-    ] = None,
-    layers: Annotated[
-        str | None,
-        typer.Option(help="The size of each LSTM layer.  [dim]\\[default: 128,128][/dim]", show_default=False),
-    ] = None,
-    output: Annotated[
-        str | None,
-        typer.Option(
-            "-o", "--output", help="Where the weights go.  [dim]\\[default: weights.npz][/dim]", show_default=False
-        ),
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
-    resume: Annotated[
-        str | None,
-        typer.Option(
-            metavar="WEIGHTS",
-            help="Go on with the run in this file, its text and settings; --epochs and --steps then mean the total.",
-            show_default=False,
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None,
-        typer.Option(
-            help="How often to go through the text.  [dim]\\[default: 2 to 40, by its length][/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    steps: Annotated[
-        int | None, typer.Option(help="How many updates to make, instead of --epochs.", show_default=False)
-    ] = None,
-    batch_size: Annotated[
-        int | None,
-        typer.Option(help=f"Parallel streams.  [dim]\\[default: {TrainConfig.batch_size:g}][/dim]", show_default=False),
-    ] = None,
-    seq_len: Annotated[
-        int | None,
-        typer.Option(
-            help=f"Tokens through which gradients flow back.  [dim]\\[default: {TrainConfig.seq_len:g}][/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    lr: Annotated[
-        float | None,
-        typer.Option(
-            help=f"The highest learning rate.  [dim]\\[default: {TrainConfig.lr:g}][/dim]", show_default=False
-        ),
-    ] = None,
-    clip: Annotated[
-        float | None,
-        typer.Option(
-            help=f"The largest norm of a gradient; 0: any.  [dim]\\[default: {TrainConfig.clip:g}][/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    val_split: Annotated[
-        float | None,
-        typer.Option(
-            help=f"The last part of the text, kept to validate on.  [dim]\\[default: {TrainConfig.val_split:g}][/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(
-            help=f"The same seed gives the same weights.  [dim]\\[default: {TrainConfig.seed:g}][/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    precision: Annotated[
-        str | None,
-        typer.Option(
-            help="[bold]bf16[/bold] multiplies numbers of 16 bits and adds up in float32, where the processor can; "
-            "weights stay float32, and [bold]gen[/bold] and [bold]eval[/bold] compute in float32 alone.  "
-            f"[dim]\\[default: {TrainConfig.precision}, or the resumed run's][/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    encoding: Annotated[
-        str | None,
-        typer.Option(
-            help="How the text's bytes are to be read, such as latin-1.  [dim]\\[default: utf-8][/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    level: LevelName = None,
-    vocab_size: VocabSize = None,
-    min_count: MinCount = None,
-    pretokenised: Pretokenised = False,
-    prompt: Annotated[
-        str | None,
-        typer.Option(
-            help="What the samples go on from.  [dim]\\[default: a line of the text][/dim]", show_default=False
-        ),
-    ] = None,
-    sample_length: Annotated[int, typer.Option(help="Tokens of each sample after an epoch; 0: none.")] = 120,
+    corpus: o.Sources = None,
+    # Text
+    level: o.LevelName = None,
+    vocab_size: o.VocabSize = None,
+    min_count: o.MinCount = None,
+    pretokenised: o.Pretokenised = False,
+    encoding: o.Encoding = None,
+    val_split: o.ValSplit = None,
+    # Network
+    layers: o.Layers = None,
+    embedding: o.Embedding = None,
+    projection: o.Projection = None,
+    layer_norm: o.LayerNorm = False,
+    tie_weights: o.TieWeights = False,
+    gate_activation: o.GateActivation = None,
+    dropout: o.Dropout = None,
+    recurrent_dropout: o.RecurrentDropout = None,
+    # Steps
+    epochs: o.Epochs = None,
+    steps: o.Steps = None,
+    batch_size: o.BatchSize = None,
+    seq_len: o.SeqLen = None,
+    batching: o.Batching = None,
+    window_step: o.WindowStep = None,
+    steps_per_epoch: o.StepsPerEpoch = None,
+    patience: o.Patience = None,
+    # Optimizer and learning rate
+    optimizer: o.OptimizerName = None,
+    lr: o.Lr = None,
+    schedule: o.Schedule = None,
+    warmup_steps: o.WarmupSteps = None,
+    lr_floor: o.LrFloor = None,
+    decay_steps: o.DecaySteps = None,
+    decay_rate: o.DecayRate = None,
+    plateau_factor: o.PlateauFactor = None,
+    plateau_patience: o.PlateauPatience = None,
+    clip: o.Clip = None,
+    clip_value: o.ClipValue = None,
+    weight_decay: o.WeightDecay = None,
+    beta1: o.Beta1 = None,
+    beta2: o.Beta2 = None,
+    epsilon: o.Epsilon = None,
+    momentum: o.Momentum = None,
+    nesterov: o.Nesterov = False,
+    rho: o.Rho = None,
+    initial_accumulator: o.InitialAccumulator = None,
+    l1: o.L1 = None,
+    l2: o.L2 = None,
+    lr_power: o.LrPower = None,
+    # Run
+    output: o.Output = None,
+    overwrite: o.Overwrite = False,
+    resume: o.Resume = None,
+    save_every: o.SaveEvery = None,
+    max_time: o.MaxTime = None,
+    snapshot_epochs: o.SnapshotEpochs = None,
+    seed: o.Seed = None,
+    prompt: o.Prompt = None,
+    sample_length: o.SampleLength = 120,
+    precision: o.Precision = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -127,43 +86,65 @@ def train(
 
     [bold]numlstm train corpus.txt[/bold]
 
-    [bold]numlstm train poems/ letters.txt --layers 256,256 --epochs 20 -o mine.npz[/bold]
+    [bold]numlstm train poems/ letters.txt --layers 256,256 --dropout 0.3 --epochs 20 -o mine.npz[/bold]
+
+    [bold]numlstm train corpus.txt -o 'runs/{job}.npz' --max-time 15m[/bold]
 
     [bold]numlstm train books/ --level word --vocab-size 10000[/bold]
 
     [bold]numlstm train --resume weights.npz --epochs 40[/bold]
     """
-    given = {
-        "batch_size": batch_size,
-        "seq_len": seq_len,
-        "lr": lr,
-        "clip": clip,
-        "val_split": val_split,
-        "seed": seed,
-    }
-    settings: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
-    if epochs is not None and steps is not None:
-        raise ConfigError("both --epochs and --steps were given; expected one of them")
+    given = _given(locals())
+    began = time.monotonic()
+    every = parse_every("--save-every", save_every) if save_every else Every()
+    deadline = began + parse_duration("--max-time", max_time) if max_time else None
+    path, resume = _where(given)
     from .. import weights
-    from ..text.level import Level
-    from . import start
-    from .session import check_prompt, prepare, watch
+    from . import session, start
+    from .saving import check_snapshots
     from .working import working
 
-    path = output or resume or "weights.npz"
-    weights.check_output(path, overwrite=overwrite or path == resume)
+    replace = overwrite or path == resume
+    weights.check_output(path, overwrite=replace)
+    check_snapshots(path, given.get("snapshot_epochs", []), overwrite=replace)
     with working():
         if resume is None:
-            text = start.load_text(corpus, encoding, Level(level or "char", vocab_size, min_count, pretokenised))
-            settings |= {"precision": precision} if precision is not None else {}
-            check_prompt(prompt or "", text)
-            run = start.new_run(text, layers or "128,128", open_backend(device, threads), settings, epochs, steps)
+            text = start.load_text(given)
+            session.check_prompt(prompt or "", text)
+            run = start.new_run(text, open_backend(device, threads), given)
         else:
-            fixed = {"layers": layers, "encoding": encoding, "level": level, "vocab_size": vocab_size}
-            fixed |= {"min_count": min_count, "pretokenised": pretokenised or None}
-            settings |= {name: value for name, value in fixed.items() if value is not None}
-            backend = open_backend(device, threads)
-            text, run = start.resumed_run(resume, corpus, backend, settings, epochs, steps, precision)
-            check_prompt(prompt or "", text)
-        prepare(run)
-    watch(run, text, path, prompt, sample_length)
+            text, run = start.resumed_run(resume, open_backend(device, threads), given)
+            session.check_prompt(prompt or "", text)
+            check_snapshots(path, run.record["snapshot_epochs"], overwrite=replace)
+            if session.nothing_left(run, path):
+                return
+        session.prepare(run)
+    session.watch(run, text, path, prompt, sample_length, every=every, deadline=deadline)
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, by name; raises `ConfigError` where they contradict each other."""
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    if "epochs" in given and "steps" in given:
+        raise ConfigError("both --epochs and --steps were given; expected one of them")
+    for name, least in (("epochs", 1), ("steps", 0)):
+        if given.get(name, least) < least:
+            raise ConfigError(f"--{name} is {given[name]}; expected at least {least}")
+    if "snapshot_epochs" in given:
+        given["snapshot_epochs"] = parse_epochs("--snapshot-epochs", given["snapshot_epochs"])
+    return given
+
+
+def _where(given: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return where the weights go and the file of the run to go on with, if there is one."""
+    resume: str | None = given.get("resume")
+    path: str = given.get("output") or resume or "weights.npz"
+    if PLACE not in path:
+        return path, resume
+    if resume is not None:
+        raise ConfigError(f"-o is {path!r} beside --resume; expected a name without {PLACE}, which is for new runs")
+    from ..whole_file import exists
+
+    path = path.replace(PLACE, job_name(given.get("corpus", []), given))
+    again = exists(path) and not given.get("overwrite")
+    return path, path if again else None

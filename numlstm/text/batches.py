@@ -8,7 +8,7 @@ about characters, networks or state.
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,35 @@ Window = npt.NDArray[np.int32]
 
 # Tokens that a stream reads before the memory of mapped ids is given back; at each window that would take 1 ms.
 _HELD = 2**14
+
+
+class Batches(Protocol):
+    """How a text is read: `Streams`, or `windows.Windows`.
+
+    An epoch goes from position 0 to `size`, in `steps_per_epoch` batches if it is read at one length; where `carries`
+    is true the state after a batch is the right one to start the next from.
+    """
+
+    @property
+    def ids(self) -> AnyIds: ...
+
+    @property
+    def carries(self) -> bool: ...
+
+    @property
+    def size(self) -> int: ...
+
+    @property
+    def steps_per_epoch(self) -> int: ...
+
+    def steps_from(self, position: int) -> int:
+        """Return how many batches the rest of an epoch makes."""
+
+    def batch(self, epoch: int, position: int) -> tuple[Window, Window, int]:
+        """Return inputs and targets (T, B) at a position of an epoch, and the position after them.
+
+        A function of its arguments alone, so that whoever keeps both numbers goes on exactly where it stopped.
+        """
 
 
 def split(ids: AnyIds, val_split: float) -> tuple[AnyIds, AnyIds]:
@@ -47,6 +76,7 @@ class Streams:
     ids: AnyIds
     batch_size: int
     seq_len: int
+    carries: bool = dataclasses.field(default=True, init=False)
 
     def __post_init__(self) -> None:
         for name in ("batch_size", "seq_len"):
@@ -66,7 +96,16 @@ class Streams:
     @property
     def steps_per_epoch(self) -> int:
         """The number of windows in an epoch."""
-        return -(-self.length // self.seq_len)
+        return self.steps_from(0)
+
+    @property
+    def size(self) -> int:
+        """The position at which an epoch ends: positions count what each stream has predicted."""
+        return self.length
+
+    def steps_from(self, position: int) -> int:
+        """Return the number of windows from a position to the epoch's end."""
+        return -(-(self.length - position) // self.seq_len)
 
     @property
     def tokens_per_epoch(self) -> int:
@@ -81,9 +120,12 @@ class Streams:
         """
         if not 0 <= index < self.steps_per_epoch:
             raise IndexError(f"window {index} of an epoch of {self.steps_per_epoch}")
-        first = index * self.seq_len
-        last = min(first + self.seq_len, self.length)
-        return self._columns(0, first, last), self._columns(1, first, last)
+        return self.batch(0, index * self.seq_len)[:2]
+
+    def batch(self, epoch: int, position: int) -> tuple[Window, Window, int]:
+        """Return inputs and targets `(T, B)` from a position of any epoch on, and the position after them."""
+        last = min(position + self.seq_len, self.length)
+        return self._columns(0, position, last), self._columns(1, position, last), last
 
     def _columns(self, shift: int, first: int, last: int) -> Window:
         rows = self.ids[shift : shift + self.tokens_per_epoch].reshape(self.batch_size, self.length)

@@ -14,7 +14,6 @@ import contextlib
 import hashlib
 import json
 import os
-import secrets
 import struct
 import tempfile
 import time
@@ -25,20 +24,17 @@ from typing import Any, BinaryIO
 
 from .. import cachedir
 from ..errors import CorpusError
+from ..temporary import is_abandoned, temporary_beside
 from .level import Level
 from .mapped import map_ids
 from .passes import Encoded, Seen, Texts
 from .vocab import Ids, Vocab
-
-if os.name == "posix":
-    import fcntl
 
 _VERSION = 1  # to be raised whenever the same text would give other ids
 _END = struct.Struct("<Q8s")
 _SIGN = b"numlstm\n"
 _LARGEST_NOTES = 2**28
 _UNUSED_SECONDS = 30 * 24 * 3600.0
-_STALE_SECONDS = 60.0  # the age from which a temporary file that nobody holds was left behind
 
 _Found = tuple[Ids, Vocab, Encoded]
 
@@ -187,10 +183,9 @@ def _itemsize(notes: dict[str, Any]) -> int:
 @contextlib.contextmanager
 def _replacing(path: Path) -> Iterator[BinaryIO]:
     """Open a file that takes the place of `path` when the block ends, and is removed if it does not end well."""
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}.tmp")
+    temporary = temporary_beside(path)
     try:
         with open(temporary, "xb") as file:
-            _hold(file)
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -201,26 +196,10 @@ def _replacing(path: Path) -> Iterator[BinaryIO]:
         raise
 
 
-def _hold(file: BinaryIO) -> bool:
-    """Let others see, until the file is closed, that it is being written; return whether nobody else holds it."""
-    if os.name == "posix":
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:  # also where the file system has no locks: then nothing is swept, and the month's end comes
-            return False
-    return True  # elsewhere an open file cannot be removed
-
-
 def _sweep(folder: Path) -> None:
     """Remove what killed processes have left, and what was not used for long."""
     now = time.time()
-    for path in folder.iterdir():
+    for path in list(folder.iterdir()):
         with contextlib.suppress(OSError):
-            age = now - path.stat().st_mtime
-            if path.suffix == ".tmp" and age > _STALE_SECONDS:
-                with open(path, "rb") as file:
-                    free = _hold(file)
-                if free or age > _UNUSED_SECONDS:
-                    path.unlink()
-            elif path.suffix == ".ids" and age > _UNUSED_SECONDS:
+            if is_abandoned(path) or now - path.stat().st_mtime > _UNUSED_SECONDS:
                 path.unlink()

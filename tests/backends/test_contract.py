@@ -244,12 +244,12 @@ def test_global_norm_of_large_numbers_and_of_nan(backend):
     assert backend.global_norm(backend.asarray([1.0, np.inf], "float32")) == np.inf
 
 
-def run_adam(backend, dtype, gradients, params):
+def run_adam(backend, dtype, gradients, params, **decays):
     arrays = [backend.asarray(params, dtype), *(backend.zeros(params.size, dtype) for _ in range(2))]
     for step, grads in enumerate(gradients, start=1):
         on = device_arrays(backend, {"grads": grads.astype(dtype)})["grads"]
         numbers = {"lr": 0.01 / step, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "scale": 1 / (1 + step % 3)}
-        backend.adam_(arrays[0], on, *arrays[1:], step=step, **numbers)
+        backend.adam_(arrays[0], on, *arrays[1:], step=step, **numbers, **decays)
         np.testing.assert_array_equal(backend.to_numpy(on), grads.astype(dtype))
     return dict(zip(("params", "m", "v"), map(backend.to_numpy, arrays), strict=True))
 
@@ -264,6 +264,65 @@ def test_adam_over_many_steps(backend, size, dtype):
     expected = run_adam(reference, "float64", gradients.astype(np.float64), params.astype(dtype).astype(np.float64))
     assert_close(found, expected, dtype, 1e-13 if dtype == "float64" else 2e-6)
     np.testing.assert_array_equal(found["params"][::5], params.astype(dtype)[::5])
+
+
+RULES = {
+    "sgd": ({"weight_decay": 0.1}, 0),
+    "momentum": ({"weight_decay": 0.1, "momentum": 0.9, "nesterov": 0.0}, 1),
+    "nesterov": ({"weight_decay": 0.0, "momentum": 0.8, "nesterov": 1.0}, 1),
+    "rmsprop": ({"weight_decay": 0.1, "rho": 0.95, "epsilon": 1e-6, "momentum": 0.0}, 1),
+    "rmsprop, momentum": ({"weight_decay": 0.0, "rho": 0.95, "epsilon": 1e-6, "momentum": 0.7}, 2),
+    "adagrad": ({"weight_decay": 0.1, "epsilon": 1e-6}, 1),
+    "ftrl": ({"l1": 0.01, "l2": 0.1, "lr_power": -0.5}, 2),
+    "ftrl, power": ({"l1": 0.0, "l2": 0.0, "lr_power": -0.3}, 2),
+}
+
+
+def run_rule(backend, dtype, name, gradients, params):
+    settings, slots = RULES[name]
+    rule = "momentum" if name == "nesterov" else name.partition(",")[0]
+    arrays = [backend.asarray(params, dtype), *(backend.zeros(params.size, dtype) for _ in range(slots))]
+    for slot in arrays[1:2]:
+        slot[...] = 0.1
+    for step, grads in enumerate(gradients, start=1):
+        on = device_arrays(backend, {"grads": grads.astype(dtype)})["grads"]
+        backend.update_(rule, arrays[0], on, arrays[1:], lr=0.05 / step, scale=1 / (1 + step % 3), settings=settings)
+        np.testing.assert_array_equal(backend.to_numpy(on), grads.astype(dtype))
+    return {str(n): backend.to_numpy(array) for n, array in enumerate(arrays)}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1, 13, 8193, 20_000])
+@pytest.mark.parametrize("name", RULES)
+def test_a_rule_over_many_steps(backend, name, size, dtype):
+    rng = np.random.default_rng(size)
+    params, gradients = rng.standard_normal(size), rng.standard_normal((20, size)).astype(dtype)
+    gradients[:, ::5] = 0
+    found = run_rule(backend, dtype, name, gradients, params.astype(dtype))
+    expected = run_rule(reference, "float64", name, gradients.astype("float64"), params.astype(dtype).astype("float64"))
+    assert_close(found, expected, dtype, 1e-13 if dtype == "float64" else 5e-6)
+    assert (found["0"][1::5] != params.astype(dtype)[1::5]).all(), "what has a gradient moves"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("l2", "decay"), [(0.1, 0.0), (0.0, 0.5)])
+def test_adam_with_weight_decay(backend, l2, decay, dtype):
+    rng = np.random.default_rng(0)
+    params, gradients = rng.standard_normal(9000).astype(dtype), rng.standard_normal((20, 9000)).astype(dtype)
+    found = run_adam(backend, dtype, gradients, params, l2=l2, decay=decay)
+    expected = run_adam(reference, "float64", gradients.astype("float64"), params.astype("float64"), l2=l2, decay=decay)
+    assert_close(found, expected, dtype, 1e-13 if dtype == "float64" else 2e-6)
+    plain = run_adam(backend, dtype, gradients, params)
+    assert np.abs(found["params"] - plain["params"]).mean() > 1e-3, "weight decay must do something"
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1, 8193, 20_000])
+def test_clamp(backend, size, dtype):
+    values = np.random.default_rng(size).standard_normal(size).astype(dtype)
+    on = backend.asarray(values)
+    backend.clamp_(on, 0.25)
+    np.testing.assert_array_equal(backend.to_numpy(on), np.clip(values, -0.25, 0.25))
 
 
 def test_transfer_copies(backend):
@@ -304,7 +363,7 @@ def test_signatures_are_the_protocol_s(name, function):
 
 
 def test_the_protocol_is_not_empty():
-    assert len(offered()) == 19
+    assert len(offered()) == 21
 
 
 def test_auto_finds_a_backend_that_works():

@@ -13,7 +13,7 @@ from numlstm.backends import cpu
 from numlstm.config import TrainConfig
 from numlstm.errors import ConfigError
 from numlstm.model import Model
-from numlstm.optim import Adam
+from numlstm.optim import Optimizer
 
 pytestmark = pytest.mark.usefixtures("threads")
 
@@ -86,12 +86,12 @@ def trained(threads, B, dtype, steps=4):
     """The losses of some steps of training and the parameters after them."""
     cpu.set_threads(threads)
     model = Model.create(9, (18, 5), seed=1, device="cpu", dtype=dtype)
-    adam = Adam(np.zeros_like(model.flat), np.zeros_like(model.flat))
+    optimizer = Optimizer({name: np.zeros_like(model.flat) for name in "mv"})
     rng, config, losses, state = np.random.default_rng(B), TrainConfig(steps=steps), [], None
     for step in range(steps):
         ids, targets = rng.integers(0, 9, (2, 7, B))
         loss, state = model.gradients_(ids, targets, state)
-        adam.update_(cpu, model.flat, model.grads, config, step, model.packed)
+        optimizer.update_(cpu, model.flat, model.grads, config, step, model.packed)
         losses.append(loss)
     return np.array(losses), model.flat
 

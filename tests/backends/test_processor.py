@@ -37,7 +37,7 @@ from numlstm.backends.cpu.update import adam_chunk
 lanes = cpu.processor.lanes(4)
 panel = np.ones((8, 4 * lanes), np.float32)
 add_gradient(np.ones((1, 8, lanes), np.float32), panel, panel, np.ones((1, lanes, 4 * lanes), np.float32), 4 * lanes)
-adam_chunk(*np.ones((4, 100), np.float32), np.ones(6, np.float32))
+adam_chunk(*np.ones((4, 100), np.float32), np.ones(8, np.float32))
 print(cpu.describe())
 for kernel in (add_gradient, adam_chunk):
     for text in kernel.inspect_asm().values():

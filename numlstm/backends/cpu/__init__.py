@@ -10,6 +10,7 @@ arrays, hold memory and hand both to the kernels. The rooms:
     activations.py  exp, sigmoid and tanh of a register
     product.py      matrix products from one register tile
     update.py       gradient norm and Adam
+    rules.py        the other optimizers
     packing.py      weights in the order in which the kernels read them
     recurrence.py   one layer over a whole sequence, forward and backward
     variants.py     the same for layers with layer norm, a projection, hard gates or recurrent dropout:
@@ -29,7 +30,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import cores  # noqa: F401
@@ -42,7 +43,7 @@ import numpy.typing as npt
 from ...dropout import Mask
 from ...errors import BackendError, ConfigError
 from .. import PLAIN, Variant
-from . import dense, generation, gradients, masks, packing, processor, recurrence, update, variants
+from . import dense, generation, gradients, masks, packing, processor, recurrence, rules, update, variants
 from .buffers import (
     BackwardBuffers,
     GradientBuffers,
@@ -314,9 +315,11 @@ def adam_(
     beta2: float,
     epsilon: float,
     scale: float,
+    l2: float = 0.0,
+    decay: float = 0.0,
     packed: Sequence[PackedLSTM | PackedDense] = (),
 ) -> None:
-    rule = update.adam_rule(params.dtype, step, lr, beta1, beta2, epsilon, scale)
+    rule = update.adam_rule(params.dtype, step, lr, beta1, beta2, epsilon, scale, l2, decay)
     learning, shards = Learning((params, grads, m, v), rule), _shards()
     with _one_at_a_time:
         if not packed:
@@ -326,6 +329,27 @@ def adam_(
                 packing.renew_lstm(each, shards, learning)
             else:
                 packing.renew_dense(each, shards, learning)
+
+
+def update_(
+    rule: str,
+    params: Array,
+    grads: Array,
+    slots: Sequence[Array],
+    *,
+    lr: float,
+    scale: float,
+    settings: Mapping[str, float],
+) -> None:
+    numbers = rules.numbers(rule, params.dtype, lr, scale, settings)
+    both = [*slots, *(np.empty(0, params.dtype) for _ in range(2 - len(slots)))]
+    with _one_at_a_time:
+        rules.KERNELS[rule](params, grads, *both, numbers, shards=_shards(-(-params.size // update.CHUNK)))
+
+
+def clamp_(values: Array, bound: float) -> None:
+    with _one_at_a_time:
+        update.clamp(values, values.dtype.type(bound), shards=_shards(-(-values.size // update.CHUNK)))
 
 
 def generate(

@@ -35,11 +35,19 @@ def sums_of_squares(values, sums, s, shards):
 
 
 def adam_rule(
-    dtype: Any, step: int, lr: float, beta1: float, beta2: float, epsilon: float, scale: float
+    dtype: Any,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    scale: float,
+    l2: float = 0.0,
+    decay: float = 0.0,
 ) -> npt.NDArray[Any]:
     """Return what `adam_chunk` needs to know, the corrections for this step worked in."""
     rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
-    return np.array([scale, rate, beta1, beta2, epsilon, root], dtype)
+    return np.array([scale, rate, beta1, beta2, epsilon, root, l2, 1 - lr * decay], dtype)
 
 
 @kernel
@@ -48,11 +56,19 @@ def adam_chunk(params, grads, m, v, rule):
     kind = params.dtype.type
     one = kind(1.0)
     scale, rate, beta1, beta2, epsilon, root = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
+    l2, keep = rule[6], rule[7]
+    if l2 == 0 and keep == one:  # without weight decay: the loop below takes a fourteenth longer
+        for n in range(params.shape[0]):
+            gradient = grads[n] * scale
+            m[n] = beta1 * m[n] + (one - beta1) * gradient
+            v[n] = beta2 * v[n] + (one - beta2) * gradient * gradient
+            params[n] -= rate * m[n] / (kind(math.sqrt(v[n])) / root + epsilon)
+        return
     for n in range(params.shape[0]):
-        gradient = grads[n] * scale
+        gradient = grads[n] * scale + l2 * params[n]
         m[n] = beta1 * m[n] + (one - beta1) * gradient
         v[n] = beta2 * v[n] + (one - beta2) * gradient * gradient
-        params[n] -= rate * m[n] / (kind(math.sqrt(v[n])) / root + epsilon)
+        params[n] = params[n] * keep - rate * m[n] / (kind(math.sqrt(v[n])) / root + epsilon)
 
 
 @ShardedKernel
@@ -60,3 +76,10 @@ def adam(params, grads, m, v, rule, s, shards):
     """Update params, m, v (P) in place."""
     low, high = s * params.shape[0] // shards, (s + 1) * params.shape[0] // shards
     adam_chunk(params[low:high], grads[low:high], m[low:high], v[low:high], rule)
+
+
+@ShardedKernel
+def clamp(values, bound, s, shards):
+    """Bring every entry of values (P) into [-bound, bound]."""
+    for n in range(s * values.shape[0] // shards, (s + 1) * values.shape[0] // shards):
+        values[n] = min(max(values[n], -bound), bound)

@@ -1,0 +1,53 @@
+"""Durations, lists and sizes as they are written on the command line, read with an error that says what is expected."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+
+from ..errors import ConfigError
+
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(s|m|h|steps?)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Every:
+    """A distance between two saves: so many seconds, or so many steps."""
+
+    seconds: float = 60.0
+    steps: int = 0
+
+
+def parse_duration(option: str, text: str) -> float:
+    """Return the seconds that "90s", "15m" or "2h" are; raises `ConfigError` if it is something else."""
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None or found[2] not in _SECONDS or not float(found[1]) > 0:
+        raise ConfigError(f"{option} is {text!r}; expected a time such as 90s, 15m or 2h")
+    return float(found[1]) * _SECONDS[found[2]]
+
+
+def parse_every(option: str, text: str) -> Every:
+    """Read "60s" or "50steps"; raises `ConfigError` if it is something else."""
+    found = _AMOUNT.fullmatch(text.strip())
+    if found is None or not float(found[1]) > 0 or (found[2][:4] == "step" and "." in found[1]):
+        raise ConfigError(f"{option} is {text!r}; expected a time or a number of steps, such as 60s, 15m or 50steps")
+    if found[2] in _SECONDS:
+        return Every(seconds=parse_duration(option, text))
+    return Every(steps=int(found[1]))
+
+
+def parse_layers(layers: str) -> tuple[int, ...]:
+    """Read "128,128"; raises `ConfigError` if it is something else."""
+    try:
+        return tuple(int(size) for size in layers.split(","))
+    except ValueError:
+        raise ConfigError(f"--layers is {layers!r}; expected one size per layer, such as 128,128") from None
+
+
+def parse_epochs(option: str, text: str) -> list[int]:
+    """Read "0,1,5,20", in any order; raises `ConfigError` if it is something else."""
+    found = [part.strip() for part in text.split(",")]
+    if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in found):
+        raise ConfigError(f"{option} is {text!r}; expected numbers of epochs from 0, such as 0,1,5,20")
+    return sorted({int(part) for part in found})

@@ -1,0 +1,63 @@
+"""How a run is stopped from outside: by Ctrl-C, by SIGTERM, or by the clock; always between two steps.
+
+Knows nothing about what is stopped.
+"""
+
+from __future__ import annotations
+
+import _thread
+import dataclasses
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+
+@dataclasses.dataclass
+class Stop:
+    """Whether a stop was asked for, by the user or because time is up, and whether it may be at once."""
+
+    by_user: bool = False
+    out_of_time: bool = False
+    at_once: bool = False
+    struck: bool = False  # the clock's signal is on its way, or was the last one
+
+    @property
+    def asked(self) -> bool:
+        return self.by_user or self.out_of_time
+
+
+@contextmanager
+def stop_asked(deadline: float | None = None) -> Iterator[Stop]:
+    """Let Ctrl-C, SIGTERM and the clock ask for a stop after the step under way; a user who asks again stops at once.
+
+    `deadline` is a time of `time.monotonic`; None: the clock never asks.
+    """
+    stop = Stop()
+
+    def ask(number: int, frame: Any) -> None:
+        struck, stop.struck = stop.struck, False
+        if stop.at_once or (stop.by_user and not struck):
+            stop.by_user |= not struck
+            raise KeyboardInterrupt
+        stop.by_user |= not struck
+
+    def strike() -> None:
+        if not stop.by_user:
+            stop.out_of_time = stop.struck = True
+            _thread.interrupt_main(signal.SIGINT)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    clock = None if deadline is None else threading.Timer(max(0.0, deadline - time.monotonic()), strike)
+    if clock:
+        clock.daemon = True
+        clock.start()
+    try:
+        yield stop
+    finally:
+        if clock:
+            clock.cancel()
+        for number, handler in before.items():
+            signal.signal(number, handler)
