@@ -6,7 +6,7 @@ import dataclasses
 import signal
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,17 @@ from ..text.corpus import Corpus
 from ..train import Epoch, Run, train
 from .options import stderr
 from .progress import Watch, show_start
+from .recording import Recorder, Sink
 from .working import working
 
 SAVE_SECONDS = 60.0  # the longest time between two saves
 SAMPLE_TEMPERATURES = (0.0, 0.25, 0.5, 0.75)
 
 
-def watch(run: Run, text: Corpus, path: str, prompt: str | None, sample_length: int) -> None:
-    """Train to the end, or until the user stops it, showing and saving what comes.
+def watch(
+    run: Run, text: Corpus, path: str, prompt: str | None, sample_length: int, sinks: Sequence[Sink] = ()
+) -> None:
+    """Train to the end, or until the user stops it, showing and saving what comes, and telling the sinks.
 
     Exits with 130 if stopped. Raises `DivergedError`, with what is kept, and `WeightsError` if the last save fails.
     """
@@ -36,8 +39,9 @@ def watch(run: Run, text: Corpus, path: str, prompt: str | None, sample_length: 
     prompt = prompt or _prompt_line(text)
     show_start(console, run, text, path)
     saver = _Saver(run, path)
-    with Watch(console, run, text) as shown, _stop_asked() as stop:
-        _train(run, text, saver, shown, stop, prompt, sample_length)
+    recorder = Recorder(sinks, run, text, path, console)
+    with Watch(console, run, text) as shown, recorder, _stop_asked() as stop:
+        _train(run, text, saver, shown, recorder, stop, prompt, sample_length)
     saver.save_or_rescue()
     if run.step < run.config.steps or stop.at_once:
         console.print(
@@ -49,9 +53,18 @@ def watch(run: Run, text: Corpus, path: str, prompt: str | None, sample_length: 
     console.print(f"done{quality}; write with: numlstm gen {path}", markup=False)
 
 
-def _train(run: Run, text: Corpus, saver: _Saver, shown: Watch, stop: _Stop, prompt: str, sample_length: int) -> None:
+def _train(
+    run: Run,
+    text: Corpus,
+    saver: _Saver,
+    shown: Watch,
+    recorder: Recorder,
+    stop: _Stop,
+    prompt: str,
+    sample_length: int,
+) -> None:
     try:
-        for event in train(run, *split(text.ids, run.config.val_split)):
+        for event in recorder.follow(train(run, *split(text.ids, run.config.val_split))):
             if isinstance(event, Epoch):
                 shown.epoch(event)
                 saver.save(shown)
@@ -59,6 +72,7 @@ def _train(run: Run, text: Corpus, saver: _Saver, shown: Watch, stop: _Stop, pro
                     with working(console=shown.console):
                         texts = _samples(run, prompt, sample_length)
                     shown.samples(prompt, texts)
+                    recorder.samples(prompt, texts)
             else:
                 shown.step(event)
                 if saver.due():

@@ -110,6 +110,22 @@ def train(
         ),
     ] = None,
     sample_length: Annotated[int, typer.Option(help="Characters of each sample after an epoch; 0: none.")] = 120,
+    log: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Add what happens to this file, a JSON object a line; [bold]numlstm plot[/bold] draws it.",
+            show_default=False,
+        ),
+    ] = None,
+    tensorboard: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Write what happens for TensorBoard, to be shown with [bold]tensorboard --logdir DIR[/bold].",
+            show_default=False,
+        ),
+    ] = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -139,11 +155,13 @@ def train(
         raise ConfigError("both --epochs and --steps were given; expected one of them")
     from .. import weights
     from . import start
+    from .recording import open_sinks
     from .session import check_prompt, prepare, watch
     from .working import working
 
     path = output or resume or "weights.npz"
     weights.check_output(path, overwrite=overwrite or path == resume)
+    sinks = open_sinks(log, tensorboard)
     with working():
         if resume is None:
             text = start.load_text(corpus, encoding or "utf-8")
@@ -157,4 +175,4 @@ def train(
             text, run = start.resumed_run(resume, corpus, backend, settings, epochs, steps, precision)
             check_prompt(prompt or "", text)
         prepare(run)
-    watch(run, text, path, prompt, sample_length)
+    watch(run, text, path, prompt, sample_length, sinks)
