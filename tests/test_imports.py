@@ -3,7 +3,9 @@
 The order, each level importing only from those before it:
 
     errors -> config, dropout, text, backends, npz -> params, generate -> weights, model, optim
-           -> evaluate, train, subjects -> gradcheck -> cli
+           -> evaluate, train, subjects, gates -> gradcheck, events -> cli
+
+Beside these, of plain numbers and dicts: measures; runlog -> curves -> plot; tensorboard; advice.
 """
 
 from __future__ import annotations
@@ -38,12 +40,23 @@ MAY_IMPORT["evaluate"] = {*_BELOW}
 MAY_IMPORT["subjects"] = {*_BELOW}
 MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
 MAY_IMPORT["train"] = {*_BELOW, "evaluate"}
+MAY_IMPORT |= {
+    "measures": set(),
+    "advice": set(),
+    "runlog": {"errors"},
+    "curves": {"errors", "measures", "runlog"},
+    "plot": {"errors", "curves"},
+}
+MAY_IMPORT["gates"] = {*_BELOW}
+MAY_IMPORT["tensorboard"] = {"errors", "measures", "gates"}
+MAY_IMPORT["events"] = {*_BELOW, "train", "gates", "measures", "version"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli", "version"}
 MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 # Where packages of others may be imported; all may import the standard library.
-NUMPY = {*MAY_IMPORT} - {"errors", "config", "dropout", "__init__", "__main__"}
+_PLAIN = {"measures", "advice", "runlog", "curves", "plot", "tensorboard"}
+NUMPY = {*MAY_IMPORT} - {"errors", "config", "dropout", "__init__", "__main__"} - _PLAIN
 ELSEWHERE = {
     "numpy": lambda path: part_of(path) in NUMPY,
     "numba": lambda path: path.startswith("backends/cpu/"),
@@ -51,6 +64,8 @@ ELSEWHERE = {
     "cupy": lambda path: path.startswith("backends/gpu"),
     "typer": lambda path: path.startswith("cli/"),
     "rich": lambda path: path.startswith("cli/"),
+    "matplotlib": lambda path: path == "plot.py",
+    "tensorboardX": lambda path: path == "tensorboard.py",
     "tomli": lambda path: path.startswith("text/"),
 }
 
@@ -131,6 +146,8 @@ def test_the_table_of_parts_has_no_way_back():
         ("model.py", "def f():\n    from rich.table import Table", ["rich.table.Table"]),
         ("cli/check.py", "from rich.table import Table", []),
         ("train.py", "import torch", ["torch"]),
+        ("plot.py", "def f():\n    import matplotlib", []),
+        ("events.py", "from tensorboardX import summary", ["tensorboardX.summary"]),
         ("cli/check.py", "from .. import gradcheck", []),
         ("config.py", "import numpy as np", ["numpy"]),
         ("weights.py", "from . import __version__, npz", []),
@@ -155,7 +172,7 @@ def imported(*arguments):
     return names, ran.stdout
 
 
-HEAVY = {"numba", "cupy", "numpy", "llvmlite", "torch"}
+HEAVY = {"numba", "cupy", "numpy", "llvmlite", "torch", "matplotlib", "tensorboardX"}
 
 
 def test_importing_the_package_imports_nothing_heavy():
@@ -164,7 +181,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not names & {*HEAVY, "typer", "rich"}
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("gen",), ("eval",), ("info",), ("check",)], ids=str)
+@pytest.mark.parametrize("command", [(), ("train",), ("gen",), ("eval",), ("info",), ("check",), ("plot",)], ids=str)
 def test_help_imports_nothing_heavy(command):
     names, said = imported("-m", "numlstm", *command, "--help")
     assert "Usage" in said
