@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 
-_NAMES = {"char": "character", "byte": "byte", "word": "word"}
+_NAMES = {"char": "character", "byte": "byte"}
 
 
 def token_name(level: str) -> str:
-    """Return what one token of a vocabulary's level is called: "character", "byte", "word"."""
+    """Return what one token of a vocabulary's level is called: "character", "byte", or else "token"."""
     return _NAMES.get(level, "token")
 
 

@@ -94,7 +94,7 @@ def test_a_picture_of_each_kind(tmp_path: Path, suffix: str) -> None:
     assert head.startswith({".png": b"\x89PNG", ".svg": b"<?xml", ".PDF": b"%PDF"}[suffix])
     if suffix == ".svg":
         words = " ".join(ElementTree.parse(path).getroot().itertext())
-        assert "nats per word" in words
+        assert "nats per token" in words
         assert "a run: best 1.5000 at step 3" in words
 
 
