@@ -126,5 +126,8 @@ def _event(kind: str, step: int, **facts: Any) -> Event:
 
 def _clipped_norm(run: Run, step: Step) -> float:
     """Return the norm of the gradient that the update was made with."""
+    told: float | None = getattr(step, "clipped_norm", None)
+    if told is not None:
+        return told
     clip = run.config.clip
     return min(step.gradient_norm, clip) if clip else step.gradient_norm

@@ -103,7 +103,8 @@ class Recorder:
 
     def _reason(self, error: BaseException | None) -> str:
         if error is None:
-            return "done" if self.run.step >= self.run.config.steps else "stopped"
+            complete = getattr(self.run, "complete", self.run.step >= self.run.config.steps)
+            return "done" if complete else "stopped"
         if isinstance(error, DivergedError):
             return "diverged"
         return "stopped" if isinstance(error, KeyboardInterrupt) else "failed"

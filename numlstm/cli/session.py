@@ -19,6 +19,7 @@ from ..errors import CorpusError, DivergedError, WeightsError
 from ..text.batches import split
 from ..text.corpus import Corpus
 from ..train import Epoch, Run, train
+from .advising import Adviser
 from .options import stderr
 from .progress import Watch, show_start
 from .recording import Recorder, Sink
@@ -64,7 +65,8 @@ def _train(
     sample_length: int,
 ) -> None:
     try:
-        for event in recorder.follow(train(run, *split(text.ids, run.config.val_split))):
+        events = recorder.follow(train(run, *split(text.ids, run.config.val_split)))
+        for event in Adviser(run, text, shown.console).follow(events):
             if isinstance(event, Epoch):
                 shown.epoch(event)
                 saver.save(shown)
