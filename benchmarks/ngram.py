@@ -137,18 +137,21 @@ def _parsed() -> argparse.Namespace:
     parser.add_argument("test", type=Path, help="text to predict")
     parser.add_argument("--level", choices=("word", "char"), default="word")
     parser.add_argument("--order", type=int, help="the longest n-grams (default: 5, of characters 8)")
-    parser.add_argument("--min-count", type=int, default=1, help="rarer tokens count as <unk> (default: 1)")
+    parser.add_argument(
+        "--min-count", type=int, help="rarer tokens count as <unk> (default: words 2, as in `numlstm train`)"
+    )
     parser.add_argument("--label", help="write results/ngram-LABEL.json")
     return parser.parse_args()
 
 
 def main() -> None:
     args = _parsed()
+    args.min_count = args.min_count or (2 if args.level == "word" else 1)
+    args.order = args.order or (5 if args.level == "word" else 8)
     texts = [path.read_text("utf-8") for path in (args.train, args.test)]
     if args.quick:
         texts = [text[:50_000] for text in texts]
-    highest = args.order or (5 if args.level == "word" else 8)
-    found = measure(*texts, args.level, args.min_count, range(1, highest + 1))
+    found = measure(*texts, args.level, args.min_count, range(1, args.order + 1))
     files = {"train": args.train.name, "test": args.test.name}
     args.train, args.test = args.train.name, args.test.name
     path = write_results("ngram", args, {"files": files, **found}, f"-{args.label}" if args.label else "")

@@ -68,6 +68,6 @@ def test_the_script_writes_its_results(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     found = json.loads((tmp_path / "r.json").read_text("utf-8"))
     assert [result["order"] for result in found["results"]] == [1, 2, 3]
-    assert (found["tokens"], found["unknown"]) == (4, 1)
+    assert (found["tokens"], found["unknown"], found["settings"]["min_count"]) == (4, 1, 2)
     for result in found["results"]:
         assert result["perplexity"] == pytest.approx(math.exp(result["nats_per_token"]))
