@@ -55,8 +55,7 @@ MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 # Where packages of others may be imported; all may import the standard library.
-_PLAIN = {"measures", "advice", "runlog", "curves", "plot", "tensorboard"}
-NUMPY = {*MAY_IMPORT} - {"errors", "config", "dropout", "__init__", "__main__"} - _PLAIN
+NUMPY = {*MAY_IMPORT} - {"errors", "config", "dropout", "__init__", "__main__"}
 ELSEWHERE = {
     "numpy": lambda path: part_of(path) in NUMPY,
     "numba": lambda path: path.startswith("backends/cpu/"),
@@ -68,6 +67,7 @@ ELSEWHERE = {
     "tensorboardX": lambda path: path == "tensorboard.py",
     "tomli": lambda path: path.startswith("text/"),
 }
+NUMPY -= {"measures", "advice", "runlog", "curves", "plot", "tensorboard"}
 
 
 def part_of(path):
