@@ -8,7 +8,7 @@ import typer
 
 from ..config import TrainConfig
 from ..errors import ConfigError
-from .options import Device, Threads, open_backend
+from .options import Device, Log, TensorBoard, Threads, open_backend
 
 
 def train(
@@ -110,22 +110,8 @@ def train(
         ),
     ] = None,
     sample_length: Annotated[int, typer.Option(help="Characters of each sample after an epoch; 0: none.")] = 120,
-    log: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="Add what happens to this file, a JSON object a line; [bold]numlstm plot[/bold] draws it.",
-            show_default=False,
-        ),
-    ] = None,
-    tensorboard: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="Write what happens for TensorBoard, to be shown with [bold]tensorboard --logdir DIR[/bold].",
-            show_default=False,
-        ),
-    ] = None,
+    log: Log = None,
+    tensorboard: TensorBoard = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
