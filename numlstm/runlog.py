@@ -29,8 +29,10 @@ class RunLog:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._torn = _ends_within_a_line(self.path)
+            self._torn, new = _ends_within_a_line(self.path), not self.path.exists()
             self.path.open("ab").close()
+            if new:
+                self.path.unlink()  # a run that does not come to its start leaves no empty log
         except OSError as error:
             raise LogError(
                 f"{self.path} cannot be written: {error.strerror or error}; name another file for --log"

@@ -20,6 +20,7 @@ def event(kind: str, step: int, **more: object) -> dict[str, object]:
 
 def test_what_is_written_is_read_again_at_once(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "new" / "run.jsonl")
+    assert not log.path.exists(), "only what happens is written"
     for step in range(3):
         log.write(event("step", step, text="한글\n"))
         assert [each["step"] for each in runlog.read(log.path)] == list(range(step + 1)), "not kept in a buffer"
