@@ -3,9 +3,7 @@
 The order, each level importing only from those before it:
 
     errors -> config, dropout, text, backends, npz -> params, generate -> weights, model, optim
-           -> evaluate, train, subjects, gates -> gradcheck, events -> cli
-
-Beside these, of plain numbers and dicts: measures; runlog -> curves -> plot; tensorboard; advice.
+           -> evaluate, train, subjects -> gradcheck -> cli
 """
 
 from __future__ import annotations
@@ -37,9 +35,7 @@ MAY_IMPORT = {
 }
 _BELOW = {*MAY_IMPORT} - {"npz"}
 MAY_IMPORT["evaluate"] = {*_BELOW}
-MAY_IMPORT["subjects"] = {*_BELOW}
-MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
-MAY_IMPORT["train"] = {*_BELOW, "evaluate"}
+# What tells of runs: of plain numbers and dicts, but for the two that look at the network and the run.
 MAY_IMPORT |= {
     "measures": set(),
     "advice": set(),
@@ -50,6 +46,9 @@ MAY_IMPORT |= {
 MAY_IMPORT["gates"] = {*_BELOW}
 MAY_IMPORT["tensorboard"] = {"errors", "measures", "gates"}
 MAY_IMPORT["events"] = {*_BELOW, "train", "gates", "measures", "version"}
+MAY_IMPORT["subjects"] = {*_BELOW}
+MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
+MAY_IMPORT["train"] = {*_BELOW, "evaluate"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli", "version"}
 MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
