@@ -46,6 +46,8 @@ AGREEMENTS = {
 # Central differences of the sixth order: the error h^6 / 140 times the seventh derivative is small enough to let the
 # step h be long, and the loss's rounding is divided by it. Measured: half or twice this step is worse.
 _STEP = 0.01
+# Layer norm divides by the spread of a few units, which bends more.
+_SHORTER = 0.2
 _STENCIL = ((1, 45 / 60), (2, -9 / 60), (3, 1 / 60))
 
 
@@ -66,6 +68,15 @@ class Row:
 
 # All of a subject's sizes differ, so that no two axes can be mistaken for one another.
 SMALL = (Sizes(4, 2, 5, 7, (3,)), Sizes(4, 2, 5, 7, (3, 1)), Sizes(4, 2, 7, 6, (3, 1, 5)))
+# Each option by itself and all together; no layer of one unit, which layer norm would make zero.
+VARIANTS = (
+    Sizes(3, 2, 4, 5, (3,), projection=6),
+    Sizes(3, 2, 4, 5, (6,), layer_norm=True),
+    Sizes(3, 2, 4, 5, (3,), hard=True),
+    Sizes(4, 2, 5, 7, (4,), recurrent=0.4),
+    Sizes(3, 2, 4, 5, (3,), embedding=6, rate=0.4),
+    Sizes(3, 4, 3, 7, (6, 5), 2, 2, layer_norm=True, tie_weights=True, hard=True, rate=0.3, recurrent=0.2),
+)
 LARGE = Sizes(5, 7, 11, 70, (33, 18, 20))  # several registers wide, for the comparison with `reference`
 # Where a number has no partner to share a pair with: one step of one row, one row, one input and unit, more rows than
 # a gradient takes at a time. Arrays of a few entries, which a sum could leave all but zero by chance, are avoided.
@@ -133,7 +144,7 @@ def as_bf16(values: npt.ArrayLike) -> Values:
     return np.asarray(np.ldexp(np.round(mantissa * 2**8) / 2**8, exponent))
 
 
-def finite_differences(value: Callable[[Named], float], inputs: Named, name: str) -> Values:
+def finite_differences(value: Callable[[Named], float], inputs: Named, name: str, step: float = _STEP) -> Values:
     """Return the gradient of `value(inputs)` with respect to `inputs[name]`, by six evaluations an entry."""
     moved = {**inputs, name: inputs[name].copy()}
     entries = moved[name].reshape(-1)
@@ -141,8 +152,8 @@ def finite_differences(value: Callable[[Named], float], inputs: Named, name: str
     for n, at in enumerate(inputs[name].reshape(-1)):
         for steps, weight in _STENCIL:
             for sign in (1, -1):
-                entries[n] = at + sign * steps * _STEP
-                gradient[n] += sign * weight / _STEP * value(moved)
+                entries[n] = at + sign * steps * step
+                gradient[n] += sign * weight / step * value(moved)
         entries[n] = at
     return gradient.reshape(inputs[name].shape)
 
@@ -151,7 +162,8 @@ def against_finite_differences(backend: Backend, subject: Subject) -> Iterator[R
     """Yield a row for each input of a subject: the backward pass against finite differences in float64."""
     _, found = subject.gradients(backend, subject.inputs)
     for name in subject.inputs:
-        expected = finite_differences(lambda moved: subject.value(backend, moved), subject.inputs, name)
+        step = _STEP * (_SHORTER if subject.curved else 1)
+        expected = finite_differences(lambda moved: subject.value(backend, moved), subject.inputs, name, step)
         error = relative_error(found[name], expected)
         yield Row(f"{subject.title}: d {name}", expected.shape, error, ALLOWED)
 
@@ -175,9 +187,10 @@ def against_reference(backend: Backend, subject: Subject, precision: str) -> Ite
 
 
 def _small_subjects(seed: int) -> Iterator[Subject]:
-    for sizes in SMALL:
+    for sizes in (*SMALL, *VARIANTS):
         rng = np.random.default_rng([seed, len(sizes.layers)])
-        yield Stack(rng, sizes)
+        if not sizes.embedding or sizes.layer_norm:  # a stack has no embedding
+            yield Stack(rng, sizes)
         yield Network(rng, sizes)
     rng = np.random.default_rng(seed)
     yield Dense(rng, SMALL[0])

@@ -2,8 +2,9 @@
 
 NOTATION, here and everywhere. `x` input, `h` hidden, `c` cell; gates always in the order `i f g o`. Shape
 letters: T time, B batch, D input size, H hidden size, V vocabulary size, L layers, P parameters;
-time-major, (T, B, ...). `W_x (D, 4H)`, `W_h (H, 4H)`, `b (4H)`; the output has `W (H, V)`, `b (V)`. `d` +
-name is the gradient of the loss with respect to that name. Loss is mean nats per token.
+time-major, (T, B, ...). `W_x (D, 4H)`, `W_h (H, 4H)`, `b (4H)`; the output has `W (H, V)`, `b (V)`. With a projection
+h has R entries and R takes the place of H but in 4H. `d` + name is the gradient of the loss with respect to that name.
+Loss is mean nats per token.
 
 `torch.nn.LSTM`'s weight_ih is W_x.T, its weight_hh is W_h.T, and its two biases add up to b.
 
@@ -21,14 +22,17 @@ import numpy as np
 import numpy.typing as npt
 
 from . import backends, params, weights
-from .backends import Array, Backend, Tape
+from .backends import Array, Backend, Variant
 from .config import ModelConfig, SampleConfig, check_precision
+from .dropout import Dropout
 from .errors import ConfigError, CorpusError
 from .generate import generate, generate_many
 from .text.vocab import Vocab
 
-State = list[tuple[Array, Array]]  # h and c, each (B, H), of every layer
-Tapes = dict[tuple[int, int], list[Tape]]  # by (T, B), one tape a layer
+State = list[tuple[Array, Array]]  # h (B, R) and c (B, H) of every layer
+Tapes = dict[tuple[int, int], list[Any]]  # by (T, B), for each layer a tape, then for each what is left of its h
+
+NO_DROPOUT = Dropout()
 
 
 class Model:
@@ -59,6 +63,11 @@ class Model:
         self._layers: list[Any] = [None] * len(config.layers)
         self._output: Any = None
         self._tapes: Tapes = {}
+        self._embedding = self._views.get("embedding.W")
+        # The output's weights and their gradient. Tied ones are copies of the embedding's, transposed.
+        tied = (config.embedding, config.vocab_size) if config.tie_weights else 0
+        self._output_W: Array = self._views.get("output.W", backend.zeros(tied, config.dtype))
+        self._output_dW: Array = self._grad_views.get("output.W", backend.zeros(tied, config.dtype))
         self.pack()
 
     @classmethod
@@ -72,13 +81,14 @@ class Model:
         dtype: str = "float32",
         vocab: Vocab | None = None,
         precision: str = "float32",
+        **options: Any,
     ) -> Model:
-        """Make a new network with parameters drawn from `seed`.
+        """Make a new network with parameters drawn from `seed`; `options` are further ones of `ModelConfig`.
 
         Raises `ConfigError` for a setting out of range and `BackendError` if the device does not work or cannot compute
         with that precision.
         """
-        config = ModelConfig(vocab_size, tuple(layers), dtype)
+        config = ModelConfig(vocab_size, tuple(layers), dtype, **options)
         return cls(config, params.initialise(config, seed), backends.load(device), vocab=vocab, precision=precision)
 
     @property
@@ -100,46 +110,79 @@ class Model:
 
     @property
     def packed(self) -> list[Any]:
-        """The packed weights, of all parameters: what `Backend.adam_` renews in the pass that updates them."""
-        return [*self._layers, self._output]
+        """The packed weights of all parameters, which `Backend.adam_` renews in the pass that updates them.
+
+        None where some parameters are packed otherwise: whoever updates them calls `pack` then.
+        """
+        c = self.config
+        return [] if c.embedding or c.projection or c.layer_norm else [*self._layers, self._output]
 
     def pack(self) -> None:
         """Tell the backend that the parameters have changed."""
         w, precision = self._views, "" if self.precision == "float32" else self.precision
         for n, packed in enumerate(self._layers):
-            names = (f"lstm.{n}.W_x", f"lstm.{n}.W_h", f"lstm.{n}.b")
-            W_x, W_h, b = (w[name] for name in names)
-            self._layers[n] = self.backend.pack_lstm(W_x, W_h, b, tokens=n == 0, precision=precision, packed=packed)
-        self._output = self.backend.pack_dense(w["output.W"], w["output.b"], packed=self._output)
+            W_x, W_h, b = (w[f"lstm.{n}.{name}"] for name in ("W_x", "W_h", "b"))
+            self._layers[n] = self.backend.pack_lstm(
+                W_x,
+                W_h,
+                b,
+                tokens=n == 0 and self._embedding is None,
+                precision=precision,
+                variant=self._variant(w, n),
+                packed=packed,
+            )
+        if self.config.tie_weights:
+            self._output_W[...] = w["embedding.W"].T
+        self._output = self.backend.pack_dense(self._output_W, w["output.b"], packed=self._output)
+
+    def _variant(self, of: Mapping[str, Array], layer: int) -> Variant:
+        """Return what a layer has beyond the plain LSTM, of the parameters or of the gradients."""
+        W_p, gain, c_gain, c_bias = (of.get(f"lstm.{layer}.{name}") for name in ("W_p", "gain", "c_gain", "c_bias"))
+        return Variant(W_p, gain, c_gain, c_bias, self.config.gate_activation == "hard-sigmoid")
 
     def zero_state(self, batch_size: int) -> State:
-        """Return the state of every layer, (B, H) each, before anything was read."""
+        """Return the state of every layer, h (B, R) and c (B, H), before anything was read."""
         zeros, dtype = self.backend.zeros, self.config.dtype
-        return [(zeros((batch_size, H), dtype), zeros((batch_size, H), dtype)) for H in self.config.layers]
+        return [(zeros(h, dtype), zeros(c, dtype)) for h, c in self._state_shapes(batch_size)]
+
+    def _state_shapes(self, B: int) -> list[tuple[tuple[int, int], tuple[int, int]]]:
+        return [((B, R), (B, H)) for R, H in zip(self.config.state_sizes, self.config.layers, strict=True)]
 
     def loss_and_gradients(
-        self, ids: npt.ArrayLike, targets: npt.ArrayLike, state: State | None = None
+        self, ids: npt.ArrayLike, targets: npt.ArrayLike, state: State | None = None, *, dropout: Dropout = NO_DROPOUT
     ) -> tuple[float, dict[str, npt.NDArray[Any]], State]:
         """Return the mean loss in nats per token, its gradient by parameter name, and the state after the last step.
 
         `ids` and `targets` are whole numbers (T, B); `state` is what an earlier call returned (None: zeros), through
-        which no gradient flows. Raises `ConfigError` for ids outside the vocabulary or shapes that do not fit.
+        which no gradient flows. `dropout` says what the step leaves out. Raises `ConfigError` for ids outside the
+        vocabulary or shapes that do not fit.
         """
-        loss, after = self.gradients_(ids, targets, state)
+        loss, after = self.gradients_(ids, targets, state, dropout=dropout)
         return loss, {name: self.backend.to_numpy(view) for name, view in self._grad_views.items()}, after
 
-    def gradients_(self, ids: npt.ArrayLike, targets: npt.ArrayLike, state: State | None = None) -> tuple[float, State]:
+    def gradients_(
+        self, ids: npt.ArrayLike, targets: npt.ArrayLike, state: State | None = None, *, dropout: Dropout = NO_DROPOUT
+    ) -> tuple[float, State]:
         """Do as `loss_and_gradients`, leaving the gradients in `grads`."""
         x, y = self._checked_pair(ids, targets)
-        h, after = self._forward(x, state, self._tapes)
+        h, after = self._forward(x, state, self._tapes, dropout)
         loss, dlogits = self._loss(h, y)
         self.grads[...] = 0
         g = self._grad_views
-        dh: Array = self.backend.dense_backward(dlogits, _rows(h), self._output, g["output.W"], g["output.b"])
+        if self.config.tie_weights:
+            self._output_dW[...] = 0
+        dh: Array = self.backend.dense_backward(dlogits, _rows(h), self._output, self._output_dW, g["output.b"])
         dh = dh.reshape(h.shape)
         for n in reversed(range(len(self._layers))):
-            tape, into = self._tapes[x.shape][n], [g[f"lstm.{n}.{name}"] for name in ("W_x", "W_h", "b")]
-            dh, _, _ = self.backend.lstm_backward(dh, self._layers[n], tape, *into)
+            if mask := dropout.between(n):
+                dh = self.backend.dropout(dh, mask, out=dh)
+            tape = self._tapes[x.shape][n]
+            dW_x, dW_h, db = (g[f"lstm.{n}.{name}"] for name in ("W_x", "W_h", "b"))
+            dh, _, _ = self.backend.lstm_backward(dh, self._layers[n], tape, dW_x, dW_h, db, self._variant(g, n))
+        if self._embedding is not None:
+            self.backend.embed_backward(dh, self.backend.asarray(x), g["embedding.W"])
+        if self.config.tie_weights:
+            g["embedding.W"] += self._output_dW.T  # output.W = embedding.W.T
         return loss, after
 
     def loss(
@@ -149,23 +192,24 @@ class Model:
         state: State | None = None,
         *,
         tapes: Tapes | None = None,
+        dropout: Dropout = NO_DROPOUT,
     ) -> tuple[float, State]:
         """Return the mean loss in nats per token and the state after; `tapes` keeps memory between calls."""
         x, y = self._checked_pair(ids, targets)
-        h, after = self._forward(x, state, {} if tapes is None else tapes)
+        h, after = self._forward(x, state, {} if tapes is None else tapes, dropout)
         return self._loss(h, y)[0], after
 
     def logits(self, ids: npt.ArrayLike, state: State | None = None) -> tuple[npt.NDArray[Any], State]:
         """Return the logits (T, B, V) of what follows each of ids (T, B), and the state after."""
         x = self._checked(ids)
-        h, after = self._forward(x, state, {})
+        h, after = self._forward(x, state, {}, NO_DROPOUT)
         logits = self.backend.dense_forward(_rows(h), self._output)
         return self.backend.to_numpy(logits).reshape(*x.shape, self.config.vocab_size), after
 
     def read(self, ids: npt.ArrayLike, state: State) -> State:
         """Read ids (T, B), T being 0 or more, and return the state after them."""
         x = self._checked(ids)
-        return self._forward(x, state, {})[1] if len(x) else state
+        return self._forward(x, state, {}, NO_DROPOUT)[1] if len(x) else state
 
     def draw(
         self, ids: npt.ArrayLike, state: State, uniforms: npt.NDArray[np.float64], temperature: float
@@ -180,7 +224,7 @@ class Model:
             raise ConfigError(f"uniforms have shape {uniforms.shape}; expected (N, {len(x)}) for {len(x)} streams")
         if not (math.isfinite(temperature) and temperature >= 0):
             raise ConfigError(f"temperature is {temperature!r}; expected a number of at least 0")
-        return self.backend.generate(self._layers, self._output, state, x, uniforms, temperature)
+        return self.backend.generate(self._layers, self._output, state, x, uniforms, temperature, self._embedding)
 
     def generate(self, prompt: str = "", *, length: int = 250, temperature: float = 0.6, seed: int = 0) -> str:
         """Return `length` characters of new text that goes on from `prompt`, which is not repeated.
@@ -220,19 +264,25 @@ class Model:
 
     def _check_state(self, state: State, B: int) -> None:
         found = [(tuple(h.shape), tuple(c.shape)) for h, c in state]
-        expected = [((B, H), (B, H)) for H in self.config.layers]
+        expected = self._state_shapes(B)
         if found != expected:
             raise ConfigError(f"the state has shapes {found}; expected {expected}, h and c of each layer")
 
-    def _forward(self, ids: npt.NDArray[np.int32], state: State | None, tapes: Tapes) -> tuple[Array, State]:
-        T, B = ids.shape
+    def _forward(
+        self, ids: npt.NDArray[np.int32], state: State | None, tapes: Tapes, dropout: Dropout
+    ) -> tuple[Array, State]:
+        (T, B), L = ids.shape, len(self._layers)
         state = self.zero_state(B) if state is None else state
         self._check_state(state, B)
-        kept = tapes.setdefault((T, B), [None] * len(self._layers))
+        kept = tapes.setdefault((T, B), [None] * 2 * L)
         x, after = self.backend.asarray(ids), []
+        if self._embedding is not None:
+            x = self.backend.embed(x, self._embedding)
         for n, (packed, (h0, c0)) in enumerate(zip(self._layers, state, strict=True)):
-            x, last, kept[n] = self.backend.lstm_forward(x, packed, h0, c0, tape=kept[n])
+            x, last, kept[n] = self.backend.lstm_forward(x, packed, h0, c0, mask=dropout.within(n), tape=kept[n])
             after.append(last)
+            if mask := dropout.between(n):
+                x = kept[L + n] = self.backend.dropout(x, mask, out=kept[L + n])
         return x, after
 
     def _loss(self, h: Array, targets: npt.NDArray[np.int32]) -> tuple[float, Array]:

@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from . import params
-from .backends import Array, Backend
+from .backends import Array, Backend, Variant
 from .config import ModelConfig
+from .dropout import Dropout
 from .model import Model, State
 
 Values = npt.NDArray[Any]
@@ -23,13 +24,51 @@ Named = dict[str, Values]
 
 @dataclasses.dataclass(frozen=True)
 class Sizes:
-    """The sizes of a subject: T time steps, B rows, D inputs, V outputs, and the hidden units of each layer."""
+    """The sizes of a subject: T time steps, B rows, D inputs, V outputs, and the hidden units of each layer.
+
+    The options are those of `ModelConfig` and `Dropout`. A stack of layers has no embedding, and no dropout but that
+    within a layer.
+    """
 
     T: int
     B: int
     D: int
     V: int
     layers: tuple[int, ...]
+    embedding: int = 0
+    projection: int = 0
+    layer_norm: bool = False
+    tie_weights: bool = False
+    hard: bool = False
+    rate: float = 0.0
+    recurrent: float = 0.0
+
+    @property
+    def config(self) -> ModelConfig:
+        """The network of these sizes, in float64."""
+        activation = "hard-sigmoid" if self.hard else "sigmoid"
+        options = (self.embedding, self.projection, self.layer_norm, self.tie_weights, activation)
+        return ModelConfig(self.V, self.layers, "float64", *options)
+
+    @property
+    def dropout(self) -> Dropout:
+        """What is left out."""
+        return Dropout(self.rate, self.recurrent, seed=5, step=7)
+
+    @property
+    def title(self) -> str:
+        """The layers and options in words."""
+        options = {
+            "embedding": self.embedding,
+            "projection": self.projection,
+            "layer norm": self.layer_norm,
+            "tied weights": self.tie_weights,
+            "hard gates": self.hard,
+            "dropout": self.rate,
+            "recurrent dropout": self.recurrent,
+        }
+        layers = f"{len(self.layers)} layer{'s' * (len(self.layers) > 1)}"
+        return ", ".join([layers, *(name for name, on in options.items() if on)])
 
 
 class Subject(Protocol):
@@ -37,6 +76,7 @@ class Subject(Protocol):
 
     title: str
     inputs: Named
+    curved: bool  # whether the function bends so much that finite differences must be short
 
     def value(self, backend: Backend, inputs: Named) -> float:
         """Return the scalar, by the backend's forward pass."""
@@ -52,16 +92,17 @@ class Stack:
     """Layers above each other that read activations; the scalar is a random linear functional of the last h."""
 
     def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
-        self.title = _count(sizes.layers)
+        self.title, self._sizes, config = sizes.title, sizes, sizes.config
+        self.curved = sizes.layer_norm
         self.inputs: Named = {"x": rng.standard_normal((sizes.T, sizes.B, sizes.D))}
-        self._functional = rng.standard_normal((sizes.T, sizes.B, sizes.layers[-1]))
-        self._depth, D = len(sizes.layers), sizes.D
-        for layer, H in enumerate(sizes.layers):
-            shapes = {"W_x": (D, 4 * H), "W_h": (H, 4 * H), "b": (4 * H,), "h0": (sizes.B, H), "c0": (sizes.B, H)}
+        self._functional = rng.standard_normal((sizes.T, sizes.B, config.state_sizes[-1]))
+        D = sizes.D
+        for layer, (H, R) in enumerate(zip(sizes.layers, config.state_sizes, strict=True)):
+            shapes = {**params.layer_shapes(D, H, R, config), "h0": (sizes.B, R), "c0": (sizes.B, H)}
             for name, shape in shapes.items():
-                bound = 1 if name in ("h0", "c0") else H**-0.5
+                bound = 1 if name in ("h0", "c0", "gain", "c_gain") else H**-0.5
                 self.inputs[f"lstm.{layer}.{name}"] = rng.uniform(-bound, bound, shape)
-            D = H
+            D = R
 
     def value(self, backend: Backend, inputs: Named) -> float:
         h, _ = self._forward(backend, inputs)
@@ -72,24 +113,33 @@ class Stack:
         output = backend.to_numpy(h)
         dh: Any = backend.asarray(self._functional, output.dtype)
         found: Named = {}
-        for layer in reversed(range(self._depth)):
-            names = [f"lstm.{layer}.{name}" for name in ("W_x", "W_h", "b", "h0", "c0")]
-            into = [backend.zeros(inputs[name].shape, output.dtype) for name in names[:3]]
-            dh, dh0, dc0 = backend.lstm_backward(dh, *passes[layer], *into)
-            for name, gradient in zip(names, (*into, dh0, dc0), strict=True):
-                found[name] = backend.to_numpy(gradient)
+        for layer in reversed(range(len(self._sizes.layers))):
+            own = {name: inputs[name] for name in inputs if name.startswith(f"lstm.{layer}.")}
+            into = {name: backend.zeros(value.shape, output.dtype) for name, value in own.items()}
+            (dW_x, dW_h, db), variant = self._weights(into, layer)
+            packed, tape = passes[layer]
+            dh, dh0, dc0 = backend.lstm_backward(dh, packed, tape, dW_x, dW_h, db, variant)
+            into |= {f"lstm.{layer}.h0": dh0, f"lstm.{layer}.c0": dc0}
+            found |= {name: backend.to_numpy(gradient) for name, gradient in into.items()}
         found["x"] = backend.to_numpy(dh)
         return output, found
 
     def _forward(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Array, list[tuple[Any, Any]]]:
         x, passes = backend.asarray(inputs["x"]), []
-        for layer in range(self._depth):
-            names = (f"lstm.{layer}.{name}" for name in ("W_x", "W_h", "b", "h0", "c0"))
-            W_x, W_h, b, h0, c0 = (backend.asarray(inputs[name]) for name in names)
-            packed = backend.pack_lstm(W_x, W_h, b, tokens=False, precision=precision)
-            x, _, tape = backend.lstm_forward(x, packed, h0, c0)
+        for layer in range(len(self._sizes.layers)):
+            own = {name: backend.asarray(inputs[name]) for name in inputs if name.startswith(f"lstm.{layer}.")}
+            (W_x, W_h, b), variant = self._weights(own, layer)
+            packed = backend.pack_lstm(W_x, W_h, b, tokens=False, precision=precision, variant=variant)
+            h0, c0 = own[f"lstm.{layer}.h0"], own[f"lstm.{layer}.c0"]
+            x, _, tape = backend.lstm_forward(x, packed, h0, c0, mask=self._sizes.dropout.within(layer))
             passes.append((packed, tape))
         return x, passes
+
+    def _weights(self, of: dict[str, Array], layer: int) -> tuple[list[Array], Variant]:
+        """Return W_x, W_h and b and the variant of a layer, or their gradients."""
+        arrays = [of[f"lstm.{layer}.{name}"] for name in ("W_x", "W_h", "b")]
+        W_p, gain, c_gain, c_bias = (of.get(f"lstm.{layer}.{name}") for name in ("W_p", "gain", "c_gain", "c_bias"))
+        return arrays, Variant(W_p, gain, c_gain, c_bias, self._sizes.hard)
 
 
 class Dense:
@@ -97,7 +147,7 @@ class Dense:
 
     def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
         N, H, V = sizes.T * sizes.B, sizes.layers[0], sizes.V
-        self.title = "dense"
+        self.title, self.curved = "dense", False
         self.inputs = {name: rng.standard_normal(shape) for name, shape in (("h", (N, H)), ("W", (H, V)), ("b", V))}
         self._functional = rng.standard_normal((N, V))
 
@@ -123,7 +173,7 @@ class Loss:
 
     def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
         N = sizes.T * sizes.B
-        self.title = "loss"
+        self.title, self.curved = "loss", False
         self.inputs = {"logits": 2 * rng.standard_normal((N, sizes.V))}
         self._targets = rng.integers(0, sizes.V, N, np.int32)
 
@@ -143,25 +193,26 @@ class Network:
     """A whole network that reads token ids from a random state; the scalar is its loss, mean nats per token."""
 
     def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
-        self.title = f"network of {_count(sizes.layers)}"
-        self._config = ModelConfig(sizes.V, sizes.layers, "float64")
+        self.title, self._dropout, self._config = f"network of {sizes.title}", sizes.dropout, sizes.config
+        self.curved = sizes.layer_norm
         self.inputs: Named = {}
         for name, shape in params.shapes(self._config).items():
             # Strong gradients are hidden less by the loss's rounding.
             bound = 2.0 if name == "output.W" else 0.8
             self.inputs[name] = rng.uniform(-bound, bound, shape)
         self._ids, self._targets = rng.integers(0, sizes.V, (2, sizes.T, sizes.B), np.int32)
-        self._state = [rng.uniform(-1, 1, (2, sizes.B, H)) for H in sizes.layers]
+        state_shapes = zip(self._config.state_sizes, sizes.layers, strict=True)
+        self._state = [tuple(rng.uniform(-1, 1, (sizes.B, H)) for H in pair) for pair in state_shapes]
         self._used: tuple[tuple[Backend, ModelConfig, str], Model, State] | None = None
 
     def value(self, backend: Backend, inputs: Named) -> float:
         model, state = self._model(backend, inputs)
-        return model.loss(self._ids, self._targets, state)[0]
+        return model.loss(self._ids, self._targets, state, dropout=self._dropout)[0]
 
     def gradients(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Values, Named]:
         model, state = self._model(backend, inputs, precision)
         logits, _ = model.logits(self._ids, state)
-        _, found, _ = model.loss_and_gradients(self._ids, self._targets, state)
+        _, found, _ = model.loss_and_gradients(self._ids, self._targets, state, dropout=self._dropout)
         return logits, found
 
     def _model(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Model, State]:
@@ -177,7 +228,3 @@ class Network:
         else:
             self._used[1].set_params(inputs)
         return self._used[1:]
-
-
-def _count(layers: tuple[int, ...]) -> str:
-    return f"{len(layers)} layer{'s' * (len(layers) > 1)}"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from numlstm import backends, gradcheck
-from numlstm.backends import reference
+from numlstm.backends import PLAIN, reference
 from numlstm.cli.check import check as check_command
 from numlstm.errors import BackendError, ConfigError
 from numlstm.gradcheck import SMALL, Row
@@ -45,8 +45,8 @@ def stack():
 def scaled_lstm(place, change):
     """A backend whose gradient at `place` (dx, dh0, dc0, dW_x, dW_h, db) is changed by `change`."""
 
-    def lstm_backward(dh, packed, tape, dW_x, dW_h, db):
-        gradients = [*reference.lstm_backward(dh, packed, tape, dW_x, dW_h, db), dW_x, dW_h, db]
+    def lstm_backward(dh, packed, tape, dW_x, dW_h, db, dvariant=PLAIN):
+        gradients = [*reference.lstm_backward(dh, packed, tape, dW_x, dW_h, db, dvariant), dW_x, dW_h, db]
         gradients[place][...] = change(gradients[place])
         return tuple(gradients[:3])
 
@@ -132,8 +132,8 @@ def test_a_network_that_forgets_a_layer_is_rejected():
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_wrong_outputs_and_gradients_are_rejected_against_the_reference(dtype):
-    def lstm_forward(x, packed, h0, c0, *, tape=None):
-        h, last, tape = reference.lstm_forward(x, packed, h0, c0)
+    def lstm_forward(x, packed, h0, c0, *, mask=None, tape=None):
+        h, last, tape = reference.lstm_forward(x, packed, h0, c0, mask=mask)
         return 1.0005 * h, last, tape
 
     for backend in (altered(lstm_forward=lstm_forward), scaled_lstm(4, lambda dW_h: 1.0005 * dW_h)):
@@ -167,19 +167,19 @@ def rounding_lstm(change=None):
     """The reference with h and the gates' gradients rounded to bf16 where products read them; `change`s dW_h."""
 
     def rounded(packed):
-        return (*(gradcheck.as_bf16(w).astype(w.dtype) for w in packed[:2]), packed[2])
+        return reference.Layer(*(gradcheck.as_bf16(w).astype(w.dtype) for w in packed[:2]), packed[2])
 
-    def pack_lstm(W_x, W_h, b, *, tokens, precision="", packed=None):
+    def pack_lstm(W_x, W_h, b, *, tokens, precision="", variant=PLAIN, packed=None):
         assert precision == "bf16"
         return rounded((W_x, W_h, b))
 
-    def lstm_forward(x, packed, h0, c0, *, tape=None):
-        h, last, tape = reference.lstm_forward(x, packed, h0, c0)
+    def lstm_forward(x, packed, h0, c0, *, mask=None, tape=None):
+        h, last, tape = reference.lstm_forward(x, packed, h0, c0, mask=mask)
         return gradcheck.as_bf16(h).astype(h.dtype), last, tape
 
-    def lstm_backward(dh, packed, tape, dW_x, dW_h, db):
+    def lstm_backward(dh, packed, tape, dW_x, dW_h, db, dvariant=PLAIN):
         dh = gradcheck.as_bf16(dh).astype(dh.dtype)
-        gradients = reference.lstm_backward(dh, packed, tape, dW_x, dW_h, db)
+        gradients = reference.lstm_backward(dh, packed, tape, dW_x, dW_h, db, dvariant)
         if change is not None:
             change(dW_h)
         return gradients

@@ -54,7 +54,7 @@ MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 # Where packages of others may be imported; all may import the standard library.
-NUMPY = {*MAY_IMPORT} - {"errors", "config", "dropout", "__init__", "__main__"}
+NUMPY = {*MAY_IMPORT} - {"errors", "config", "__init__", "__main__"}
 ELSEWHERE = {
     "numpy": lambda path: part_of(path) in NUMPY,
     "numba": lambda path: path.startswith("backends/cpu/"),

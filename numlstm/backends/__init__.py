@@ -12,16 +12,35 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Sequence
-from typing import Any, Protocol, cast
+from typing import Any, NamedTuple, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
 
+from ..dropout import Mask
 from ..errors import BackendError
 
 Array = Any
 Packed = Any
 Tape = Any
+
+
+class Variant(NamedTuple):
+    """What a layer has beyond the plain LSTM, None where it has not: see `reference.py` for the equations.
+
+    `W_p (H, R)` projects the H units to an h of R entries. `gain (4H)` scales the normalised inputs of the gates, and
+    `c_gain`, `c_bias (H)` scale and move the normalised cell; all three or none. `hard` makes the gates i, f and o
+    clip(0.2 z + 0.5, 0, 1).
+    """
+
+    W_p: Array = None
+    gain: Array = None
+    c_gain: Array = None
+    c_bias: Array = None
+    hard: bool = False
+
+
+PLAIN = Variant()
 
 
 class Backend(Protocol):
@@ -53,9 +72,19 @@ class Backend(Protocol):
         """Return zeros on the device."""
 
     def pack_lstm(
-        self, W_x: Array, W_h: Array, b: Array, *, tokens: bool, precision: str = "", packed: Packed = None
+        self,
+        W_x: Array,
+        W_h: Array,
+        b: Array,
+        *,
+        tokens: bool,
+        precision: str = "",
+        variant: Variant = PLAIN,
+        packed: Packed = None,
     ) -> Packed:
-        """Pack a layer: W_x (D, 4H), W_h (H, 4H), b (4H); `tokens` says that its input will be token ids.
+        """Pack a layer: W_x (D, 4H), W_h (R, 4H), b (4H); `tokens` says that its input will be token ids.
+
+        R is the size of h: H, unless the variant has a projection.
 
         Products are of the weights' own precision or, with "bf16", of factors rounded to bf16 with sums in float32.
         Raises `BackendError` if the backend or the processor cannot do so.
@@ -65,20 +94,41 @@ class Backend(Protocol):
         """Pack a dense layer: W (H, V), b (V)."""
 
     def lstm_forward(
-        self, x: Array, packed: Packed, h0: Array, c0: Array, *, tape: Tape = None
+        self, x: Array, packed: Packed, h0: Array, c0: Array, *, mask: Mask | None = None, tape: Tape = None
     ) -> tuple[Array, tuple[Array, Array], Tape]:
         """Run one layer over a whole sequence.
 
-        x is (T, B) token ids or (T, B, D) activations; h0, c0 are (B, H). Returns h (T, B, H), the last
-        state (h, c) as copies, and the tape. h is part of the tape: it lasts until the tape is used again.
+        x is (T, B) token ids or (T, B, D) activations; h0 is (B, R), c0 (B, H). `mask`, of (B, R), is what the
+        layer does not see of its own h, the same at all steps. Returns h (T, B, R), the last state (h, c) as copies,
+        and the tape. h is part of the tape: it lasts until the tape is used again.
         """
 
     def lstm_backward(
-        self, dh: Array, packed: Packed, tape: Tape, dW_x: Array, dW_h: Array, db: Array
+        self,
+        dh: Array,
+        packed: Packed,
+        tape: Tape,
+        dW_x: Array,
+        dW_h: Array,
+        db: Array,
+        dvariant: Variant = PLAIN,
     ) -> tuple[Array | None, Array, Array]:
-        """Run backpropagation through time over the sequence of the tape, given dh (T, B, H).
+        """Run backpropagation through time over the sequence of the tape, given dh (T, B, R).
 
-        Adds to dW_x, dW_h and db. Returns dx (T, B, D), None for token ids, and dh0, dc0 (B, H). Uses up the tape.
+        Adds to dW_x, dW_h, db and the arrays of `dvariant`, one for each of the layer's variant. Returns dx (T, B, D),
+        None for token ids, and dh0 (B, R), dc0 (B, H). Uses up the tape.
+        """
+
+    def embed(self, ids: Array, W: Array) -> Array:
+        """Return the rows (T, B, E) of W (V, E) that ids (T, B) choose."""
+
+    def embed_backward(self, dx: Array, ids: Array, dW: Array) -> None:
+        """Add each of dx (T, B, E) to the row of dW (V, E) that its id chose."""
+
+    def dropout(self, x: Array, mask: Mask, *, out: Array = None) -> Array:
+        """Return x (T, B, H) with what the mask leaves out at 0; written to `out`, which may be x, if that fits.
+
+        Its own gradient: hand in that of the result.
         """
 
     def dense_forward(self, h: Array, packed: Packed, *, out: Array = None) -> Array:
@@ -121,12 +171,13 @@ class Backend(Protocol):
         ids: Array,
         uniforms: npt.NDArray[np.float64],
         temperature: float,
+        embedding: Array = None,
     ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
         """Draw N tokens for each of B streams, one after the other, the state carried along.
 
         Reads ids (B), draws by `uniforms (N, B)` in [0, 1) from softmax(logits / temperature), or takes the
-        likeliest at temperature 0, and reads what it drew. Returns the tokens (N, B) and the state after
-        all of them but the last was read.
+        likeliest at temperature 0, and reads what it drew. With `embedding (V, E)` the first layer reads its rows.
+        Returns the tokens (N, B) and the state after all of them but the last was read.
         """
 
 

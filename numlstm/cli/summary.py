@@ -23,8 +23,10 @@ def shape_table(config: ModelConfig) -> Table:
     table.add_column("layer", f"{config.dtype}")
     table.add_column("shapes", "")
     table.add_column("parameters", f"{params.count(config):,}", justify="right")
-    for layer in [f"lstm.{n}" for n in range(len(config.layers))] + ["output"]:
+    for layer in ["embedding", *(f"lstm.{n}" for n in range(len(config.layers))), "output"]:
         own = {name.removeprefix(layer + "."): shape for name, shape in shapes.items() if name.startswith(layer + ".")}
+        if not own:
+            continue
         count = sum(_size(shape) for shape in own.values())
         table.add_row(layer, "  ".join(f"{name} {_times(shape)}" for name, shape in own.items()), f"{count:,}")
     return table

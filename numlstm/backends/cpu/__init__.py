@@ -12,6 +12,9 @@ arrays, hold memory and hand both to the kernels. The rooms:
     update.py       gradient norm and Adam
     packing.py      weights in the order in which the kernels read them
     recurrence.py   one layer over a whole sequence, forward and backward
+    variants.py     the same for layers with layer norm, a projection, hard gates or recurrent dropout:
+                    variant_kernels.py, layernorm.py
+    masks.py        dropout, and rows of an embedding
     gradients.py    the weights' gradients
     dense.py        the output layer and the loss
     generation.py   drawing tokens
@@ -36,9 +39,20 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
+from ...dropout import Mask
 from ...errors import BackendError, ConfigError
-from . import dense, generation, gradients, packing, processor, recurrence, update
-from .buffers import BackwardBuffers, GradientBuffers, StepBuffers, Tape, get_cells, set_cells, whole_rows
+from .. import PLAIN, Variant
+from . import dense, generation, gradients, masks, packing, processor, recurrence, update, variants
+from .buffers import (
+    BackwardBuffers,
+    GradientBuffers,
+    StepBuffers,
+    Tape,
+    get_cells,
+    set_cells,
+    whole_rows,
+    whole_rows_for,
+)
 from .packing import Learning, PackedDense, PackedLSTM
 
 Array = npt.NDArray[Any]
@@ -90,19 +104,38 @@ def _writable(weight: Array) -> Array:
     return np.require(weight, requirements="W")
 
 
+def _varied(variant: Variant) -> bool:
+    return variant.hard or any(array is not None for array in variant[:4])
+
+
 def pack_lstm(
-    W_x: Array, W_h: Array, b: Array, *, tokens: bool, precision: str = "", packed: PackedLSTM | None = None
+    W_x: Array,
+    W_h: Array,
+    b: Array,
+    *,
+    tokens: bool,
+    precision: str = "",
+    variant: Variant = PLAIN,
+    packed: PackedLSTM | None = None,
 ) -> PackedLSTM:
     if precision not in ("", "bf16") or (precision and W_h.dtype != np.float32):
         raise BackendError(f"precision is {precision!r} for {W_h.dtype} weights; expected bf16 for float32, or none")
     pairs = precision == "bf16"
     if pairs and (missing := processor.bf16_missing()):
         raise BackendError(f"precision bf16 does not work here: {missing}; use float32")
+    if pairs and _varied(variant):
+        raise BackendError(
+            "precision bf16 is for plain layers; expected float32 with layer norm, projection or hard gates"
+        )
     weights = (_writable(W_x), _writable(W_h), _writable(b))
     if packed is None:
         packed = packing.new_lstm(weights, tokens, pairs)
+        if _varied(variant):
+            packed = dataclasses.replace(packed, variant=packing.new_variant(variant, weights))
     packed = dataclasses.replace(packed, weights=weights)
     with _one_at_a_time:
+        if packed.variant is not None:
+            packing.renew_variant(packed.variant, variant, weights[2], _shards())
         packing.renew_lstm(packed, _shards())
     return packed
 
@@ -118,11 +151,16 @@ def pack_dense(W: Array, b: Array, *, packed: PackedDense | None = None) -> Pack
 
 
 def lstm_forward(
-    x: Array, packed: PackedLSTM, h0: Array, c0: Array, *, tape: Tape | None = None
-) -> tuple[Array, tuple[Array, Array], Tape]:
+    x: Array, packed: PackedLSTM, h0: Array, c0: Array, *, mask: Mask | None = None, tape: Any = None
+) -> tuple[Array, tuple[Array, Array], Any]:
     T, B = x.shape[:2]
     H, shards = packed.hidden_size, _shards(B)
-    if tape is None or tape.shape != (T, B):
+    if packed.variant is not None or mask is not None:
+        if packed.pairs:
+            raise BackendError("precision is bf16; expected float32 with recurrent dropout")
+        with _one_at_a_time:
+            return variants.forward(x, packed, h0, c0, mask, tape, shards)
+    if not isinstance(tape, Tape) or tape.shape != (T, B):
         tape = Tape(T, B, packed)
     with _one_at_a_time:
         tape.read(x, packed.tokens)
@@ -148,9 +186,12 @@ def lstm_forward(
 
 
 def lstm_backward(
-    dh: Array, packed: PackedLSTM, tape: Tape, dW_x: Array, dW_h: Array, db: Array
+    dh: Array, packed: PackedLSTM, tape: Any, dW_x: Array, dW_h: Array, db: Array, dvariant: Variant = PLAIN
 ) -> tuple[Array | None, Array, Array]:
     (T, B), H, shards = tape.shape, packed.hidden_size, _shards()
+    if not isinstance(tape, Tape):
+        with _one_at_a_time:
+            return variants.backward(dh, packed, tape, dW_x, dW_h, db, dvariant, shards)
     if tape.backward is None:
         tape.backward = BackwardBuffers(tape, packed)
     to = tape.backward
@@ -187,6 +228,33 @@ def lstm_backward(
             shards=shards,
         )
     return None if packed.tokens else to.dx, to.dh_next[:, :H].copy(), get_cells(to.dc_next, H)
+
+
+def embed(ids: Array, W: Array) -> Array:
+    out = whole_rows_for((*ids.shape, W.shape[1]), W.dtype)
+    with _one_at_a_time:
+        masks.pick(np.ascontiguousarray(ids, np.int32).reshape(-1), W, _flat(out), shards=_shards())
+    return out[..., : W.shape[1]]
+
+
+def embed_backward(dx: Array, ids: Array, dW: Array) -> None:
+    with _one_at_a_time:
+        masks.add_picked(_flat(whole_rows(dx)), np.ascontiguousarray(ids, np.int32).reshape(-1), dW, shards=_shards())
+
+
+def dropout(x: Array, mask: Mask, *, out: Array | None = None) -> Array:
+    H = x.shape[-1]
+    if out is None or out.shape != x.shape:
+        out = whole_rows_for(x.shape, x.dtype)[..., :H]
+    factor, words = x.dtype.type(1 / (1 - mask.rate)), [np.array(part, np.uint64) for part in (mask.counter, mask.key)]
+    with _one_at_a_time:
+        given, result = (_flat(whole_rows(part)) for part in (x, out))
+        masks.drop(given, result, H, mask.threshold, factor, *words, shards=_shards())
+    return out
+
+
+def _flat(rows: Array) -> Array:
+    return rows.reshape(-1, rows.shape[-1])
 
 
 def dense_forward(h: Array, packed: PackedDense, *, out: Array | None = None) -> Array:
@@ -267,9 +335,13 @@ def generate(
     ids: Array,
     uniforms: npt.NDArray[np.float64],
     temperature: float,
+    embedding: Array | None = None,
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
     (N, B), V, dtype = uniforms.shape, output.weights[1].size, output.W.dtype
     drawn, shards = np.empty((N, B), np.int32), _shards(B)
+    if embedding is not None or any(packed.variant is not None for packed in layers):
+        with _one_at_a_time:
+            return variants.generate(layers, output, state, ids, uniforms, temperature, embedding, shards)
     buffers = [StepBuffers(packed, h, c) for packed, (h, c) in zip(layers, state, strict=True)]
     with _one_at_a_time:
         for each in buffers:

@@ -44,6 +44,11 @@ def sigmoid(emit: Emitter, x: Vec) -> Vec:
     return _reciprocal(emit, emit.fma(scale, series, scale) + 1.0)
 
 
+def hard_sigmoid(emit: Emitter, x: Vec) -> Vec:
+    """Return clip(0.2 x + 0.5, 0, 1)."""
+    return emit.minimum(emit.maximum(emit.fma(x, 0.2, 0.5), 0.0), 1.0)
+
+
 def tanh(emit: Emitter, x: Vec) -> Vec:
     """Return tanh(x), accurate relative to itself also near 0."""
     largest = _TANH_IS_ONE[emit.itemsize]

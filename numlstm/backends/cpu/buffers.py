@@ -37,6 +37,11 @@ def whole_rows(a: Array) -> Array:
     return np.lib.stride_tricks.as_strided(a, (*a.shape[:-1], rows))
 
 
+def whole_rows_for(shape: tuple[int, ...], dtype: Any) -> Array:
+    """Return memory for activations of that shape, with rows as long as products like them."""
+    return aligned((*shape[:-1], row_size(shape[-1], dtype)), dtype)
+
+
 def set_cells(c: Array, values: Array) -> None:
     """Set c (P, B, lanes) to values (B, H)."""
     B, H = values.shape

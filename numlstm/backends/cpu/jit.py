@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import functools
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
@@ -55,10 +55,8 @@ class ShardedKernel:
         address = self._addresses.get(kinds)
         if address is None:
             address = self._addresses[kinds] = self._compiled(*map(numba.typeof, args))
-        # A tuple is handed over as its members are, one by one, so the launcher, which knows no nested ones, need not.
         numba.set_num_threads(shards)  # of whichever Python thread this is: Numba keeps a number for each
-        flat = (member for arg in args for member in (arg if isinstance(arg, tuple) else (arg,)))
-        _launch(address, shards, *flat)
+        _launch(address, shards, *_flat(args))
 
     def _compiled(self, *kinds: Any) -> int:
         """Compile the kernel for these types of arguments, or take what was kept; return where its code is."""
@@ -67,6 +65,15 @@ class ShardedKernel:
         compiled = self.one.overloads[signature]
         address: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
         return address
+
+
+def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
+    """Yield the members of a tuple and of those in it: compiled code is handed a tuple as its members, one by one."""
+    for arg in args:
+        if isinstance(arg, tuple):
+            yield from _flat(arg)
+        else:
+            yield arg
 
 
 @intrinsic

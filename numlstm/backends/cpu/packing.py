@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
+from .. import Variant
 from . import bf16
 from .jit import ShardedKernel
 from .processor import lanes
@@ -27,13 +28,29 @@ Array = npt.NDArray[Any]
 
 
 @dataclasses.dataclass(frozen=True)
+class PackedVariant:
+    """What a layer has beyond the plain LSTM: `W_p`, if it has one, its norms' weights in panels, or empty, and `hard`.
+
+    gain, b (P, 4 lanes), c_gain, c_bias (P, lanes).
+    """
+
+    W_p: PackedDense | None
+    gain: Array
+    b: Array
+    c_gain: Array
+    c_bias: Array
+    hard: bool
+
+
+@dataclasses.dataclass(frozen=True)
 class PackedLSTM:
     """One layer's weights, packed in P = ceil(H / lanes) gate panels, 4 P lanes columns in all.
 
     `start` holds what the gates start from: b + W_x[d] for each token d, (D, P, 4, lanes), or b alone,
-    (1, P, 4, lanes), where the input is activations. `W_x (P, D, 4 lanes)` is empty for tokens.
-    `W_h (P, H, 4 lanes)`. `W_x_T`, `W_h_T (panels, columns, 4 lanes)` serve the way back. With bf16 these four hold
-    pairs of rows, half as many. `weights` are W_x, W_h and b as they came.
+    (1, P, 4, lanes), where the input is activations. `W_x (P, D, 4 lanes)` is empty for tokens. `W_h (P, R, 4 lanes)`,
+    R being the size of h. `W_x_T`, `W_h_T (panels, columns, 4 lanes)` serve the way back. With bf16 these four hold
+    pairs of rows, half as many. `weights` are W_x, W_h and b as they came. `variant` is None for a plain layer; with
+    layer norm `start` is without b.
     """
 
     input_size: int
@@ -45,10 +62,16 @@ class PackedLSTM:
     W_h: Array
     W_x_T: Array
     W_h_T: Array
+    variant: PackedVariant | None = None
 
     @property
     def lanes(self) -> int:
         return int(self.start.shape[3])
+
+    @property
+    def normed(self) -> bool:
+        """Whether there is layer norm."""
+        return self.variant is not None and self.variant.gain.size > 0
 
     @property
     def pairs(self) -> bool:
@@ -99,7 +122,7 @@ def _weights(count: int, rows: int, width: int, dtype: Any) -> Array:
 
 def new_lstm(weights: tuple[Array, Array, Array], tokens: bool, pairs: bool) -> PackedLSTM:
     """Return an empty `PackedLSTM` for W_x, W_h and b, whose input is `tokens` or activations."""
-    D, H, dtype = len(weights[0]), len(weights[1]), weights[1].dtype
+    D, R, H, dtype = len(weights[0]), len(weights[1]), len(weights[2]) // 4, weights[1].dtype
     VL = lanes(dtype.itemsize)
     P, width = panels(H, VL), TILE_WIDTH * VL
     inputs, kind = 0 if tokens else D, np.int32 if pairs else dtype
@@ -110,9 +133,9 @@ def new_lstm(weights: tuple[Array, Array, Array], tokens: bool, pairs: bool) -> 
         weights=weights,
         start=aligned((D if tokens else 1, P, 4, VL), dtype),
         W_x=_weights(P, inputs, width, kind),
-        W_h=_weights(P, H, width, kind),
+        W_h=_weights(P, R, width, kind),
         W_x_T=_weights(panels(inputs, width), P * width, width, kind),
-        W_h_T=_weights(panels(H, width), P * width, width, kind),
+        W_h_T=_weights(panels(R, width), P * width, width, kind),
     )
 
 
@@ -232,6 +255,48 @@ def _updating(weight: Array, learning: Learning | None) -> tuple[Array, ...]:
     return learning.of(weight)
 
 
+def new_variant(variant: Variant, weights: tuple[Array, Array, Array]) -> PackedVariant:
+    """Return an empty `PackedVariant` for a layer with these weights W_x, W_h and b."""
+    H, dtype = weights[2].size // 4, weights[2].dtype
+    VL = lanes(dtype.itemsize)
+    P = panels(H, VL) if variant.gain is not None else 0
+    W_p = None if variant.W_p is None else new_dense((variant.W_p, np.zeros(len(weights[1]), dtype)))
+    gain, b, c_gain, c_bias = (aligned((P, width), dtype) for width in (4 * VL, 4 * VL, VL, VL))
+    return PackedVariant(W_p, gain, b, c_gain, c_bias, variant.hard)
+
+
+def renew_variant(packed: PackedVariant, variant: Variant, b: Array, shards: int) -> None:
+    """Pack what a layer has beyond the plain LSTM as it is now."""
+    if packed.W_p is not None:
+        renew_dense(dataclasses.replace(packed.W_p, weights=(variant.W_p, packed.W_p.weights[1])), shards)
+    if variant.gain is not None:
+        for out, values in ((packed.gain, variant.gain), (packed.b, b), (packed.c_gain, variant.c_gain)):
+            _to_panels(values, out)
+        _to_panels(variant.c_bias, packed.c_bias)
+
+
+def _to_panels(values: Array, out: Array) -> None:
+    """Put values (G H) into out (P, G lanes): of each of the G groups, `lanes` to a panel."""
+    VL, H, G = _group_shape(values.size, out)
+    for p in range(len(out)):
+        for g in range(G):
+            here = values[g * H + p * VL : min(g * H + (p + 1) * VL, (g + 1) * H)]
+            out[p, g * VL : g * VL + len(here)] = here
+
+
+def from_panels(panelled: Array, size: int) -> Array:
+    """Return the values (G H) of which `_to_panels` made (P, G lanes)."""
+    VL, H, G = _group_shape(size, panelled)
+    grouped: Array = panelled.reshape(len(panelled), G, VL).transpose(1, 0, 2).reshape(G, -1)[:, :H].reshape(-1)
+    return grouped
+
+
+def _group_shape(size: int, panelled: Array) -> tuple[int, int, int]:
+    VL = lanes(panelled.itemsize)
+    G = panelled.shape[1] // VL
+    return VL, size // G, G
+
+
 def renew_lstm(packed: PackedLSTM, shards: int, learning: Learning | None = None) -> None:
     """Pack a layer's weights as they are now, or as an update makes them."""
     W_x, W_h, b = packed.weights
@@ -241,7 +306,8 @@ def renew_lstm(packed: PackedLSTM, shards: int, learning: Learning | None = None
     _renew_panels(*_updating(W_h, learning), True, VL, fold, packed.W_h, packed.W_h_T, shards=shards)
     if not packed.tokens:
         _renew_panels(*_updating(W_x, learning), True, VL, fold, packed.W_x, packed.W_x_T, shards=shards)
-    _renew_start(*_updating(W_x, learning), b, packed.tokens, packed.start, shards=shards)
+    bias = np.zeros_like(b) if packed.normed else b
+    _renew_start(*_updating(W_x, learning), bias, packed.tokens, packed.start, shards=shards)
 
 
 def renew_dense(packed: PackedDense, shards: int, learning: Learning | None = None) -> None:

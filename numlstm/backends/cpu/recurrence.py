@@ -22,7 +22,7 @@ CACHED = 400_000  # bytes of the input's weights that stay in the L2 cache besid
 
 
 @vector_code
-def _add_products(
+def add_products(
     emit: Emitter,
     ids: View,
     start: View,
@@ -126,8 +126,8 @@ def as_pairs(a, out, s, shards):
 
 @kernel
 def step(ids, start, fresh, x, W_x, h_prev, W_h, after, c_prev, c, tanh_c, gates, h, halves):
-    """Take one panel of units a step in time: see `_add_products` and `_cells`."""
-    _add_products(ids, start, fresh, x, W_x, h_prev, W_h, after, gates)
+    """Take one panel of units a step in time: see `add_products` and `_cells`."""
+    add_products(ids, start, fresh, x, W_x, h_prev, W_h, after, gates)
     _cells(gates, c_prev, c, tanh_c, h, halves)
 
 
@@ -137,7 +137,7 @@ def _project(ids, start, x, W_x, gates):
     for p in range(gates.shape[0]):
         nothing = W_x[p, :0]
         for t in range(gates.shape[1]):
-            _add_products(ids[t], start[:, p], True, x[t], W_x[p], x[t], nothing, nothing, gates[p, t])
+            add_products(ids[t], start[:, p], True, x[t], W_x[p], x[t], nothing, nothing, gates[p, t])
 
 
 @ShardedKernel
