@@ -44,7 +44,14 @@ def activations(model: Model, ids: AnyIds) -> list[dict[str, npt.NDArray[Any]]]:
     tapes: Tapes = {}
     twin.loss(x, y, tapes=tapes)
     skipped = min(_BEGINNING, length - 1)
-    return [{gate: tape.gates[skipped:, place].ravel() for place, gate in enumerate(RANGES)} for tape in tapes[x.shape]]
+    layers = [np.stack([step.gates for step in tape.steps[skipped:]], axis=1) for tape in _of_layers(twin, tapes)]
+    return [dict(zip(RANGES, gates.reshape(4, -1), strict=True)) for gates in layers]
+
+
+def _of_layers(model: Model, tapes: Tapes) -> list[Any]:
+    """Return what the reference backend kept of each layer: after a network's layers its tapes hold other things."""
+    (kept,) = tapes.values()
+    return kept[: len(model.config.layers)]
 
 
 def _told(gate: str, values: npt.NDArray[Any]) -> dict[str, Any]:
