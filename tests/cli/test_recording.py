@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
-from numlstm import runlog
+from numlstm import backends, params, runlog
 from numlstm.cli import app
+from numlstm.cli.recording import Recorder
+from numlstm.config import ModelConfig, TrainConfig
+from numlstm.errors import DivergedError, LogError, WeightsError
+from numlstm.model import Model
+from numlstm.text.batches import split
+from numlstm.text.corpus import load_corpus
+from numlstm.train import Run, Step, train
 
 from .conftest import Command
 
@@ -123,3 +133,51 @@ def test_a_missing_extra_is_one_line_before_training(
         assert f"pip install '{brings}'" in done.stderr
         assert done.stderr.count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == ["run.jsonl", "text.txt"]
+
+
+class Kept:
+    """A sink that keeps what it is told, or fails."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.error, self.closed = error, False
+
+    def write(self, event: dict[str, Any]) -> None:
+        if self.error:
+            raise self.error
+        self.events.append(event)
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("error", "last", "reason"),
+    [
+        (None, 3, "done"),
+        (None, 2, "stopped"),
+        (KeyboardInterrupt(), 2, "stopped"),
+        (DivergedError("nan"), 2, "diverged"),
+        (WeightsError("no room"), 3, "failed"),
+    ],
+    ids=str,
+)
+def test_the_log_says_why_a_run_ended(text_file: Path, error: BaseException | None, last: int, reason: str) -> None:
+    corpus = load_corpus([str(text_file)])
+    config = ModelConfig(len(corpus.vocab), (4,))
+    model = Model(config, params.initialise(config, 0), backends.load("reference"), vocab=corpus.vocab)
+    run = Run.start(model, TrainConfig(steps=3, batch_size=2, seq_len=8))
+    kept, failing = Kept(), Kept(LogError("no room"))
+    shown = io.StringIO()
+    recorder = Recorder([failing, kept], run, corpus, "w.npz", Console(file=shown))
+    with pytest.raises(type(error)) if error else nullcontext(), recorder:
+        for each in recorder.follow(train(run, *split(corpus.ids, 0.1))):
+            if each.step == last and isinstance(each, Step):
+                break
+        if error is not None:
+            raise error
+    assert kinds(kept.events) == ["start", *["step"] * last, "end"]
+    assert kept.events[-1]["reason"] == reason
+    assert kept.closed
+    assert failing.closed
+    assert shown.getvalue().count("training goes on") == 1
