@@ -53,10 +53,11 @@ def at_the_start(setting: Setting) -> Advice | None:
     """Return what the sizes of the text and the network say before anything is trained."""
     tokens = setting.training_tokens
     if tokens < SMALL_TEXT:
+        dropout = "" if setting.dropout else ", or make the most of this one with --dropout 0.3"
         return Advice(
             "small text",
             f"the text is very small: {tokens:,} {setting.token}s to train on, where {SMALL_TEXT:,} are the least to "
-            "learn words from; give more text, or make the most of this one with --dropout 0.3",
+            f"learn words from; give more text{dropout}",
         )
     times = setting.parameters / tokens
     if times > LARGE_NETWORK:

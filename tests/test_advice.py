@@ -25,6 +25,10 @@ def test_a_text_far_too_small() -> None:
     assert found is not None
     assert found.about == "small text"
     assert "29,999 characters" in found.line
+    assert "--dropout 0.3" in found.line
+    other = at_the_start(with_(training_tokens=29_999, dropout=0.3))
+    assert other is not None
+    assert "--dropout" not in other.line, "it has that"
     assert at_the_start(with_(training_tokens=30_000)) is None
 
 
