@@ -74,12 +74,11 @@ def is_told(run: Run, step: Step) -> bool:
 def step(run: Run, step: Step) -> Event:
     """Return what an update did."""
     facts = dataclasses.asdict(step)
-    names = ("epoch", "loss", "epoch_loss", "gradient_norm", "lr", "tokens", "seconds")
+    names = ("epoch", "loss", "epoch_loss", "gradient_norm", "clipped_norm", "lr", "tokens", "seconds")
     return _event(
         "step",
         step.step,
         **{name: facts[name] for name in names},
-        clipped_norm=_clipped_norm(run, step),
         tokens_per_second=step.tokens / step.seconds if step.seconds > 0 else None,
         run_seconds=run.record["seconds"],
     )
@@ -122,12 +121,3 @@ def end(run: Run, reason: str) -> Event:
 
 def _event(kind: str, step: int, **facts: Any) -> Event:
     return {"event": kind, "time": round(time.time(), 3), "step": step, **facts}
-
-
-def _clipped_norm(run: Run, step: Step) -> float:
-    """Return the norm of the gradient that the update was made with."""
-    told: float | None = getattr(step, "clipped_norm", None)
-    if told is not None:
-        return told
-    clip = run.config.clip
-    return min(step.gradient_norm, clip) if clip else step.gradient_norm

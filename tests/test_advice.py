@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 
 import pytest
+import typer.main
 
 from numlstm.advice import Loss, Setting, after_an_epoch, at_the_end, at_the_start
+from numlstm.cli import app
 
 SETTING = Setting(parameters=200_000, training_tokens=1_000_000, token="character", layers=(128, 128), epochs=6)
 
@@ -109,3 +112,18 @@ def test_a_network_that_is_too_small() -> None:
 )
 def test_no_underfitting(losses: Sequence[Loss]) -> None:
     assert at_the_end(SETTING, losses) is None
+
+
+def test_the_options_that_are_advised_are_options_of_train() -> None:
+    given = [
+        at_the_start(with_(training_tokens=29_999)),
+        at_the_start(with_(parameters=10**9)),
+        after_an_epoch(SETTING, OVERFITTED),
+        after_an_epoch(with_(dropout=0.5), OVERFITTED),
+        at_the_end(SETTING, history((2.0, 2.0), (1.9, 1.95))),
+        at_the_end(SETTING, history((2.0, 2.0), (1.99, 1.99))),
+    ]
+    advised = {option for each in given if each for option in re.findall(r"--[a-z-]+", each.line)}
+    assert advised == {"--dropout", "--layers", "--patience", "--epochs"}
+    command = typer.main.get_command(app).get_command(None, "train")  # type: ignore[attr-defined]
+    assert advised <= {option for parameter in command.params for option in parameter.opts}

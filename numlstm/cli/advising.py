@@ -51,7 +51,7 @@ class Adviser:
             epochs=-(-config.steps // streams(self.text, config).steps_per_epoch),
             dropout=config.dropout,
             recurrent_dropout=config.recurrent_dropout,
-            patience=getattr(config, "patience", 0) or 0,
+            patience=config.patience,
         )
 
     def _give(self, found: advice.Advice | None) -> None:

@@ -103,8 +103,7 @@ class Recorder:
 
     def _reason(self, error: BaseException | None) -> str:
         if error is None:
-            complete = getattr(self.run, "complete", self.run.step >= self.run.config.steps)
-            return "done" if complete else "stopped"
+            return "done" if self.run.complete else "stopped"
         if isinstance(error, DivergedError):
             return "diverged"
         return "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
