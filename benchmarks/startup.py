@@ -122,13 +122,13 @@ def _write_files(folder: Path) -> None:
     from numlstm import weights
     from numlstm.config import ModelConfig
     from numlstm.params import flatten
-    from numlstm.text.vocab import Vocab
+    from numlstm.text.char_vocab import CharVocab
 
     ids = shapes.text(_SHAPE, windows=20)
     (folder / "text.txt").write_text("".join(_SHAPE.symbols[id_] for id_ in ids), "utf-8")
     config = ModelConfig(_SHAPE.vocab_size, _SHAPE.layers)
     flat = flatten(shapes.parameters(_SHAPE, _GAIN), config)
-    weights.save(folder / "numlstm.npz", weights.WeightsFile(config, Vocab(_SHAPE.symbols), flat, {}))
+    weights.save(folder / "numlstm.npz", weights.WeightsFile(config, CharVocab(_SHAPE.symbols), flat, {}))
 
 
 def _numpy_weights(folder: Path) -> Path:

@@ -13,7 +13,7 @@ from numlstm.config import SampleConfig, TrainConfig
 from numlstm.errors import BackendError, ConfigError
 from numlstm.generate import generate
 from numlstm.model import Model
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 from numlstm.train import Run, Step, train
 
 from . import shapes
@@ -27,7 +27,7 @@ _PIECE = 16  # characters of each of many streams that are drawn by one call
 class _Contestant:
     def __init__(self, shape: dict[str, Any], threads: int, precision: str = "float32", gain: float = 1.0) -> None:
         self.shape = Shape(**shape)
-        vocab = Vocab(self.shape.symbols)
+        vocab = CharVocab(self.shape.symbols)
         other = {} if precision == "float32" else {"precision": precision}
         try:
             self.model = Model.create(self.shape.vocab_size, self.shape.layers, device="cpu", vocab=vocab, **other)

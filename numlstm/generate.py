@@ -1,4 +1,4 @@
-"""New text from a network, character by character, the state carried along; one text, or many side by side.
+"""New text from a network, token by token, the state carried along; one text, or many side by side.
 
 The network is whatever offers the methods of `Drawer`; random numbers come from NumPy's generator, seeded,
 and are handed to the backend, so a seed means the same on every device. Knows nothing about files or layers.
@@ -7,14 +7,14 @@ and are handed to the backend, so a seed means the same on every device. Knows n
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from .config import SampleConfig
-from .text.vocab import Ids, Vocab
+from .text.vocab import Decoder, Ids, Vocab
 
 _PIECE_SECONDS = 0.02  # how long drawing one piece may take, so that text appears as it is made
 
@@ -40,14 +40,14 @@ class Drawer(Protocol):
 def generate(model: Drawer, prompt: str, config: SampleConfig, *, drop_unknown: bool = False) -> Iterator[str]:
     """Yield new text that goes on from `prompt`, in pieces, as soon as each is drawn.
 
-    Without a prompt the text starts as if after a line's end. Joined, the pieces have `config.length`
-    characters; how they are cut depends on the machine's speed, what they say does not. Raises `CorpusError`,
-    before anything is drawn, if the prompt has characters that the vocabulary lacks.
+    Without a prompt the text starts as if after a line's end. Joined, the pieces are the text of `config.length`
+    tokens; how they are cut depends on the machine's speed, what they say does not. Bytes that are no UTF-8 are lone
+    surrogates, as Python's "surrogateescape" makes them. Raises `CorpusError`, before anything is drawn, if the prompt
+    has characters that the vocabulary lacks.
     """
-    ids = model.vocab.encode(prompt, drop_unknown=drop_unknown)
-    start = ids if len(ids) else _line_end(model.vocab)
-    pieces = _drawn(model, [start], _generators(config.seed, 1), config)
-    return (model.vocab.decode(piece) for piece in pieces)
+    ids = model.vocab.encode_prompt(prompt, drop_unknown=drop_unknown)
+    drawn = _drawn(model, [_start(ids, model.vocab)], _generators(config.seed, 1), config)
+    return _texts(drawn, model.vocab.decoder(after=ids))
 
 
 def generate_many(
@@ -60,14 +60,21 @@ def generate_many(
     """
     if not prompts:
         return []
-    ids = [model.vocab.encode(prompt, drop_unknown=drop_unknown) for prompt in prompts]
-    starts = [each if len(each) else _line_end(model.vocab) for each in ids]
+    ids = [model.vocab.encode_prompt(prompt, drop_unknown=drop_unknown) for prompt in prompts]
+    starts = [_start(each, model.vocab) for each in ids]
     generators = _generators(config.seed, len(starts))
     order = sorted(range(len(starts)), key=lambda k: -len(starts[k]))
     drawn = _drawn(model, [starts[k] for k in order], [generators[k] for k in order], config)
     columns = np.concatenate([np.empty((0, len(order)), np.int32), *drawn]).T
-    texts = {k: model.vocab.decode(column) for k, column in zip(order, columns, strict=True)}
+    decoders = [model.vocab.decoder(after=each) for each in ids]
+    texts = {k: "".join(_texts([column], decoders[k])) for k, column in zip(order, columns, strict=True)}
     return [texts[k] for k in range(len(starts))]
+
+
+def _texts(drawn: Iterable[npt.NDArray[np.int32]], decoder: Decoder) -> Iterator[str]:
+    for tokens in drawn:
+        yield decoder.feed(tokens)
+    yield decoder.end()
 
 
 def _drawn(
@@ -106,7 +113,6 @@ def _generators(seed: int, streams: int) -> list[np.random.Generator]:
     return [np.random.default_rng(each) for each in (seed, *others)]
 
 
-def _line_end(vocab: Vocab) -> Ids:
-    """Return the id that stands for "nothing before this": a line's end, else the first symbol."""
-    place = max(vocab.symbols.find("\n"), 0)
-    return np.array([place], vocab.id_dtype)
+def _start(ids: Ids, vocab: Vocab) -> Ids:
+    """Return the ids of a prompt, or the one that stands for "nothing before this" where there is none."""
+    return ids if len(ids) else np.array([vocab.start_id], vocab.id_dtype)

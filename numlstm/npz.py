@@ -1,9 +1,9 @@
-"""Read npz files that cannot be trusted, and write them so that a crash never leaves a broken one.
+"""Read npz files that cannot be trusted, and write them.
 
 An npz file is a zip archive of arrays in the npy format. Reading believes nothing that the file claims:
 names, sizes, dtypes and shapes are compared with what the caller expects and with the length of the file
-before anything is allocated, and reading to a member's end checks its CRC. Writing goes through a
-temporary file beside the target. Knows nothing about networks, training or what the arrays mean.
+before anything is allocated, and reading to a member's end checks its CRC. A file may be a URL: it is then copied
+to one here. Knows nothing about networks, training or what the arrays mean.
 
 The npy header is read by a regular expression: numpy's own reader evaluates it as a Python literal, may
 warn, builds whatever dtype it names and lets tokenizer errors through.
@@ -18,19 +18,18 @@ import os
 import re
 import stat
 import struct
+import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
 
+from . import remote
 from .errors import NumlstmError, WeightsError
-from .temporary import temporary_beside
-
-StrPath = str | os.PathLike[str]
+from .whole_file import StrPath, kind, writing
 
 MAX_TEXT = 2**26  # bytes of a text array: 16 million characters, room for every symbol of Unicode
 _MAX_DIRECTORY = 2**20
@@ -150,7 +149,7 @@ def reading(path: StrPath) -> Iterator[NpzReader]:
     `with` block reads it: other errors of numlstm that the block raises become one.
     """
     try:
-        with _open_regular(path) as file, _open_archive(file) as archive:
+        with _here(path) as local, _open_regular(local) as file, _open_archive(file) as archive:
             yield NpzReader(archive)
     except FileNotFoundError as error:
         raise WeightsError(f"there is no file {path}; train a model to make one, or check the name") from error
@@ -165,6 +164,18 @@ def reading(path: StrPath) -> Iterator[NpzReader]:
         raise WeightsError(f"{path} is damaged or cut short ({_one_line(error)}); {advice}") from error
 
 
+@contextlib.contextmanager
+def _here(path: StrPath) -> Iterator[StrPath]:
+    """Give the path of the file, or of a copy that is removed when the block ends."""
+    if not remote.is_remote(path):
+        yield path
+        return
+    with tempfile.TemporaryDirectory(prefix="numlstm-") as folder:
+        local = os.path.join(folder, "weights.npz")
+        remote.download(str(path), local)
+        yield local
+
+
 def _one_line(error: Exception) -> str:
     # A message may quote the file, and a file may hold line breaks and commands to the terminal.
     return "".join(symbol if symbol.isprintable() else "?" for symbol in str(error)[:500])
@@ -173,12 +184,8 @@ def _one_line(error: Exception) -> str:
 def _open_regular(path: StrPath) -> IO[bytes]:
     mode = os.stat(path).st_mode  # before opening: opening a named pipe would wait for its other end
     if not stat.S_ISREG(mode):
-        raise WeightsError(f"it is {_kind(mode)}; expected a weights file")
+        raise WeightsError(f"it is {kind(mode)}; expected a weights file")
     return open(path, "rb")
-
-
-def _kind(mode: int) -> str:
-    return "a folder" if stat.S_ISDIR(mode) else "a device or pipe"
 
 
 def _open_archive(file: IO[bytes]) -> zipfile.ZipFile:
@@ -218,57 +225,12 @@ def _check_members(members: list[zipfile.ZipInfo], length: int) -> None:
 
 
 def write(path: StrPath, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write arrays to an npz file, uncompressed, in one step: whoever reads sees the old file or the new.
+    """Write arrays to an npz file, uncompressed, in one step: see `whole_file.writing`.
 
-    The same arrays give the same bytes. A symbolic link is followed, and an existing file keeps its
-    permissions. Raises `WeightsError` if the file cannot be written; an earlier one is then untouched.
+    The same arrays give the same bytes. Raises `WeightsError` if the file cannot be written.
     """
-    target = output_target(path)
-    before = "the file that was there is untouched" if target.exists() else "nothing was written"
-    try:
-        _write_and_replace(temporary_beside(target), target, arrays)
-    except OSError as error:
-        reason = error.strerror or error
-        advice = "make room or choose another place"
-        raise WeightsError(f"{path} cannot be written: {reason}; {before}; {advice}") from error
-    _sync_folder(target.parent)
-
-
-def output_target(path: StrPath) -> Path:
-    """Return the file that writing to `path` would replace or make: links are followed.
-
-    Raises `WeightsError` if that is a folder or a device, or a name that no file can have.
-    """
-    target = Path(os.path.realpath(path))
-    try:
-        mode = os.stat(target).st_mode
-    except FileNotFoundError:
-        return target
-    except OSError as error:
-        raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from error
-    if not stat.S_ISREG(mode):  # replacing /dev/null by a file would be a bad surprise
-        raise WeightsError(f"{path} is {_kind(mode)}; expected the name of a file")
-    return target
-
-
-def _write_and_replace(temporary: Path, target: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    try:
-        with open(temporary, "xb") as file:  # not tempfile, which makes files that only their owner can read
-            _copy_permissions(target, temporary)
-            _write_archive(file, arrays)
-            file.flush()
-            os.fsync(file.fileno())  # before the name changes, or a power cut could leave it to an empty file
-        os.replace(temporary, target)
-    except BaseException:  # Ctrl-C too
-        with contextlib.suppress(OSError):
-            os.unlink(temporary)
-        raise
-
-
-def _copy_permissions(source: Path, to: Path) -> None:
-    if os.name == "posix":  # elsewhere there is only a read-only bit, which would hinder the replacing
-        with contextlib.suppress(OSError):  # no earlier file, or a file system without permissions
-            os.chmod(to, stat.S_IMODE(os.stat(source).st_mode) & 0o777)
+    with writing(path) as file:
+        _write_archive(file, arrays)
 
 
 def _write_archive(file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
@@ -278,14 +240,3 @@ def _write_archive(file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]]) -> N
             with archive.open(info, "w", force_zip64=True) as member:
                 plain = np.asarray(array, order="C")
                 np.lib.format.write_array(member, plain, version=(1, 0), allow_pickle=False)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name != "posix":
-        return
-    with contextlib.suppress(OSError):  # not every file system can; the file itself is whole either way
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -13,6 +13,8 @@ import re
 import secrets
 from pathlib import Path
 
+_NAME = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.tmp", re.DOTALL)
+
 
 def temporary_beside(target: Path) -> Path:
     """Return a new name in the target's folder, hidden, that no other process will choose; it tells whose it is."""
@@ -24,13 +26,17 @@ def remove_abandoned(target: Path) -> None:
 
     A file is left alone if its process may be at work: if it runs, or belongs to another machine or user.
     """
-    theirs = re.compile(re.escape(f".{target.name[:40]}.{_machine()}-") + r"(\d+)-[0-9a-f]{16}\.tmp")
     with contextlib.suppress(OSError):  # a folder that cannot be listed keeps what it has
         for path in list(target.parent.iterdir()):
-            found = theirs.fullmatch(path.name)
-            if found and not _may_run(int(found[1])):
+            if path.name.startswith(f".{target.name[:40]}.") and is_abandoned(path):
                 with contextlib.suppress(OSError):
                     path.unlink()
+
+
+def is_abandoned(path: Path) -> bool:
+    """Whether a file has a name that `temporary_beside` gave on this machine, and its process does not run."""
+    found = _NAME.fullmatch(path.name)
+    return found is not None and found[1] == _machine() and not _may_run(int(found[2]))
 
 
 def _machine() -> str:

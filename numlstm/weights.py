@@ -12,19 +12,17 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
-import os
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, npz
+from . import __version__, npz, whole_file
 from .config import ModelConfig, TrainConfig
 from .errors import WeightsError
-from .npz import StrPath
 from .params import FloatArray, count, shapes, views
-from .temporary import remove_abandoned, temporary_beside
 from .text.vocab import Vocab
+from .whole_file import StrPath
 
 FORMAT = "numlstm"
 VERSION = 1
@@ -112,23 +110,12 @@ def check_output(path: StrPath, *, overwrite: bool) -> None:
     What killed processes left half written beside it is removed. Raises `WeightsError` if it exists and
     `overwrite` is false, or if it cannot be written.
     """
-    target = npz.output_target(path)
-    if target.exists() and not overwrite:
+    if whole_file.exists(path) and not overwrite:
         raise WeightsError(
             f"{path} exists and may hold hours of work; use --overwrite to replace it, "
             "--resume to continue it, or -o to name another file"
         )
-    if target.exists() and not os.access(target, os.W_OK):
-        raise WeightsError(f"{path} is read-only; make it writable or use -o to name another file")
-    probe = temporary_beside(target)
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        remove_abandoned(target)
-        probe.touch(exist_ok=False)
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or error
-        raise WeightsError(f"{path} cannot be written: {reason}; use -o to name another file") from error
+    whole_file.check_writable(path)
 
 
 def _expected(config: ModelConfig, train: TrainConfig | None, latest: bool) -> Shapes:

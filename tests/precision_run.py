@@ -13,8 +13,8 @@ from numlstm.config import ModelConfig, TrainConfig
 from numlstm.evaluate import evaluate
 from numlstm.model import Model
 from numlstm.text.batches import split
+from numlstm.text.char_vocab import CharVocab
 from numlstm.text.stdlib import python_source
-from numlstm.text.vocab import Vocab
 from numlstm.train import Run, train
 
 LAYERS = (96, 64)
@@ -22,7 +22,7 @@ STEPS = 160
 
 
 def new_run(text: str, precision: str, device: str) -> Run:
-    vocab = Vocab.from_text(text)
+    vocab = CharVocab.from_text(text)
     model_config = ModelConfig(len(vocab), LAYERS)
     config = TrainConfig(steps=STEPS, batch_size=16, seq_len=32, warmup_steps=10, precision=precision)
     flat = params.initialise(model_config, config.seed)

@@ -2,8 +2,8 @@
 
 The order, each level importing only from those before it:
 
-    errors -> config, dropout, text, backends, temporary, npz -> params, generate -> weights, model, optim
-           -> evaluate, run, subjects -> train, gradcheck -> cli
+    errors, temporary, remote, cachedir -> whole_file, config, dropout, text, backends, npz -> params, generate
+           -> weights, model, optim -> evaluate, run, subjects -> train, gradcheck -> cli
 """
 
 from __future__ import annotations
@@ -25,16 +25,20 @@ MAY_IMPORT = {
     "config": {"errors"},
     "dropout": set(),
     "temporary": set(),
-    "npz": {"errors", "temporary"},
-    "text": {"errors", "text"},
-    "backends": {"errors", "dropout", "backends"},
+    "remote": set(),
+    "cachedir": set(),
+    "whole_file": {"errors", "remote", "temporary"},
+    "npz": {"errors", "remote", "whole_file"},
+    "text": {"errors", "remote", "cachedir", "temporary", "text"},
+    "backends": {"errors", "cachedir", "dropout", "backends"},
     "params": {"errors", "config"},
     "generate": {"errors", "config", "text"},
-    "weights": {"errors", "config", "text", "temporary", "npz", "params", "version"},
+    "weights": {"errors", "config", "text", "npz", "whole_file", "params", "version"},
     "optim": {"errors", "config", "backends", "params"},
     "model": {"errors", "config", "dropout", "text", "backends", "params", "generate", "weights"},
 }
-_BELOW = {*MAY_IMPORT} - {"npz", "temporary"}
+_PLACES = {"temporary", "remote", "cachedir", "whole_file"}
+_BELOW = {*MAY_IMPORT} - {"npz", *_PLACES}
 MAY_IMPORT["evaluate"] = {*_BELOW}
 # What tells of runs: of plain numbers and dicts, but for the two that look at the network and the run.
 MAY_IMPORT |= {
@@ -56,7 +60,7 @@ MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
 
 # Where packages of others may be imported; all may import the standard library.
-NUMPY = {*MAY_IMPORT} - {"errors", "config", "temporary", "__init__", "__main__"}
+NUMPY = {*MAY_IMPORT} - {"errors", "config", "__init__", "__main__", *_PLACES}
 ELSEWHERE = {
     "numpy": lambda path: part_of(path) in NUMPY,
     "numba": lambda path: path.startswith("backends/cpu/"),
@@ -67,6 +71,9 @@ ELSEWHERE = {
     "matplotlib": lambda path: path == "plot.py",
     "tensorboardX": lambda path: path == "tensorboard.py",
     "tomli": lambda path: path.startswith("text/"),
+    "fsspec": lambda path: path == "remote.py",
+    "backports": lambda path: path == "text/compressed.py",
+    "compression": lambda path: path == "text/compressed.py",  # of the standard library from Python 3.14
 }
 NUMPY -= {"measures", "advice", "runlog", "curves", "plot", "tensorboard"}
 

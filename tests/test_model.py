@@ -14,7 +14,7 @@ from numlstm.errors import BackendError, ConfigError, CorpusError
 from numlstm.evaluate import evaluate
 from numlstm.generate import generate, generate_many
 from numlstm.model import Model
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 
 SYMBOLS = "\nabcdefgh "
 LAYERS = (11, 3)
@@ -36,7 +36,7 @@ def model(device):
 
 def make(device, dtype="float64", layers=LAYERS, seed=0, strength=3.0):
     """A network of larger weights than a new one, so that what it says depends on what it read."""
-    vocab = Vocab(SYMBOLS)
+    vocab = CharVocab(SYMBOLS)
     made = Model.create(len(vocab), layers, seed=seed, device=device, dtype=dtype, vocab=vocab)
     made.set_params({name: strength * values for name, values in made.params.items()})
     return made
@@ -207,7 +207,7 @@ def test_a_first_id_to_draw_from_that_does_not_fit(model):
 def test_a_vocabulary_of_another_size():
     config = ModelConfig(4, (2,))
     with pytest.raises(ConfigError, match="vocab_size is 4, but the vocabulary has 10 symbols"):
-        Model(config, params.initialise(config, 0), backends.load("reference"), vocab=Vocab(SYMBOLS))
+        Model(config, params.initialise(config, 0), backends.load("reference"), vocab=CharVocab(SYMBOLS))
     without = Model.create(4, (2,), device="reference")
     with pytest.raises(CorpusError, match="no vocabulary"):
         without.generate("ab")

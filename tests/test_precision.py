@@ -19,7 +19,7 @@ from numlstm.backends.cpu import processor
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import BackendError, ConfigError
 from numlstm.model import Model
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 from numlstm.train import Run
 
 CONFIG = ModelConfig(5, (3, 2))
@@ -61,7 +61,7 @@ def test_a_processor_without_the_instruction_refuses_bf16() -> None:
 
 
 def reference_run(precision: str = "float32") -> Run:
-    model = Model(CONFIG, params.initialise(CONFIG, 0), backends.load("reference"), vocab=Vocab("abcde"))
+    model = Model(CONFIG, params.initialise(CONFIG, 0), backends.load("reference"), vocab=CharVocab("abcde"))
     return Run.start(model, TrainConfig(steps=3, precision=precision))
 
 

@@ -16,7 +16,7 @@ from numlstm.errors import ConfigError
 from numlstm.model import Model
 from numlstm.run import Run, batches, epochs_in, steps_for
 from numlstm.text.batches import split
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 from numlstm.train import Epoch, Progress, Step
 
 BASE: dict[str, Any] = {"steps": 26, "batch_size": 4, "seq_len": 8, "warmup_steps": 3, "seed": 5}
@@ -28,7 +28,7 @@ def text(source_text: str) -> str:
 
 
 def new_run(text: str, network: dict[str, Any] | None = None, **settings: Any) -> Run:
-    vocab = Vocab.from_text(text)
+    vocab = CharVocab.from_text(text)
     model_config = ModelConfig(len(vocab), (7, 5), **(network or {}))
     config = TrainConfig(**{**BASE, **settings})
     flat = params.initialise(model_config, config.seed)

@@ -15,7 +15,7 @@ from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import CorpusError, DivergedError, WeightsError
 from numlstm.model import Model
 from numlstm.text.batches import split
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 from numlstm.train import Epoch, Progress, Run, Step, train
 from numlstm.weights import WeightsFile
 
@@ -33,7 +33,7 @@ def text(source_text: str) -> str:
 
 
 def new_run(text: str, backend: Backend, config: TrainConfig = CONFIG, layers: tuple[int, ...] = (11, 7)) -> Run:
-    vocab = Vocab.from_text(text)
+    vocab = CharVocab.from_text(text)
     model_config = ModelConfig(len(vocab), layers)
     model = Model(model_config, params.initialise(model_config, config.seed), backend, vocab=vocab)
     return Run.start(model, config)

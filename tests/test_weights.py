@@ -26,11 +26,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numlstm
-from numlstm import npz
+from numlstm import npz, whole_file
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import WeightsError
 from numlstm.params import count, shapes
-from numlstm.text.vocab import Vocab
+from numlstm.temporary import temporary_beside
+from numlstm.text.char_vocab import CharVocab
 from numlstm.weights import TrainState, WeightsFile, check_output, load, save
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
@@ -48,7 +49,7 @@ def make(seed=0, layers=(3, 2), dtype="float32", symbols=ODD, latest="differs"):
     best, batch = draw(count(config)), 2
     summary = {"best": 1.25, "final": 1.5, "name": "\udc80 ü"}
     if latest == "none":
-        return WeightsFile(config, Vocab(symbols), best, summary)
+        return WeightsFile(config, CharVocab(symbols), best, summary)
     state = TrainState(
         config=TrainConfig(steps=9, batch_size=batch, lr=0.1 + seed),
         step=7,
@@ -58,7 +59,7 @@ def make(seed=0, layers=(3, 2), dtype="float32", symbols=ODD, latest="differs"):
         c=[draw(batch, size) for size in layers],
         record={"losses": [3.5, 2.25], "sources": ["a.txt"]},
     )
-    return WeightsFile(config, Vocab(symbols), best, summary, state)
+    return WeightsFile(config, CharVocab(symbols), best, summary, state)
 
 
 def digest(file):
@@ -206,7 +207,7 @@ class TestRefusesToSave:
             (lambda file: file.state.slots.update(m=file.state.slots["m"][1:]), "cannot save optimizer.m"),
             (lambda file: setattr(file.state, "h", file.state.h[:1]), "training.h.1"),
             (lambda file: setattr(file.state, "params", file.params.astype("f8")), "float64"),
-            (lambda file: object.__setattr__(file, "vocab", Vocab("ab")), "the vocabulary has 2 symbols"),
+            (lambda file: object.__setattr__(file, "vocab", CharVocab("ab")), "the vocabulary has 2 symbols"),
             (lambda file: file.summary.update(path=Path("x")), "expected plain JSON"),
             (lambda file: file.summary.update(log="x" * 2**24), "shorten"),
         ],
@@ -247,11 +248,11 @@ def failing(error):
 
 def fail_at(monkeypatch, where, error):
     if where == "open":
-        monkeypatch.setattr(npz, "open", failing(error), raising=False)
+        monkeypatch.setattr(whole_file, "open", failing(error), raising=False)
     elif where == "write":
         monkeypatch.setattr(np.lib.format, "write_array", failing(error))
     elif where == "flush":
-        monkeypatch.setattr(npz, "open", lambda name, _: NoFlush(io.FileIO(name, "xb")), raising=False)
+        monkeypatch.setattr(whole_file, "open", lambda name, _: NoFlush(io.FileIO(name, "xb")), raising=False)
     else:
         monkeypatch.setattr(os, where, failing(error))
 
@@ -296,7 +297,7 @@ class TestCrash:
             return io.BufferedWriter(FullDisk(name, room), buffer)
 
         with monkeypatch.context() as patch:
-            patch.setattr(npz, "open", full, raising=False)
+            patch.setattr(whole_file, "open", full, raising=False)
             with pytest.raises(WeightsError, match="No space left on device"):
                 save(path, make())
         intact()
@@ -420,7 +421,7 @@ class TestTarget:
 
     def test_the_temporary_name_is_new_short_and_in_the_same_folder(self, tmp_path):
         target = tmp_path / ("😀" * 60)
-        names = {npz.temporary_beside(target) for _ in range(3)}
+        names = {temporary_beside(target) for _ in range(3)}
         assert len(names) == 3
         assert all(name.parent == tmp_path and len(os.fsencode(name.name)) < 255 for name in names)
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from .. import advice, params
-from ..measures import token_name
 from ..text.batches import split
 from ..train import Epoch, Progress, Run
 from .start import streams
@@ -46,7 +45,7 @@ class Adviser:
         return advice.Setting(
             parameters=params.count(model),
             training_tokens=len(training),
-            token=token_name(self.text.vocab.level),
+            token=self.text.vocab.unit,
             layers=model.layers,
             epochs=-(-config.steps // streams(self.text, config).steps_per_epoch),
             dropout=config.dropout,

@@ -19,6 +19,8 @@ from .amounts import parse_layers
 NETWORK = tuple(f.name for f in dataclasses.fields(ModelConfig) if f.name not in ("vocab_size", "layers", "dtype"))
 TRAINING = tuple(f.name for f in dataclasses.fields(TrainConfig) if f.name != "steps")
 
+TOKENS = {"level": "char", "vocab_size": None, "min_count": None, "pretokenised": False}  # what `Level` is made of
+
 _FIXED = ("val_split", "seed")  # with another part kept back the validation loss would be of text that was trained on
 
 # What only some values of another option read.
@@ -66,6 +68,7 @@ def check_fixed(run: Run, given: Mapping[str, Any]) -> None:
     network, corpus = run.model.config, run.record["corpus"]
     is_now: dict[str, Any] = {name: getattr(network, name) for name in NETWORK}
     is_now |= {"layers": network.layers, "encoding": corpus["encoding"]}
+    is_now |= {name: corpus.get(name, default) for name, default in TOKENS.items()}
     is_now |= {name: getattr(run.config, name) for name in _FIXED}
     for name, value in is_now.items():
         wanted = given.get(name, value)
@@ -124,4 +127,6 @@ def _line(name: str, was: TrainConfig, config: TrainConfig) -> str:
 def _shown(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(map(str, value))
+    if value is None:
+        return "not set"
     return f"{value:g}" if isinstance(value, float) else str(value)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError, CorpusError
-from ..measures import bits, perplexity, token_name
+from ..measures import bits, perplexity
 from .options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend
 from .working import working
 
@@ -61,18 +61,20 @@ def evaluate(
     from .. import weights as files
     from ..model import Model
     from ..text.corpus import load_corpus
+    from .reading import reading
 
     if cold_windows is not None and streams != 1:
         raise ConfigError("both --streams and --cold-windows were given; expected one of them")
     file = files.load(weights)
-    unit = token_name(file.vocab.level)
-    text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown)
+    unit = file.vocab.unit
+    with reading() as report:
+        text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown, report=report)
     if len(text.ids) < 2:
         raise CorpusError(f"the text has {len(text.ids)} {unit}; expected at least 2, one to predict the other from")
     with working(f"reading {len(text.ids):,} {unit}s"):
         model = Model(file.config, file.params, open_backend(device, threads), vocab=file.vocab)
         found = carried(model, text, streams) if cold_windows is None else cold(model, text, cold_windows, seed)
-    found |= {"level": file.vocab.level, "dropped": text.dropped, "unknown": getattr(text, "unknown", 0)}
+    found |= {"level": file.vocab.level, "dropped": text.dropped, "unknown": text.unknown}
     if json_:
         print(json.dumps(found, allow_nan=False))
     else:
@@ -83,7 +85,7 @@ def carried(model: Model, text: Corpus, streams: int) -> Result:
     """Return the measures of the whole text, the state carried along, and under `files` those of each file."""
     from ..evaluate import losses
 
-    parts = getattr(text, "parts", None) or [(", ".join(text.sources), 0, len(text.ids))]
+    parts = text.parts
     sums = losses(model, text.ids, [end for _, _, end in parts], streams=streams)
     each = [
         {"name": name, **_measures(total, end - max(start, 1))}

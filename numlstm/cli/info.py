@@ -31,7 +31,7 @@ def info(weights: Weights, json_: Json = False) -> None:
     console = Console(highlight=False)
     console.print(shape_table(file.config))
     console.print(
-        f"vocabulary  {len(file.vocab)} characters: {symbols_shown(file.vocab)}", markup=False, soft_wrap=True
+        f"vocabulary  {len(file.vocab)} {file.vocab.unit}s: {symbols_shown(file.vocab)}", markup=False, soft_wrap=True
     )
     for line in _history(file):
         console.print(line, markup=False, soft_wrap=True)
@@ -51,10 +51,10 @@ def _facts(file: WeightsFile) -> dict[str, Any]:
 
 def _history(file: WeightsFile) -> list[str]:
     """Return lines on the training: how long, on what, with which settings and losses."""
-    s = file.summary
+    s, unit = file.summary, file.vocab.unit
     lines = []
     if "corpus" in s:
-        lines.append(f"corpus      {s['corpus']['characters']:,} characters of {', '.join(s['corpus']['sources'])}")
+        lines.append(f"corpus      {s['corpus']['characters']:,} {unit}s of {', '.join(s['corpus']['sources'])}")
     if file.state:
         c, total = file.state.config, file.state.config.steps
         done = f"{file.state.step:,} of {total:,} steps" if file.state.step < total else f"{total:,} steps"
@@ -65,7 +65,5 @@ def _history(file: WeightsFile) -> list[str]:
         )
     if s.get("best_loss") is not None:
         bits = s["best_loss"] / math.log(2)
-        lines.append(
-            f"validation  {s['best_loss']:.4f} nats ({bits:.4f} bits) per character, at step {s['best_step']:,}"
-        )
+        lines.append(f"validation  {s['best_loss']:.4f} nats ({bits:.4f} bits) per {unit}, at step {s['best_step']:,}")
     return lines

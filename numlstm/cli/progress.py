@@ -30,7 +30,8 @@ class Watch:
     def __init__(self, console: Console, run: Run, text: Corpus) -> None:
         self.console, self.run = console, run
         self.reader = streams(text, run.config)
-        self.characters_per_step = run.config.batch_size * run.config.seq_len
+        self.unit = text.vocab.unit
+        self.tokens_per_step = run.config.batch_size * run.config.seq_len
         self.began, self.first_step, self.told = time.monotonic(), run.step, time.monotonic()
         self.loss = self.seconds = math.nan
         self.val_loss: float | None = run.record["best_loss"]
@@ -69,7 +70,7 @@ class Watch:
         if epoch.val_loss is not None:
             self.val_loss = epoch.val_loss
             best = " [green]best[/green]" if epoch.best else ""
-            facts.append(f"validation {_nats_and_bits(epoch.val_loss)}{best}")
+            facts.append(f"validation {_nats_and_bits(epoch.val_loss, self.unit)}{best}")
         self.console.print("  ".join([*facts, self._speed()] if self.seconds > 0 else facts))
 
     def samples(self, prompt: str, texts: dict[float, str]) -> None:
@@ -87,11 +88,11 @@ class Watch:
     def _facts(self) -> str:
         facts = [f"loss {self.loss:.3f}"]
         if self.val_loss is not None:
-            facts.append(f"validation {_nats_and_bits(self.val_loss)}")
+            facts.append(f"validation {_nats_and_bits(self.val_loss, self.unit)}")
         return "  ".join([*facts, self._speed(), f"{_clock(self._left())} left"])
 
     def _speed(self) -> str:
-        return f"{self.characters_per_step / self.seconds:,.0f} characters/s"
+        return f"{self.tokens_per_step / self.seconds:,.0f} {self.unit}s/s"
 
     def _left(self) -> float:
         """Return the seconds left, by the pace so far, validation and samples included."""
@@ -103,12 +104,17 @@ def show_start(console: Console, run: Run, text: Corpus, path: str) -> None:
     """Show what is about to be trained on what."""
     config = run.config
     parts = streams(text, config)
-    training = len(parts.ids)
+    training, unit = len(parts.ids), text.vocab.unit
     console.print(
-        f"text        {len(text.ids):,} characters, {len(text.vocab)} distinct: {symbols_shown(text.vocab)}",
+        f"text        {len(text.ids):,} {unit}s, {len(text.vocab):,} distinct: {symbols_shown(text.vocab)}",
         markup=False,
         soft_wrap=True,
     )
+    if text.unknown:
+        share = f"{100 * text.unknown / len(text.ids):.2g} %"
+        console.print(
+            f"            {text.unknown:,} ({share}) are words that the vocabulary lacks: <unk>", markup=False
+        )
     console.print(f"            {training:,} to train on, {len(text.ids) - training:,} to validate on")
     console.print(shape_table(run.model.config))
     products = "" if config.precision == "float32" else f", {config.precision} products"
@@ -117,14 +123,14 @@ def show_start(console: Console, run: Run, text: Corpus, path: str) -> None:
     epochs = epochs_in(run, parts) if run.step else config.steps / parts.steps_per_epoch
     console.print(
         f"run         {config.steps:,} steps, {epochs:.3g} epochs{begins}: "
-        f"{config.batch_size} {config.batching} × {config.seq_len} characters a step, "
+        f"{config.batch_size} {config.batching} × {config.seq_len} {unit}s a step, "
         f"{config.optimizer}, learning rate {config.lr:g}"
     )
     console.print(f"output      {path}\n", markup=False)
 
 
-def _nats_and_bits(loss: float) -> str:
-    return f"{loss:.4f} nats {loss / math.log(2):.4f} bits/char"
+def _nats_and_bits(loss: float, unit: str) -> str:
+    return f"{loss:.4f} nats {loss / math.log(2):.4f} bits/{unit.removesuffix('acter')}"
 
 
 def _clock(seconds: float) -> str:

@@ -129,7 +129,7 @@ def prepare(run: Run) -> None:
 
 def check_prompt(prompt: str, text: Corpus) -> None:
     """Raise `CorpusError` if the prompt of the samples has characters that the text lacks."""
-    unknown = sorted(set(prompt) - set(text.vocab.symbols))
+    unknown = text.vocab.lacks(prompt)
     if unknown:
         listed = ", ".join(map(repr, unknown[:10]))
         raise CorpusError(
@@ -138,11 +138,13 @@ def check_prompt(prompt: str, text: Corpus) -> None:
 
 
 def _prompt_line(text: Corpus) -> str:
-    """Return the first whole line of the text's last tenth, up to 40 characters."""
+    """Return the first whole line of the text's last tenth, up to 40 characters, of words up to the last whole one."""
     _, val = split(text.ids, 0.1)
     tail = text.vocab.decode(val[:2000]) or text.vocab.decode(text.ids[:2000])
     lines = [line for line in tail.split("\n")[1:] if len(line) > 8] or [tail]
-    return lines[0][:40]
+    if text.vocab.level != "word" or len(lines[0]) <= 40:
+        return lines[0][:40]
+    return lines[0][:41].rpartition(" ")[0]
 
 
 def _samples(run: Run, prompt: str, length: int) -> dict[float, str]:

@@ -3,39 +3,50 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from .. import weights
 from ..config import OPTIMIZERS, ModelConfig, TrainConfig
-from ..errors import BackendError, CorpusError, WeightsError
+from ..errors import BackendError, ConfigError, CorpusError, WeightsError
 from ..model import Model
 from ..params import initialise
 from ..run import Run, batches, check_validation, epochs_in
 from ..text.batches import Batches, split
-from ..text.corpus import Corpus, corpus_names, load_corpus
+from ..text.corpus import Corpus, Level, corpus_names, load_corpus
 from . import changes
 from .amounts import parse_layers
 from .options import stderr
+from .reading import reading
 
 if TYPE_CHECKING:
     from ..backends import Backend
     from ..weights import WeightsFile
 
-_GOAL = 4_000_000  # characters that a run goes through if nobody says how many
+_GOAL = 4_000_000  # tokens that a run goes through if nobody says how many
 _EPOCHS = (2, 40)  # the fewest and the most epochs for that
 _WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainConfig.warmup_steps`
 
 
-def load_text(corpus: Sequence[str] | None, encoding: str) -> Corpus:
-    """Read the text to train on; raises `CorpusError`, which lists the choices if there was none."""
+def load_text(given: Mapping[str, Any]) -> Corpus:
+    """Read the text to train on.
+
+    Raises `CorpusError`, which lists the choices if there was none, and `ConfigError` for an encoding of bytes.
+    """
+    corpus, encoding = given.get("corpus"), given.get("encoding")
+    level = Level(*(given.get(name, default) for name, default in changes.TOKENS.items()))
+    if encoding is not None and level.name == "byte":
+        raise ConfigError(
+            f"--encoding is {encoding} with --level byte; expected only one of them: bytes are not decoded"
+        )
     if not corpus:
         names = ", ".join(corpus_names())
         raise CorpusError(
             f"no text was given; expected a corpus name ({names}), files, folders, globs or -: "
             "numlstm train corpus.txt, or numlstm train python"
         )
-    return load_corpus(corpus, encoding=encoding)
+    with reading() as report:
+        return load_corpus(corpus, encoding=encoding or "utf-8", level=level, report=report)
 
 
 def new_run(text: Corpus, backend: Backend, given: Mapping[str, Any]) -> Run:
@@ -50,7 +61,7 @@ def new_run(text: Corpus, backend: Backend, given: Mapping[str, Any]) -> Run:
     parameters = initialise(model_config, config.seed)
     model = Model(model_config, parameters, backend, vocab=text.vocab, precision=config.precision)
     run = Run.start(model, config)
-    run.record["corpus"] = _corpus_record(text)
+    run.record["corpus"] = _corpus_record(text, given)
     run.record["epochs"] = None if "steps" in given else epochs_in(run, streams(text, config))
     run.record["snapshot_epochs"] = given.get("snapshot_epochs", [])
     return run
@@ -74,10 +85,11 @@ def resumed_run(path: str, backend: Backend, given: Mapping[str, Any]) -> tuple[
     changes.check_fixed(run, given)
     if sources is None and "-" in was["sources"]:
         raise CorpusError("the run's text came from standard input; expected it again: add - and pipe it in")
-    text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=file.vocab)
+    with reading() as report:
+        text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=file.vocab, report=report)
     if text.digest != was["digest"]:
         raise CorpusError(
-            f"the text has changed: it has {len(text.ids):,} characters and another checksum than the run's "
+            f"the text has changed: it has {len(text.ids):,} {text.vocab.unit}s and another checksum than the run's "
             f"{was['characters']:,}; expected the same text, or a new run without --resume"
         )
     train_ids, val_ids = split(text.ids, run.config.val_split)
@@ -131,10 +143,11 @@ def _train_config(text: Corpus, given: Mapping[str, Any]) -> TrainConfig:
     return dataclasses.replace(draft, steps=steps, warmup_steps=warmup)
 
 
-def _corpus_record(text: Corpus) -> dict[str, Any]:
+def _corpus_record(text: Corpus, given: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "sources": list(text.sources),
         "encoding": text.encoding,
         "digest": text.digest,
         "characters": len(text.ids),
+        **{name: given.get(name, default) for name, default in changes.TOKENS.items()},
     }

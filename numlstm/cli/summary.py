@@ -34,8 +34,8 @@ def shape_table(config: ModelConfig) -> Table:
 
 def symbols_shown(vocab: Vocab, most: int = 60) -> str:
     """Return the first symbols of a vocabulary as one printable line."""
-    shown = printable(vocab.symbols[:most], "")
-    return shown + (f" and {len(vocab) - most:,} more" if len(vocab) > most else "")
+    shown, more = vocab.shown(most)
+    return printable(shown, "") + (f" and {more:,} more" if more else "")
 
 
 def printable(text: str, gap: str = " ") -> str:

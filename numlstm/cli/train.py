@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -17,6 +16,10 @@ from .options import Device, Log, TensorBoard, Threads, open_backend
 def train(
     corpus: o.Sources = None,
     # Text
+    level: o.LevelName = None,
+    vocab_size: o.VocabSize = None,
+    min_count: o.MinCount = None,
+    pretokenised: o.Pretokenised = False,
     encoding: o.Encoding = None,
     val_split: o.ValSplit = None,
     # Network
@@ -89,6 +92,8 @@ def train(
 
     [bold]numlstm train corpus.txt -o 'runs/{job}.npz' --max-time 15m[/bold]
 
+    [bold]numlstm train books/ --level word --vocab-size 10000[/bold]
+
     [bold]numlstm train --resume weights.npz --epochs 40[/bold]
     """
     given = _given(locals())
@@ -108,7 +113,7 @@ def train(
     sinks = open_sinks(log, tensorboard)
     with working():
         if resume is None:
-            text = start.load_text(corpus, encoding or "utf-8")
+            text = start.load_text(given)
             session.check_prompt(prompt or "", text)
             run = start.new_run(text, open_backend(device, threads), given)
         else:
@@ -142,6 +147,8 @@ def _where(given: Mapping[str, Any]) -> tuple[str, str | None]:
         return path, resume
     if resume is not None:
         raise ConfigError(f"-o is {path!r} beside --resume; expected a name without {PLACE}, which is for new runs")
+    from ..whole_file import exists
+
     path = path.replace(PLACE, job_name(given.get("corpus", []), given))
-    again = os.path.exists(path) and not given.get("overwrite")
+    again = exists(path) and not given.get("overwrite")
     return path, path if again else None

@@ -46,6 +46,26 @@ Sources = Annotated[
         show_default=False,
     ),
 ]
+LevelName = Annotated[
+    str | None,
+    _option(
+        _TEXT,
+        "What a token is: [bold]char[/bold], [bold]byte[/bold] (any file at all) or [bold]word[/bold].",
+        "char",
+        "--level",
+        metavar="LEVEL",
+    ),
+]
+VocabSize = Annotated[
+    int | None,
+    _option(
+        _TEXT, "Keep the N most frequent words; others become <unk>.", "20000, of those that occur twice", metavar="N"
+    ),
+]
+MinCount = Annotated[int | None, _option(_TEXT, "Keep the words that occur N times, instead or besides.", metavar="N")]
+Pretokenised = Annotated[
+    bool, _option(_TEXT, "The text is words with spaces between: cut it there alone.", None, "--pretokenised")
+]
 Encoding = Annotated[str | None, _option(_TEXT, "How the text's bytes are to be read, such as latin-1.", "utf-8")]
 ValSplit = Annotated[
     float | None, _option(_TEXT, "The last part of the text, kept to validate on.", f"{TrainConfig.val_split:g}")
@@ -76,7 +96,7 @@ RecurrentDropout = Annotated[
 Epochs = Annotated[int | None, _option(_STEPS, "How often to go through the text.", "2 to 40, by its length")]
 Steps = Annotated[int | None, _option(_STEPS, "How many updates to make, instead of --epochs.")]
 BatchSize = Annotated[int | None, _option(_STEPS, "Parallel streams or windows.", TrainConfig.batch_size)]
-SeqLen = Annotated[int | None, _option(_STEPS, "Characters through which gradients flow back.", TrainConfig.seq_len)]
+SeqLen = Annotated[int | None, _option(_STEPS, "Tokens through which gradients flow back.", TrainConfig.seq_len)]
 Batching = Annotated[
     str | None,
     _option(
@@ -86,7 +106,7 @@ Batching = Annotated[
         TrainConfig.batching,
     ),
 ]
-WindowStep = Annotated[int | None, _option(_STEPS, "Characters from one window's start to the next.", "--seq-len")]
+WindowStep = Annotated[int | None, _option(_STEPS, "Tokens from one window's start to the next.", "--seq-len")]
 StepsPerEpoch = Annotated[int | None, _option(_STEPS, "Updates that make an epoch of windows.", "all windows")]
 Patience = Annotated[
     int | None, _option(_STEPS, "Stop after so many epochs in a row without a better validation loss.", "never")
@@ -181,7 +201,7 @@ SnapshotEpochs = Annotated[
 ]
 Seed = Annotated[int | None, _option(_RUN, "The same seed gives the same weights.", TrainConfig.seed)]
 Prompt = Annotated[str | None, _option(_RUN, "What the samples go on from.", "a line of the text")]
-SampleLength = Annotated[int, _option(_RUN, "Characters of each sample after an epoch; 0: none.", 120)]
+SampleLength = Annotated[int, _option(_RUN, "Tokens of each sample after an epoch; 0: none.", 120)]
 Precision = Annotated[
     str | None,
     _option(

@@ -14,9 +14,13 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError, CorpusError
+from .mapped import release
 
 AnyIds = npt.NDArray[np.integer[Any]]
 Window = npt.NDArray[np.int32]
+
+# Tokens that a stream reads before the memory of mapped ids is given back; at each window that would take 1 ms.
+_HELD = 2**14
 
 
 class Batches(Protocol):
@@ -125,4 +129,7 @@ class Streams:
 
     def _columns(self, shift: int, first: int, last: int) -> Window:
         rows = self.ids[shift : shift + self.tokens_per_epoch].reshape(self.batch_size, self.length)
-        return np.array(rows[:, first:last].T, np.int32, order="C")
+        read = np.array(rows[:, first:last].T, np.int32, order="C")
+        if first // _HELD != last // _HELD:
+            release(self.ids)
+        return read

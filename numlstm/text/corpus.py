@@ -1,37 +1,39 @@
 """Turn what the user names as a text into ids: the one door between the user's files and training.
 
-A source is read twice, in pieces. The first pass finds which characters there are and how many, the
-second writes ids into one array of the final size and type, so that memory is that array and a few MB.
+A text whose vocabulary is not known is read twice, another once, always in pieces. The ids of a small text go into one
+array of their own type, so that memory is that array and a few MB; those of a large one into a file (`stored.py`).
 Knows nothing about batches, networks or the command line.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import BinaryIO
 
 import numpy as np
 
-from ..errors import CorpusError
+from . import stored
 from .catalog import corpus_names
-from .decoding import check_encoding, pieces
+from .decoding import check_encoding
+from .level import Level
+from .passes import Part, Report, Texts
 from .sources import Source, resolve
-from .vocab import Ids, Vocab, from_codes, to_codes
+from .vocab import Ids, Vocab
 
-__all__ = ["Corpus", "corpus_names", "load_corpus"]
+__all__ = ["Corpus", "Level", "corpus_names", "load_corpus"]
 
-_CODE_POINTS = 0x110000
+STORED_BYTES = 64 << 20  # the size of files from which a text's ids are kept in a file
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Corpus:
     """A text as ids `(N,)` in the vocabulary's smallest dtype, and where it came from.
 
-    `sources` are absolute paths, corpus names and `-`, one per text read, in order. `digest` is the
-    SHA-256 of the whole text as UTF-8, in hex: it depends neither on the vocabulary nor on the encoding
-    of the files. `dropped` counts the characters left out because the vocabulary lacks them.
+    `sources` are absolute paths, URLs, corpus names and `-`, one per text read, in order; `parts` says where the tokens
+    of each start and end. `digest` is the SHA-256 of the whole text as UTF-8, in hex: it depends neither on the
+    vocabulary nor on the encoding of the files; at the byte level it is that of the bytes. `dropped` counts the tokens
+    left out because the vocabulary lacks them, `unknown` those that became its sign for unknown ones.
     """
 
     ids: Ids
@@ -40,84 +42,64 @@ class Corpus:
     encoding: str
     digest: str
     dropped: int
-
-
-@dataclasses.dataclass(frozen=True)
-class _Scan:
-    characters: int
-    symbols: str
-    digest: str
+    unknown: int
+    parts: tuple[Part, ...]
 
 
 def load_corpus(
     sources: Sequence[str],
     *,
     encoding: str = "utf-8",
+    level: Level | None = None,
     vocab: Vocab | None = None,
     drop_unknown: bool = False,
     stdin: BinaryIO | None = None,
+    report: Report | None = None,
 ) -> Corpus:
     """Read texts, join them in the order given with nothing between, and encode them.
 
-    A source is the name of a corpus, a file, a folder (its `.txt` files at any depth, sorted), a glob
-    (sorted) or `-` for the bytes of `stdin`. A name wins over a file of the same name, which `./name`
-    reaches. Without `vocab` the text's own vocabulary is made; with it, unknown characters raise
-    `CorpusError` unless `drop_unknown`. Raises `CorpusError` if a source cannot be found, read or decoded,
-    if there is no text, or if it changes while it is read.
+    A source is the name of a corpus, a file, a folder (its `.txt` files at any depth, sorted), a glob (sorted), a URL
+    or `-` for the bytes of `stdin`. A name wins over a file of the same name, which `./name` reaches. Without `vocab`
+    the text's own vocabulary is made, at `level` (None: characters); with it, unknown characters raise `CorpusError`
+    unless `drop_unknown`, and unknown words become `<unk>`. At the byte level `encoding` means nothing. `report` is
+    told how far it is. Raises `CorpusError` if a source cannot be found, read or decoded, if there is no text, or if
+    it changes while it is read.
     """
     check_encoding(encoding)
     found = resolve([sources] if isinstance(sources, str) else sources, stdin)
-    scan = _scan(found, encoding)
-    if not scan.characters:
-        raise CorpusError(f"{_names(found)}: the text is empty (0 characters); expected some text to read")
-    if vocab is None:
-        vocab = Vocab(scan.symbols)
-    unknown = "".join(sorted(set(scan.symbols) - set(vocab.symbols)))
-    if unknown and not drop_unknown:
-        raise vocab.unknown_error(unknown)
-    if len(unknown) == len(scan.symbols):
-        raise CorpusError(f"{_names(found)}: no character is in the vocabulary; expected a text of the same script")
-    ids = _encode(found, encoding, vocab, scan)
+    texts, level = Texts(found, encoding, report), level or Level()
+    if _size(found) > STORED_BYTES:
+        ids, vocab, encoded = stored.load(texts, level, vocab, drop_unknown)
+    else:
+        texts = Texts([source.held() for source in found], encoding, report)
+        vocab, seen = (vocab, None) if vocab else texts.make_vocab(level)
+        sink = _Memory(vocab)
+        encoded = texts.encode(vocab, sink, drop_unknown=drop_unknown, before=seen)
+        ids = sink.ids()
     names = tuple(source.name for source in found)
-    return Corpus(ids, vocab, names, encoding, scan.digest, scan.characters - len(ids))
+    digest = encoded.seen.digest
+    return Corpus(ids, vocab, names, encoding, digest, encoded.dropped, encoded.unknown, encoded.parts)
 
 
-def _texts(found: list[Source], encoding: str) -> Iterator[str]:
-    for source in found:
-        yield from pieces(source, encoding)
+def _size(found: Sequence[Source]) -> int:
+    """Return the number of bytes, those of unknown size counted as many."""
+    return sum(STORED_BYTES + 1 if size is None else size for size, _ in (source.stamp() for source in found))
 
 
-def _scan(found: list[Source], encoding: str) -> _Scan:
-    seen = np.zeros(_CODE_POINTS, np.bool_)
-    digest, characters = hashlib.sha256(), 0
-    for piece in _texts(found, encoding):
-        seen[to_codes(piece)] = True
-        digest.update(_utf8(piece))
-        characters += len(piece)
-    return _Scan(characters, from_codes(np.flatnonzero(seen)), digest.hexdigest())
+class _Memory:
+    """An array that grows with what is written."""
 
+    def __init__(self, vocab: Vocab) -> None:
+        self._ids: Ids = np.empty(0, vocab.id_dtype)
+        self._size = 0
 
-def _encode(found: list[Source], encoding: str, vocab: Vocab, scan: _Scan) -> Ids:
-    ids: Ids = np.empty(scan.characters, vocab.id_dtype)
-    digest, size, read = hashlib.sha256(), 0, 0
-    for piece in _texts(found, encoding):
-        digest.update(_utf8(piece))
-        read += len(piece)
-        if read > scan.characters:
-            break
-        part = vocab.encode(piece, drop_unknown=True)
-        ids[size : size + len(part)] = part
-        size += len(part)
-    if read != scan.characters or digest.hexdigest() != scan.digest:
-        raise CorpusError(f"{_names(found)}: the text changed while it was read; run again when nothing writes to it")
-    ids.resize(size, refcheck=False)  # gives back the room of dropped characters, without a second array
-    return ids
+    def write(self, ids: Ids) -> None:
+        end = self._size + len(ids)
+        if end > len(self._ids):
+            self._ids.resize(end + end // 8, refcheck=False)
+        self._ids[self._size : end] = ids
+        self._size = end
 
-
-def _utf8(piece: str) -> bytes:
-    return piece.encode("utf-8", "surrogatepass")  # utf-7 can give lone surrogates; `Vocab` refuses them
-
-
-def _names(found: list[Source]) -> str:
-    more = f" and {len(found) - 3} more" if len(found) > 3 else ""
-    return ", ".join(repr(source.name) for source in found[:3]) + more
+    def ids(self) -> Ids:
+        self._ids.resize(self._size, refcheck=False)  # gives back the room, without a second array
+        return self._ids

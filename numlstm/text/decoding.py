@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import io
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from ..errors import CorpusError
 from .sources import Source
@@ -38,32 +38,32 @@ def check_encoding(encoding: str) -> None:
         ) from error
 
 
-def pieces(source: Source, encoding: str) -> Iterator[str]:
-    """Read the text of a source from the start, in pieces that are not empty.
+def pieces(source: Source, encoding: str, read: Callable[[int], None] | None = None) -> Iterator[str]:
+    """Read the text of a source from the start, in pieces that are not empty; `read` is as in `Source.chunks`.
 
     Raises `CorpusError` if the bytes cannot be read or are not in `encoding`.
     """
     encoding = source.encoding or encoding
     decoder = codecs.getincrementaldecoder(encoding)()
     mark_may_come = codecs.lookup(encoding).name in _PASS_MARK_ON
-    head, read = b"", 0
-    for chunk in itertools.chain(source.chunks(), [b""]):
-        head, read = head or chunk[:4], read + len(chunk)
+    head, size = b"", 0
+    for chunk in itertools.chain(source.chunks(read), [b""]):
+        head, size = head or chunk[:4], size + len(chunk)
         try:
             piece = decoder.decode(chunk, final=not chunk)
         except UnicodeError as error:
-            raise _undecodable(source.name, encoding, error, head, read) from error
+            raise _undecodable(source.name, encoding, error, head, size) from error
         if piece and mark_may_come:
             piece, mark_may_come = piece.removeprefix("\ufeff"), False
         if piece:
             yield piece
 
 
-def _undecodable(name: str, encoding: str, error: UnicodeError, head: bytes, read: int) -> CorpusError:
+def _undecodable(name: str, encoding: str, error: UnicodeError, head: bytes, size: int) -> CorpusError:
     where = "the bytes do not decode"
     if isinstance(error, UnicodeDecodeError):
         # The decoder's buffer holds what it kept of earlier chunks and ends where reading ended.
-        offset = read - len(error.object) + error.start
+        offset = size - len(error.object) + error.start
         where = f"the byte 0x{error.object[error.start]:02X} at offset {offset} does not decode"
     return CorpusError(f"{name!r} is not in {encoding}: {where}; {_advice(encoding, head)}")
 

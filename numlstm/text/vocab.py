@@ -1,17 +1,14 @@
-"""The vocabulary: which symbols there are, and the way from text to token ids and back.
+"""What every vocabulary offers, whatever its tokens are: the way from text to token ids and back.
 
-A token is one Unicode code point, its id the symbol's place in `Vocab.symbols`. Both ways go through
-UTF-32, in which a text is an array of code points, and one table lookup: there is no loop over
-characters. Knows nothing about files, corpora or models.
+A vocabulary belongs to a level: its tokens are characters (`char_vocab.py`), bytes (`byte_vocab.py`) or words
+(`word_vocab.py`). Knows nothing about files, corpora or models.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import unicodedata
+import abc
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -19,63 +16,93 @@ import numpy.typing as npt
 from ..errors import CorpusError
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
-Codes = npt.NDArray[np.uint32]
 
-_LISTED = 10
+LEVELS = ("char", "byte", "word")
 
 
-@dataclasses.dataclass(frozen=True)
-class Vocab:
-    """Hold the distinct `symbols`, one per token, in the order of their ids.
+class Encoder(Protocol):
+    """Turns texts, each in pieces, into ids: how they are cut changes nothing.
 
-    Raises `CorpusError` if there is no symbol, one occurs twice, or one is a lone surrogate.
+    A piece is `str`, or `bytes` for a vocabulary that reads bytes. `dropped` counts the tokens left out because the
+    vocabulary lacks them, `unknown` those that became its sign for unknown ones.
     """
 
-    symbols: str
-    level: ClassVar[str] = "char"
+    dropped: int
+    unknown: int
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.symbols, str) or not self.symbols:
-            raise CorpusError(f"the vocabulary's symbols are {self.symbols!r:.40}; expected one or more characters")
-        distinct = set(self.symbols)
-        if len(distinct) < len(self.symbols):
-            raise CorpusError("a symbol occurs twice in the vocabulary; expected each symbol once")
-        surrogates = sorted(symbol for symbol in distinct if _is_surrogate(symbol))
-        if surrogates:
-            raise CorpusError(f"the vocabulary holds {_listing(surrogates)}; expected whole characters")
+    def feed(self, piece: Any) -> Ids:
+        """Return the ids of what is certain by now."""
 
-    @classmethod
-    def from_text(cls, text: str) -> Vocab:
-        """Make the vocabulary of a text: its distinct characters, sorted by code point.
+    def end(self) -> Ids:
+        """Return the ids of the rest of a text; another may follow."""
 
-        Raises `CorpusError` if the text is empty or holds a lone surrogate.
-        """
-        return cls("".join(sorted(set(text))))
+    def check(self) -> None:
+        """Raise `CorpusError` if there were symbols that the vocabulary lacks and that were not to be left out."""
 
-    @classmethod
-    def from_dict(cls, values: Mapping[str, Any]) -> Vocab:
-        """Make the vocabulary from what `to_dict` gave, read back from JSON.
+
+class Decoder(Protocol):
+    """Turns ids into text, in pieces: joined, they are the whole text."""
+
+    def feed(self, ids: npt.ArrayLike) -> str:
+        """Return the text that is certain by now."""
+
+    def end(self) -> str:
+        """Return the rest."""
+
+
+class Builder(Protocol):
+    """Goes through texts, each in pieces, to make their vocabulary."""
+
+    def feed(self, piece: Any) -> None:
+        """Take note of a piece."""
+
+    def end(self) -> None:
+        """Take note that a text is at its end; another may follow."""
+
+    def build(self) -> Vocab:
+        """Return the vocabulary; raises `CorpusError` if the texts do not make one."""
+
+
+class Vocab(abc.ABC):
+    """The tokens of a text, each with an id from 0.
+
+    `level` says what they are and `unit` what one is called. `reads_bytes` tells whether texts are read as the bytes
+    that they are, without decoding. `unknown_id` is the token that stands for all that the vocabulary lacks, if any.
+    """
+
+    level: ClassVar[str]
+    unit: ClassVar[str]
+    reads_bytes: ClassVar[bool] = False
+    unknown_id: ClassVar[int | None] = None
+
+    @staticmethod
+    def from_dict(values: Mapping[str, Any]) -> Vocab:
+        """Make the vocabulary, of whatever level, from what `to_dict` gave, read back from JSON.
 
         Raises `CorpusError` if anything in it is missing, unknown, of another type or out of range.
         """
+        from . import byte_vocab, char_vocab, word_vocab  # which import this module
+
         if not isinstance(values, Mapping):
             raise CorpusError(f"the vocabulary is a {type(values).__name__}; expected a mapping")
-        if values.get("level") != cls.level:
-            raise CorpusError(
-                f"the vocabulary's level is {values.get('level')!r:.40}; expected {cls.level!r}: "
-                "it may need a newer numlstm"
-            )
-        if set(values) != {"level", "symbols"}:
-            names = ", ".join(sorted(map(str, values)))
-            raise CorpusError(f"the vocabulary holds {names:.80}; expected level, symbols")
-        return cls(values["symbols"])
+        level = values.get("level")
+        if level == "char":
+            return char_vocab.CharVocab(**_entries(values, "symbols"))
+        if level == "byte":
+            return byte_vocab.ByteVocab(**_entries(values))
+        if level == "word":
+            return word_vocab.WordVocab(**_entries(values, "words", "pretokenised"))
+        expected = ", ".join(map(repr, LEVELS))
+        raise CorpusError(
+            f"the vocabulary's level is {level!r:.40}; expected one of {expected}: it may need a newer numlstm"
+        )
 
-    def to_dict(self) -> dict[str, str]:
+    @abc.abstractmethod
+    def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary as a dict that JSON can hold."""
-        return {"level": self.level, "symbols": self.symbols}
 
-    def __len__(self) -> int:
-        return len(self.symbols)
+    @abc.abstractmethod
+    def __len__(self) -> int: ...
 
     @property
     def id_dtype(self) -> np.dtype[np.unsignedinteger[Any]]:
@@ -83,79 +110,67 @@ class Vocab:
         smallest: np.dtype[np.unsignedinteger[Any]] = np.min_scalar_type(len(self) - 1)
         return smallest
 
-    def encode(self, text: str, *, drop_unknown: bool = False) -> Ids:
-        """Return the ids `(N,)` of a text of N characters, in `id_dtype`.
+    @property
+    @abc.abstractmethod
+    def start_id(self) -> int:
+        """The id that stands for "nothing before this": a line's end where there is one."""
 
-        With `drop_unknown` characters outside the vocabulary are left out, and N is what remains;
-        otherwise they raise `CorpusError`. Memory while it runs: about 16 bytes per character.
+    @abc.abstractmethod
+    def encoder(self, *, drop_unknown: bool = False) -> Encoder:
+        """Return what turns texts into ids, leaving out tokens outside the vocabulary if told to."""
+
+    @abc.abstractmethod
+    def decoder(self, after: npt.ArrayLike = ()) -> Decoder:
+        """Return what turns ids into the text that follows the text of the ids `after`."""
+
+    @abc.abstractmethod
+    def shown(self, most: int) -> tuple[str, int]:
+        """Return the first tokens, up to about `most` characters, for a person to see, and how many more there are."""
+
+    def encode(self, text: str, *, drop_unknown: bool = False) -> Ids:
+        """Return the ids `(N,)` of a text, in `id_dtype`.
+
+        Raises `CorpusError` for symbols outside the vocabulary, unless it has a sign for them or `drop_unknown` says
+        to leave them out.
         """
-        codes = to_codes(text)
-        ids: Ids = self._table[np.minimum(codes, len(self._table) - 1)]
-        known = self._codes[ids] == codes  # an unknown one got some id too, but not one that leads back to it
-        if not known.all():
-            if not drop_unknown:
-                raise self.unknown_error(from_codes(np.unique(codes[~known])))
-            ids = ids[known]
+        encoder = self.encoder(drop_unknown=drop_unknown)
+        ids = np.concatenate([encoder.feed(text), encoder.end()])
+        encoder.check()
         return ids
+
+    def lacks(self, text: str) -> str:
+        """Return the symbols of a text, each once, that can be neither encoded nor stood for by another."""
+        return ""
+
+    def encode_prompt(self, text: str, *, drop_unknown: bool = False) -> Ids:
+        """Return the ids of a text that is to be gone on from; raises as `encode` does."""
+        return self.encode(text, drop_unknown=drop_unknown)
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """Return the text of ids of any shape, read in C order.
 
         Raises `CorpusError` if an id is no whole number or outside the vocabulary.
         """
+        decoder = self.decoder()
+        return decoder.feed(ids) + decoder.end()
+
+    def checked(self, ids: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
+        """Return ids of any shape as whole numbers `(N,)`; raises `CorpusError` if they are none or out of range."""
         places = np.asarray(ids).ravel()
         if places.size == 0:
-            return ""
+            return np.empty(0, self.id_dtype)
         if places.dtype.kind not in "iu":
             raise CorpusError(f"the ids have the dtype {places.dtype}; expected whole numbers")
         low, high = int(places.min()), int(places.max())
         if low < 0 or high >= len(self):
             odd = low if low < 0 else high
             raise CorpusError(f"the id {odd} is outside the vocabulary; expected 0 to {len(self) - 1}")
-        return from_codes(self._codes[places])
-
-    def unknown_error(self, symbols: str) -> CorpusError:
-        """Return the error that says which characters, each given once, the vocabulary lacks."""
-        what = "1 character is" if len(symbols) == 1 else f"{len(symbols)} different characters are"
-        return CorpusError(
-            f"{what} not among the {len(self)} of the vocabulary: {_listing(symbols)}; "
-            "use --drop-unknown to leave out what the model does not know"
-        )
-
-    @functools.cached_property
-    def _codes(self) -> Codes:
-        return to_codes(self.symbols)
-
-    @functools.cached_property
-    def _table(self) -> Ids:
-        # One entry per code point up to the highest: at most 4 MB, most often a few hundred bytes.
-        table = np.zeros(int(self._codes.max()) + 1, self.id_dtype)
-        table[self._codes] = np.arange(len(self), dtype=self.id_dtype)
-        table.flags.writeable = False
-        return table
+        return places
 
 
-def to_codes(text: str) -> Codes:
-    """Return the code points `(N,)` of a text, lone surrogates included; the array is read-only."""
-    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
-
-
-def from_codes(codes: npt.NDArray[np.integer[Any]]) -> str:
-    """Return the text of the code points `(N,)`, lone surrogates included."""
-    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
-
-
-def _is_surrogate(symbol: str) -> bool:
-    return "\ud800" <= symbol <= "\udfff"
-
-
-def _listing(symbols: str | list[str]) -> str:
-    shown = ", ".join(map(_printable, symbols[:_LISTED]))
-    return shown if len(symbols) <= _LISTED else f"{shown} and {len(symbols) - _LISTED} more"
-
-
-def _printable(symbol: str) -> str:
-    if _is_surrogate(symbol):
-        return f"U+{ord(symbol):04X} (a lone surrogate: no character, but half of one)"
-    shown = ascii(symbol) if unicodedata.combining(symbol) else repr(symbol)
-    return f"{shown} U+{ord(symbol):04X}"
+def _entries(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return the entries of those names; raises `CorpusError` unless there are these and the level alone."""
+    if set(values) != {"level", *names}:
+        found = ", ".join(sorted(map(str, values)))
+        raise CorpusError(f"the vocabulary holds {found:.80}; expected {', '.join(['level', *names])}")
+    return {name: values[name] for name in names}

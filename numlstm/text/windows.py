@@ -15,9 +15,11 @@ import numpy.typing as npt
 
 from ..errors import ConfigError, CorpusError
 from .batches import AnyIds, Window
+from .mapped import release
 
 Whole = npt.NDArray[Any]  # of uint64
 
+_HELD = 8  # batches before the memory of mapped ids is given back: each window takes 64 kB of it
 _ROUNDS = 8
 
 
@@ -78,6 +80,8 @@ class Windows:
         starts = self.starts(epoch, position)
         places = np.arange(self.seq_len + 1)[:, None] + starts
         read = np.asarray(self.ids[places.ravel()], np.int32).reshape(places.shape)
+        if position % _HELD == 0:
+            release(self.ids)
         return np.ascontiguousarray(read[:-1]), np.ascontiguousarray(read[1:]), position + 1
 
     def starts(self, epoch: int, position: int) -> npt.NDArray[np.int64]:

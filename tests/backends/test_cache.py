@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -246,7 +247,7 @@ class TestRoot:
     def test_is_temporary_where_there_is_no_home(self, monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
         monkeypatch.setattr(cache.sys, "platform", "linux")
         (home / "temporary").mkdir()
-        monkeypatch.setattr(cache.tempfile, "tempdir", str(home / "temporary"))
+        monkeypatch.setattr(tempfile, "tempdir", str(home / "temporary"))
         (home / "file").touch()
         for path in (home / "file", Path("/dev/null"), Path("relative")):
             monkeypatch.setenv("HOME", str(path))
@@ -258,7 +259,7 @@ class TestRoot:
         self, monkeypatch: pytest.MonkeyPatch, home: Path
     ) -> None:
         monkeypatch.setattr(cache.sys, "platform", "linux")
-        monkeypatch.setattr(cache.tempfile, "tempdir", str(home))
+        monkeypatch.setattr(tempfile, "tempdir", str(home))
         monkeypatch.setenv("HOME", "/dev/null")
         mine = cache._root()
         mine.chmod(0o777)

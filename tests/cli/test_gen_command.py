@@ -13,7 +13,7 @@ import numlstm as library
 from numlstm import params, weights
 from numlstm.cli.gen import is_quick
 from numlstm.config import ModelConfig
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 
 from .conftest import Command
 
@@ -25,7 +25,7 @@ def model(tmp_path: Path) -> Path:
     """A weights file of an untrained network."""
     config = ModelConfig(len(SYMBOLS), (10, 6))
     path = tmp_path / "w.npz"
-    weights.save(path, weights.WeightsFile(config, Vocab(SYMBOLS), params.initialise(config, 1), {}, None))
+    weights.save(path, weights.WeightsFile(config, CharVocab(SYMBOLS), params.initialise(config, 1), {}, None))
     return path
 
 

@@ -13,7 +13,7 @@ import pytest
 import numlstm as library
 from numlstm import params, weights
 from numlstm.config import ModelConfig
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 
 from .conftest import Command
 
@@ -23,7 +23,7 @@ SYMBOLS = "\n abcdehilnorstuw한글🙂́"
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A weights file of an untrained network."""
-    vocab = Vocab("".join(sorted(SYMBOLS)))
+    vocab = CharVocab("".join(sorted(SYMBOLS)))
     config = ModelConfig(len(vocab), (10, 6))
     path = tmp_path / "w.npz"
     weights.save(path, weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))

@@ -13,7 +13,7 @@ import pytest
 from numlstm import backends, params, weights
 from numlstm.cli.working import working
 from numlstm.config import ModelConfig
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 
 from .conftest import Command
 
@@ -109,7 +109,7 @@ def test_a_live_line_on_a_terminal(environment: dict[str, str]) -> None:
 
 
 def test_generation_compiles_what_it_needs_once(numlstm: Command, tmp_path: Path) -> None:
-    vocab = Vocab("\n abc")
+    vocab = CharVocab("\n abc")
     config = ModelConfig(len(vocab), (5, 4))
     weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
     command = ("gen", "w.npz", "--device", "cpu", "--length", "30", "--seed", "1")

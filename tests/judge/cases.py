@@ -10,7 +10,7 @@ import numpy as np
 from numlstm import params
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.model import Model
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 from numlstm.train import Run, Step, train
 
 LSTM_NAMES = ("W_x", "W_h", "b", "h0", "c0")
@@ -73,7 +73,7 @@ def run_training(backend, case):
     """The losses and gradient norms of 100 steps, and the parameters after them."""
     config = ModelConfig(len(SYMBOLS), layer_sizes(case), "float64")
     start = {name: case[name] for name in params.shapes(config)}
-    model = Model(config, params.flatten(start, config), backend, vocab=Vocab(SYMBOLS))
+    model = Model(config, params.flatten(start, config), backend, vocab=CharVocab(SYMBOLS))
     progress = train(Run.start(model, TRAINING), case["text"], case["text"][:0])
     steps = [step for step in progress if isinstance(step, Step)]
     found = {f"after.{name}": values for name, values in model.params.items()}

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numlstm.text import corpus
+from numlstm.text.char_vocab import CharVocab
 from numlstm.text.corpus import Corpus, load_corpus
-from numlstm.text.vocab import Vocab
+from numlstm.text.passes import Texts
 
 MIXED = "a\r\nb\rc\n\0 é 한글 👩\u200d🚀 e\u0301 \ufeff end"
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -67,7 +67,7 @@ def test_digest_is_that_of_the_text_and_of_nothing_else(folder, put):
     whole = load_corpus([put("a.txt", MIXED)])
     parts = load_corpus([put("b.txt", MIXED[:5]), put("c.txt", MIXED[5:])])
     other = load_corpus([put("d.txt", MIXED.encode("utf-16"))], encoding="utf-16")
-    fewer = load_corpus([str(folder / "a.txt")], vocab=Vocab("a"), drop_unknown=True)
+    fewer = load_corpus([str(folder / "a.txt")], vocab=CharVocab("a"), drop_unknown=True)
     assert {whole.digest, parts.digest, other.digest, fewer.digest} == {expected}
 
 
@@ -76,14 +76,14 @@ def test_digest_differs_with_one_character(load_bytes):
 
 
 def test_given_vocabulary_keeps_its_ids(load_bytes):
-    found = load_bytes(b"ba", vocab=Vocab("xyab"))
+    found = load_bytes(b"ba", vocab=CharVocab("xyab"))
     assert found.ids.tolist() == [3, 2]
-    assert found.vocab == Vocab("xyab")
+    assert found.vocab == CharVocab("xyab")
 
 
 def test_unknown_characters_are_an_error_over_the_whole_text(chunk_of, load_bytes, error_of):
     chunk_of(1)
-    message = error_of(load_bytes, b"azaayz", vocab=Vocab("ab"))
+    message = error_of(load_bytes, b"azaayz", vocab=CharVocab("ab"))
     assert message.startswith("2 different characters are not among the 2")
     assert "'y' U+0079, 'z' U+007A; use --drop-unknown" in message
 
@@ -91,13 +91,13 @@ def test_unknown_characters_are_an_error_over_the_whole_text(chunk_of, load_byte
 @pytest.mark.parametrize("size", [1, 4, 1 << 16])
 def test_dropped_characters_are_counted(chunk_of, size, load_bytes):
     chunk_of(size)
-    found = load_bytes(b"azbzza", vocab=Vocab("ab"), drop_unknown=True)
+    found = load_bytes(b"azbzza", vocab=CharVocab("ab"), drop_unknown=True)
     assert text_of(found) == "aba"
     assert found.dropped == 3
 
 
 def test_text_with_nothing_known_is_an_error(load_bytes, error_of):
-    message = error_of(load_bytes, b"zzz", vocab=Vocab("ab"), drop_unknown=True)
+    message = error_of(load_bytes, b"zzz", vocab=CharVocab("ab"), drop_unknown=True)
     assert "no character is in the vocabulary" in message
 
 
@@ -115,27 +115,27 @@ def test_long_lists_of_files_are_shortened(put, error_of):
 @pytest.mark.parametrize("after", ["abcX", "abcde", "abcdabcd", "abc", "", "ab\xe9d"])
 def test_file_that_changes_between_the_passes(monkeypatch, after, put, error_of):
     name = put("a.txt", "abcd")
-    scan = corpus._scan
+    make_vocab = Texts.make_vocab
 
-    def scan_then_change(*args):
-        result = scan(*args)
+    def make_then_change(*args):
+        result = make_vocab(*args)
         put("a.txt", after)
         return result
 
-    monkeypatch.setattr(corpus, "_scan", scan_then_change)
+    monkeypatch.setattr(Texts, "make_vocab", make_then_change)
     assert "a.txt': the text changed while it was read; run again" in error_of(load_corpus, [name])
 
 
 def test_file_that_vanishes_between_the_passes(monkeypatch, put, error_of):
     name = put("a.txt", "abcd")
-    scan = corpus._scan
+    make_vocab = Texts.make_vocab
 
-    def scan_then_remove(*args):
-        result = scan(*args)
+    def make_then_remove(*args):
+        result = make_vocab(*args)
         os.remove(name)
         return result
 
-    monkeypatch.setattr(corpus, "_scan", scan_then_remove)
+    monkeypatch.setattr(Texts, "make_vocab", make_then_remove)
     assert f"{name!r} cannot be read (" in error_of(load_corpus, [name])
 
 
@@ -158,6 +158,6 @@ def test_memory_is_the_ids_and_little_else(line, put):
 
 
 def test_array_holds_no_room_for_dropped_characters(load_bytes):
-    found = load_bytes(b"az" * 100_000, vocab=Vocab("a"), drop_unknown=True)
+    found = load_bytes(b"az" * 100_000, vocab=CharVocab("a"), drop_unknown=True)
     assert found.ids.base is None
     assert found.ids.nbytes == 100_000

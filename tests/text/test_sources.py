@@ -52,6 +52,17 @@ def test_standard_input_is_the_default_stream(monkeypatch):
     assert text_of(load_corpus(["-"])) == "글\r\n"
 
 
+@pytest.mark.parametrize("size", [0, 1, 4, 5, 6, 100])
+def test_much_on_standard_input_goes_to_a_file(monkeypatch, size):
+    monkeypatch.setattr(sources, "HELD_BYTES", 5)
+    monkeypatch.setattr(sources, "CHUNK_BYTES", 2)
+    text = ("ab\n" + "x" * size)[: size + 1]
+    (found,) = sources.resolve(["-"], io.BytesIO(text.encode()))
+    assert (found.kept is not None) == (len(text) > 5)
+    assert [b"".join(found.chunks()) for _ in range(2)] == [text.encode()] * 2
+    assert found.stamp() == (len(text), "")
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
 def test_pipe_is_read_once(folder):
     os.mkfifo(folder / "pipe")
@@ -73,7 +84,7 @@ def test_named_corpus_wins_over_a_file_which_a_path_reaches(folder, put):
 
 def test_missing_path_lists_the_named_corpora(folder, error_of):
     message = error_of(load_corpus, ["nowhere.txt"])
-    assert message.startswith("nothing is called 'nowhere.txt'; expected a file, a folder, a glob, -")
+    assert message.startswith("nothing is called 'nowhere.txt'; expected a file, a folder, a glob, a URL, -")
     assert "(python)" in message
 
 

@@ -21,9 +21,7 @@ import os
 import pickle
 import secrets
 import shutil
-import stat
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -38,6 +36,7 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
+from ... import cachedir
 from .. import compile_listeners
 
 _UNUSED_SECONDS = 30 * 24 * 3600.0  # after which a folder is removed
@@ -73,42 +72,9 @@ def _facts() -> list[str]:
 
 
 def _root() -> Path:
-    if os.environ.get("NUMLSTM_CACHE_DIR"):
-        return Path(os.environ["NUMLSTM_CACHE_DIR"]).absolute()
-    if numba.config.CACHE_DIR:  # type: ignore[attr-defined]
+    if numba.config.CACHE_DIR and not os.environ.get("NUMLSTM_CACHE_DIR"):  # type: ignore[attr-defined]
         return Path(numba.config.CACHE_DIR).absolute() / "numlstm"  # type: ignore[attr-defined]
-    usual = _user_cache() / "numlstm"
-    if _can_write(usual):
-        return usual
-    owner = f"-{os.getuid()}" if hasattr(os, "getuid") else ""
-    temporary = Path(tempfile.gettempdir()) / f"numlstm{owner}"
-    return temporary if _can_write(temporary) and _is_private(temporary) else usual
-
-
-def _user_cache() -> Path:
-    home = Path(os.path.expanduser("~"))
-    if sys.platform == "win32":
-        return Path(os.environ.get("LOCALAPPDATA") or home / "AppData" / "Local")
-    if sys.platform == "darwin":
-        return home / "Library" / "Caches"
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    return Path(given) if os.path.isabs(given) else home / ".cache"
-
-
-def _can_write(path: Path) -> bool:
-    if not path.is_absolute():  # there is no home
-        return False
-    with contextlib.suppress(OSError):
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return os.access(path, os.W_OK | os.X_OK)
-
-
-def _is_private(path: Path) -> bool:
-    """Whether nobody else can have put files into a folder: others may write to the one around it."""
-    if not hasattr(os, "getuid"):
-        return True  # on Windows each user has a folder for temporary files
-    found = os.lstat(path)
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022
+    return cachedir.folder()
 
 
 class KernelCache(FunctionCache):

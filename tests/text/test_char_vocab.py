@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numlstm.errors import CorpusError
-from numlstm.text.vocab import Vocab
+from numlstm.text.char_vocab import CharVocab
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 some_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -25,20 +25,20 @@ def symbols_of(count: int) -> str:
 
 @given(some_text)
 def test_decode_gives_back_what_was_encoded(text):
-    vocab = Vocab.from_text(text)
+    vocab = CharVocab.from_text(text)
     assert vocab.decode(vocab.encode(text)) == text
 
 
 @given(some_text)
 def test_ids_are_places_in_the_sorted_symbols(text):
-    vocab = Vocab.from_text(text)
+    vocab = CharVocab.from_text(text)
     assert list(vocab.symbols) == sorted(set(text), key=ord)
     assert vocab.encode(text).tolist() == [vocab.symbols.index(symbol) for symbol in text]
 
 
 @given(some_text, texts)
 def test_unknown_characters_are_dropped_only_when_told(known, text):
-    vocab = Vocab.from_text(known)
+    vocab = CharVocab.from_text(known)
     expected = "".join(symbol for symbol in text if symbol in known)
     assert vocab.decode(vocab.encode(text, drop_unknown=True)) == expected
     if expected != text:
@@ -48,22 +48,22 @@ def test_unknown_characters_are_dropped_only_when_told(known, text):
 
 @given(some_text)
 def test_dict_form_survives_json(text):
-    vocab = Vocab.from_text(text)
-    assert Vocab.from_dict(json.loads(json.dumps(vocab.to_dict()))) == vocab
+    vocab = CharVocab.from_text(text)
+    assert CharVocab.from_dict(json.loads(json.dumps(vocab.to_dict()))) == vocab
 
 
 def test_dict_form_is_the_documented_one():
-    assert Vocab.from_text("banana").to_dict() == {"level": "char", "symbols": "abn"}
+    assert CharVocab.from_text("banana").to_dict() == {"level": "char", "symbols": "abn"}
 
 
 def test_hard_text_survives():
-    vocab = Vocab.from_text(HARD)
+    vocab = CharVocab.from_text(HARD)
     assert vocab.decode(vocab.encode(HARD)) == HARD
     assert len(vocab) == len(set(HARD))
 
 
 def test_symbols_in_another_order_keep_their_ids():
-    vocab = Vocab.from_dict({"level": "char", "symbols": "ba"})
+    vocab = CharVocab.from_dict({"level": "char", "symbols": "ba"})
     assert vocab.encode("abb").tolist() == [1, 0, 0]
     assert vocab.decode([1, 0, 0]) == "abb"
 
@@ -73,7 +73,7 @@ def test_symbols_in_another_order_keep_their_ids():
     [(1, "uint8"), (256, "uint8"), (257, "uint16"), (65536, "uint16"), (65537, "uint32")],
 )
 def test_dtype_is_the_smallest_at_each_border(size, dtype, error_of):
-    vocab = Vocab(symbols_of(size))
+    vocab = CharVocab(symbols_of(size))
     ids = vocab.encode(vocab.symbols)
     assert len(vocab) == size
     assert vocab.id_dtype == dtype
@@ -83,7 +83,7 @@ def test_dtype_is_the_smallest_at_each_border(size, dtype, error_of):
 
 
 def test_unknown_characters_are_listed_once_with_code_points(error_of):
-    message = error_of(Vocab.from_text("abc").encode, "zaébz\nz\u0301")
+    message = error_of(CharVocab.from_text("abc").encode, "zaébz\nz\u0301")
     assert message.startswith("4 different characters are not among the 3 of the vocabulary: ")
     assert r"'\n' U+000A, 'z' U+007A, 'é' U+00E9, '\u0301' U+0301;" in message
     assert message.count("U+007A") == 1
@@ -91,41 +91,41 @@ def test_unknown_characters_are_listed_once_with_code_points(error_of):
 
 
 def test_long_list_of_unknown_characters_is_capped(error_of):
-    message = error_of(Vocab.from_text("a").encode, "0123456789xyz")
+    message = error_of(CharVocab.from_text("a").encode, "0123456789xyz")
     assert "'9' U+0039 and 3 more" in message
     assert "U+0078" not in message
 
 
 def test_ten_unknown_characters_are_all_listed(error_of):
-    assert "more" not in error_of(Vocab.from_text("a").encode, "0123456789")
+    assert "more" not in error_of(CharVocab.from_text("a").encode, "0123456789")
 
 
 def test_lone_surrogate_is_named_and_can_be_dropped(error_of):
-    vocab = Vocab.from_text("ab")
+    vocab = CharVocab.from_text("ab")
     assert "U+DCFF (a lone surrogate" in error_of(vocab.encode, "a\udcffb")
     assert vocab.encode("a\udcffb", drop_unknown=True).tolist() == [0, 1]
 
 
 def test_empty_text_has_no_ids():
-    ids = Vocab.from_text("ab").encode("")
+    ids = CharVocab.from_text("ab").encode("")
     assert (ids.shape, ids.dtype) == ((0,), np.uint8)
-    assert Vocab.from_text("ab").decode(ids) == ""
-    assert Vocab.from_text("ab").decode([]) == ""
+    assert CharVocab.from_text("ab").decode(ids) == ""
+    assert CharVocab.from_text("ab").decode([]) == ""
 
 
 @pytest.mark.parametrize("ids", [[-1], [2], [0, 1, 300], np.array([2], np.uint64)])
 def test_ids_outside_the_vocabulary_do_not_decode(ids, error_of):
-    assert "expected 0 to 1" in error_of(Vocab.from_text("ab").decode, ids)
+    assert "expected 0 to 1" in error_of(CharVocab.from_text("ab").decode, ids)
 
 
 @pytest.mark.parametrize("ids", [[0.0], ["a"], [True]])
 def test_ids_of_another_type_do_not_decode(ids, error_of):
-    assert "expected whole numbers" in error_of(Vocab.from_text("ab").decode, ids)
+    assert "expected whole numbers" in error_of(CharVocab.from_text("ab").decode, ids)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", ">u2"])
 def test_ids_of_any_whole_type_and_shape_decode(dtype):
-    assert Vocab.from_text("ab").decode(np.array([[0, 1], [1, 1]], dtype)) == "abbb"
+    assert CharVocab.from_text("ab").decode(np.array([[0, 1], [1, 1]], dtype)) == "abbb"
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_ids_of_any_whole_type_and_shape_decode(dtype):
         (None, "is a NoneType"),
         ("char", "is a str"),
         ({}, "level is None"),
-        ({"level": "word", "symbols": "ab"}, "level is 'word'"),
+        ({"level": "line", "symbols": "ab"}, "level is 'line'"),
         ({"level": ["char"], "symbols": "ab"}, "level is ['char']"),
         ({"level": "char"}, "holds level; expected level, symbols"),
         ({"level": "char", "symbols": "ab", "extra": 1}, "holds extra, level, symbols"),
@@ -146,15 +146,15 @@ def test_ids_of_any_whole_type_and_shape_decode(dtype):
     ],
 )
 def test_malformed_dict_is_refused(values, expected, error_of):
-    assert expected in error_of(Vocab.from_dict, values)
+    assert expected in error_of(CharVocab.from_dict, values)
 
 
 def test_vocabulary_of_nothing_is_refused(error_of):
-    assert "expected one or more characters" in error_of(Vocab.from_text, "")
+    assert "expected one or more characters" in error_of(CharVocab.from_text, "")
 
 
 def test_vocabulary_cannot_be_changed():
-    vocab = Vocab.from_text("ab")
+    vocab = CharVocab.from_text("ab")
     with pytest.raises(AttributeError):
         vocab.symbols = "abc"
     vocab.encode("a")[0] = 1  # what encode returns is the caller's own

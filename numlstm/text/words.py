@@ -1,0 +1,230 @@
+"""Cut a text into words, numbers, marks and line ends, and put it together again, the same.
+
+A space between two tokens is not a token where one is to be expected, as between two words, and neither is its absence
+where none is, as before a comma: `Spacing` says what is expected. Only where a text differs, a token says so: `JOIN`,
+that nothing stands there, or the white space itself. So the tokens are few, a word is the same word wherever it stands,
+and nothing is lost. Knows nothing about ids or vocabularies.
+
+Measured: 0.15 % of the tokens of Tiny Shakespeare say that a space differs, 0.01 % of those of the Wizard of Oz, 0.9 %
+of Alice's with her verses set in. Rejected: a token that carries the space before it (" word" beside "word"): it needs
+none of these, but 19 % more different tokens for Shakespeare, and 41 % more for War and Peace.
+"""
+
+from __future__ import annotations
+
+import enum
+import functools
+import re
+import sys
+import unicodedata
+from collections.abc import Iterable, Iterator
+
+EOS = "<eos>"  # a line's end; no token that is cut from a text looks like this one or the next
+JOIN = "<join>"
+
+_LONGEST = 2048  # characters: more than any token has, and than what decides where it ends
+_MARKS_END = 0x20000  # no combining mark, apart from variation selectors, lies beyond
+
+_IDEOGRAPHS = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff"
+
+
+class Kind(enum.IntEnum):
+    """What decides about the space on either side of a token."""
+
+    WORD = 0  # a space on either side
+    CLOSE = 1  # none before: . , ; : ! ? ) ] } and the like
+    OPEN = 2  # none after: ( [ { and the like
+    QUOTE = 3  # like OPEN where it opens, like CLOSE where it closes: " ' ` * _
+    TIE = 4  # none before, and after it as before it: - / = and whatever else there is
+    TAIL = 5  # the end of a word, such as 's: none before
+    IDEOGRAPH = 6  # none on either side
+    LINE = 7  # a line's end: none on either side
+    SPACE = 8  # white space that was not to be expected: none on either side
+
+
+_MARKS = {
+    **dict.fromkeys(".,;:!?)]}”’»›…%‰°、。，．：；！？）」』】", Kind.CLOSE),
+    **dict.fromkeys("([{“‘«‹„‚¿¡$£€¥#@（「『【", Kind.OPEN),
+    **dict.fromkeys("\"'`*_", Kind.QUOTE),
+}
+_NONE_BEFORE = frozenset({Kind.CLOSE, Kind.TIE, Kind.TAIL, Kind.IDEOGRAPH, Kind.LINE, Kind.SPACE})
+_NONE_AFTER = frozenset({Kind.OPEN, Kind.IDEOGRAPH, Kind.LINE, Kind.SPACE})
+_ENDS_WORD = frozenset({Kind.WORD, Kind.TAIL, Kind.CLOSE})
+
+
+@functools.lru_cache(2**16)
+def kind_of(token: str) -> Kind:
+    """Return the kind of a token that `Cutter` gave."""
+    if token in (EOS, "\n", "\r\n"):
+        return Kind.LINE
+    first = token[0]
+    if len(token) > 1 and first in "'’":
+        return Kind.TAIL
+    return Kind.WORD if len(token) > 1 and first == "<" else _kind_of_character(first)
+
+
+@functools.cache
+def _kind_of_character(first: str) -> Kind:
+    if first in _MARKS:
+        return _MARKS[first]
+    if first.isspace():
+        return Kind.SPACE
+    if re.match(f"[{_IDEOGRAPHS}]", first):
+        return Kind.IDEOGRAPH
+    return Kind.WORD if first.isalnum() or unicodedata.category(first)[0] == "M" else Kind.TIE
+
+
+class Spacing:
+    """Says, from token to token, whether a space is to be expected; both ways use it, and so agree."""
+
+    def __init__(self) -> None:
+        self.kind = Kind.LINE  # of the last token
+        self.none_after = True
+        self.open: set[str] = set()  # the quotes that have opened and not closed in this paragraph
+
+    def expected(self, token: str, kind: Kind) -> bool:
+        """Whether a space is to be expected between the last token and this one."""
+        if self.none_after or kind in _NONE_BEFORE:
+            return False
+        return kind is not Kind.QUOTE or token not in self.open
+
+    def put(self, token: str, kind: Kind, spaced: bool) -> None:
+        """Take note of a token, and of whether white space stands before it."""
+        if kind is Kind.QUOTE:
+            self.none_after = self._opens(token, spaced)
+        elif kind is Kind.TIE:
+            self.none_after = not spaced
+        else:
+            if kind is Kind.LINE and self.kind is Kind.LINE:  # a paragraph's end: a quote left open is one forgotten
+                self.open.clear()
+            self.none_after = kind in _NONE_AFTER
+        self.kind = kind
+
+    def _opens(self, token: str, spaced: bool) -> bool:
+        # By what stands before it; "dogs' tails" has a quote that never opened, and the next one is right again.
+        opens = spaced or self.kind in _NONE_AFTER or (self.kind not in _ENDS_WORD and token not in self.open)
+        (self.open.add if opens else self.open.discard)(token)
+        return opens
+
+
+class Cutter:
+    """Cuts texts, each in pieces, into tokens; how the pieces are cut changes nothing."""
+
+    def __init__(self) -> None:
+        self.spacing = Spacing()
+        self.text, self.start = "", 0  # what was not cut yet, after a character of what was
+        self.space: list[str] = []
+
+    def feed(self, piece: str) -> list[str]:
+        """Return the tokens that are certain by now."""
+        self.text += piece
+        raw = _pattern().findall(self.text, self.start)
+        kept = 0
+        while raw and kept < _LONGEST:
+            kept += len(raw.pop())
+        self._keep(kept)
+        return self._tokens(raw)
+
+    def end(self) -> list[str]:
+        """Return the rest of a text; another may follow, with nothing between."""
+        raw = _pattern().findall(self.text, self.start)
+        self._keep(0)
+        tokens = self._tokens(raw)
+        if self.space:
+            tokens += self._take_space()
+        return tokens
+
+    def _keep(self, size: int) -> None:
+        before = len(self.text) - size - 1  # one character more: what follows it may be a word's tail
+        self.text, self.start = (self.text[before:], 1) if before >= 0 else (self.text, 0)
+        if not size:
+            self.text, self.start = "", 0
+
+    def _tokens(self, raw: list[str]) -> list[str]:
+        spacing, space = self.spacing, self.space
+        found: list[str] = []
+        word, white, one = Kind.WORD, Kind.SPACE, [" "]
+        for token in raw:
+            kind = kind_of(token)
+            if kind is white:
+                space.append(token)
+                continue
+            if (
+                kind is word and spacing.kind is word and space == one
+            ):  # most of a text, of which nothing is to be noted
+                space.clear()
+                found.append(token)
+                continue
+            token = EOS if token == "\n" else token
+            expected = spacing.expected(token, kind)
+            if space and not (expected and space == one):
+                found += self._take_space()
+            elif expected and not space:
+                found.append(JOIN)
+            spacing.put(token, kind, bool(space) or spacing.kind is white)
+            space.clear()
+            found.append(token)
+        return found
+
+    def _take_space(self) -> list[str]:
+        taken = self.space[:]
+        self.space.clear()
+        self.spacing.put(taken[-1], Kind.SPACE, True)
+        return taken
+
+
+class Joiner:
+    """Puts tokens together to the text that they were cut from."""
+
+    def __init__(self, after: Iterable[str] = ()) -> None:
+        self.spacing = Spacing()
+        self.joined = False
+        self.join(after)
+
+    def join(self, tokens: Iterable[str]) -> str:
+        """Return the text of the next tokens."""
+        return "".join(self._parts(tokens))
+
+    def _parts(self, tokens: Iterable[str]) -> Iterator[str]:
+        spacing = self.spacing
+        for token in tokens:
+            if token == JOIN:
+                self.joined = True
+                continue
+            kind = kind_of(token)
+            space = not self.joined and spacing.expected(token, kind)
+            if space:
+                yield " "
+            spacing.put(token, kind, space or spacing.kind is Kind.SPACE)
+            self.joined = False
+            yield "\n" if token == EOS else token
+
+
+@functools.cache
+def _pattern() -> re.Pattern[str]:
+    """Return what cuts a text: every character belongs to one match."""
+    letter, mark = rf"[^\W_{_IDEOGRAPHS}]", f"[{_combining_marks()}]"
+    letters = rf"{letter}{{1,40}}(?:{mark}{{1,4}}{letter}{{0,8}}){{0,24}}"
+    tail = rf"(?:[sStTdDmM]|[lL][lL]|[rR][eE]|[vV][eE])(?!{letter}|{mark})"
+    alternatives = (
+        r"[A-Za-z]{1,40}(?=[ ,.\n])| (?! )",  # most of a text: no other rule, but a short way to those below
+        r"\r\n| {1,8}",
+        r"\d{1,20}(?:[.,:]\d{1,20}){1,8}",  # 3.14 and 1,000,000 and 10:30
+        rf"{letters}(?:(?:_|['’](?!{tail})){letters}){{0,3}}",
+        rf"(?<={letter})['’]{tail}|(?<={mark})['’]{tail}",  # it's, don't: the tail is the same token after any word
+        r"\.{2,4}|-{2,4}|[=~#]{2,8}",
+        r"[\s\S]",
+    )
+    return re.compile("|".join(alternatives))
+
+
+def _combining_marks() -> str:
+    """Return the ranges, for a pattern, of the characters that combine with a letter, which `\\w` leaves out."""
+    ranges: list[list[int]] = []
+    for code in range(0x300, min(_MARKS_END, sys.maxunicode)):
+        if unicodedata.category(chr(code))[0] == "M":
+            if ranges and ranges[-1][1] == code - 1:
+                ranges[-1][1] = code
+            else:
+                ranges.append([code, code])
+    return "".join(f"{chr(first)}-{chr(last)}" for first, last in ranges)
