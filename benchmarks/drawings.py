@@ -141,6 +141,17 @@ def kernels(document: Document) -> Figure:
     return figure
 
 
+def ngram(document: Document) -> Figure:
+    """The perplexity for each order."""
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    panel = figure.subplots()
+    bars = [(f"order {result['order']}", result["perplexity"], _OURS) for result in document["results"]]
+    _bars(panel, bars, "{:.1f}")
+    files, unit = document["files"], document["settings"]["level"]
+    panel.set_title(f"Kneser-Ney n-grams of {files['train']}: perplexity on {files['test']}, per {unit}")
+    return figure
+
+
 def _table(panel: Axes, rows: Sequence[str], results: Sequence[Document]) -> None:
     """Fill a panel with coloured cells, rows from top to bottom, a column for each result."""
     for x, result in enumerate(results):
@@ -202,4 +213,11 @@ def _median(spread: dict[str, Any]) -> float:
     return float(spread["median"])
 
 
-DRAWINGS = {"train": train, "generate": generate, "startup": startup, "quality": quality, "kernels": kernels}
+DRAWINGS = {
+    "train": train,
+    "generate": generate,
+    "startup": startup,
+    "quality": quality,
+    "kernels": kernels,
+    "ngram": ngram,
+}

@@ -72,7 +72,10 @@ def philox(
 
 @dataclasses.dataclass(frozen=True)
 class Dropout:
-    """The masks of one training step: `rate` between layers and on the output, `recurrent` on h from step to step."""
+    """The masks of one training step: `rate` from each layer to the next, `recurrent` from step to step within layers.
+
+    The embedding, if there is one, counts as a layer below, the output as one above.
+    """
 
     rate: float = 0.0
     recurrent: float = 0.0
@@ -80,9 +83,9 @@ class Dropout:
     step: int = 0
 
     def between(self, layer: int) -> Mask | None:
-        """Return the mask of what a layer passes upward, (T, B, its h), None where there is no dropout."""
-        return Mask(self.rate, self.seed, self.step, 2 * layer) if self.rate else None
+        """Return the mask of what a layer, -1 being the embedding, passes upward, (T, B, its h), None where none is."""
+        return Mask(self.rate, self.seed, self.step, 2 * layer + 2) if self.rate else None
 
     def within(self, layer: int) -> Mask | None:
         """Return the mask of the h that a layer reads from its own last step, (B, its h), the same at all steps."""
-        return Mask(self.recurrent, self.seed, self.step, 2 * layer + 1) if self.recurrent else None
+        return Mask(self.recurrent, self.seed, self.step, 2 * layer + 3) if self.recurrent else None

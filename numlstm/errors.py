@@ -5,6 +5,7 @@
     ├── CorpusError      a text that cannot be found, read, decoded or used
     ├── WeightsError     a weights file that cannot be read, trusted or written
     ├── BackendError     a device or backend that is not there or does not work
+    ├── LogError         a run's log, or a picture of it, that cannot be read or written
     └── DivergedError    a training run whose loss is no longer a finite number
 
 Each message is one line: what was found, what was expected, what to do. The command line catches
@@ -30,6 +31,10 @@ class WeightsError(NumlstmError):
 
 class BackendError(NumlstmError):
     """A device or backend is not there or does not work."""
+
+
+class LogError(NumlstmError):
+    """A run's log, or a picture of it, cannot be read or written."""
 
 
 class DivergedError(NumlstmError):

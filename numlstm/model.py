@@ -30,7 +30,8 @@ from .generate import generate, generate_many
 from .text.vocab import Vocab
 
 State = list[tuple[Array, Array]]  # h (B, R) and c (B, H) of every layer
-Tapes = dict[tuple[int, int], list[Any]]  # by (T, B), for each layer a tape, then for each what is left of its h
+# By (T, B): for each layer a tape, then what dropout leaves of the embedding and of each layer's h.
+Tapes = dict[tuple[int, int], list[Any]]
 
 NO_DROPOUT = Dropout()
 
@@ -180,6 +181,8 @@ class Model:
             dW_x, dW_h, db = (g[f"lstm.{n}.{name}"] for name in ("W_x", "W_h", "b"))
             dh, _, _ = self.backend.lstm_backward(dh, self._layers[n], tape, dW_x, dW_h, db, self._variant(g, n))
         if self._embedding is not None:
+            if mask := dropout.between(-1):
+                dh = self.backend.dropout(dh, mask, out=dh)
             self.backend.embed_backward(dh, self.backend.asarray(x), g["embedding.W"])
         if self.config.tie_weights:
             g["embedding.W"] += self._output_dW.T  # output.W = embedding.W.T
@@ -274,15 +277,17 @@ class Model:
         (T, B), L = ids.shape, len(self._layers)
         state = self.zero_state(B) if state is None else state
         self._check_state(state, B)
-        kept = tapes.setdefault((T, B), [None] * 2 * L)
+        kept = tapes.setdefault((T, B), [None] * (2 * L + 1))
         x, after = self.backend.asarray(ids), []
         if self._embedding is not None:
             x = self.backend.embed(x, self._embedding)
+            if mask := dropout.between(-1):
+                x = kept[L] = self.backend.dropout(x, mask, out=kept[L])
         for n, (packed, (h0, c0)) in enumerate(zip(self._layers, state, strict=True)):
             x, last, kept[n] = self.backend.lstm_forward(x, packed, h0, c0, mask=dropout.within(n), tape=kept[n])
             after.append(last)
             if mask := dropout.between(n):
-                x = kept[L + n] = self.backend.dropout(x, mask, out=kept[L + n])
+                x = kept[L + 1 + n] = self.backend.dropout(x, mask, out=kept[L + 1 + n])
         return x, after
 
     def _loss(self, h: Array, targets: npt.NDArray[np.int32]) -> tuple[float, Array]:

@@ -40,6 +40,17 @@ MAY_IMPORT = {
 _PLACES = {"temporary", "remote", "cachedir", "whole_file"}
 _BELOW = {*MAY_IMPORT} - {"npz", *_PLACES}
 MAY_IMPORT["evaluate"] = {*_BELOW}
+# What tells of runs: of plain numbers and dicts, but for the two that look at the network and the run.
+MAY_IMPORT |= {
+    "measures": set(),
+    "advice": set(),
+    "runlog": {"errors"},
+    "curves": {"errors", "measures", "runlog"},
+    "plot": {"errors", "curves"},
+}
+MAY_IMPORT["gates"] = {*_BELOW}
+MAY_IMPORT["tensorboard"] = {"errors", "measures", "gates"}
+MAY_IMPORT["events"] = {*_BELOW, "train", "gates", "measures", "version"}
 MAY_IMPORT["subjects"] = {*_BELOW}
 MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
 MAY_IMPORT["run"] = {*_BELOW}
@@ -57,11 +68,14 @@ ELSEWHERE = {
     "cupy": lambda path: path.startswith("backends/gpu"),
     "typer": lambda path: path.startswith("cli/"),
     "rich": lambda path: path.startswith("cli/"),
+    "matplotlib": lambda path: path == "plot.py",
+    "tensorboardX": lambda path: path == "tensorboard.py",
     "tomli": lambda path: path.startswith("text/"),
     "fsspec": lambda path: path == "remote.py",
     "backports": lambda path: path == "text/compressed.py",
     "compression": lambda path: path == "text/compressed.py",  # of the standard library from Python 3.14
 }
+NUMPY -= {"measures", "advice", "runlog", "curves", "plot", "tensorboard"}
 
 
 def part_of(path):
@@ -140,6 +154,8 @@ def test_the_table_of_parts_has_no_way_back():
         ("model.py", "def f():\n    from rich.table import Table", ["rich.table.Table"]),
         ("cli/check.py", "from rich.table import Table", []),
         ("train.py", "import torch", ["torch"]),
+        ("plot.py", "def f():\n    import matplotlib", []),
+        ("events.py", "from tensorboardX import summary", ["tensorboardX.summary"]),
         ("cli/check.py", "from .. import gradcheck", []),
         ("config.py", "import numpy as np", ["numpy"]),
         ("weights.py", "from . import __version__, npz", []),
@@ -164,7 +180,7 @@ def imported(*arguments):
     return names, ran.stdout
 
 
-HEAVY = {"numba", "cupy", "numpy", "llvmlite", "torch"}
+HEAVY = {"numba", "cupy", "numpy", "llvmlite", "torch", "matplotlib", "tensorboardX"}
 
 
 def test_importing_the_package_imports_nothing_heavy():
@@ -173,7 +189,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not names & {*HEAVY, "typer", "rich"}
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("gen",), ("eval",), ("info",), ("check",)], ids=str)
+@pytest.mark.parametrize("command", [(), ("train",), ("gen",), ("eval",), ("info",), ("check",), ("plot",)], ids=str)
 def test_help_imports_nothing_heavy(command):
     names, said = imported("-m", "numlstm", *command, "--help")
     assert "Usage" in said

@@ -324,3 +324,15 @@ def test_a_snapshot_is_the_network_as_it_is(text: str, tmp_path: Path) -> None:
     assert file.state is None
     assert file.summary["steps"] == 5
     np.testing.assert_array_equal(file.params, run.model.flat)
+
+
+def test_more_steps_at_a_constant_rate_are_those_of_a_longer_run(text: str, tmp_path: Path) -> None:
+    """At a cosine's rate they are not: the command line says so."""
+    for schedule, same in (("constant", True), ("cosine", False)):
+        whole, part = new_run(text, schedule=schedule, steps=40), new_run(text, schedule=schedule, steps=20)
+        go(whole, text)
+        go(part, text)
+        resumed = saved(part, tmp_path / "part.npz")
+        resumed.config = dataclasses.replace(resumed.config, steps=40)
+        go(resumed, text)
+        assert np.array_equal(resumed.model.flat, whole.model.flat) == same

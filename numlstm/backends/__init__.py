@@ -221,7 +221,7 @@ compile_listeners: list[CompileListener] = []
 
 def names() -> list[str]:
     """Return the names of the backends in this folder."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__))
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
 def load(name: str) -> Backend:

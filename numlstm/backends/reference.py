@@ -27,7 +27,7 @@ reader, not for speed. Knows nothing about networks of several layers, training,
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -36,6 +36,9 @@ import numpy.typing as npt
 from ..dropout import Mask
 from ..errors import BackendError
 from . import PLAIN, Variant
+from ._numpy_updates import adam_, clamp_, global_norm, update_
+
+__all__ = ["adam_", "clamp_", "global_norm", "update_"]
 
 Array = npt.NDArray[Any]
 Weights = tuple[Array, ...]
@@ -276,85 +279,6 @@ def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
     dlogits = powers / totals
     dlogits[rows, targets] -= 1  # -log softmax(logits)[target]
     return float(loss), dlogits / logits.dtype.type(len(logits))
-
-
-def global_norm(grads: Array) -> float:
-    return float(np.sqrt(np.sum(np.square(grads, dtype=np.float64))))
-
-
-def adam_(
-    params: Array,
-    grads: Array,
-    m: Array,
-    v: Array,
-    *,
-    step: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    epsilon: float,
-    scale: float,
-    l2: float = 0.0,
-    decay: float = 0.0,
-    packed: Sequence[Weights] = (),
-) -> None:
-    """Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), as PyTorch computes them."""
-    grads = grads * params.dtype.type(scale)
-    if l2:
-        grads += l2 * params
-    if decay:
-        params *= 1 - lr * decay  # apart from the gradient, so that m and v see nothing of it
-    m += (1 - beta1) * (grads - m)  # the mean of the gradients, old ones fading by beta1 a step
-    v += (1 - beta2) * (grads**2 - v)  # the mean of their squares
-    m_hat = m / (1 - beta1**step)  # both start at zero: undo that bias
-    v_hat = v / (1 - beta2**step)
-    params -= (lr * m_hat / (np.sqrt(v_hat) + epsilon)).astype(params.dtype)
-
-
-def update_(
-    rule: str,
-    params: Array,
-    grads: Array,
-    slots: Sequence[Array],
-    *,
-    lr: float,
-    scale: float,
-    settings: Mapping[str, float],
-) -> None:
-    g = grads * params.dtype.type(scale)
-    if rule == "ftrl":
-        _ftrl(params, g, slots[0], slots[1], lr, settings)
-        return
-    g += settings["weight_decay"] * params  # the gradient of weight_decay / 2 * params**2
-    if rule == "rmsprop":  # Tieleman & Hinton 2012, as PyTorch computes it
-        square = slots[0]
-        square += (1 - settings["rho"]) * (g**2 - square)
-        g /= np.sqrt(square) + settings["epsilon"]
-    elif rule == "adagrad":  # Duchi et al. 2011, as PyTorch computes it
-        total = slots[0]
-        total += g**2
-        g /= np.sqrt(total) + settings["epsilon"]
-    if settings.get("momentum"):  # Polyak 1964, as PyTorch computes it
-        velocity, gradient = slots[-1], g
-        velocity *= settings["momentum"]
-        velocity += gradient
-        g = gradient + settings["momentum"] * velocity if settings.get("nesterov") else velocity
-    params -= lr * g
-
-
-def _ftrl(params: Array, g: Array, n: Array, z: Array, lr: float, settings: Mapping[str, float]) -> None:
-    """FTRL-Proximal (McMahan et al. 2013), as TensorFlow computes it: n adds up squares, z is the linear term."""
-    power, l1, l2 = -settings["lr_power"], settings["l1"], settings["l2"]
-    n_new = n + g**2
-    z += g - (n_new**power - n**power) / lr * params
-    n[...] = n_new
-    quadratic = n_new**power / lr + 2 * l2
-    far = np.abs(z) > l1  # what the linear term does not outweigh is exactly zero
-    params[...] = np.divide(np.sign(z) * l1 - z, quadratic, out=np.zeros_like(params), where=far)
-
-
-def clamp_(values: Array, bound: float) -> None:
-    np.clip(values, -bound, bound, out=values)
 
 
 def generate(

@@ -19,6 +19,7 @@ from .check import check
 from .eval import evaluate
 from .gen import gen
 from .info import info
+from .plot import plot
 from .train import train
 
 
@@ -76,6 +77,7 @@ app.command()(train)
 app.command()(gen)
 app.command("eval")(evaluate)
 app.command()(info)
+app.command()(plot)
 app.command()(check)
 
 

@@ -1,15 +1,24 @@
-"""`numlstm eval`: how well a model predicts a text."""
+"""`numlstm eval`: how well a model predicts a text, and each file of it."""
 
 from __future__ import annotations
 
 import json
 import math
-from typing import Annotated
+import os
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ..errors import ConfigError, CorpusError
+from ..measures import bits, perplexity
 from .options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend
 from .working import working
+
+if TYPE_CHECKING:
+    from ..model import Model
+    from ..text.corpus import Corpus
+
+Result = dict[str, Any]
 
 
 def evaluate(
@@ -23,51 +32,124 @@ def evaluate(
     streams: Annotated[
         int, typer.Option(help="Read the text as so many parts side by side: faster, and the same to about 0.001 nats.")
     ] = 1,
+    cold_windows: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            help="Read random windows of N tokens instead, each with nothing before it, as nanoGPT is evaluated: to "
+            "compare with its figures, which are higher than those with carried state.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Draws the windows of --cold-windows.")] = 0,
     json_: Json = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Measure how well a model predicts a text.
 
-    The state is carried over the whole text, and each character but the first is predicted. Prints the
-    loss in nats and bits per character, and the perplexity: of how many equally likely characters it amounts to.
+    The state is carried over the whole text, from file to file in the order given, and each token but the first is
+    predicted: a character, a byte or a word, as the model was trained. Prints the loss in nats and bits per token, and
+    the perplexity: of how many equally likely tokens it amounts to. Of several files each one's own is told too.
 
-    Example:
+    Examples:
 
     [bold]numlstm eval weights.npz other.txt[/bold]
+
+    [bold]numlstm eval weights.npz val.txt --cold-windows 256[/bold]
     """
     from .. import weights as files
-    from ..errors import CorpusError
-    from ..evaluate import evaluate as mean_loss
     from ..model import Model
     from ..text.corpus import load_corpus
     from .reading import reading
 
+    if cold_windows is not None and streams != 1:
+        raise ConfigError("both --streams and --cold-windows were given; expected one of them")
     file = files.load(weights)
+    unit = file.vocab.unit
     with reading() as report:
         text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown, report=report)
     if len(text.ids) < 2:
-        raise CorpusError(
-            f"the text has {len(text.ids)} {text.vocab.unit}; expected at least 2, one to predict the other from"
-        )
-    with working(f"reading {len(text.ids):,} {text.vocab.unit}s"):
+        raise CorpusError(f"the text has {len(text.ids)} {unit}; expected at least 2, one to predict the other from")
+    with working(f"reading {len(text.ids):,} {unit}s"):
         model = Model(file.config, file.params, open_backend(device, threads), vocab=file.vocab)
-        nats = mean_loss(model, text.ids, streams=streams)
-    result = {
-        "nats_per_token": nats,
-        "bits_per_token": nats / math.log(2),
-        "perplexity": math.exp(min(nats, 700.0)),
-        "tokens": len(text.ids) - 1,
-        "dropped": text.dropped,
-        "unknown": text.unknown,
-    }
+        found = carried(model, text, streams) if cold_windows is None else cold(model, text, cold_windows, seed)
+    found |= {"level": file.vocab.level, "dropped": text.dropped, "unknown": text.unknown}
     if json_:
-        print(json.dumps(result))
-        return
-    unit = text.vocab.unit
-    print(f"{nats:.4f} nats per {unit}, {result['bits_per_token']:.4f} bits, perplexity {result['perplexity']:.3f}")
+        print(json.dumps(found, allow_nan=False))
+    else:
+        _print(found, unit)
+
+
+def carried(model: Model, text: Corpus, streams: int) -> Result:
+    """Return the measures of the whole text, the state carried along, and under `files` those of each file."""
+    from ..evaluate import losses
+
+    parts = text.parts
+    sums = losses(model, text.ids, [end for _, _, end in parts], streams=streams)
+    each = [
+        {"name": name, **_measures(total, end - max(start, 1))}
+        for (name, start, end), total in zip(parts, sums, strict=True)
+    ]
+    return {**_measures(math.fsum(sums), len(text.ids) - 1), "files": each}
+
+
+def cold(model: Model, text: Corpus, length: int, seed: int) -> Result:
+    """Return the measures of random windows of that length, and under `cold_windows` which they were."""
+    from ..evaluate import evaluate_cold
+
+    found = evaluate_cold(model, text.ids, length, seed=seed)
+    tokens = found.windows * length
+    about = {"length": length, "windows": found.windows, "seed": seed, "standard_error": found.standard_error}
+    return {**_measures(found.nats * tokens, tokens), "files": [], "cold_windows": about}
+
+
+def _measures(total: float, tokens: int) -> Result:
+    """Return a summed loss as a mean per token in each measure; None where no token was predicted."""
+    if tokens < 1:
+        return {"nats_per_token": None, "bits_per_token": None, "perplexity": None, "tokens": 0}
+    nats = total / tokens
+    return {"nats_per_token": nats, "bits_per_token": bits(nats), "perplexity": perplexity(nats), "tokens": tokens}
+
+
+def _print(found: Result, unit: str) -> None:
+    if len(found["files"]) > 1:
+        _print_files(found["files"], unit)
     print(
-        f"{result['tokens']:,} {unit}s predicted"
-        + (f", {text.dropped:,} unknown ones left out" if text.dropped else "")
-        + (f", {text.unknown:,} of them not in the vocabulary" if text.unknown else "")
+        f"{found['nats_per_token']:.4f} nats per {unit}, {found['bits_per_token']:.4f} bits, "
+        f"perplexity {found['perplexity']:.3f}"
     )
+    windows = found.get("cold_windows")
+    if windows:
+        print(
+            f"{windows['windows']:,} random windows of {windows['length']:,} {unit}s, each with nothing before it "
+            f"(seed {windows['seed']}; standard error {windows['standard_error']:.4f} nats)"
+        )
+    carried = ", the state carried from file to file" if len(found["files"]) > 1 else ""
+    dropped = f", {found['dropped']:,} unknown ones left out" if found["dropped"] else ""
+    print(f"{found['tokens']:,} {unit}s predicted{carried}{dropped}")
+    if found["unknown"]:
+        print(f"{found['unknown']:,} {unit}s are not in the vocabulary and were read and predicted as <unk>")
+
+
+def _print_files(files: list[Result], unit: str) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table("file", box=None, pad_edge=False)
+    for heading in (f"{unit}s", "nats", "bits", "perplexity"):
+        table.add_column(heading, justify="right")
+    for each in files:
+        nats = each["nats_per_token"]
+        told = (
+            ("",) * 3 if nats is None else (f"{nats:.4f}", f"{each['bits_per_token']:.4f}", f"{each['perplexity']:.3f}")
+        )
+        table.add_row(escape(_short(each["name"])), f"{each['tokens']:,}", *told)
+    Console(highlight=False, soft_wrap=True).print(table)
+
+
+def _short(name: str) -> str:
+    """Return a path from here where it lies below, else as it is."""
+    below = os.path.isabs(name) and name.startswith(os.path.join(os.getcwd(), ""))
+    return os.path.relpath(name) if below else name

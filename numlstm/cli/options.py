@@ -26,6 +26,23 @@ Encoding = Annotated[str, typer.Option(help="How the text's bytes are to be read
 DropUnknown = Annotated[bool, typer.Option("--drop-unknown", help="Leave out characters that the model does not know.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
 
+Log = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE",
+        help="Add what happens to this file, a JSON object a line; [bold]numlstm plot[/bold] draws it.",
+        show_default=False,
+    ),
+]
+TensorBoard = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DIR",
+        help="Write what happens for TensorBoard, to be shown with [bold]tensorboard --logdir DIR[/bold].",
+        show_default=False,
+    ),
+]
+
 
 def open_backend(device: str, threads: int | None) -> Backend:
     """Load the backend of `device` and set its threads.

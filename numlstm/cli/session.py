@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import typer
 from rich.console import Console
@@ -11,9 +13,11 @@ from ..optim import Optimizer
 from ..text.batches import split
 from ..text.corpus import Corpus
 from ..train import Epoch, Run, dropout_options, train
+from .advising import Adviser
 from .amounts import Every
 from .options import stderr
 from .progress import Watch, show_start
+from .recording import Recorder, Sink
 from .saving import Saver
 from .stopping import Stop, stop_asked
 from .working import working
@@ -30,8 +34,9 @@ def watch(
     *,
     every: Every,
     deadline: float | None = None,
+    sinks: Sequence[Sink] = (),
 ) -> None:
-    """Train to the end, or until the user or the clock stops it, showing and saving what comes.
+    """Train to the end, or until the user or the clock stops it, showing and saving what comes, and telling the sinks.
 
     `deadline` is a time of `time.monotonic`. Exits with 130 if the user stopped it. Raises `DivergedError`, with what
     is kept, and `WeightsError` if the last save fails.
@@ -40,8 +45,9 @@ def watch(
     prompt = prompt or _prompt_line(text)
     show_start(console, run, text, path)
     saver = Saver(run, path, every, lambda line: console.print(line, style="red", markup=False))
-    with Watch(console, run, text) as shown, stop_asked(deadline) as stop:
-        _train(run, text, saver, shown, stop, prompt, sample_length)
+    recorder = Recorder(sinks, run, text, path, console)
+    with Watch(console, run, text) as shown, recorder, stop_asked(deadline) as stop:
+        _train(run, text, saver, shown, recorder, stop, prompt, sample_length)
     saver.save_or_rescue()
     if not run.complete:
         why = "stopped" if stop.by_user else "time is up: stopped"
@@ -71,11 +77,21 @@ def nothing_left(run: Run, path: str) -> bool:
     return True
 
 
-def _train(run: Run, text: Corpus, saver: Saver, shown: Watch, stop: Stop, prompt: str, sample_length: int) -> None:
+def _train(
+    run: Run,
+    text: Corpus,
+    saver: Saver,
+    shown: Watch,
+    recorder: Recorder,
+    stop: Stop,
+    prompt: str,
+    sample_length: int,
+) -> None:
     if run.step == 0:
         saver.snapshot(0)
     try:
-        for event in train(run, *split(text.ids, run.config.val_split)):
+        events = recorder.follow(train(run, *split(text.ids, run.config.val_split)))
+        for event in Adviser(run, text, shown.console).follow(events):
             if isinstance(event, Epoch):
                 shown.epoch(event)
                 if event.whole:
@@ -85,6 +101,7 @@ def _train(run: Run, text: Corpus, saver: Saver, shown: Watch, stop: Stop, promp
                     with working(console=shown.console):
                         texts = _samples(run, prompt, sample_length)
                     shown.samples(prompt, texts)
+                    recorder.samples(prompt, texts)
             else:
                 shown.step(event)
                 if saver.due():

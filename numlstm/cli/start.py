@@ -136,7 +136,9 @@ def _train_config(text: Corpus, given: Mapping[str, Any]) -> TrainConfig:
     per_epoch = streams(text, draft).steps_per_epoch
     if steps is None:
         fewest, most = _EPOCHS
-        steps = per_epoch * (epochs or min(max(-(-_GOAL // len(text.ids)), fewest), most))
+        windows = draft.batching == "windows"  # of which an epoch may hold a part of the text, or all of it many times
+        tokens = per_epoch * draft.batch_size * draft.seq_len if windows else len(text.ids)
+        steps = per_epoch * (epochs or min(max(-(-_GOAL // tokens), fewest), most))
     warmup = given.get("warmup_steps", min(draft.warmup_steps, int(_WARMUP * steps)))
     return dataclasses.replace(draft, steps=steps, warmup_steps=warmup)
 

@@ -10,7 +10,7 @@ from ..errors import ConfigError
 from . import train_options as o
 from .amounts import Every, parse_duration, parse_epochs, parse_every
 from .job import PLACE, job_name
-from .options import Device, Threads, open_backend
+from .options import Device, Log, TensorBoard, Threads, open_backend
 
 
 def train(
@@ -74,6 +74,8 @@ def train(
     prompt: o.Prompt = None,
     sample_length: o.SampleLength = 120,
     precision: o.Precision = None,
+    log: Log = None,
+    tensorboard: TensorBoard = None,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -101,12 +103,14 @@ def train(
     path, resume = _where(given)
     from .. import weights
     from . import session, start
+    from .recording import open_sinks
     from .saving import check_snapshots
     from .working import working
 
     replace = overwrite or path == resume
     weights.check_output(path, overwrite=replace)
     check_snapshots(path, given.get("snapshot_epochs", []), overwrite=replace)
+    sinks = open_sinks(log, tensorboard)
     with working():
         if resume is None:
             text = start.load_text(given)
@@ -119,7 +123,7 @@ def train(
             if session.nothing_left(run, path):
                 return
         session.prepare(run)
-    session.watch(run, text, path, prompt, sample_length, every=every, deadline=deadline)
+    session.watch(run, text, path, prompt, sample_length, every=every, deadline=deadline, sinks=sinks)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

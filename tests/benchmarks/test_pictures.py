@@ -25,7 +25,13 @@ QUALITY = {
 }
 DRAWN = {"numlstm, 1 thread": {"characters_per_second": ONE}, "torch, 1 thread": {"characters_per_second": ONE}}
 KERNELS = {"lstm_forward, tokens": {"share_of_peak": ONE}, "adam_": {"gb_per_second": ONE}}
+NGRAM = {
+    "settings": {"level": "word"},
+    "files": {"train": "a.txt", "test": "b.txt"},
+    "results": [{"order": 1, "perplexity": 99.5}, {"order": 2, "perplexity": 55.0}],
+}
 DOCUMENTS = {
+    "ngram": NGRAM,
     "train": {
         "settings": {"threads": 2},
         "results": [TRAINED],

@@ -238,3 +238,16 @@ def test_no_steps_write_the_untrained_network(
     assert done.returncode == 0, done.stderr
     file = weights.load(tmp_path / "weights.npz")
     np.testing.assert_array_equal(file.params, initialise(file.config, 0))
+
+
+def test_without_a_number_of_epochs_a_run_goes_through_so_much_text(
+    numlstm: Command, text_file: Path, tmp_path: Path
+) -> None:
+    """4 million characters in 2 to 40 epochs, whatever an epoch is."""
+    small = ("--layers", "2", "--batch-size", "20", "--seq-len", "50", *AGAIN, "--max-time", "0.1s")
+    for options, steps in (
+        (("--batching", "streams"), 40 * 6),
+        (("--batching", "windows", "--window-step", "1", "--steps-per-epoch", "500"), 8 * 500),
+    ):
+        assert numlstm("train", text_file, *small, *options, "--overwrite").returncode == 0
+        assert state_of(tmp_path / "weights.npz").config.steps == steps

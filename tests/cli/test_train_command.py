@@ -330,8 +330,9 @@ SETTINGS = [
     {"optimizer": "adagrad", "initial_accumulator": 0.3, "schedule": "plateau", "plateau_factor": 0.3},
     {"optimizer": "ftrl", "l1": 0.1, "l2": 0.2, "lr_power": -0.4, "schedule": "plateau", "plateau_patience": 7},
     {"batching": "windows", "window_step": 5, "steps_per_epoch": 9, "schedule": "constant"},
+    {"dropout": 0.2, "recurrent_dropout": 0.1},
 ]
-ALONE = {"precision", "dropout", "recurrent_dropout"}  # in tests of their own
+ALONE = {"precision"}  # in a test of its own
 
 
 @pytest.mark.parametrize("given", SETTINGS, ids=lambda given: next(iter(given.values())))
@@ -348,6 +349,19 @@ def test_every_setting_reaches_the_run(
     expected = {**OPTIMIZERS[optimizer], "warmup_steps": 0, "steps": 3, **given}
     assert {name: getattr(state.config, name) for name in expected} == expected
     assert set(state.slots) == set(state.config.slots)
+
+
+def test_every_option_of_the_network_reaches_it(
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    options = ("--embedding", "6", "--projection", "5", "--layer-norm", "--gate-activation", "hard-sigmoid")
+    assert numlstm("train", text_file, *tiny, *options, "--steps", "2").returncode == 0
+    config = weights.load(tmp_path / "weights.npz").config
+    assert (config.layers, config.embedding, config.projection) == ((12, 9), 6, 5)
+    assert (config.layer_norm, config.gate_activation, config.tie_weights) == (True, "hard-sigmoid", False)
+    assert numlstm("train", text_file, *tiny, "--tie-weights", "--steps", "2", "-o", "tied.npz").returncode == 0
+    config = weights.load(tmp_path / "tied.npz").config
+    assert (config.tie_weights, config.embedding) == (True, 9)
 
 
 def test_every_setting_has_a_test_that_it_reaches_the_run() -> None:

@@ -57,9 +57,9 @@ def torch_network(config, p, ids, masks):
     """The logits (T, B, V) of a network, from a state of zeros, in PyTorch's functions; `masks` by name."""
     F = torch.nn.functional
     gate = (lambda z: torch.clamp(0.2 * z + 0.5, 0, 1)) if config.gate_activation == "hard-sigmoid" else torch.sigmoid
-    below = (
-        F.embedding(torch.tensor(ids), p["embedding.W"]) if config.embedding else F.one_hot(torch.tensor(ids), V) * 1.0
-    )
+    x = torch.tensor(ids)
+    below = F.embedding(x, p["embedding.W"]) if config.embedding else F.one_hot(x, V).double()
+    below = below * masks.get("embedding", 1.0)
     for n, (H, R) in enumerate(zip(config.layers, config.state_sizes, strict=True)):
         w = {name.rpartition(".")[2]: values for name, values in p.items() if name.startswith(f"lstm.{n}.")}
         h, c, outputs = torch.zeros(B, R, dtype=torch.float64), torch.zeros(B, H, dtype=torch.float64), []
@@ -105,6 +105,8 @@ def test_a_network(backend, options, rates):
     ids, targets = rng.integers(0, V, (2, T, B))
     dropout = Dropout(*rates, seed=2, step=3)
     masks = {}
+    if config.embedding and dropout.between(-1):
+        masks["embedding"] = torch.tensor(dropout.between(-1).factors((T, B, config.embedding), "float64"))
     for n, R in enumerate(config.state_sizes):
         for kind, mask, shape in (
             ("between", dropout.between(n), (T, B, R)),

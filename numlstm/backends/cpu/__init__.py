@@ -9,8 +9,10 @@ arrays, hold memory and hand both to the kernels. The rooms:
     bf16.py         products of pairs of bf16 numbers
     activations.py  exp, sigmoid and tanh of a register
     product.py      matrix products from one register tile
+    threads.py      how many threads work
     update.py       gradient norm and Adam
     rules.py        the other optimizers
+    updates.py      hands parameters to both
     packing.py      weights in the order in which the kernels read them
     recurrence.py   one layer over a whole sequence, forward and backward
     variants.py     the same for layers with layer norm, a projection, hard gates or recurrent dropout:
@@ -28,22 +30,19 @@ result. Knows nothing about networks of several layers, training, files or texts
 from __future__ import annotations
 
 import dataclasses
-import math
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from . import cores  # noqa: F401
 
 # isort: split
-import numba
 import numpy as np
 import numpy.typing as npt
 
 from ...dropout import Mask
-from ...errors import BackendError, ConfigError
+from ...errors import BackendError
 from .. import PLAIN, Variant
-from . import dense, generation, gradients, masks, packing, processor, recurrence, rules, update, variants
+from . import dense, generation, gradients, masks, packing, processor, recurrence, variants
 from .buffers import (
     BackwardBuffers,
     GradientBuffers,
@@ -54,17 +53,16 @@ from .buffers import (
     whole_rows,
     whole_rows_for,
 )
-from .packing import Learning, PackedDense, PackedLSTM
+from .packing import PackedDense, PackedLSTM
+from .threads import one_at_a_time, set_threads
+from .threads import shards as shards_of
+from .updates import adam_, clamp_, global_norm, update_
+
+__all__ = ["adam_", "clamp_", "global_norm", "set_threads", "update_"]
 
 Array = npt.NDArray[Any]
 
 name = "cpu"
-
-# Numba's simplest threading layer aborts the process when two threads enter parallel kernels at once.
-_one_at_a_time = threading.RLock()
-
-_MOST_THREADS = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
-_threads = _MOST_THREADS
 
 
 def available() -> str:
@@ -72,20 +70,7 @@ def available() -> str:
 
 
 def describe() -> str:
-    return f"cpu ({_threads} thread{'s' * (_threads > 1)}, {processor.register_file().name})"
-
-
-def set_threads(threads: int | None) -> int:
-    global _threads
-    if threads is not None and not 1 <= threads <= _MOST_THREADS:
-        raise ConfigError(f"threads is {threads}; expected 1 to {_MOST_THREADS}, the cores that this process may use")
-    _threads = _MOST_THREADS if threads is None else threads
-    return _threads
-
-
-def _shards(most: int | None = None) -> int:
-    """Return into how many parts work is cut: one for each thread, and not more than `most`."""
-    return _threads if most is None else min(most, _threads)
+    return f"cpu ({shards_of()} thread{'s' * (shards_of() > 1)}, {processor.register_file().name})"
 
 
 def asarray(values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
@@ -134,10 +119,10 @@ def pack_lstm(
         if _varied(variant):
             packed = dataclasses.replace(packed, variant=packing.new_variant(variant, weights))
     packed = dataclasses.replace(packed, weights=weights)
-    with _one_at_a_time:
+    with one_at_a_time:
         if packed.variant is not None:
-            packing.renew_variant(packed.variant, variant, weights[2], _shards())
-        packing.renew_lstm(packed, _shards())
+            packing.renew_variant(packed.variant, variant, weights[2], shards_of())
+        packing.renew_lstm(packed, shards_of())
     return packed
 
 
@@ -146,8 +131,8 @@ def pack_dense(W: Array, b: Array, *, packed: PackedDense | None = None) -> Pack
     if packed is None:
         packed = packing.new_dense(weights)
     packed = dataclasses.replace(packed, weights=weights)
-    with _one_at_a_time:
-        packing.renew_dense(packed, _shards())
+    with one_at_a_time:
+        packing.renew_dense(packed, shards_of())
     return packed
 
 
@@ -155,15 +140,15 @@ def lstm_forward(
     x: Array, packed: PackedLSTM, h0: Array, c0: Array, *, mask: Mask | None = None, tape: Any = None
 ) -> tuple[Array, tuple[Array, Array], Any]:
     T, B = x.shape[:2]
-    H, shards = packed.hidden_size, _shards(B)
+    H, shards = packed.hidden_size, shards_of(B)
     if packed.variant is not None or mask is not None:
         if packed.pairs:
             raise BackendError("precision is bf16; expected float32 with recurrent dropout")
-        with _one_at_a_time:
+        with one_at_a_time:
             return variants.forward(x, packed, h0, c0, mask, tape, shards)
     if not isinstance(tape, Tape) or tape.shape != (T, B):
         tape = Tape(T, B, packed)
-    with _one_at_a_time:
+    with one_at_a_time:
         tape.read(x, packed.tokens)
         tape.h[0, :, :H] = h0
         set_cells(tape.c[:, 0], c0)
@@ -189,15 +174,15 @@ def lstm_forward(
 def lstm_backward(
     dh: Array, packed: PackedLSTM, tape: Any, dW_x: Array, dW_h: Array, db: Array, dvariant: Variant = PLAIN
 ) -> tuple[Array | None, Array, Array]:
-    (T, B), H, shards = tape.shape, packed.hidden_size, _shards()
+    (T, B), H, shards = tape.shape, packed.hidden_size, shards_of()
     if not isinstance(tape, Tape):
-        with _one_at_a_time:
+        with one_at_a_time:
             return variants.backward(dh, packed, tape, dW_x, dW_h, db, dvariant, shards)
     if tape.backward is None:
         tape.backward = BackwardBuffers(tape, packed)
     to = tape.backward
     to.dh_next[...], to.dc_next[...] = 0, 0
-    with _one_at_a_time:
+    with one_at_a_time:
         recurrence.backward(
             np.ascontiguousarray(dh),
             tape.gates,
@@ -233,14 +218,14 @@ def lstm_backward(
 
 def embed(ids: Array, W: Array) -> Array:
     out = whole_rows_for((*ids.shape, W.shape[1]), W.dtype)
-    with _one_at_a_time:
-        masks.pick(np.ascontiguousarray(ids, np.int32).reshape(-1), W, _flat(out), shards=_shards())
+    with one_at_a_time:
+        masks.pick(np.ascontiguousarray(ids, np.int32).reshape(-1), W, _flat(out), shards=shards_of())
     return out[..., : W.shape[1]]
 
 
 def embed_backward(dx: Array, ids: Array, dW: Array) -> None:
-    with _one_at_a_time:
-        masks.add_picked(_flat(whole_rows(dx)), np.ascontiguousarray(ids, np.int32).reshape(-1), dW, shards=_shards())
+    with one_at_a_time:
+        masks.add_picked(_flat(whole_rows(dx)), np.ascontiguousarray(ids, np.int32).reshape(-1), dW, shards=shards_of())
 
 
 def dropout(x: Array, mask: Mask, *, out: Array | None = None) -> Array:
@@ -248,9 +233,9 @@ def dropout(x: Array, mask: Mask, *, out: Array | None = None) -> Array:
     if out is None or out.shape != x.shape:
         out = whole_rows_for(x.shape, x.dtype)[..., :H]
     factor, words = x.dtype.type(1 / (1 - mask.rate)), [np.array(part, np.uint64) for part in (mask.counter, mask.key)]
-    with _one_at_a_time:
+    with one_at_a_time:
         given, result = (_flat(whole_rows(part)) for part in (x, out))
-        masks.drop(given, result, H, mask.threshold, factor, *words, shards=_shards())
+        masks.drop(given, result, H, mask.threshold, factor, *words, shards=shards_of())
     return out
 
 
@@ -262,15 +247,15 @@ def dense_forward(h: Array, packed: PackedDense, *, out: Array | None = None) ->
     shape = (len(h), packed.weights[1].size)
     if out is None or out.shape != shape:
         out = np.empty(shape, packed.W.dtype)
-    with _one_at_a_time:
-        dense.multiply(whole_rows(h)[None], packed.W, packed.weights[1], out, shards=_shards())
+    with one_at_a_time:
+        dense.multiply(whole_rows(h)[None], packed.W, packed.weights[1], out, shards=shards_of())
     return out
 
 
 def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db: Array) -> Array:
-    dh, shards = np.empty(h.shape, dW.dtype), _shards()
+    dh, shards = np.empty(h.shape, dW.dtype), shards_of()
     space = GradientBuffers((h.shape[1],), packing.panels(db.size, packed.W.shape[2]), dW.dtype, False, shards)
-    with _one_at_a_time:
+    with one_at_a_time:
         dense.multiply(dlogits[None], packed.W_T, np.zeros(h.shape[1], dW.dtype), dh, shards=shards)
         gradients.add_dense_gradients(
             whole_rows(h),
@@ -288,68 +273,12 @@ def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db:
 
 
 def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
-    shards, N = _shards(), len(logits)
+    shards, N = shards_of(), len(logits)
     losses = np.empty(N)
     work = np.zeros((shards, 2, processor.lanes(logits.itemsize)), logits.dtype)
-    with _one_at_a_time:
+    with one_at_a_time:
         dense.cross_entropy(logits, np.ascontiguousarray(targets, np.int32), losses, 1.0 / N, work, shards=shards)
     return float(losses.mean()), logits
-
-
-def global_norm(grads: Array) -> float:
-    sums = np.zeros(-(-len(grads) // update.CHUNK))
-    with _one_at_a_time:
-        update.sums_of_squares(grads, sums, shards=_shards())
-    return math.sqrt(sums.sum())
-
-
-def adam_(
-    params: Array,
-    grads: Array,
-    m: Array,
-    v: Array,
-    *,
-    step: int,
-    lr: float,
-    beta1: float,
-    beta2: float,
-    epsilon: float,
-    scale: float,
-    l2: float = 0.0,
-    decay: float = 0.0,
-    packed: Sequence[PackedLSTM | PackedDense] = (),
-) -> None:
-    rule = update.adam_rule(params.dtype, step, lr, beta1, beta2, epsilon, scale, l2, decay)
-    learning, shards = Learning((params, grads, m, v), rule), _shards()
-    with _one_at_a_time:
-        if not packed:
-            update.adam(params, grads, m, v, rule, shards=_shards(-(-params.size // update.CHUNK)))
-        for each in packed:
-            if isinstance(each, PackedLSTM):
-                packing.renew_lstm(each, shards, learning)
-            else:
-                packing.renew_dense(each, shards, learning)
-
-
-def update_(
-    rule: str,
-    params: Array,
-    grads: Array,
-    slots: Sequence[Array],
-    *,
-    lr: float,
-    scale: float,
-    settings: Mapping[str, float],
-) -> None:
-    numbers = rules.numbers(rule, params.dtype, lr, scale, settings)
-    both = [*slots, *(np.empty(0, params.dtype) for _ in range(2 - len(slots)))]
-    with _one_at_a_time:
-        rules.KERNELS[rule](params, grads, *both, numbers, shards=_shards(-(-params.size // update.CHUNK)))
-
-
-def clamp_(values: Array, bound: float) -> None:
-    with _one_at_a_time:
-        update.clamp(values, values.dtype.type(bound), shards=_shards(-(-values.size // update.CHUNK)))
 
 
 def generate(
@@ -362,12 +291,12 @@ def generate(
     embedding: Array | None = None,
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
     (N, B), V, dtype = uniforms.shape, output.weights[1].size, output.W.dtype
-    drawn, shards = np.empty((N, B), np.int32), _shards(B)
+    drawn, shards = np.empty((N, B), np.int32), shards_of(B)
     if embedding is not None or any(packed.variant is not None for packed in layers):
-        with _one_at_a_time:
+        with one_at_a_time:
             return variants.generate(layers, output, state, ids, uniforms, temperature, embedding, shards)
     buffers = [StepBuffers(packed, h, c) for packed, (h, c) in zip(layers, state, strict=True)]
-    with _one_at_a_time:
+    with one_at_a_time:
         for each in buffers:
             if each.operand is not each.h:
                 recurrence.as_pairs(each.h[0], each.operand[0], shards=1)

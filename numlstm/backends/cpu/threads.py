@@ -1,0 +1,35 @@
+"""How many threads work, and that one caller at a time sets them to work.
+
+Knows nothing about what they do.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from . import cores  # noqa: F401
+
+# isort: split
+import numba
+
+from ...errors import ConfigError
+
+# Numba's simplest threading layer aborts the process when two threads enter parallel kernels at once.
+one_at_a_time = threading.RLock()
+
+_MOST_THREADS = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
+_threads = _MOST_THREADS
+
+
+def set_threads(threads: int | None) -> int:
+    """See the `Backend` protocol."""
+    global _threads
+    if threads is not None and not 1 <= threads <= _MOST_THREADS:
+        raise ConfigError(f"threads is {threads}; expected 1 to {_MOST_THREADS}, the cores that this process may use")
+    _threads = _MOST_THREADS if threads is None else threads
+    return _threads
+
+
+def shards(most: int | None = None) -> int:
+    """Return into how many parts work is cut: one for each thread, and not more than `most`."""
+    return _threads if most is None else min(most, _threads)

@@ -1,0 +1,75 @@
+"""The seam's functions that update parameters: each hands flat arrays, or packed weights, to the kernels.
+
+Knows nothing about how the kernels compute: see `update.py`, `rules.py` and `packing.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from . import packing, rules, update
+from .packing import Learning, PackedDense, PackedLSTM
+from .threads import one_at_a_time, shards
+
+Array = npt.NDArray[Any]
+
+
+def global_norm(grads: Array) -> float:
+    sums = np.zeros(-(-len(grads) // update.CHUNK))
+    with one_at_a_time:
+        update.sums_of_squares(grads, sums, shards=shards())
+    return math.sqrt(sums.sum())
+
+
+def adam_(
+    params: Array,
+    grads: Array,
+    m: Array,
+    v: Array,
+    *,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    scale: float,
+    l2: float = 0.0,
+    decay: float = 0.0,
+    packed: Sequence[PackedLSTM | PackedDense] = (),
+) -> None:
+    rule = update.adam_rule(params.dtype, step, lr, beta1, beta2, epsilon, scale, l2, decay)
+    learning = Learning((params, grads, m, v), rule)
+    with one_at_a_time:
+        if not packed:
+            update.adam(params, grads, m, v, rule, shards=shards(-(-params.size // update.CHUNK)))
+        for each in packed:
+            if isinstance(each, PackedLSTM):
+                packing.renew_lstm(each, shards(), learning)
+            else:
+                packing.renew_dense(each, shards(), learning)
+
+
+def update_(
+    rule: str,
+    params: Array,
+    grads: Array,
+    slots: Sequence[Array],
+    *,
+    lr: float,
+    scale: float,
+    settings: Mapping[str, float],
+) -> None:
+    numbers = rules.numbers(rule, params.dtype, lr, scale, settings)
+    both = [*slots, *(np.empty(0, params.dtype) for _ in range(2 - len(slots)))]
+    with one_at_a_time:
+        rules.KERNELS[rule](params, grads, *both, numbers, shards=shards(-(-params.size // update.CHUNK)))
+
+
+def clamp_(values: Array, bound: float) -> None:
+    with one_at_a_time:
+        update.clamp(values, values.dtype.type(bound), shards=shards(-(-values.size // update.CHUNK)))

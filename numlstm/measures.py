@@ -1,0 +1,25 @@
+"""Other ways to say a loss in nats per token, and what a token of each level is called.
+
+Knows nothing about networks or texts.
+"""
+
+from __future__ import annotations
+
+import math
+
+_NAMES = {"char": "character", "byte": "byte"}
+
+
+def token_name(level: str) -> str:
+    """Return what one token of a vocabulary's level is called: "character", "byte", or else "token"."""
+    return _NAMES.get(level, "token")
+
+
+def bits(nats: float) -> float:
+    """Return a loss in bits."""
+    return nats / math.log(2)
+
+
+def perplexity(nats: float) -> float:
+    """Return of how many equally likely tokens a loss in nats amounts to; past e^700 it is cut off there."""
+    return math.exp(min(nats, 700.0))

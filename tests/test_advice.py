@@ -1,0 +1,129 @@
+"""Advice on made-up runs: given where it is due, and nowhere else."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Sequence
+
+import pytest
+import typer.main
+
+from numlstm.advice import Loss, Setting, after_an_epoch, at_the_end, at_the_start
+from numlstm.cli import app
+
+SETTING = Setting(parameters=200_000, training_tokens=1_000_000, token="character", layers=(128, 128), epochs=6)
+
+
+def history(*losses: tuple[float, float | None]) -> Sequence[Loss]:
+    return [(100 * n, train, val) for n, (train, val) in enumerate(losses, 1)]
+
+
+def with_(**changes: object) -> Setting:
+    return dataclasses.replace(SETTING, **changes)  # type: ignore[arg-type]
+
+
+def test_a_text_far_too_small() -> None:
+    found = at_the_start(with_(training_tokens=29_999, parameters=10**9))
+    assert found is not None
+    assert found.about == "small text"
+    assert "29,999 characters" in found.line
+    assert "--dropout 0.3" in found.line
+    other = at_the_start(with_(training_tokens=29_999, dropout=0.3))
+    assert other is not None
+    assert "--dropout" not in other.line, "it has that"
+    assert at_the_start(with_(training_tokens=30_000)) is None
+
+
+def test_a_network_far_too_large() -> None:
+    found = at_the_start(with_(training_tokens=100_000, parameters=3_100_000, layers=(512, 256)))
+    assert found is not None
+    assert found.about == "large network"
+    assert "31 parameters for each character" in found.line
+    assert "--layers 288,144" in found.line
+    assert at_the_start(with_(training_tokens=100_000, parameters=3_000_000)) is None
+
+
+OVERFITTED = history((2.0, 2.0), (1.7, 1.8), (1.5, 1.85), (1.3, 1.9))
+
+
+def test_overfitting() -> None:
+    found = after_an_epoch(SETTING, OVERFITTED)
+    assert found is not None
+    assert found.about == "overfitting"
+    assert "from 1.800 to 1.900" in found.line
+    assert "--dropout 0.3" in found.line
+    assert "--patience 3" in found.line
+    assert "\n" not in found.line
+
+
+@pytest.mark.parametrize(
+    ("dropout", "option"), [(0.2, "--dropout 0.4"), (0.45, "--dropout 0.6"), (0.5, "--layers 64,64")]
+)
+def test_what_helps_against_overfitting_where_there_is_dropout(dropout: float, option: str) -> None:
+    found = after_an_epoch(with_(dropout=dropout, patience=4), OVERFITTED)
+    assert found is not None
+    assert option in found.line
+    assert "--patience" not in found.line, "the run stops by itself"
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        OVERFITTED[:3],  # risen in one epoch only
+        history((2.0, 2.0), (1.7, 1.8), (1.6, 1.81), (1.5, 1.815)),  # by less than 1 %
+        history((2.0, 2.0), (1.7, 1.8), (1.8, 1.85), (1.9, 1.9)),  # the training loss too: something else is wrong
+        history((2.0, 2.0), (1.7, 1.8), (1.5, 1.9), (1.3, 1.79)),  # and fallen again
+        history((2.0, None), (1.7, None), (1.5, None), (1.3, None)),
+        [],
+    ],
+)
+def test_no_overfitting(losses: Sequence[Loss]) -> None:
+    assert after_an_epoch(SETTING, losses) is None
+
+
+def test_a_run_that_was_too_short() -> None:
+    found = at_the_end(SETTING, history((2.0, 2.0), (1.9, 1.95)))
+    assert found is not None
+    assert found.about == "underfitting"
+    assert "2.5 %" in found.line
+    assert "--epochs 12" in found.line
+
+
+def test_a_network_that_is_too_small() -> None:
+    losses = history((2.0, 2.0), (1.99, 1.99))
+    found = at_the_end(SETTING, losses)
+    assert found is not None
+    assert found.about == "underfitting"
+    assert "--layers 256,256" in found.line
+    assert at_the_end(with_(dropout=0.3), losses) is None, "the losses cannot be compared"
+    assert at_the_end(with_(recurrent_dropout=0.3), losses) is None
+    assert at_the_end(with_(parameters=2_000_000), losses) is None, "it is large enough"
+
+
+@pytest.mark.parametrize(
+    "losses",
+    [
+        history((2.0, 2.0), (1.6, 1.99)),  # it learned the rest by heart
+        history((2.0, 2.0)),
+        history((2.0, None), (1.9, None)),
+        [],
+    ],
+)
+def test_no_underfitting(losses: Sequence[Loss]) -> None:
+    assert at_the_end(SETTING, losses) is None
+
+
+def test_the_options_that_are_advised_are_options_of_train() -> None:
+    given = [
+        at_the_start(with_(training_tokens=29_999)),
+        at_the_start(with_(parameters=10**9)),
+        after_an_epoch(SETTING, OVERFITTED),
+        after_an_epoch(with_(dropout=0.5), OVERFITTED),
+        at_the_end(SETTING, history((2.0, 2.0), (1.9, 1.95))),
+        at_the_end(SETTING, history((2.0, 2.0), (1.99, 1.99))),
+    ]
+    advised = {option for each in given if each for option in re.findall(r"--[a-z-]+", each.line)}
+    assert advised == {"--dropout", "--layers", "--patience", "--epochs"}
+    command = typer.main.get_command(app).get_command(None, "train")  # type: ignore[attr-defined]
+    assert advised <= {option for parameter in command.params for option in parameter.opts}
