@@ -46,8 +46,12 @@ def watch(
     show_start(console, run, text, path)
     saver = Saver(run, path, every, lambda line: console.print(line, style="red", markup=False))
     recorder = Recorder(sinks, run, text, path, console)
-    with Watch(console, run, text) as shown, recorder, stop_asked(deadline) as stop:
-        _train(run, text, saver, shown, recorder, stop, prompt, sample_length)
+    try:
+        with Watch(console, run, text) as shown, recorder, stop_asked(deadline) as stop:
+            _train(run, text, saver, shown, recorder, stop, prompt, sample_length)
+    except (OSError, SystemExit):  # what rich makes of a pipe or terminal that is gone, when it shows a step
+        saver.save_or_rescue()
+        raise
     saver.save_or_rescue()
     if not run.complete:
         why = "stopped" if stop.by_user else "time is up: stopped"

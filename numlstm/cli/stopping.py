@@ -1,4 +1,4 @@
-"""How a run is stopped from outside: by Ctrl-C, by SIGTERM, or by the clock; always between two steps.
+"""How a run is stopped from outside: by Ctrl-C, SIGTERM, its terminal's end or the clock; always between two steps.
 
 Knows nothing about what is stopped.
 """
@@ -31,7 +31,7 @@ class Stop:
 
 @contextmanager
 def stop_asked(deadline: float | None = None) -> Iterator[Stop]:
-    """Let Ctrl-C, SIGTERM and the clock ask for a stop after the step under way; a user who asks again stops at once.
+    """Let signals and the clock ask for a stop after the step under way; a user who asks again stops at once.
 
     `deadline` is a time of `time.monotonic`; None: the clock never asks.
     """
@@ -49,7 +49,7 @@ def stop_asked(deadline: float | None = None) -> Iterator[Stop]:
             stop.out_of_time = stop.struck = True
             _thread.interrupt_main(signal.SIGINT)
 
-    before = {number: signal.signal(number, ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, ask) for number in _signals()}
     clock = None if deadline is None else threading.Timer(max(0.0, deadline - time.monotonic()), strike)
     if clock:
         clock.daemon = True
@@ -61,3 +61,10 @@ def stop_asked(deadline: float | None = None) -> Iterator[Stop]:
             clock.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _signals() -> list[signal.Signals]:
+    """Return the signals that ask for a stop; that of a terminal which goes away only if nobody chose to ignore it."""
+    hangup: list[signal.Signals] = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
+    heard = [number for number in hangup if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores it
+    return [signal.SIGINT, signal.SIGTERM, *heard]

@@ -99,6 +99,27 @@ def test_sigterm_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Pat
     assert weights.load(tmp_path / "part.npz").state is not None
 
 
+@posix_only
+def test_a_terminal_that_goes_away_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGHUP)
+    assert stopped.returncode == 130
+    step = weights.load(tmp_path / "part.npz").state.step  # type: ignore[union-attr]
+    assert f"stopped and saved at step {step}" in stopped.stderr
+
+
+@posix_only
+def test_a_reader_that_goes_away_loses_nothing(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+    """As with `2>&1 | head`: what cannot be told ends the run, which is saved first."""
+    process = _start(tmp_path, "train", text_file, *tiny, "--epochs", "1", "--sample-length", "0", "-o", "part.npz")
+    assert process.stderr is not None
+    while not process.stderr.readline().startswith("output"):
+        pass
+    process.stderr.close()
+    assert process.wait(timeout=60) != 0
+    step = weights.load(tmp_path / "part.npz").state.step  # type: ignore[union-attr]
+    assert step == 85
+
+
 _SLOW_STEPS = """
 import sys, time
 import numlstm.train as train
