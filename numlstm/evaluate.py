@@ -14,7 +14,9 @@ import numpy as np
 from .errors import ConfigError, CorpusError
 from .model import Model, State, Tapes
 from .text.batches import AnyIds
+from .text.mapped import release
 
+_HELD = 2**14  # tokens that a stream reads before the memory of mapped ids is given back
 _WINDOW = 64  # tokens a call; the result does not depend on it
 _CONTEXT = 256  # tokens that a stream reads first, so that its state is what the text before would have left
 _SHORTEST = 1024  # tokens a stream must have to be worth a context of its own
@@ -78,6 +80,8 @@ def _total(model: Model, ids: AnyIds, starts: Sequence[int], length: int, state:
         x, y = (np.stack([ids[at + first + k : at + first + k + size] for at in starts], axis=1) for k in (0, 1))
         loss, state = model.loss(x, y, state, tapes=tapes)
         total += loss * x.size
+        if first // _HELD != (first + size) // _HELD:
+            release(ids)
     return total, state
 
 

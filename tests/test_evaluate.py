@@ -92,3 +92,13 @@ def test_the_shortest_text_for_cold_windows(model: Model, ids: Any) -> None:
 
 def test_a_long_text_gets_as_many_windows_as_nanogpt_takes(model: Model) -> None:
     assert evaluate_cold(model, np.zeros(4000, np.int32), 1).windows == 12_800
+
+
+def test_the_memory_of_mapped_ids_is_given_back_now_and_then(
+    model: Model, ids: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    released: list[Any] = []
+    monkeypatch.setattr("numlstm.evaluate.release", released.append)
+    monkeypatch.setattr("numlstm.evaluate._HELD", 256)
+    evaluate(model, ids[:1025])
+    assert len(released) == 4

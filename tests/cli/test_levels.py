@@ -125,7 +125,7 @@ def test_unknown_words_are_counted_by_eval(numlstm: Command, words: str, tmp_pat
     assert json.loads(done.stdout)["tokens"] == 5
     said = numlstm("eval", words, "other.txt", *REFERENCE).stdout
     assert "nats per token" in said
-    assert "1 of them not in the vocabulary" in said
+    assert "1 tokens are not in the vocabulary and were read and predicted as <unk>" in said
 
 
 def test_bytes_are_written_as_they_are(numlstm: Command, tmp_path: Path, environment: dict[str, str]) -> None:
