@@ -336,3 +336,15 @@ def test_more_steps_at_a_constant_rate_are_those_of_a_longer_run(text: str, tmp_
         resumed.config = dataclasses.replace(resumed.config, steps=40)
         go(resumed, text)
         assert np.array_equal(resumed.model.flat, whole.model.flat) == same
+
+
+def test_a_history_does_not_grow_without_end(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a short text there may be hundreds of thousands of epochs, and each is saved with all before it."""
+    monkeypatch.setattr("numlstm.train._LOSSES", 8)
+    run = new_run(text, batch_size=60, steps=40, seq_len=4)  # 2 steps an epoch
+    ends = [event.step for event in go(run, text) if isinstance(event, Epoch)]
+    kept = [step for step, *_ in run.record["history"]]
+    assert len(ends) == 20
+    assert len(kept) <= 8
+    assert (kept[0], kept[-5:]) == (ends[0], ends[-5:])
+    assert kept == sorted(set(kept))
