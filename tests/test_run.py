@@ -154,6 +154,17 @@ def test_patience_ends_the_run(text: str) -> None:
     assert len([e for e in go(run, text, until=run.step + 100) if isinstance(e, Step)]) >= 1
 
 
+def test_a_new_patience_that_is_used_up_within_an_epoch_completes_the_run(text: str) -> None:
+    run = new_run(text, **{**KINDS["patience"], "patience": 0})
+    for event in train.train(run, *parts(run, text)):
+        if isinstance(event, Step) and run.record["stale_epochs"] >= 2 and not event.last:
+            break
+    assert not run.complete
+    run.config = dataclasses.replace(run.config, patience=2)
+    assert go(run, text) == []
+    assert run.complete, "or it would be said that it goes on, and never would"
+
+
 def test_a_plateau_lowers_the_rate_of_the_steps(text: str) -> None:
     run = new_run(text, **KINDS["plateau"])
     rates = [event.lr for event in go(run, text) if isinstance(event, Step)]
