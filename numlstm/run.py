@@ -141,8 +141,11 @@ class Run:
 
     @property
     def complete(self) -> bool:
-        """Whether there is no step left to make and what they came to is told."""
-        return self.finished and (self.told or self.step == 0)
+        """Whether there is no step left to make and what they came to is told.
+
+        A resumed run may be out of a new patience within an epoch, which is then not gone on with.
+        """
+        return self.finished and (self.told or self.step == 0 or self.out_of_patience)
 
 
 def batches(train_ids: AnyIds, config: TrainConfig) -> Batches:

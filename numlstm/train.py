@@ -22,6 +22,7 @@ from .run import batches, check_validation, find_place
 from .text.batches import AnyIds, Batches
 
 _EVALUATION_STREAMS = 32
+_LOSSES = 2000  # epochs in a history: with 170,000 of them a file would be too long to be saved
 
 
 @dataclasses.dataclass(frozen=True)
@@ -157,7 +158,13 @@ def _end_epoch(run: Run, reader: Batches, val_ids: AnyIds) -> Epoch:
     if best:
         run.best[...] = run.model.flat
         news |= {"best_loss": val_loss, "best_step": run.step, "stale_epochs": 0}
-    news["history"] = [*record["history"], [run.step, loss, val_loss]]
+    news["history"] = _thinned([*record["history"], [run.step, loss, val_loss]])
     news["seconds"] = record["seconds"] + time.perf_counter() - started
     record.update(news)  # all at once: Ctrl-C may come at any moment here
     return Epoch(run.step, record["epoch"] + 1, loss, val_loss, best, whole)
+
+
+def _thinned(history: list[Any]) -> list[Any]:
+    """Leave out every other one of the older half where there are too many."""
+    half = _LOSSES // 2
+    return history if len(history) <= _LOSSES else history[:half:2] + history[half:]

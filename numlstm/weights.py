@@ -84,6 +84,11 @@ def save(path: StrPath, file: WeightsFile) -> None:
     npz.write(path, {"meta": np.array(_meta_text(file)), **arrays})
 
 
+def check_meta(file: WeightsFile) -> None:
+    """Check before hours of training that what `save` writes besides arrays is not too long; raises `WeightsError`."""
+    _meta_text(file)
+
+
 def load(path: StrPath) -> WeightsFile:
     """Read a weights file, checking all of it before anything large is allocated.
 
@@ -190,7 +195,10 @@ def _meta_text(file: WeightsFile) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise WeightsError(f"cannot save the summary or record: {error}; expected plain JSON") from error
     if 4 * len(text) + 1024 > npz.MAX_TEXT:
-        raise WeightsError(f"cannot save {len(text)} characters of summary, record and vocabulary; shorten them")
+        raise WeightsError(
+            f"cannot save {len(text):,} characters of settings, losses, vocabulary and names of texts; expected at "
+            f"most {npz.MAX_TEXT // 4:,}: join many texts into one file, or take a smaller vocabulary"
+        )
     return text
 
 

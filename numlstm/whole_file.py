@@ -93,6 +93,8 @@ def output_target(path: StrPath) -> Path:
 
     Raises `WeightsError` if that is a folder or a device, or a name that no file can have.
     """
+    if os.fspath(path).endswith(("/", os.sep)):  # which `realpath` would drop
+        raise WeightsError(f"{path} is the name of a folder; expected that of a file")
     target = Path(os.path.realpath(path))
     try:
         mode = os.stat(target).st_mode

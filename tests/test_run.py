@@ -154,6 +154,17 @@ def test_patience_ends_the_run(text: str) -> None:
     assert len([e for e in go(run, text, until=run.step + 100) if isinstance(e, Step)]) >= 1
 
 
+def test_a_new_patience_that_is_used_up_within_an_epoch_completes_the_run(text: str) -> None:
+    run = new_run(text, **{**KINDS["patience"], "patience": 0})
+    for event in train.train(run, *parts(run, text)):
+        if isinstance(event, Step) and run.record["stale_epochs"] >= 2 and not event.last:
+            break
+    assert not run.complete
+    run.config = dataclasses.replace(run.config, patience=2)
+    assert go(run, text) == []
+    assert run.complete, "or it would be said that it goes on, and never would"
+
+
 def test_a_plateau_lowers_the_rate_of_the_steps(text: str) -> None:
     run = new_run(text, **KINDS["plateau"])
     rates = [event.lr for event in go(run, text) if isinstance(event, Step)]
@@ -336,3 +347,15 @@ def test_more_steps_at_a_constant_rate_are_those_of_a_longer_run(text: str, tmp_
         resumed.config = dataclasses.replace(resumed.config, steps=40)
         go(resumed, text)
         assert np.array_equal(resumed.model.flat, whole.model.flat) == same
+
+
+def test_a_history_does_not_grow_without_end(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a short text there may be hundreds of thousands of epochs, and each is saved with all before it."""
+    monkeypatch.setattr("numlstm.train._LOSSES", 8)
+    run = new_run(text, batch_size=60, steps=40, seq_len=4)  # 2 steps an epoch
+    ends = [event.step for event in go(run, text) if isinstance(event, Epoch)]
+    kept = [step for step, *_ in run.record["history"]]
+    assert len(ends) == 20
+    assert len(kept) <= 8
+    assert (kept[0], kept[-5:]) == (ends[0], ends[-5:])
+    assert kept == sorted(set(kept))

@@ -121,7 +121,8 @@ def _line(name: str, was: TrainConfig, config: TrainConfig) -> str:
     if name == "patience":
         return line
     kept = name == "optimizer" and {was.optimizer, config.optimizer} <= set(FUSED)
-    return f"{line}: {'' if kept else _HOW.get(name, '')}not the same bits as before"
+    cut = "batching" if name == "seq_len" and config.batching == "windows" else name
+    return f"{line}: {'' if kept else _HOW.get(cut, '')}not the same bits as before"
 
 
 def _shown(value: Any) -> str:

@@ -6,11 +6,13 @@ same run. Knows nothing about files.
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
+from ..config import TrainConfig
 from .amounts import parse_layers
 
 PLACE = "{job}"
@@ -33,7 +35,11 @@ def job_name(corpus: Sequence[str], given: Mapping[str, Any]) -> str:
     parts += [f"{short}{given[name]}" for name, short in _SIZES.items() if given.get(name)]
     parts += [short for name, short in _FLAGS.items() if given.get(name)]
     parts += ["hard"] if given.get("gate_activation") == "hard-sigmoid" else []
-    return "-".join(filter(None, parts))[:_LONGEST]
+    parts += [f"seed{given['seed']}"] if given.get("seed") else []
+    val_split = given.get("val_split", TrainConfig.val_split)
+    parts += [f"val{val_split:g}"] if val_split != TrainConfig.val_split else []
+    name = "-".join(filter(None, parts))
+    return name if len(name) <= _LONGEST else _marked(name[: _LONGEST - 7], name)
 
 
 _TEXT_PARTS = {"vocab_size": "vocab", "min_count": "min"}
@@ -42,9 +48,17 @@ _FLAGS = {"layer_norm": "norm", "tie_weights": "tied"}
 
 
 def _text_name(corpus: Sequence[str]) -> str:
-    """Return the first text's name without folder and ending, and how many more there are."""
+    """Return the first text's name without folder and ending, and how many more there are; a mark says which."""
     if not corpus:
         return "text"
     first = "stdin" if corpus[0] == "-" else PurePath(corpus[0]).name
-    plain = re.sub(r"[^\w.+-]+", "_", first.partition(".")[0] or first, flags=re.ASCII).strip("_.") or "text"
-    return plain if len(corpus) == 1 else f"{plain}+{len(corpus) - 1}"
+    stem = first.partition(".")[0] or first
+    plain = re.sub(r"[^\w.+-]+", "_", stem, flags=re.ASCII).strip("_.") or "text"
+    if len(corpus) > 1:
+        return _marked(f"{plain}+{len(corpus) - 1}", "\0".join(corpus))
+    return plain if plain == stem else _marked(plain, corpus[0])
+
+
+def _marked(name: str, of: str) -> str:
+    """Return a name that does not tell all of what it stands for with a mark that does."""
+    return f"{name}-{hashlib.sha256(of.encode('utf-8', 'backslashreplace')).hexdigest()[:6]}"

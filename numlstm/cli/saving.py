@@ -34,7 +34,8 @@ class Saver:
 
     def __init__(self, run: Run, path: str, every: Every, say: Callable[[str], None]) -> None:
         self.run, self.path, self.every, self.say = run, path, every, say
-        self.last, self.step = time.monotonic(), -1
+        self.last, self.began = time.monotonic(), run.step
+        self.saved = (-1, False)  # the step, and whether what it came to was told
         self.snapshots = frozenset(run.record["snapshot_epochs"])
 
     def due(self) -> bool:
@@ -62,19 +63,31 @@ class Saver:
 
     def save_or_rescue(self) -> None:
         """Save, if need be to the folder for temporary files; raises `WeightsError` that says where."""
-        if self.step == self.run.step:
+        if self.saved == (self.run.step, self.run.told):
             return
         try:
             self._write(self.path)
         except WeightsError as error:
+            raise WeightsError(f"{error}; {self._rescue()}") from None
+
+    def _rescue(self) -> str:
+        kept = self.what_is_kept()
+        try:
             rescue = Path(tempfile.mkdtemp(prefix="numlstm-")) / Path(self.path).name
             self._write(str(rescue))
-            raise WeightsError(f"{error}; the run was saved to {rescue} instead") from None
+        except OSError as error:
+            return f"nor can the run be saved elsewhere: {error.strerror or error}; {kept}"
+        except WeightsError as error:
+            return f"nor can the run be saved elsewhere: {error}; {kept}"
+        return f"the run was saved to {rescue} instead"
 
     def what_is_kept(self) -> str:
         """Return which step the file holds, in a few words."""
-        return f"{self.path} holds step {self.step:,}" if self.step >= 0 else "nothing had been saved yet"
+        step, _ = self.saved
+        if step >= 0:
+            return f"{self.path} holds step {step:,}"
+        return f"nothing had been saved since step {self.began:,}" if self.began else "nothing had been saved yet"
 
     def _write(self, path: str) -> None:
         weights.save(path, self.run.to_file())
-        self.step = self.run.step
+        self.saved = (self.run.step, self.run.told)

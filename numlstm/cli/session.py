@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import typer
@@ -12,7 +12,7 @@ from ..errors import CorpusError, DivergedError
 from ..optim import Optimizer
 from ..text.batches import split
 from ..text.corpus import Corpus
-from ..train import Epoch, Run, dropout_options, train
+from ..train import Epoch, Progress, Run, Step, dropout_options, train
 from .advising import Adviser
 from .amounts import Every
 from .options import stderr
@@ -46,13 +46,17 @@ def watch(
     show_start(console, run, text, path)
     saver = Saver(run, path, every, lambda line: console.print(line, style="red", markup=False))
     recorder = Recorder(sinks, run, text, path, console)
-    try:
-        with Watch(console, run, text) as shown, recorder, stop_asked(deadline) as stop:
-            _train(run, text, saver, shown, recorder, stop, prompt, sample_length)
-    except (OSError, SystemExit):  # what rich makes of a pipe or terminal that is gone, when it shows a step
-        saver.save_or_rescue()
-        raise
-    saver.save_or_rescue()
+    with stop_asked(deadline) as stop:  # until the run is saved: the signal may come again
+        try:
+            with Watch(console, run, text) as shown, recorder:
+                _train(run, text, saver, shown, recorder, stop, prompt, sample_length)
+            saver.save_or_rescue()
+        except (OSError, SystemExit):  # what rich makes of a pipe or terminal that is gone, when it shows a step
+            saver.save_or_rescue()
+            raise
+        except KeyboardInterrupt:
+            console.print(f"stopped at once; {saver.what_is_kept()}", markup=False)
+            raise
     if not run.complete:
         why = "stopped" if stop.by_user else "time is up: stopped"
         console.print(f"{why} and saved at step {run.step:,}; go on with: numlstm train --resume {path}", markup=False)
@@ -94,7 +98,7 @@ def _train(
     if run.step == 0:
         saver.snapshot(0)
     try:
-        events = recorder.follow(train(run, *split(text.ids, run.config.val_split)))
+        events = recorder.follow(_heeded(train(run, *split(text.ids, run.config.val_split)), stop))
         for event in Adviser(run, text, shown.console).follow(events):
             if isinstance(event, Epoch):
                 shown.epoch(event)
@@ -102,6 +106,7 @@ def _train(
                     saver.snapshot(event.epoch)
                 saver.save()
                 if sample_length:
+                    stop.at_once = True
                     with working(console=shown.console):
                         texts = _samples(run, prompt, sample_length)
                     shown.samples(prompt, texts)
@@ -112,13 +117,21 @@ def _train(
                     saver.save()
             if stop.asked:
                 return
-            # Validation changes nothing that a later run could not make up for: it may be stopped in the middle.
-            stop.at_once = not isinstance(event, Epoch) and event.last
     except DivergedError as error:
         raise DivergedError(f"{error}; {saver.what_is_kept()}") from None
     except KeyboardInterrupt:
-        if not stop.at_once:
+        if not stop.cut_short:
             raise
+    finally:
+        stop.at_once = False  # what is done from here on is done whole
+
+
+def _heeded(progress: Iterator[Progress], stop: Stop) -> Iterator[Progress]:
+    """Pass on what a run yields; validation, which a later run can make up for, may be stopped in the middle."""
+    for event in progress:
+        stop.at_once = False  # what comes of an epoch, such as a snapshot, is made once
+        yield event
+        stop.at_once = isinstance(event, Step) and event.last
 
 
 def prepare(run: Run) -> None:

@@ -52,8 +52,8 @@ def load_text(given: Mapping[str, Any]) -> Corpus:
 def new_run(text: Corpus, backend: Backend, given: Mapping[str, Any]) -> Run:
     """Make a network for the text and a run that has not begun, with the options that were given.
 
-    Raises `ConfigError` for settings out of range, `CorpusError` if the text is too short for them and `BackendError`
-    if the device cannot compute with the precision.
+    Raises `ConfigError` for settings out of range, `CorpusError` if the text is too short for them, `BackendError` if
+    the device cannot compute with the precision and `WeightsError` if there are too many texts to be named in a file.
     """
     config = _train_config(text, given)
     check_validation(config, split(text.ids, config.val_split)[1])
@@ -64,6 +64,7 @@ def new_run(text: Corpus, backend: Backend, given: Mapping[str, Any]) -> Run:
     run.record["corpus"] = _corpus_record(text, given)
     run.record["epochs"] = None if "steps" in given else epochs_in(run, streams(text, config))
     run.record["snapshot_epochs"] = given.get("snapshot_epochs", [])
+    weights.check_meta(run.to_file())
     return run
 
 
@@ -85,12 +86,21 @@ def resumed_run(path: str, backend: Backend, given: Mapping[str, Any]) -> tuple[
     changes.check_fixed(run, given)
     if sources is None and "-" in was["sources"]:
         raise CorpusError("the run's text came from standard input; expected it again: add - and pipe it in")
-    with reading() as report:
-        text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=file.vocab, report=report)
+    try:
+        with reading() as report:
+            text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=file.vocab, report=report)
+    except CorpusError as error:
+        found, advice, _ = str(error).partition("; use --drop-unknown")
+        if not advice:
+            raise
+        raise CorpusError(
+            f"the text has changed, or is not that of the run in {path}: {found}; expected the same text, or for a new "
+            "run another file: use -o"
+        ) from None
     if text.digest != was["digest"]:
         raise CorpusError(
             f"the text has changed: it has {len(text.ids):,} {text.vocab.unit}s and another checksum than the run's "
-            f"{was['characters']:,}; expected the same text, or a new run without --resume"
+            f"{was['characters']:,} in {path}; expected the same text, or for a new run another file: use -o"
         )
     train_ids, val_ids = split(text.ids, run.config.val_split)
     for line in changes.change_(run, train_ids, given):

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+_ONE_PRESS = 1.0  # seconds
+
 
 @dataclasses.dataclass
 class Stop:
@@ -22,7 +24,9 @@ class Stop:
     by_user: bool = False
     out_of_time: bool = False
     at_once: bool = False
+    cut_short: bool = False  # it was
     struck: bool = False  # the clock's signal is on its way, or was the last one
+    since: float = 0.0  # when the user asked, by `time.monotonic`
 
     @property
     def asked(self) -> bool:
@@ -31,18 +35,24 @@ class Stop:
 
 @contextmanager
 def stop_asked(deadline: float | None = None) -> Iterator[Stop]:
-    """Let signals and the clock ask for a stop after the step under way; a user who asks again stops at once.
+    """Let signals and the clock ask for a stop after the step under way; a user who presses Ctrl-C again stops at once.
 
-    `deadline` is a time of `time.monotonic`; None: the clock never asks.
+    A signal may come twice for one wish: `timeout` and terminals that close send it to a process and to its group. So
+    no other signal asks again, and no Ctrl-C within a second. `deadline` is a time of `time.monotonic`; None: the clock
+    never asks.
     """
     stop = Stop()
 
     def ask(number: int, frame: Any) -> None:
         struck, stop.struck = stop.struck, False
-        if stop.at_once or (stop.by_user and not struck):
-            stop.by_user |= not struck
+        again = stop.by_user and number == signal.SIGINT and time.monotonic() - stop.since > _ONE_PRESS
+        if not (struck or stop.by_user):
+            stop.by_user, stop.since = True, time.monotonic()
+        if stop.at_once:
+            stop.at_once, stop.cut_short = False, True
             raise KeyboardInterrupt
-        stop.by_user |= not struck
+        if again and not struck:
+            raise KeyboardInterrupt
 
     def strike() -> None:
         if not stop.by_user:
@@ -50,7 +60,7 @@ def stop_asked(deadline: float | None = None) -> Iterator[Stop]:
             _thread.interrupt_main(signal.SIGINT)
 
     before = {number: signal.signal(number, ask) for number in _signals()}
-    clock = None if deadline is None else threading.Timer(max(0.0, deadline - time.monotonic()), strike)
+    clock = None if deadline is None else threading.Timer(_wait(deadline), strike)
     if clock:
         clock.daemon = True
         clock.start()
@@ -59,8 +69,13 @@ def stop_asked(deadline: float | None = None) -> Iterator[Stop]:
     finally:
         if clock:
             clock.cancel()
+            clock.join()  # or its signal might come when nobody listens for it any more
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def _wait(deadline: float) -> float:
+    return min(max(0.0, deadline - time.monotonic()), threading.TIMEOUT_MAX)
 
 
 def _signals() -> list[signal.Signals]:

@@ -98,8 +98,8 @@ def train(
     """
     given = _given(locals())
     began = time.monotonic()
-    every = parse_every("--save-every", save_every) if save_every else Every()
-    deadline = began + parse_duration("--max-time", max_time) if max_time else None
+    every = parse_every("--save-every", save_every) if save_every is not None else Every()
+    deadline = began + parse_duration("--max-time", max_time) if max_time is not None else None
     path, resume = _where(given)
     from .. import weights
     from . import session, start
@@ -120,7 +120,7 @@ def train(
             text, run = start.resumed_run(resume, open_backend(device, threads), given)
             session.check_prompt(prompt or "", text)
             check_snapshots(path, run.record["snapshot_epochs"], overwrite=replace)
-            if session.nothing_left(run, path):
+            if session.nothing_left(run, resume):
                 return
         session.prepare(run)
     session.watch(run, text, path, prompt, sample_length, every=every, deadline=deadline, sinks=sinks)
@@ -131,9 +131,9 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     if "epochs" in given and "steps" in given:
         raise ConfigError("both --epochs and --steps were given; expected one of them")
-    for name, least in (("epochs", 1), ("steps", 0)):
+    for name, least in (("epochs", 1), ("steps", 0), ("sample_length", 0)):
         if given.get(name, least) < least:
-            raise ConfigError(f"--{name} is {given[name]}; expected at least {least}")
+            raise ConfigError(f"--{name.replace('_', '-')} is {given[name]}; expected at least {least}")
     if "snapshot_epochs" in given:
         given["snapshot_epochs"] = parse_epochs("--snapshot-epochs", given["snapshot_epochs"])
     return given

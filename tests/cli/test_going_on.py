@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -11,9 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numlstm import weights
+from numlstm import backends, weights
+from numlstm.cli.start import new_run
+from numlstm.errors import WeightsError
 from numlstm.params import initialise
 from numlstm.temporary import temporary_beside
+from numlstm.text.corpus import load_corpus
 from numlstm.weights import TrainState
 
 from .conftest import Command
@@ -48,12 +52,38 @@ def test_the_same_command_again_goes_on_and_then_has_nothing_to_do(
     assert "170 steps now, not 85: the learning rate follows, so not the same bits as one run of 170" in more.stderr
     assert state_of(path).step == 170
 
-    other = numlstm(*command, "--epochs", "1", "--seed", "3")
-    assert other.returncode == 1
-    assert "--seed cannot change in a resumed run: it is 0, and 3 was given" in other.stderr
-    anew = numlstm(*command, "--steps", "2", "--seed", "3", "--overwrite")
+    other = numlstm(*command, "--steps", "2", "--seed", "3")
+    assert other.returncode == 0, other.stderr
+    assert state_of(tmp_path / "runs" / "text-12-9-seed3.npz").config.seed == 3
+    assert state_of(path).step == 170
+    anew = numlstm(*command, "--steps", "2", "--overwrite")
     assert anew.returncode == 0, anew.stderr
-    assert state_of(path).config.seed == 3
+    assert state_of(path).step == 2
+
+
+def test_a_finished_run_that_was_to_go_elsewhere_stays_where_it_is(
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
+) -> None:
+    assert numlstm("train", text_file, *tiny, "--steps", "2").returncode == 0
+    done = numlstm("train", "--resume", "weights.npz", "-o", "other.npz", *AGAIN)
+    assert done.returncode == 0, done.stderr
+    assert "weights.npz is finished, and nothing was changed" in done.stderr
+    assert "other.npz" not in done.stderr
+    assert not (tmp_path / "other.npz").exists()
+
+
+def test_what_another_length_of_windows_does(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:
+    windows = ("--batching", "windows", "--steps-per-epoch", "9")
+    assert numlstm("train", text_file, *tiny, *windows, "--steps", "2").returncode == 0
+    done = numlstm("train", "--resume", "weights.npz", "--seq-len", "20", "--steps", "4", *AGAIN)
+    assert "seq-len was 16 and is 20 from here on: the epoch goes on at the same share of the text" in done.stderr
+
+
+def test_too_many_texts_to_be_named_are_told_before_training(text_file: Path) -> None:
+    corpus = load_corpus([str(text_file)])
+    many = dataclasses.replace(corpus, sources=("/some/folder/with/a/file.txt" * 9,) * 40_000)
+    with pytest.raises(WeightsError, match="join many texts into one file"):
+        new_run(many, backends.load("reference"), {"layers": "4"})
 
 
 def test_a_job_is_for_new_runs(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:

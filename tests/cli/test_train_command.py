@@ -178,6 +178,11 @@ def test_resuming_a_changed_text_is_refused(numlstm: Command, text_file: Path, t
     refused = numlstm("train", "--resume", "weights.npz", "--steps", "4", "--device", "reference")
     assert refused.returncode == 1
     assert "the text has changed" in refused.stderr
+    text_file.write_text(text_file.read_text() + "日")
+    refused = numlstm("train", "--resume", "weights.npz", "--steps", "4", "--device", "reference")
+    assert refused.returncode == 1
+    assert "is not that of the run in weights.npz: 1 character is not among" in refused.stderr
+    assert "--drop-unknown" not in refused.stderr, "which train does not have"
 
 
 def test_what_belongs_to_the_run_cannot_change(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:
@@ -244,6 +249,10 @@ def test_text_from_standard_input(numlstm: Command, tiny: tuple[str, ...], sourc
         (["--patience", "2", "--val-split", "0"], "--patience goes by the validation loss"),
         (["--encoding", "utf-99"], "utf-99"),
         (["-o", "text.txt/weights.npz"], "text.txt"),
+        (["--sample-length", "-5"], "--sample-length is -5; expected at least 0"),
+        (["--max-time", ""], "--max-time is ''; expected a time such as 90s"),
+        (["--save-every", ""], "--save-every is ''; expected a time or a number of steps"),
+        (["-o", "runs/"], "runs/ is the name of a folder"),
         (["--prompt", "日本"], "--prompt has characters that the text lacks: '日', '本'"),
     ],
 )
