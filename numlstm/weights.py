@@ -104,6 +104,14 @@ def load(path: StrPath) -> WeightsFile:
         return WeightsFile(config, vocab, params, meta["summary"], state)
 
 
+def check_notes(file: WeightsFile) -> None:
+    """Check before hours of training that the file has room for its summary, record and vocabulary.
+
+    Raises `WeightsError` if not: the names of very many texts are long.
+    """
+    _meta_text(file)
+
+
 def check_output(path: StrPath, *, overwrite: bool) -> None:
     """Check before hours of training that `save` will be able to write the file, making its folder.
 
@@ -190,7 +198,10 @@ def _meta_text(file: WeightsFile) -> str:
     except (TypeError, ValueError, RecursionError) as error:
         raise WeightsError(f"cannot save the summary or record: {error}; expected plain JSON") from error
     if 4 * len(text) + 1024 > npz.MAX_TEXT:
-        raise WeightsError(f"cannot save {len(text)} characters of summary, record and vocabulary; shorten them")
+        raise WeightsError(
+            f"cannot save {len(text):,} characters of summary, record and vocabulary, file names among "
+            "them; give fewer files, joined, or a smaller vocabulary"
+        )
     return text
 
 

@@ -209,7 +209,7 @@ class TestRefusesToSave:
             (lambda file: setattr(file.state, "params", file.params.astype("f8")), "float64"),
             (lambda file: object.__setattr__(file, "vocab", CharVocab("ab")), "the vocabulary has 2 symbols"),
             (lambda file: file.summary.update(path=Path("x")), "expected plain JSON"),
-            (lambda file: file.summary.update(log="x" * 2**24), "shorten"),
+            (lambda file: file.summary.update(log="x" * 2**24), "give fewer files"),
         ],
     )
     def test_what_load_would_refuse(self, path, saved, change, message):

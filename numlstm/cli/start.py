@@ -52,8 +52,8 @@ def load_text(given: Mapping[str, Any]) -> Corpus:
 def new_run(text: Corpus, backend: Backend, given: Mapping[str, Any]) -> Run:
     """Make a network for the text and a run that has not begun, with the options that were given.
 
-    Raises `ConfigError` for settings out of range, `CorpusError` if the text is too short for them and `BackendError`
-    if the device cannot compute with the precision.
+    Raises `ConfigError` for settings out of range, `CorpusError` if the text is too short for them, `BackendError` if
+    the device cannot compute with the precision and `WeightsError` if there are too many texts to name in a file.
     """
     config = _train_config(text, given)
     check_validation(config, split(text.ids, config.val_split)[1])
@@ -64,6 +64,7 @@ def new_run(text: Corpus, backend: Backend, given: Mapping[str, Any]) -> Run:
     run.record["corpus"] = _corpus_record(text, given)
     run.record["epochs"] = None if "steps" in given else epochs_in(run, streams(text, config))
     run.record["snapshot_epochs"] = given.get("snapshot_epochs", [])
+    weights.check_notes(run.to_file())
     return run
 
 
