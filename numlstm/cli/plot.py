@@ -44,8 +44,7 @@ def plot(
     from .. import plot as pictures
     from ..curves import load
 
-    if output:
-        pictures.check_output(output)
+    pictures.check_output(output or "run.png")  # before anything is read
     runs = load(logs, x)
     path = output or str(Path(logs[0]).with_suffix(".png"))
     pictures.draw(runs, path, x)
