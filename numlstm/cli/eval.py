@@ -66,6 +66,8 @@ def evaluate(
 
     if cold_windows is not None and streams != 1:
         raise ConfigError("both --streams and --cold-windows were given; expected one of them")
+    if streams < 1:
+        raise ConfigError(f"--streams is {streams}; expected a whole number from 1")
     file = files.load(weights)
     unit = file.vocab.unit
     with reading() as report:

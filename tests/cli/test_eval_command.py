@@ -120,3 +120,9 @@ def test_the_whole_name_of_a_file_is_told_and_in_one_line(numlstm: Command, mode
     (tmp_path / name).write_text(TEXT, encoding="utf-8", newline="")
     done = numlstm("eval", model, "t.txt", name, "--device", "reference", COLUMNS="80")
     assert f"\n{name} " in done.stdout
+
+
+def test_a_number_of_streams_out_of_range(numlstm: Command, model: Path) -> None:
+    done = numlstm("eval", model, "t.txt", "--streams", "0", "--device", "reference")
+    assert done.returncode == 1
+    assert done.stderr == "numlstm: --streams is 0; expected a whole number from 1\n"
