@@ -60,11 +60,12 @@ def at_the_start(setting: Setting) -> Advice | None:
             f"learn words from; give more text{dropout}",
         )
     times = setting.parameters / tokens
-    if times > LARGE_NETWORK:
+    smaller = _smaller(setting.layers, (LARGE_NETWORK / 3 / times) ** 0.5)
+    if times > LARGE_NETWORK and smaller:  # if not, it is the vocabulary that is large
         return Advice(
             "large network",
             f"the network is very large for the text: {times:.0f} parameters for each {setting.token}; --layers "
-            f"{_scaled(setting.layers, (LARGE_NETWORK / 3 / times) ** 0.5)} would learn as much, and sooner",
+            f"{smaller} would learn as much, and sooner",
         )
     return None
 
@@ -119,9 +120,16 @@ def _against_overfitting(setting: Setting) -> str:
     elif setting.dropout < 0.5:
         other = f"--dropout {min(0.6, setting.dropout + 0.2):.1g}"
     else:
-        other = f"--layers {_scaled(setting.layers, 0.5)}"
+        smaller = _smaller(setting.layers, 0.5)
+        other = f"--layers {smaller}" if smaller else "more text"
     stop = "" if setting.patience else "; --patience 3 would stop here"
     return f"the best weights are kept, and {other} would hold it off{stop}"
+
+
+def _smaller(layers: Sequence[int], factor: float) -> str:
+    """Return smaller layer sizes as the option takes them, or "" if these are as small as is ever advised."""
+    sizes = [min(size, int(scaled)) for size, scaled in zip(layers, _scaled(layers, factor).split(","), strict=True)]
+    return ",".join(map(str, sizes)) if sizes != list(layers) else ""
 
 
 def _scaled(layers: Sequence[int], factor: float) -> str:

@@ -6,13 +6,14 @@ Knows nothing about pictures.
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from .errors import LogError
-from .measures import token_name
 from .runlog import Event, read
+from .text.vocab import UNITS
 
 AXES = ("steps", "seconds", "tokens")
 
@@ -45,8 +46,15 @@ def load(paths: Sequence[str | os.PathLike[str]], axis: str = "steps") -> list[C
 
 def labels(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
     """Return a label for each log: its name without the suffix, with as many folders as tell the logs apart."""
-    parts = [Path(path).absolute().with_suffix("").parts for path in paths]
+    files = [Path(path).absolute() for path in paths]
+    parts = [_name(file, [other for other in files if other != file]).parts for file in files]
     return [_label(own, [other for other in parts if other != own]) for own in parts]
+
+
+def _name(file: Path, others: Sequence[Path]) -> Path:
+    """Return a path without its suffix, unless another differs in that alone: lr0.1 and lr0.01."""
+    bare = file.parent / file.stem
+    return file if any(bare == other.parent / other.stem for other in others) else bare
 
 
 def _label(own: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
@@ -68,23 +76,39 @@ def smoothed(points: Sequence[Point], span: float = 0.02) -> list[Point]:
 def _curves(path: str | os.PathLike[str], label: str, axis: str) -> Curves:
     events = read(path)
     places = _places(events, axis)
-    training = [(places[n], e["loss"]) for n, e in enumerate(events) if e["event"] == "step" and e["loss"] is not None]
-    epochs = [(n, e) for n, e in enumerate(events) if e["event"] == "epoch" and e["val_loss"] is not None]
-    if not training and not epochs:
+    training = _points(events, "step", "loss", places)
+    validation = _points(events, "epoch", "val_loss", places)
+    if not training and not validation:
         raise LogError(f"{path} tells of no step yet; expected a log of a run that has begun")
-    best = min(((e["val_loss"], e["step"]) for _, e in epochs), default=None)
-    levels = [e["corpus"]["level"] for e in events if e["event"] == "start"]
-    token = token_name(levels[-1]) if levels else "token"
-    return Curves(label, training, [(places[n], e["val_loss"]) for n, e in epochs], best, token)
+    best = min(_points(events, "epoch", "val_loss", [event["step"] for event in events]), key=_loss, default=None)
+    corpora = [event.get("corpus") for event in events if event["event"] == "start"]
+    level = corpora[-1].get("level") if corpora and isinstance(corpora[-1], dict) else None
+    token = UNITS.get(str(level), "token")
+    return Curves(label, training, validation, best and (best[1], int(best[0])), token)
+
+
+def _points(events: Sequence[Event], kind: str, name: str, places: Sequence[float]) -> list[Point]:
+    """Return where a loss of events of a kind lies; one that is unknown, or that a damaged log lacks, is left out."""
+    told = [(place, _number(e, name)) for e, place in zip(events, places, strict=True) if e["event"] == kind]
+    return [(place, loss) for place, loss in told if loss is not None]
+
+
+def _loss(point: Point) -> tuple[float, float]:
+    return point[1], point[0]
+
+
+def _number(event: Event, name: str) -> float | None:
+    value = event.get(name)
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
 
 
 def _places(events: Sequence[Event], axis: str) -> list[float]:
     """Return where each event lies on the axis."""
-    found, seconds, tokens, last = [], 0.0, 0, 0
+    found, seconds, tokens, last = [], 0.0, 0.0, 0
     for event in events:
-        seconds = event.get("run_seconds") or seconds
+        seconds = _number(event, "run_seconds") or seconds
         if event["event"] == "step":  # not every step is told: those left out predicted as many tokens
-            tokens += event["tokens"] * max(0, event["step"] - last)
+            tokens += (_number(event, "tokens") or 0) * max(0, event["step"] - last)
             last = event["step"]
         found.append({"steps": event["step"], "seconds": seconds, "tokens": tokens}[axis])
     return found

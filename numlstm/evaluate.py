@@ -104,6 +104,8 @@ def evaluate_cold(model: Model, ids: AnyIds, length: int, *, seed: int = 0) -> C
     """
     if length < 1:
         raise ConfigError(f"the windows' length is {length}; expected at least 1")
+    if seed < 0:
+        raise ConfigError(f"the seed is {seed}; expected a whole number from 0")
     if len(ids) <= length:
         raise CorpusError(
             f"the text has {len(ids)} tokens; expected more than the {length} of a window: give more text, or shorter "

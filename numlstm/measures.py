@@ -1,4 +1,4 @@
-"""Other ways to say a loss in nats per token, and what a token of each level is called.
+"""Other ways to say a loss in nats per token.
 
 Knows nothing about networks or texts.
 """
@@ -6,13 +6,6 @@ Knows nothing about networks or texts.
 from __future__ import annotations
 
 import math
-
-_NAMES = {"char": "character", "byte": "byte"}
-
-
-def token_name(level: str) -> str:
-    """Return what one token of a vocabulary's level is called: "character", "byte", or else "token"."""
-    return _NAMES.get(level, "token")
 
 
 def bits(nats: float) -> float:

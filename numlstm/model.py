@@ -13,9 +13,10 @@ Knows nothing about files' insides, optimizers or training.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -232,10 +233,12 @@ class Model:
     def generate(self, prompt: str = "", *, length: int = 250, temperature: float = 0.6, seed: int = 0) -> str:
         """Return `length` characters of new text that goes on from `prompt`, which is not repeated.
 
-        Temperature 0 takes the likeliest character each time. Raises `CorpusError` for characters in the prompt
-        that the vocabulary lacks and `ConfigError` for a setting out of range.
+        Temperature 0 takes the likeliest character each time. The sign for unknown words is never written. Raises
+        `CorpusError` for characters in the prompt that the vocabulary lacks and `ConfigError` for a setting out of
+        range.
         """
-        return "".join(generate(self, prompt, SampleConfig(length, temperature, seed)))
+        with self._known_alone():
+            return "".join(generate(self, prompt, SampleConfig(length, temperature, seed)))
 
     def generate_many(
         self, prompts: Sequence[str], *, length: int = 250, temperature: float = 0.6, seed: int = 0
@@ -245,7 +248,23 @@ class Model:
         The first is what `generate` returns for that seed, and no text depends on how many there are, apart from
         rounding; `[prompt] * n` gives n texts from one prompt. Raises as `generate` does.
         """
-        return generate_many(self, prompts, SampleConfig(length, temperature, seed))
+        with self._known_alone():
+            return generate_many(self, prompts, SampleConfig(length, temperature, seed))
+
+    @contextlib.contextmanager
+    def _known_alone(self) -> Iterator[None]:
+        """Make the sign for unknown words, if there is one, so unlikely in the block that it is never drawn."""
+        unknown = None if self._vocab is None else self._vocab.unknown_id
+        if unknown is None:
+            yield
+            return
+        b = self.backend.asarray(self._views["output.b"])
+        b[unknown] = -1e30
+        output, self._output = self._output, self.backend.pack_dense(self._output_W, b)
+        try:
+            yield
+        finally:
+            self._output = output
 
     def _checked(self, ids: npt.ArrayLike) -> npt.NDArray[np.int32]:
         array = np.asarray(ids)

@@ -89,9 +89,14 @@ def _legends(figure: Any, panel: Any, runs: Sequence[Curves]) -> None:
     for place, run in enumerate(runs):
         colour, dash = _look(place)
         best = "" if run.best is None else f": best {run.best[0]:.4f} at step {run.best[1]:,}"
-        handles.append(Line2D([], [], color=colour, linestyle=dash, linewidth=3, label=run.label + best))
+        handles.append(Line2D([], [], color=colour, linestyle=dash, linewidth=3, label=_plain(run.label) + best))
     columns = 1 if max(len(run.label) for run in runs) > 25 else 2
     figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def _plain(label: str) -> str:
+    """Return a label that matplotlib can draw, and as it is: between two $ it would read a formula."""
+    return label.encode("utf-8", "replace").decode().replace("$", r"\$")
 
 
 def _look(place: int) -> tuple[str, Any]:

@@ -143,7 +143,9 @@ def _connect(url: str) -> tuple[Any, str]:
 def _as_os_errors(url: str) -> Iterator[None]:
     try:
         yield
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if _is_elsewhere(error.__cause__):
+            raise OSError(errno.EIO, _one_line(error.__cause__)) from error
         raise FileNotFoundError(errno.ENOENT, "there is no such file", url) from None
     except OSError as error:
         if error.strerror:
@@ -155,6 +157,14 @@ def _as_os_errors(url: str) -> Iterator[None]:
         raise OSError(errno.EIO, _one_line(error)) from error
 
 
-def _one_line(error: Exception) -> str:
+def _is_elsewhere(cause: BaseException | None) -> bool:
+    """Whether a file that was not found may well exist: fsspec says so too where a web server refuses or is away."""
+    status = getattr(cause, "status", None)
+    if isinstance(status, int):
+        return status not in (404, 410)
+    return isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError)
+
+
+def _one_line(error: BaseException | None) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     return "".join(symbol if symbol.isprintable() else "?" for symbol in text[:300])

@@ -87,7 +87,7 @@ def _one_run(events: list[Event]) -> list[Event]:
 def _parsed(line: bytes) -> Event | None:
     try:
         event = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     known = isinstance(event, dict) and isinstance(event.get("event"), str)
     return event if known and isinstance(event.get("step"), int) else None

@@ -21,7 +21,8 @@ from typing import Any
 
 from .errors import LogError
 from .gates import RANGES
-from .measures import bits, perplexity, token_name
+from .measures import bits, perplexity
+from .text.vocab import UNITS
 
 Event = dict[str, Any]
 
@@ -93,7 +94,7 @@ class Board:
         from tensorboardX.proto import event_pb2
 
         if event["event"] == "start":
-            self.name = token_name(event["corpus"]["level"])
+            self.name = UNITS.get(event["corpus"]["level"], "token")
             if event["step"]:  # what a run that was killed did after this step is shown no more
                 session = event_pb2.SessionLog(status=event_pb2.SessionLog.SessionStatus.Value("START"))
                 yield event_pb2.Event(step=event["step"] + 1, session_log=session)
@@ -134,7 +135,8 @@ class Board:
 
 
 def _verbatim(text: str) -> str:
-    """Return Markdown that shows a text as it is: TensorBoard would join its lines."""
+    """Return Markdown that shows a text as it is, whose lines TensorBoard would join; "?" is a byte that is no text."""
+    text = text.encode("utf-8", "replace").decode()
     return "\n".join("    " + line for line in text.split("\n"))
 
 

@@ -44,6 +44,17 @@ def test_a_network_far_too_large() -> None:
     assert at_the_start(with_(training_tokens=100_000, parameters=3_000_000)) is None
 
 
+def test_layers_that_could_not_be_smaller_are_not_advised() -> None:
+    assert at_the_start(with_(training_tokens=100_000, parameters=10**8, layers=(16, 8))) is None
+    found = at_the_start(with_(training_tokens=100_000, parameters=10**7, layers=(64, 8)))
+    assert found is not None
+    assert "--layers 16,8 " in found.line
+    found = after_an_epoch(with_(dropout=0.5, layers=(16, 12)), OVERFITTED)
+    assert found is not None
+    assert "--layers" not in found.line
+    assert "and more text would hold it off" in found.line
+
+
 OVERFITTED = history((2.0, 2.0), (1.7, 1.8), (1.5, 1.85), (1.3, 1.9))
 
 

@@ -80,6 +80,11 @@ def test_cold_windows_differ_by_seed_and_from_carried_state(model: Model, ids: A
     assert abs(nats[0] - evaluate(model, ids)) > 0.005
 
 
+def test_a_seed_out_of_range(model: Model, ids: Any) -> None:
+    with pytest.raises(ConfigError, match="the seed is -1; expected a whole number from 0"):
+        evaluate_cold(model, ids, 8, seed=-1)
+
+
 def test_the_shortest_text_for_cold_windows(model: Model, ids: Any) -> None:
     only = evaluate_cold(model, ids[:8], 7)
     assert only.nats == pytest.approx(evaluate(model, ids[:8]))

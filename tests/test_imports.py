@@ -45,11 +45,11 @@ MAY_IMPORT |= {
     "measures": set(),
     "advice": set(),
     "runlog": {"errors"},
-    "curves": {"errors", "measures", "runlog"},
+    "curves": {"errors", "runlog", "text"},
     "plot": {"errors", "curves"},
 }
 MAY_IMPORT["gates"] = {*_BELOW}
-MAY_IMPORT["tensorboard"] = {"errors", "measures", "gates"}
+MAY_IMPORT["tensorboard"] = {"errors", "measures", "gates", "text"}
 MAY_IMPORT["events"] = {*_BELOW, "train", "gates", "measures", "version"}
 MAY_IMPORT["subjects"] = {*_BELOW}
 MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}

@@ -15,6 +15,7 @@ from numlstm.evaluate import evaluate
 from numlstm.generate import generate, generate_many
 from numlstm.model import Model
 from numlstm.text.char_vocab import CharVocab
+from numlstm.text.word_vocab import WordVocab
 
 SYMBOLS = "\nabcdefgh "
 LAYERS = (11, 3)
@@ -409,3 +410,20 @@ def test_uniforms_that_do_not_fit(model, uniforms):
 def test_a_temperature_that_is_none(model, temperature):
     with pytest.raises(ConfigError, match="temperature"):
         model.draw(np.zeros(4, np.int32), model.zero_state(4), np.zeros((1, 4)), temperature)
+
+
+@pytest.mark.parametrize("tied", [False, True])
+def test_the_sign_for_unknown_words_is_never_written(device, tied):
+    vocab = WordVocab(("<unk>", "<eos>", "<join>", "cat", "dog"))
+    more = {"embedding": 4, "tie_weights": True} if tied else {}
+    model = Model.create(len(vocab), (4,), device=device, vocab=vocab, **more)
+    model.set_params({**model.params, "output.b": [90, 0, 0, 40, 0]})
+    before = model.flat.tobytes()
+    logits = model.logits([[3]])[0]
+    assert model.generate("cat", length=3) == " cat cat cat"
+    assert model.generate_many(["dog", ""], length=2) == [" cat cat", "cat cat"]
+    assert model.flat.tobytes() == before
+    np.testing.assert_array_equal(model.logits([[3]])[0], logits)
+    with pytest.raises(ConfigError, match="temperature"):
+        model.generate("cat", temperature=-1)
+    np.testing.assert_array_equal(model.logits([[3]])[0], logits)

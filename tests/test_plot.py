@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -49,6 +50,8 @@ def test_labels_tell_logs_apart() -> None:
     assert curves.labels(["runs/a.jsonl", "b.jsonl"]) == ["a", "b"]
     assert curves.labels(["x/run.jsonl", "y/run.jsonl", "z.jsonl"]) == ["x/run", "y/run", "z"]
     assert curves.labels(["a.jsonl", "a.jsonl"]) == ["a", "a"]
+    assert curves.labels(["lr0.1", "lr0.01", "lr1.jsonl"]) == ["lr0.1", "lr0.01", "lr1"]
+    assert curves.labels(["/"]) == ["/"]
 
 
 def test_smoothing_keeps_a_line_level_and_quiets_noise() -> None:
@@ -104,6 +107,32 @@ def test_runs_without_validation_or_of_one_step_can_be_drawn(tmp_path: Path) -> 
     empty = write(tmp_path / "none.jsonl", [], {})
     with pytest.raises(LogError, match="tells of no step yet"):
         curves.load([empty])
+
+
+def test_events_that_lack_what_they_should_tell_are_left_out(tmp_path: Path) -> None:
+    log = tmp_path / "run.jsonl"
+    events: list[dict[str, Any]] = [
+        {"event": "start", "step": 0},
+        {"event": "step", "step": 1},
+        {"event": "step", "step": 2, "loss": 3.0},
+        {"event": "step", "step": 3, "loss": "?", "tokens": "?", "run_seconds": []},
+        {"event": "step", "step": 4, "loss": 2.0, "tokens": 10, "run_seconds": 8},
+        {"event": "epoch", "step": 4},
+        {"event": "epoch", "step": 5, "val_loss": float("inf")},
+    ]
+    log.write_text("".join(json.dumps(event) + "\n" for event in events) + "[" * 10**6)
+    (run,) = curves.load([log])
+    assert (run.training, run.validation, run.best, run.token) == ([(2, 3.0), (4, 2.0)], [], None, "token")
+    assert [x for x, _ in curves.load([log], "tokens")[0].training] == [0, 10]
+    assert [x for x, _ in curves.load([log], "seconds")[0].training] == [0, 8]
+
+
+def test_any_name_of_a_log_can_be_drawn(tmp_path: Path) -> None:
+    log = write(tmp_path / "a$^$b.jsonl", [2.0, 1.0], {2: 1.5})
+    (run,) = curves.load([log])
+    plot.draw([run], tmp_path / "one.svg")
+    assert "a$^$b: best 1.5" in " ".join(ElementTree.parse(tmp_path / "one.svg").getroot().itertext())
+    plot.draw([dataclasses.replace(run, label="caf\udce9")], tmp_path / "two.png")
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,6 +43,12 @@ def web(tmp_path: Path) -> Iterator[str]:
         def log_message(self, *args: object) -> None:
             """Say nothing."""
 
+        def send_head(self):  # type: ignore[no-untyped-def]
+            if self.path != "/refused.txt":
+                return super().send_head()
+            self.send_error(501)
+            return None
+
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=str(folder)))
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
@@ -50,6 +56,15 @@ def web(tmp_path: Path) -> Iterator[str]:
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+def test_a_server_that_refuses_or_is_not_there_is_no_missing_file(web: str) -> None:
+    with pytest.raises(CorpusError, match="there is no such file"):
+        load_corpus([f"{web}/absent.txt"])
+    with pytest.raises(CorpusError, match="501"):
+        load_corpus([f"{web}/refused.txt"])
+    with pytest.raises(CorpusError, match="Cannot connect to host"):
+        load_corpus(["http://127.0.0.1:1/a.txt"])
 
 
 def text_of(found: Corpus) -> str:

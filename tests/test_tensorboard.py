@@ -139,3 +139,12 @@ def test_a_missing_library_is_told_with_what_brings_it(monkeypatch: pytest.Monke
     with pytest.raises(LogError, match="tensorboardX"):
         Board(tmp_path / "board")
     assert not (tmp_path / "board").exists()
+
+
+def test_bytes_that_are_no_text_are_shown_by_a_sign(tmp_path: Path) -> None:
+    board = Board(tmp_path)
+    board.write(event("start", 0, **START))
+    board.write(event("sample", 5, prompt="a\udce9", temperature=0.5, text="\udc80b"))
+    board.close()
+    values = {value.tag: value for message in read(tmp_path) for value in message.summary.value}
+    assert values["sample/temperature_0.5/text_summary"].tensor.string_val[0] == b"    a??b"

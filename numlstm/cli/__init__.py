@@ -6,6 +6,7 @@ so that `--help` comes at once. Text goes to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from typing import Annotated, Any
@@ -28,7 +29,10 @@ class _Commands(typer.core.TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            done = super().invoke(ctx)
+            if sys.stdout is not None:
+                sys.stdout.flush()  # what is not written yet may find no room
+            return done
         except NumlstmError as error:
             print(f"numlstm: {error}", file=sys.stderr)
             raise typer.Exit(1) from None
@@ -37,10 +41,16 @@ class _Commands(typer.core.TyperGroup):
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
-        except BrokenPipeError:
-            # Whoever read the text has seen enough; the interpreter must not complain of it at its end.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
+        except OSError as error:
+            # Whoever read the text has seen enough, or there is no room for it; the interpreter must not complain of it
+            # at its end.
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            if isinstance(error, BrokenPipeError):
+                raise typer.Exit(0) from None
+            with contextlib.suppress(OSError):
+                print(f"numlstm: not all could be written: {error}; make room, or write it elsewhere", file=sys.stderr)
+            raise typer.Exit(1) from None
 
 
 app = typer.Typer(
@@ -83,4 +93,6 @@ app.command()(check)
 
 def main() -> None:
     """Run the command line and exit: 0 done, 1 an error of ours, 2 usage, 130 interrupted."""
+    if hasattr(sys.stdout, "reconfigure"):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
     app(prog_name="numlstm")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 
 from .. import advice, params
+from ..run import epochs_in
 from ..text.batches import split
 from ..train import Epoch, Progress, Run
 from .start import streams
@@ -47,7 +48,7 @@ class Adviser:
             training_tokens=len(training),
             token=self.text.vocab.unit,
             layers=model.layers,
-            epochs=-(-config.steps // streams(self.text, config).steps_per_epoch),
+            epochs=epochs_in(self.run, streams(self.text, config)),
             dropout=config.dropout,
             recurrent_dropout=config.recurrent_dropout,
             patience=config.patience,

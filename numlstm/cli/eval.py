@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,6 +66,8 @@ def evaluate(
 
     if cold_windows is not None and streams != 1:
         raise ConfigError("both --streams and --cold-windows were given; expected one of them")
+    if streams < 1:
+        raise ConfigError(f"--streams is {streams}; expected a whole number from 1")
     file = files.load(weights)
     unit = file.vocab.unit
     with reading() as report:
@@ -135,9 +138,9 @@ def _print(found: Result, unit: str) -> None:
 def _print_files(files: list[Result], unit: str) -> None:
     from rich.console import Console
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("file", box=None, pad_edge=False)
+    table = Table(Column("file", overflow="fold"), box=None, pad_edge=False)
     for heading in (f"{unit}s", "nats", "bits", "perplexity"):
         table.add_column(heading, justify="right")
     for each in files:
@@ -146,7 +149,8 @@ def _print_files(files: list[Result], unit: str) -> None:
             ("",) * 3 if nats is None else (f"{nats:.4f}", f"{each['bits_per_token']:.4f}", f"{each['perplexity']:.3f}")
         )
         table.add_row(escape(_short(each["name"])), f"{each['tokens']:,}", *told)
-    Console(highlight=False, soft_wrap=True).print(table)
+    width = None if sys.stdout.isatty() else 10_000  # of a file no name is too long
+    Console(highlight=False, soft_wrap=True, width=width).print(table)
 
 
 def _short(name: str) -> str:

@@ -44,9 +44,9 @@ def plot(
     from .. import plot as pictures
     from ..curves import load
 
-    path = output or str(Path(logs[0]).with_suffix(".png"))
-    pictures.check_output(path)
+    pictures.check_output(output or "run.png")  # before anything is read
     runs = load(logs, x)
+    path = output or str(Path(logs[0]).with_suffix(".png"))
     pictures.draw(runs, path, x)
     for run in runs:
         best = "nothing validated yet" if run.best is None else f"best {run.best[0]:.4f} nats at step {run.best[1]:,}"

@@ -12,6 +12,7 @@ from ..errors import CorpusError, DivergedError
 from ..optim import Optimizer
 from ..text.batches import split
 from ..text.corpus import Corpus
+from ..text.word_vocab import UNKNOWN
 from ..train import Epoch, Progress, Run, Step, dropout_options, train
 from .advising import Adviser
 from .amounts import Every
@@ -159,6 +160,8 @@ def _prompt_line(text: Corpus) -> str:
     _, val = split(text.ids, 0.1)
     tail = text.vocab.decode(val[:2000]) or text.vocab.decode(text.ids[:2000])
     lines = [line for line in tail.split("\n")[1:] if len(line) > 8] or [tail]
+    if text.vocab.unknown_id is not None:  # a sign is no word to go on from
+        lines = [line for line in lines if UNKNOWN not in line] or lines
     if text.vocab.level != "word" or len(lines[0]) <= 40:
         return lines[0][:40]
     return lines[0][:41].rpartition(" ")[0]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CorpusError
-from .vocab import Decoder, Encoder, Ids, Vocab
+from .vocab import UNITS, Decoder, Encoder, Ids, Vocab
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,7 +21,7 @@ class ByteVocab(Vocab):
     """All 256 bytes."""
 
     level = "byte"
-    unit = "byte"
+    unit = UNITS["byte"]
     reads_bytes = True
 
     def to_dict(self) -> dict[str, str]:

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CorpusError
-from .vocab import Decoder, Encoder, Ids, Vocab
+from .vocab import UNITS, Decoder, Encoder, Ids, Vocab
 
 Codes = npt.NDArray[np.uint32]
 
@@ -32,7 +32,7 @@ class CharVocab(Vocab):
 
     symbols: str
     level = "char"
-    unit = "character"
+    unit = UNITS["char"]
 
     def __post_init__(self) -> None:
         if not isinstance(self.symbols, str) or not self.symbols:

@@ -18,10 +18,10 @@ from ..errors import CorpusError
 
 SUFFIXES = ("", ".gz", ".bz2", ".xz", ".zst")
 
-# bzip2's sign is plain text, so its second is asked for too: the digits of pi, at the first block.
+# bzip2's sign is plain text, so its second is asked for too: the digits of pi at a block, of its root at the end.
 _SIGNS = {
     "gzip": (b"\x1f\x8b\x08",),
-    "bzip2": tuple(b"BZh%d1AY&SY" % level for level in range(1, 10)),
+    "bzip2": tuple(b"BZh%d%b" % (level, sign) for level in range(1, 10) for sign in (b"1AY&SY", b"\x17rE8P\x90")),
     "xz": (b"\xfd7zXZ\x00",),
     "zstd": (b"\x28\xb5\x2f\xfd",),
 }

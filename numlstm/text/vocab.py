@@ -17,7 +17,8 @@ from ..errors import CorpusError
 
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
-LEVELS = ("char", "byte", "word")
+UNITS = {"char": "character", "byte": "byte", "word": "token"}  # what a token of each level is called
+LEVELS = tuple(UNITS)
 
 
 class Encoder(Protocol):

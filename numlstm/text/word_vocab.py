@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import CorpusError
-from .vocab import Decoder, Encoder, Ids, Vocab
+from .vocab import UNITS, Decoder, Encoder, Ids, Vocab
 from .words import EOS, JOIN, Cutter, Joiner
 
 UNKNOWN = "<unk>"
@@ -55,7 +55,7 @@ class WordVocab(Vocab):
     words: Words
     pretokenised: bool = False
     level = "word"
-    unit = "token"
+    unit = UNITS["word"]
     unknown_id = 0
 
     def __post_init__(self) -> None:
@@ -182,7 +182,7 @@ class WordBuilder:
         signs = _signs(self.pretokenised)
         found = ((word, count) for word, count in self.counts.items() if count >= self.least and word not in signs)
         ranked = sorted(found, key=lambda entry: (-entry[1], entry[0]))
-        if self.counts and not ranked:
+        if self.least > 1 and self.counts and not ranked:
             raise CorpusError(
                 f"no word occurs {self.least} times; expected some that do: lower --min-count or give more text"
             )

@@ -164,6 +164,8 @@ class Cutter:
             spacing.put(token, kind, bool(space) or spacing.kind is white)
             space.clear()
             found.append(token)
+        if len(space) > 1:  # whatever comes, it is not one space that was to be expected: a blank page takes no memory
+            found += self._take_space()
         return found
 
     def _take_space(self) -> list[str]:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
+
+from rich.console import Console
+
+from numlstm import backends
+from numlstm.cli.advising import Adviser
+from numlstm.cli.changes import change_
+from numlstm.cli.start import new_run, streams
+from numlstm.text.corpus import load_corpus
 
 from .conftest import Command
 
@@ -34,3 +43,12 @@ def test_a_run_that_was_too_short(numlstm: Command, tmp_path: Path, source_text:
     assert "--epochs 4" in done.stderr
     assert "very small" not in done.stderr
     assert "overfitting: the" not in done.stderr
+
+
+def test_the_epochs_of_a_run_whose_batch_size_changed() -> None:
+    text = load_corpus(["-"], stdin=io.BytesIO(b"a text of some length\n" * 40))
+    run = new_run(text, backends.load("reference"), {"layers": "4", "batch_size": 4, "seq_len": 8, "epochs": 4})
+    reader = streams(text, run.config)
+    run.step, run.record["position"] = reader.steps_per_epoch, reader.size
+    change_(run, reader.ids, {"batch_size": 8})
+    assert Adviser(run, text, Console())._setting().epochs == 4

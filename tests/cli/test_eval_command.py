@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import os
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -103,3 +105,24 @@ def test_cold_windows_that_do_not_fit_are_one_line(numlstm: Command, model: Path
         assert done.returncode == 1
         assert said in done.stderr
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are bytes")
+def test_a_file_whose_name_is_no_text_is_named(numlstm: Command, model: Path, tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text(TEXT, encoding="utf-8", newline="")
+    done = numlstm("eval", model, "t.txt", "*.txt", "--device", "reference")
+    assert done.returncode == 0, done.stderr
+    assert "\ncaf\\udce9.txt " in done.stdout
+
+
+def test_the_whole_name_of_a_file_is_told_and_in_one_line(numlstm: Command, model: Path, tmp_path: Path) -> None:
+    name = f"{'long ' * 20}{'x' * 90}.txt"
+    (tmp_path / name).write_text(TEXT, encoding="utf-8", newline="")
+    done = numlstm("eval", model, "t.txt", name, "--device", "reference", COLUMNS="80")
+    assert f"\n{name} " in done.stdout
+
+
+def test_a_number_of_streams_out_of_range(numlstm: Command, model: Path) -> None:
+    done = numlstm("eval", model, "t.txt", "--streams", "0", "--device", "reference")
+    assert done.returncode == 1
+    assert done.stderr == "numlstm: --streams is 0; expected a whole number from 1\n"

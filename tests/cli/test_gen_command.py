@@ -83,3 +83,14 @@ def test_what_little_text_is() -> None:
     assert not is_quick(large, 250, 1)
     assert is_quick(large, 50, 1)
     assert is_quick(usual, 0, 1)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, the device that is always full")
+@pytest.mark.parametrize("command", [("gen", "--length", "9", "--device", "reference"), ("info",), ("info", "--json")])
+def test_a_full_disk_is_told_in_one_line(model: Path, environment: dict[str, str], command: tuple[str, ...]) -> None:
+    with open("/dev/full", "wb") as full:
+        line = [sys.executable, "-m", "numlstm", command[0], str(model), *command[1:]]
+        done = subprocess.run(line, env=environment, stdout=full, stderr=subprocess.PIPE, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.count(b"\n") == 1
+    assert b"No space left on device; make room" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 
@@ -9,8 +10,10 @@ import numpy as np
 import pytest
 
 from numlstm import params, weights
+from numlstm.cli.session import _prompt_line
 from numlstm.config import ModelConfig
 from numlstm.text.byte_vocab import ByteVocab
+from numlstm.text.corpus import Level, load_corpus
 from numlstm.text.word_vocab import WordVocab
 
 from .conftest import Command
@@ -165,3 +168,12 @@ def test_compressed_texts_are_trained_on(numlstm: Command, prose: str, tmp_path:
     done = numlstm("train", "prose.txt.gz", *SHORT, "--steps", "2")
     assert done.returncode == 0, done.stderr
     assert f"{len(PROSE):,} characters" in done.stderr
+
+
+def test_samples_go_on_from_a_line_of_known_words() -> None:
+    text = "a b c d e f\n" * 90 + "a b\n" + "a b c rare words\na b c other rare\na b c d e\n" * 8
+    found = load_corpus(["-"], stdin=io.BytesIO(text.encode()), level=Level("word", vocab_size=9))
+    assert found.unknown
+    assert _prompt_line(found) == "a b c d e"
+    unknown = load_corpus(["-"], stdin=io.BytesIO(b"a " * 90 + b"an odd\nlot of words\n" * 9), level=Level("word", 4))
+    assert "<unk>" in _prompt_line(unknown), "where there is no other"

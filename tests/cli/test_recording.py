@@ -117,6 +117,14 @@ def test_what_cannot_be_written_is_told_before_training(
     assert not (tmp_path / "weights.npz").exists()
 
 
+def test_what_is_no_log_is_told_in_one_line(numlstm: Command, tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
+    for name in ("", ".", "/", "absent"):
+        done = numlstm("plot", name)
+        assert done.returncode == 1
+        assert done.stderr.count("\n") == 1, done.stderr
+
+
 def test_a_missing_extra_is_one_line_before_training(
     text_file: Path, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

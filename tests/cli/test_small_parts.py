@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import io
+
 import pytest
 
+from numlstm import backends
 from numlstm.cli.amounts import Every, parse_duration, parse_epochs, parse_every
 from numlstm.cli.job import job_name
 from numlstm.cli.saving import snapshot_path
-from numlstm.cli.start import network
-from numlstm.errors import ConfigError
+from numlstm.cli.start import network, new_run
+from numlstm.errors import ConfigError, WeightsError
+from numlstm.text.corpus import load_corpus
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("2h", 7200), ("0.5s", 0.5), (" 1.5 m ", 90)])
@@ -114,3 +119,12 @@ def test_every_option_of_the_network_reaches_it(given: dict[str, object], expect
 def test_tied_weights_with_another_embedding_are_an_error() -> None:
     with pytest.raises(ConfigError, match="embedding is 9; expected 4"):
         network(65, {"layers": "5,4", "tie_weights": True, "embedding": 9})
+
+
+def test_more_file_names_than_a_weights_file_has_room_for_are_told_before_training() -> None:
+    text = load_corpus(["-"], stdin=io.BytesIO(b"a text of some length\n" * 40))
+    given = {"layers": "4", "batch_size": 4, "seq_len": 8}
+    assert new_run(text, backends.load("reference"), given).step == 0
+    many = dataclasses.replace(text, sources=("/책장/" + "글" * 90,) * 20_000)
+    with pytest.raises(WeightsError, match="give fewer files"):
+        new_run(many, backends.load("reference"), given)

@@ -41,6 +41,12 @@ def test_files_are_known_by_their_bytes(packed: bytes, name: str, put) -> None:
     assert text_of(load_corpus([put(name, packed)])) == TEXT
 
 
+def test_an_empty_text_is_an_empty_text(put, error_of) -> None:
+    for name, pack in MAKERS.items():
+        assert "the text is empty" in error_of(load_corpus, [put(f"empty.txt.{name}", pack(b""))])
+        assert "the text is empty" in error_of(load_corpus, [f"empty.txt.{name}"], level=Level("byte"))
+
+
 def test_several_parts_in_one_file_are_all_read(packed: bytes, put) -> None:
     assert text_of(load_corpus([put("a", packed + packed)])) == TEXT + TEXT
 

@@ -204,3 +204,8 @@ def test_levels_that_make_no_sense(settings: dict[str, object], expected: str) -
     with pytest.raises(ConfigError) as caught:
         Level(**settings)  # type: ignore[arg-type]
     assert expected in str(caught.value)
+
+
+def test_line_ends_alone_are_a_text() -> None:
+    found = load("\n\n", None, 1)
+    assert found.vocab.decode(found.ids) == "\n\n"

@@ -104,6 +104,14 @@ def test_what_tokens_are(text: str, tokens: list[str]) -> None:
         assert found == tokens
 
 
+def test_white_space_without_end_takes_no_memory() -> None:
+    cutter, size = Cutter(), 0
+    for _ in range(50):
+        size += sum(map(len, cutter.feed(" " * 10_000)))
+        assert len(cutter.space) + len(cutter.text) < 5000
+    assert size + sum(map(len, cutter.end())) == 500_000
+
+
 def test_no_token_is_longer_than_what_is_held_back() -> None:
     hard = "x" * 1000 + "1." * 500 + "a_" * 500 + "'s" * 300 + "-" * 999 + " " * 999
     tokens = cut(hard)
