@@ -126,5 +126,5 @@ def test_more_file_names_than_a_weights_file_has_room_for_are_told_before_traini
     given = {"layers": "4", "batch_size": 4, "seq_len": 8}
     assert new_run(text, backends.load("reference"), given).step == 0
     many = dataclasses.replace(text, sources=("/책장/" + "글" * 90,) * 20_000)
-    with pytest.raises(WeightsError, match="give fewer files"):
+    with pytest.raises(WeightsError, match="join many texts into one file"):
         new_run(many, backends.load("reference"), given)
