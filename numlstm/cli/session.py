@@ -32,6 +32,7 @@ def watch(
     path: str,
     prompt: str | None,
     sample_length: int,
+    sample_every: int = 1,
     *,
     every: Every,
     deadline: float | None = None,
@@ -50,7 +51,7 @@ def watch(
     with stop_asked(deadline) as stop:  # until the run is saved: the signal may come again
         try:
             with Watch(console, run, text) as shown, recorder:
-                _train(run, text, saver, shown, recorder, stop, prompt, sample_length)
+                _train(run, text, saver, shown, recorder, stop, prompt, sample_length, sample_every)
             saver.save_or_rescue()
         except (OSError, SystemExit):  # what rich makes of a pipe or terminal that is gone, when it shows a step
             saver.save_or_rescue()
@@ -95,6 +96,7 @@ def _train(
     stop: Stop,
     prompt: str,
     sample_length: int,
+    sample_every: int,
 ) -> None:
     if run.step == 0:
         saver.snapshot(0)
@@ -106,7 +108,7 @@ def _train(
                 if event.whole:
                     saver.snapshot(event.epoch)
                 saver.save()
-                if sample_length:
+                if sample_length and (event.epoch % sample_every == 0 or run.complete):
                     stop.at_once = True
                     with working(console=shown.console):
                         texts = _samples(run, prompt, sample_length)

@@ -73,6 +73,7 @@ def train(
     seed: o.Seed = None,
     prompt: o.Prompt = None,
     sample_length: o.SampleLength = 120,
+    sample_every: o.SampleEvery = 1,
     precision: o.Precision = None,
     log: Log = None,
     tensorboard: TensorBoard = None,
@@ -123,7 +124,8 @@ def train(
             if session.nothing_left(run, resume):
                 return
         session.prepare(run)
-    session.watch(run, text, path, prompt, sample_length, every=every, deadline=deadline, sinks=sinks)
+    samples = {"sample_length": sample_length, "sample_every": sample_every}
+    session.watch(run, text, path, prompt, **samples, every=every, deadline=deadline, sinks=sinks)
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,7 +133,7 @@ def _given(options: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in options.items() if value is not None and value is not False}
     if "epochs" in given and "steps" in given:
         raise ConfigError("both --epochs and --steps were given; expected one of them")
-    for name, least in (("epochs", 1), ("steps", 0), ("sample_length", 0)):
+    for name, least in (("epochs", 1), ("steps", 0), ("sample_length", 0), ("sample_every", 1)):
         if given.get(name, least) < least:
             raise ConfigError(f"--{name.replace('_', '-')} is {given[name]}; expected at least {least}")
     if "snapshot_epochs" in given:

@@ -202,6 +202,7 @@ SnapshotEpochs = Annotated[
 Seed = Annotated[int | None, _option(_RUN, "The same seed gives the same weights.", TrainConfig.seed)]
 Prompt = Annotated[str | None, _option(_RUN, "What the samples go on from.", "a line of the text")]
 SampleLength = Annotated[int, _option(_RUN, "Tokens of each sample after an epoch; 0: none.", 120)]
+SampleEvery = Annotated[int, _option(_RUN, "Epochs from one sample to the next.", 1)]
 Precision = Annotated[
     str | None,
     _option(

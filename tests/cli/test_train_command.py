@@ -92,6 +92,17 @@ def test_validation_is_stopped_at_once_and_made_up_for(
     )
 
 
+def test_samples_of_every_second_epoch(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:
+    shown = {}
+    for every in ("1", "2"):
+        run = ("train", text_file, *tiny, "--epochs", "3", "--sample-every", every, "--prompt", "sesame", "--overwrite")
+        done = numlstm(*run)
+        assert done.returncode == 0, done.stderr
+        shown[every] = done.stderr.count("sesame")
+    assert shown["2"] * 3 == shown["1"] * 2  # after epoch 2 and at the end
+    assert shown["2"] > 0
+
+
 @posix_only
 def test_sigterm_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGTERM)
