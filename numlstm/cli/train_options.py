@@ -87,7 +87,8 @@ GateActivation = Annotated[
     ),
 ]
 Dropout = Annotated[
-    float | None, _option(_NETWORK, "The share of each layer's h that what is above it does not see, such as 0.3.", 0)
+    float | None,
+    _option(_NETWORK, "The share of the embedding and of each h that the layer above does not see, such as 0.3.", 0),
 ]
 RecurrentDropout = Annotated[
     float | None, _option(_NETWORK, "The share of h that a layer itself does not see at the next step.", 0)
