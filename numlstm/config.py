@@ -136,9 +136,9 @@ class TrainConfig(_Config):
     """How a network is trained.
 
     `steps` is the length of the whole run in updates, `seed` fixes everything that is random, and `precision` is that
-    of products: see `check_precision`. `dropout` is the share of the embedding and of each layer's h that
-    the next layer, or the output, does not see, and `recurrent_dropout` that which the layer itself does not see at the next step, the same for a
-    whole window.
+    of products: see `check_precision`. `dropout` is the share of
+    the embedding and of each layer's h that the next layer, or the output, does not see, and `recurrent_dropout` that
+    which the layer itself does not see at the next step, the same for a whole window.
 
     The learning rate rises to `lr` over `warmup_steps` updates and then follows `schedule`: see `optim.learning_rate`.
     `optimizer` reads the settings that `OPTIMIZERS` lists for it, as PyTorch or TensorFlow does: see `optim`.
