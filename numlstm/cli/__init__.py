@@ -1,12 +1,13 @@
 """The command line: the only place that prints, asks and exits.
 
-One file per command. What they need beyond the standard library and Typer is imported when a command runs,
-so that `--help` comes at once. Text goes to stdout, everything else to stderr.
+One file per command, imported when that command is asked for; what it needs beyond the standard library and
+Typer is imported when it runs, so that `--help` comes at once. Text goes to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
 
 import contextlib
+import importlib
 import os
 import sys
 from typing import Annotated, Any
@@ -16,16 +17,33 @@ import typer.core
 
 from .. import __version__
 from ..errors import NumlstmError
-from .check import check
-from .eval import evaluate
-from .gen import gen
-from .info import info
-from .plot import plot
-from .train import train
+
+# The commands as `--help` lists them. Each is the function of its name in the module of its name.
+COMMANDS = ("train", "gen", "eval", "info", "plot", "check")
+
+_SETTINGS: dict[str, Any] = {
+    "add_completion": False,
+    "rich_markup_mode": "rich",
+    "pretty_exceptions_enable": False,
+    "context_settings": {"help_option_names": ["-h", "--help"]},
+}
 
 
 class _Commands(typer.core.TyperGroup):
-    """Runs the commands and turns what goes wrong into one line and an exit code."""
+    """Finds the commands, runs them and turns what goes wrong into one line and an exit code."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**{**settings, "commands": dict.fromkeys(COMMANDS)})
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"{__name__}.{cmd_name}")
+        found = getattr(module, cmd_name)
+        if not isinstance(found, typer.Typer):  # a Typer has commands of its own
+            function, found = found, typer.Typer(**_SETTINGS)
+            found.command(cmd_name)(function)
+        return typer.main.get_command(found)
 
     def invoke(self, ctx: Any) -> Any:
         try:
@@ -53,14 +71,7 @@ class _Commands(typer.core.TyperGroup):
             raise typer.Exit(1) from None
 
 
-app = typer.Typer(
-    cls=_Commands,
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="rich",
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+app = typer.Typer(cls=_Commands, no_args_is_help=True, **_SETTINGS)
 
 
 def _show_version(wanted: bool) -> None:
@@ -81,14 +92,6 @@ def _root(
 
     [bold]numlstm gen weights.npz --temperature 0.6[/bold]
     """
-
-
-app.command()(train)
-app.command()(gen)
-app.command("eval")(evaluate)
-app.command()(info)
-app.command()(plot)
-app.command()(check)
 
 
 def main() -> None:

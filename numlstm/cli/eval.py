@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Result = dict[str, Any]
 
 
-def evaluate(
+def eval(
     weights: Weights,
     corpus: Annotated[
         list[str],
