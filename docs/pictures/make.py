@@ -1,0 +1,92 @@
+"""Draw the tutorial's pictures: `python docs/pictures/make.py [NAME ...]`, by default all of them.
+
+Each is drawn once for each language: `cell.svg` and `cell.ko.svg`. The letters are outlines, so that a picture looks the
+same everywhere, and the ground is opaque, so that it can be read on light and on dark pages. The Korean ones need a font
+with Hangul (`pip install koreanize-matplotlib` brings one). The same versions of matplotlib and fonts give the same bytes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import charts
+import diagrams
+import matplotlib
+from matplotlib import font_manager
+from matplotlib.figure import Figure
+from strokes import INK, LINE, PAPER
+from words import WORDS
+
+HERE = Path(__file__).resolve().parent
+
+DRAWINGS: dict[str, Callable[[dict[str, str]], Figure]] = {
+    "cell": diagrams.cell,
+    "unrolled": diagrams.unrolled,
+    "streams": diagrams.streams,
+    "taps": charts.taps,
+    "temperature": charts.temperature,
+}
+FONTS = {
+    "en": ["DejaVu Sans"],
+    "ko": ["NanumGothic", "Noto Sans CJK KR", "Noto Sans KR", "Malgun Gothic", "AppleGothic"],
+}
+STYLE = {
+    "svg.fonttype": "path",
+    "svg.hashsalt": "numlstm",
+    "mathtext.fontset": "dejavusans",
+    "axes.unicode_minus": False,
+    "font.size": 11,
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": LINE,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "axes.facecolor": PAPER,
+    "figure.facecolor": PAPER,
+    "savefig.facecolor": PAPER,
+}
+
+
+def fonts(language: str) -> list[str]:
+    """Return the installed fonts for a language; raise `SystemExit` where there is none."""
+    package = importlib.util.find_spec("koreanize_matplotlib")
+    if package is not None and package.origin is not None:
+        for path in Path(package.origin).parent.rglob("*Gothic.ttf"):
+            font_manager.fontManager.addfont(path)
+    installed = set(font_manager.get_font_names())
+    found = [name for name in FONTS[language] if name in installed]
+    if not found:
+        raise SystemExit(f"no font for {language}: install one of {', '.join(FONTS[language])}")
+    return [*found, "DejaVu Sans"]
+
+
+def draw(name: str, language: str, folder: Path = HERE, suffix: str = "svg") -> Path:
+    """Draw one picture in one language and return its file."""
+    target = folder / f"{name}{'' if language == 'en' else '.' + language}.{suffix}"
+    with matplotlib.rc_context({**STYLE, "font.family": fonts(language)}):
+        figure = DRAWINGS[name](WORDS[language])
+        about = {"Date": None, "Creator": None} if suffix == "svg" else {}
+        figure.savefig(target, metadata=about, dpi=110)
+    if suffix == "svg":
+        target.write_text(re.sub(r"[ \t]+$", "", target.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
+    return target
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(DRAWINGS)} (default: all)")
+    parser.add_argument("--language", choices=list(WORDS), action="append", help="(default: all)")
+    parser.add_argument("--png", action="store_true", help="PNG instead of SVG, to look at")
+    parser.add_argument("--folder", type=Path, default=HERE, help="where to (default: beside this file)")
+    options = parser.parse_args()
+    for name in options.names or DRAWINGS:
+        for language in options.language or WORDS:
+            print(draw(name, language, options.folder, "png" if options.png else "svg"))
+
+
+if __name__ == "__main__":
+    main()
