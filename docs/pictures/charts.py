@@ -18,6 +18,7 @@ TEMPERATURES = (0.3, 0.6, 1.0, 1.5)
 def taps(say: Words) -> Figure:
     """Sigmoid and tanh."""
     figure = Figure(figsize=(8.6, 2.9), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
     z = np.linspace(-6, 6, 241)
     for panel, name, values, colour in zip(
         figure.subplots(1, 2), ("sigmoid", "tanh"), (1 / (1 + np.exp(-z)), np.tanh(z)), (BLUE, AMBER), strict=True
@@ -31,7 +32,7 @@ def taps(say: Words) -> Figure:
         panel.set_xlim(-6, 6)
         panel.set_xlabel("$z$")
         if name == "sigmoid":
-            panel.set_yticks([0, 0.5, 1], ["0", "½", "1"])
+            panel.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
             panel.set_ylim(-0.12, 1.18)
             panel.annotate(say["closed"], (-5.8, 0.07), color=FAINT, fontsize=10)
             panel.annotate(say["half"], (0.45, 0.42), color=FAINT, fontsize=10)
@@ -49,6 +50,7 @@ def temperature(say: Words) -> Figure:
     shown = 9
     names = [_name(entry["token"], say) for entry in document["tokens"][:shown]] + [say["others"]]
     figure = Figure(figsize=(9.2, 3.9), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     panels = figure.subplots(1, len(TEMPERATURES), sharey=True)
     for panel, value, colour in zip(panels, TEMPERATURES, (BLUE, GREEN, AMBER, "#d55e00"), strict=True):
         powers = np.exp(logits / value)

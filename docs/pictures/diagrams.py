@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from strokes import AMBER, BLUE, FAINT, GREEN, INK, LINE, PALE, PAPER, PINK, RED, box, operation, page, path, words
@@ -98,7 +100,7 @@ def unrolled(say: Words) -> Figure:
     words(panel, (6.0, middle), "=", size=26, colour=FAINT)
     words(panel, (13.0, 7.6), say["unrolled"], size=12)
     text, right = "ROMEO:", 9.2
-    for n, (read, wanted) in enumerate(zip(text, text[1:], strict=False)):
+    for n, (read, wanted) in enumerate(itertools.pairwise(text)):
         x = right + 2.05 * n
         box(panel, (x, middle), (1.35, 1.5), fill=PALE, line=1.8)
         words(panel, (x, middle), "LSTM", size=10)

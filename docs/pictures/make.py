@@ -1,8 +1,9 @@
 """Draw the tutorial's pictures: `python docs/pictures/make.py [NAME ...]`, by default all of them.
 
-Each is drawn once for each language: `cell.svg` and `cell.ko.svg`. The letters are outlines, so that a picture looks the
-same everywhere, and the ground is opaque, so that it can be read on light and on dark pages. The Korean ones need a font
-with Hangul (`pip install koreanize-matplotlib` brings one). The same versions of matplotlib and fonts give the same bytes.
+Each is drawn once for each language: `cell.svg` and `cell.ko.svg`. The letters are outlines, so that a picture looks
+the same everywhere, and the ground is opaque, so that it can be read on light and on dark pages. The Korean ones need a
+font with Hangul (`pip install koreanize-matplotlib` brings one). The same versions of matplotlib and fonts give the
+same bytes.
 """
 
 from __future__ import annotations
@@ -72,8 +73,22 @@ def draw(name: str, language: str, folder: Path = HERE, suffix: str = "svg") -> 
         about = {"Date": None, "Creator": None} if suffix == "svg" else {}
         figure.savefig(target, metadata=about, dpi=110)
     if suffix == "svg":
-        target.write_text(re.sub(r"[ \t]+$", "", target.read_text("utf-8"), flags=re.MULTILINE), "utf-8")
+        target.write_text(compact(target.read_text("utf-8")), "utf-8")
     return target
+
+
+def compact(drawn: str) -> str:
+    """Return an SVG with its outlines shortened: the glyphs' to whole units, the others' to hundredths of a point."""
+    drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
+    glyphs = re.compile(r"(<path id=\"\w+-[^>]*? d=\")([^\"]*)")
+    drawn = glyphs.sub(lambda found: found[1] + _rounded(found[2], 0), drawn)
+    drawn = re.sub(r"(<path d=\")([^\"]*)", lambda found: found[1] + _rounded(found[2], 2), drawn)
+    return re.sub(r"\s*\n\s*", "\n", drawn)
+
+
+def _rounded(outline: str, digits: int) -> str:
+    words = (f"{round(float(word), digits):g}" if word[-1].isdigit() else word for word in outline.split())
+    return " ".join(words)
 
 
 def main() -> None:
