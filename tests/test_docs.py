@@ -1,0 +1,283 @@
+"""The documents are true: every command in them runs, what they quote is there, and their links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+from typing import Any
+
+import click
+import pytest
+import typer
+from documents import (
+    Block,
+    blocks,
+    commands,
+    is_line_of,
+    is_run,
+    missing_from_output,
+    missing_from_source,
+    quoted_lines,
+    shortened,
+)
+
+from numlstm.cli import app
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")]
+)
+TUTORIALS = ("docs/tutorial.md", "docs/tutorial.ko.md")
+PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
+
+
+def read(name: str) -> str:
+    return (ROOT / name).read_text("utf-8")
+
+
+# Commands
+
+
+def refused(arguments: list[str]) -> str:
+    """Return what the command line says against arguments, without running them, or nothing."""
+    command: Any = typer.main.get_command(app)
+    name = "numlstm"
+    context = None
+    while True:
+        try:
+            context = command.make_context(name, list(arguments), parent=context)
+        except click.exceptions.Exit:  # --help, --version
+            return ""
+        except click.ClickException as error:
+            return error.format_message()
+        rest = [*context._protected_args, *context.args]
+        if not hasattr(command, "resolve_command"):
+            return ""
+        try:
+            name, command, arguments = command.resolve_command(context, rest)
+        except click.ClickException as error:
+            return error.format_message()
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_command_line_takes_every_command(name: str) -> None:
+    written = [command for block in blocks(read(name)) if block.language == "sh" for command in commands(block)]
+    assert written
+    assert not [(command, refused(command)) for command in written if refused(command)]
+
+
+@pytest.mark.parametrize("wrong", ["gen w.npz --temprature 1", "gen", "jen w.npz", "gen w.npz --length long"])
+def test_a_wrong_command_is_refused(wrong: str) -> None:
+    assert refused(wrong.split())
+
+
+class Reader:
+    """Who reads a document and types what it says, in an empty folder with some texts of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.printed = folder / "work", ""
+        programs, home = folder / "programs", folder / "home"
+        for each in (self.folder, programs, home):
+            each.mkdir()
+        own_texts(self.folder)
+        program = programs / "numlstm"
+        words = (sys.executable, "-W", "error", str(ROOT / "tests" / "documents.py"))
+        program.write_text("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in words) + ' "$@"\n')
+        program.chmod(0o755)
+        nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")
+        self.environment = {
+            **os.environ,
+            **nowhere,
+            "PATH": os.pathsep.join((str(programs), os.environ["PATH"])),
+            "HOME": str(home),
+            "NUMLSTM_CACHE_DIR": str(home / "cache"),
+            "NO_COLOR": "1",
+            "COLUMNS": "120",
+            "PYTHONIOENCODING": "utf-8",
+        }
+
+    def read(self, block: Block) -> None:
+        """Run a block's commands or program, or compare it with what was printed last; fail where it is not true."""
+        if block.mark == "prints":
+            wrong = missing_from_output(block.text, self.printed)
+            assert not wrong, f"line {block.line}: not printed: {wrong}\nprinted:\n{self.printed}"
+        elif is_run(block):
+            self.run(block, ["sh", "-e", "-c", block.text])
+        elif block.language == "python" and not block.mark.startswith(("from ", "not run:")):
+            self.run(block, [sys.executable, "-W", "error", "-c", block.text])
+
+    def run(self, block: Block, words: list[str]) -> None:
+        done = subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, timeout=300)
+        self.printed = done.stdout.decode()
+        said = done.stderr.decode(errors="replace")
+        assert done.returncode == 0, f"line {block.line}: {block.text}\n{said}"
+
+
+def own_texts(folder: Path) -> None:
+    """Write what a reader may have: letters, a diary, notes."""
+    days = [f"Day {n}. The {thing} was {n * 7} steps away, and nobody minded.\n" for n in range(1, 160) for thing in
+            ("bridge", "harbour", "baker", "lighthouse")]  # fmt: skip
+    (folder / "letters.txt").write_text("".join(days), "utf-8")
+    (folder / "diary").mkdir()
+    for n in range(3):
+        (folder / "diary" / f"{n}.txt").write_text("".join(days[n::3]), "utf-8")
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="there is no sh to run the commands with")
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_command_runs(name: str, tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    for block in blocks(read(name)):
+        if name.startswith("docs/") or block.language == "sh":
+            reader.read(block)
+
+
+@pytest.mark.skipif(shutil.which("sh") is None, reason="there is no sh to run the commands with")
+@pytest.mark.parametrize(
+    "untrue",
+    [
+        "```sh\nnumlstm gen nothing.npz\n```\n",
+        "```sh\necho one\n```\n<!-- prints -->\n```\ntwo\n```\n",
+        "```python\nimport numlstm.nothing\n```\n",
+    ],
+)
+def test_what_is_untrue_is_found(untrue: str, tmp_path: Path) -> None:
+    reader = Reader(tmp_path)
+    with pytest.raises(AssertionError, match="line "):
+        for block in blocks(untrue):
+            reader.read(block)
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_text_of_a_shipped_model_is_compared(name: str) -> None:
+    """Such text is the same everywhere, so a document that shows it must mark it."""
+    found = blocks(read(name))
+    for block, after in zip(found, found[1:], strict=False):
+        if is_run(block) and after.language == "":
+            shipped = [c for c in commands(block) if c[:1] == ["gen"] and "--seed" in c and not c[1].endswith(".npz")]
+            assert not shipped or after.mark == "prints", f"line {after.line} shows text that is not compared"
+
+
+# What the harness does
+
+
+def test_commands_are_found() -> None:
+    text = "numlstm train a.txt \\\n  --steps 5 && numlstm gen w.npz > out.txt\nls | numlstm train -\necho numlstm gen\n"
+    expected = [["train", "a.txt", "--steps", "5"], ["gen", "w.npz"], ["train", "-"]]
+    assert list(commands(Block("", "sh", text, 1))) == expected
+
+
+@pytest.mark.parametrize(
+    ("long", "short"),
+    [
+        ("gen w.npz", "gen w.npz --device reference"),
+        ("gen w.npz --device cpu", "gen w.npz --device cpu"),
+        ("info w.npz", "info w.npz"),
+        ("train a.txt --epochs 9 --layers 256,256,128 -o b.npz",
+         "train a.txt -o b.npz --steps 3 --layers 8,8,8 --sample-length 20 --device reference"),
+        ("train --resume b.npz --epochs=20", "train --resume b.npz --steps 6 --sample-length 20 --device reference"),
+    ],
+)  # fmt: skip
+def test_commands_are_shortened(long: str, short: str) -> None:
+    assert shortened(long.split()) == short.split()
+
+
+def test_output_is_compared_line_by_line() -> None:
+    assert not missing_from_output("a\nb\n", "a\nb")
+    assert not missing_from_output("a\n…\n", "a\nb\nc\n")
+    assert missing_from_output("a\nc\n", "a\nb\n") == "c"
+    assert missing_from_output("a\nb\nc\n", "a\nb\n") == "c"
+    assert missing_from_output("a\n", "a\nb\n")
+
+
+# Quotations
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_quoted_code_is_there(name: str) -> None:
+    for block in blocks(read(name)):
+        if block.mark.startswith("from "):
+            wrong = missing_from_source(block.text, read(block.mark.removeprefix("from ")))
+            assert not wrong, f"line {block.line} and after: not in the file: {wrong}"
+    for path, code in quoted_lines(read(name)):
+        assert is_line_of(code, read(path)), f"{path} has no line {code}"
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_tutorials_quote_the_equations(name: str) -> None:
+    assert len(list(quoted_lines(read(name)))) >= 8
+
+
+def test_a_wrong_quotation_is_found() -> None:
+    source = "def f():\n    a = 1  # one\n    b = 2\n    c = 3\n"
+    assert not missing_from_source("a = 1  # one\nb = 2\n", source)
+    assert not missing_from_source("a = 1  # one\n...\nc = 3\n", source)
+    assert missing_from_source("a = 1  # one\nc = 3\n", source) == "c = 3"
+    assert missing_from_source("b = 3\n", source) == "b = 3"
+    assert is_line_of("a = 1", source)
+    assert not is_line_of("a = ", source)
+    table = "<!-- lines of x.py -->\n| so | line |\n|---|---|\n| $a$ | `a = 1`<br>`b = 2` |\n"
+    assert list(quoted_lines(table)) == [("x.py", "a = 1"), ("x.py", "b = 2")]
+
+
+# Links and pictures
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name: str) -> None:
+    text = re.sub(r"```.*?```", "", read(name), flags=re.DOTALL)
+    here = (ROOT / name).parent
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    assert not [link for link in links if not (here / link.partition("#")[0]).exists()]
+    within = [link.partition("#") for link in links if "#" in link]
+    assert not [
+        (path, anchor)
+        for path, _, anchor in within
+        if anchor not in anchors(((here / path) if path else ROOT / name).read_text("utf-8"))
+    ]
+
+
+def anchors(text: str) -> set[str]:
+    """Return the names that a page's headings get."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("docs/tutorial.md", ("tutorial.ko.md", "../README.md")),
+        ("docs/tutorial.ko.md", ("tutorial.md", "../README.ko.md")),
+        ("README.ko.md", ("README.md", "docs/tutorial.ko.md")),
+    ],
+)
+def test_documents_link_to_each_other(name: str, others: tuple[str, ...]) -> None:
+    assert not [other for other in others if f"]({other})" not in read(name)]
+
+
+def test_every_picture_is_shown_and_can_be_read_on_any_page() -> None:
+    shown = "".join(map(read, DOCUMENTS))
+    assert PICTURES
+    for picture in PICTURES:
+        root = ElementTree.parse(picture).getroot()
+        ground = next(element for element in root.iter() if element.tag.endswith("}path"))
+        assert re.search(r"fill: #(?!none)\w{6}(?!.*opacity: 0)", ground.get("style", "")), picture.name
+        assert f"pictures/{picture.name})" in shown, picture.name
+        assert picture.stat().st_size < 150_000, picture.name
+
+
+def test_the_script_draws_its_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
+    script = ROOT / "docs" / "pictures" / "make.py"
+    words = [sys.executable, str(script), "--language", "en", "--folder", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    drawn = {path.name for path in tmp_path.glob("*.svg")}
+    assert drawn
+    assert drawn <= {path.name for path in PICTURES}
+    assert {name.replace(".svg", ".ko.svg") for name in drawn} <= {path.name for path in PICTURES}
