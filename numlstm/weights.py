@@ -1,7 +1,7 @@
 """Weights files: save a trained network with what an exact resume needs, and load it with every check.
 
 The format, version 1, is an npz file: the best parameters under their names, `meta` with one JSON document in a 0-d
-string array, and, if training can go on from the file, `optimizer.` + name for each of `TrainConfig.slots` (`m` and
+string array, and, if training can go on from the file, `optimizer.` + name for each of `TrainConfig.kept` (`m` and
 `v` for Adam), `training.h.L`, `training.c.L` for each layer L and `training.params`, which is left out where it
 equals the best parameters. Knows nothing about devices, backends or how training works, and not what a summary or
 record means.
@@ -39,7 +39,7 @@ Shapes = dict[str, tuple[int, ...]]
 class TrainState:
     """What an exact resume needs besides the best parameters.
 
-    `params (P,)` after `step` updates, what the optimizer remembers by the names of `TrainConfig.slots`, each `(P,)`,
+    `params (P,)` after `step` updates, what the optimizer remembers by the names of `TrainConfig.kept`, each `(P,)`,
     and per layer the carried h and c, `(B, its size)` with B the batch size. `record` is kept as JSON and not
     interpreted.
     """
@@ -127,7 +127,7 @@ def _expected(config: ModelConfig, train: TrainConfig | None, latest: bool) -> S
     found = shapes(config)
     if train is None:
         return found
-    flat = [*(f"optimizer.{name}" for name in train.slots), *([_LATEST] if latest else [])]
+    flat = [*(f"optimizer.{name}" for name in train.kept), *([_LATEST] if latest else [])]
     found.update(dict.fromkeys(flat, (count(config),)))
     for layer, sizes in enumerate(zip(config.state_sizes, config.layers, strict=True)):
         for part, size in zip("hc", sizes, strict=True):
@@ -273,7 +273,7 @@ def _read_state(
         config=config,
         step=step,
         params=read(_LATEST) if _LATEST in expected else best.copy(),
-        slots={name: read(f"optimizer.{name}") for name in config.slots},
+        slots={name: read(f"optimizer.{name}") for name in config.kept},
         h=[read(f"training.h.{layer}") for layer in layers],
         c=[read(f"training.c.{layer}") for layer in layers],
         record=training["record"],

@@ -53,6 +53,7 @@ def train(
     clip: o.Clip = None,
     clip_value: o.ClipValue = None,
     weight_decay: o.WeightDecay = None,
+    average: o.Average = None,
     beta1: o.Beta1 = None,
     beta2: o.Beta2 = None,
     epsilon: o.Epsilon = None,
