@@ -127,14 +127,14 @@ class Run:
                 **({"averaged": self.average.updates} if self.average else {}),
             },
         )
-        names = ("best_loss", "best_step", "seconds", "history", "corpus")
+        names = ("best_loss", "best_step", "seconds", "history", "corpus", "commands")
         summary = {name: self.record[name] for name in names if name in self.record}
         best = get(self.best) if self.validated else kept.get("average", state.params)
         return WeightsFile(self.model.config, self.model.vocab, best, {"steps": self.step, **summary}, state)
 
     def snapshot(self) -> WeightsFile:
         """Return a weights file of the parameters as they are now, from which training cannot go on."""
-        names = ("seconds", "history", "corpus")
+        names = ("seconds", "history", "corpus", "commands")
         summary = {name: self.record[name] for name in names if name in self.record}
         flat = self.model.backend.to_numpy(self.average.flat if self.average else self.model.flat)
         return WeightsFile(self.model.config, self.model.vocab, flat, {"steps": self.step, **summary})
