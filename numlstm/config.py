@@ -146,7 +146,8 @@ class TrainConfig(_Config):
 
     `batching` reads the text as contiguous "streams" or as random "windows" of `seq_len` tokens, one start in every
     `window_step` of them (0: seq_len), `steps_per_epoch` batches an epoch (0: as many as there are). A run ends after
-    `patience` epochs without a better validation loss (0: it does not).
+    `patience` epochs without a better validation loss (0: it does not). With `average` above 0 a running average of the
+    parameters, which fades by that factor a step, is validated and kept as the best: see `average`.
     """
 
     steps: int
@@ -183,6 +184,7 @@ class TrainConfig(_Config):
     window_step: int = 0
     steps_per_epoch: int = 0
     patience: int = 0
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         _whole("steps", self.steps, 0)
@@ -191,7 +193,7 @@ class TrainConfig(_Config):
         _number("val_split", self.val_split, 0.0, 0.9)
         _whole("seed", self.seed, 0, 2**63 - 1)
         check_precision(self.precision)
-        for name in ("dropout", "recurrent_dropout", "beta1", "beta2", "rho", "momentum"):
+        for name in ("dropout", "recurrent_dropout", "beta1", "beta2", "rho", "momentum", "average"):
             _number(name, getattr(self, name), 0.0)
             _require(getattr(self, name) < 1.0, name, getattr(self, name), "less than 1")
         for name in ("batching", "schedule", "optimizer"):
@@ -223,6 +225,11 @@ class TrainConfig(_Config):
             return ("square", "velocity") if self.momentum else ("square",)
         by_name = {"momentum": ("velocity",), "sgd": (), "adagrad": ("sum",), "ftrl": ("accumulator", "linear")}
         return by_name.get(self.optimizer, ("m", "v"))
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """The names of all that a run remembers of each parameter: the slots and, if there is one, the average."""
+        return (*self.slots, "average") if self.average else self.slots
 
 
 @dataclasses.dataclass(frozen=True)

@@ -108,7 +108,7 @@ def sample(run: Run, prompt: str, temperature: float, text: str) -> Event:
 def gate_counts(run: Run, ids: AnyIds) -> list[Event]:
     """Return, for each layer, how far its gates are open while the network reads `ids (N,)`; none if N is 0."""
     return [
-        _event("gates", run.step, layer=layer, **found) for layer, found in enumerate(gates.measured(run.model, ids))
+        _event("gates", run.step, layer=layer, **found) for layer, found in enumerate(gates.measured(run.judged(), ids))
     ]
 
 

@@ -9,6 +9,7 @@ import dataclasses
 from typing import Any
 
 from . import params
+from .average import Average
 from .backends import Array, Backend
 from .config import TrainConfig
 from .errors import ConfigError, WeightsError
@@ -33,6 +34,7 @@ class Run:
     best: Array
     step: int = 0
     record: dict[str, Any] = dataclasses.field(default_factory=dict)
+    average: Average | None = None
 
     @classmethod
     def start(cls, model: Model, config: TrainConfig) -> Run:
@@ -55,7 +57,8 @@ class Run:
             "history": [],
         }
         best = model.backend.asarray(model.flat)
-        return cls(model, config, optimizer, model.zero_state(config.batch_size), best, 0, record)
+        average = Average(model.backend.asarray(model.flat)) if config.average else None
+        return cls(model, config, optimizer, model.zero_state(config.batch_size), best, 0, record, average)
 
     @classmethod
     def resume(cls, file: WeightsFile, backend: Backend, *, precision: str | None = None) -> Run:
@@ -69,9 +72,10 @@ class Run:
         config = dataclasses.replace(state.config, precision=precision or state.config.precision)
         model = Model(file.config, state.params, backend, vocab=file.vocab, precision=config.precision)
         carried = [(to(h), to(c)) for h, c in zip(state.h, state.c, strict=True)]
-        optimizer = Optimizer({name: to(slot) for name, slot in state.slots.items()}, state.record.get("began", 0))
+        optimizer = Optimizer({name: to(state.slots[name]) for name in config.slots}, state.record.get("began", 0))
+        average = Average(to(state.slots["average"]), state.record.get("averaged", 0)) if config.average else None
         record = {"stale_epochs": 0, "plateau": Plateau(), **state.record}  # files of before there were such things
-        return cls(model, config, optimizer, carried, to(file.params), state.step, record)
+        return cls(model, config, optimizer, carried, to(file.params), state.step, record, average)
 
     def change_(self, config: TrainConfig, train_ids: AnyIds) -> None:
         """Go on with other settings from here on, at the place in the text where the run is.
@@ -93,29 +97,46 @@ class Run:
         if was.slots != config.slots or (was.optimizer != config.optimizer and config.optimizer not in FUSED):
             P, dtype = params.count(self.model.config), self.model.config.dtype
             self.optimizer = Optimizer.start(config, self.model.backend, P, dtype, step=self.step)
+        if not config.average:
+            self.average = None
+        elif self.average is None:
+            self.average = Average(self.model.backend.asarray(self.model.flat))
+
+    def judged(self) -> Model:
+        """Return the network that is validated, written with and kept: with the averaged parameters if there are any.
+
+        An averaged one lasts until the next call.
+        """
+        return self.average.network(self.model) if self.average else self.model
 
     def to_file(self) -> WeightsFile:
         """Return what a weights file of this moment holds, copied from the device."""
         get = self.model.backend.to_numpy
+        kept = {name: get(slot) for name, slot in self.optimizer.slots.items()}
+        kept |= {"average": get(self.average.flat)} if self.average else {}
         state = TrainState(
             config=self.config,
             step=self.step,
             params=get(self.model.flat),
-            slots={name: get(slot) for name, slot in self.optimizer.slots.items()},
+            slots=kept,
             h=[get(h) for h, _ in self.carried],
             c=[get(c) for _, c in self.carried],
-            record={**self.record, "began": self.optimizer.began},
+            record={
+                **self.record,
+                "began": self.optimizer.began,
+                **({"averaged": self.average.updates} if self.average else {}),
+            },
         )
-        names = ("best_loss", "best_step", "seconds", "history", "corpus")
+        names = ("best_loss", "best_step", "seconds", "history", "corpus", "commands")
         summary = {name: self.record[name] for name in names if name in self.record}
-        best = get(self.best) if self.validated else state.params
+        best = get(self.best) if self.validated else kept.get("average", state.params)
         return WeightsFile(self.model.config, self.model.vocab, best, {"steps": self.step, **summary}, state)
 
     def snapshot(self) -> WeightsFile:
         """Return a weights file of the parameters as they are now, from which training cannot go on."""
-        names = ("seconds", "history", "corpus")
+        names = ("seconds", "history", "corpus", "commands")
         summary = {name: self.record[name] for name in names if name in self.record}
-        flat = self.model.backend.to_numpy(self.model.flat)
+        flat = self.model.backend.to_numpy(self.average.flat if self.average else self.model.flat)
         return WeightsFile(self.model.config, self.model.vocab, flat, {"steps": self.step, **summary})
 
     @property

@@ -112,6 +112,8 @@ def _step(run: Run, reader: Batches) -> Step:
         )
     if not packed:
         model.pack()
+    if run.average:
+        run.average.update_(model, config.average)
     run.step += 1
     seconds = time.perf_counter() - started
     record["position"] = after
@@ -148,7 +150,8 @@ def _end_epoch(run: Run, reader: Batches, val_ids: AnyIds) -> Epoch:
     best = False
     news: dict[str, Any] = {}
     if len(val_ids) > 1:
-        val_loss = evaluate(run.model, val_ids, streams=_EVALUATION_STREAMS)
+        judged = run.judged()
+        val_loss = evaluate(judged, val_ids, streams=_EVALUATION_STREAMS)
         if not math.isfinite(val_loss):
             raise DivergedError(f"at step {run.step} the validation loss is {val_loss:g}; expected a finite number")
         best = not run.validated or val_loss < record["best_loss"]
@@ -156,7 +159,7 @@ def _end_epoch(run: Run, reader: Batches, val_ids: AnyIds) -> Epoch:
             plateau = Plateau(*record["plateau"]).after(val_loss, run.config.plateau_patience)
             news = {"plateau": plateau, "stale_epochs": record["stale_epochs"] + 1}
     if best:
-        run.best[...] = run.model.flat
+        run.best[...] = judged.flat
         news |= {"best_loss": val_loss, "best_step": run.step, "stale_epochs": 0}
     news["history"] = _thinned([*record["history"], [run.step, loss, val_loss]])
     news["seconds"] = record["seconds"] + time.perf_counter() - started

@@ -1,10 +1,11 @@
 """Weights files: save a trained network with what an exact resume needs, and load it with every check.
 
 The format, version 1, is an npz file: the best parameters under their names, `meta` with one JSON document in a 0-d
-string array, and, if training can go on from the file, `optimizer.` + name for each of `TrainConfig.slots` (`m` and
+string array, and, if training can go on from the file, `optimizer.` + name for each of `TrainConfig.kept` (`m` and
 `v` for Adam), `training.h.L`, `training.c.L` for each layer L and `training.params`, which is left out where it
-equals the best parameters. Knows nothing about devices, backends or how training works, and not what a summary or
-record means.
+equals the best parameters. A copy to share holds the best parameters as 16-bit floats, which `meta` tells under
+`stored`, and nothing to go on from. Knows nothing about devices, backends or how training works, and not what a
+summary or record means.
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import os
 from collections.abc import Mapping
 from typing import Any, NoReturn
 
 import numpy as np
 
-from . import __version__, npz, whole_file
+from . import __version__, npz, shipped, whole_file
 from .config import ModelConfig, TrainConfig
 from .errors import WeightsError
 from .params import FloatArray, count, shapes, views
@@ -27,6 +29,7 @@ from .whole_file import StrPath
 FORMAT = "numlstm"
 VERSION = 1
 GATES = "ifgo"
+HALF = "float16"
 
 _LATEST = "training.params"
 _META_TYPES = {"config": dict, "vocab": dict, "summary": dict, "training": (dict, type(None))}
@@ -39,7 +42,7 @@ Shapes = dict[str, tuple[int, ...]]
 class TrainState:
     """What an exact resume needs besides the best parameters.
 
-    `params (P,)` after `step` updates, what the optimizer remembers by the names of `TrainConfig.slots`, each `(P,)`,
+    `params (P,)` after `step` updates, what the optimizer remembers by the names of `TrainConfig.kept`, each `(P,)`,
     and per layer the carried h and c, `(B, its size)` with B the batch size. `record` is kept as JSON and not
     interpreted.
     """
@@ -68,20 +71,25 @@ class WeightsFile:
     state: TrainState | None = None
 
 
-def save(path: StrPath, file: WeightsFile) -> None:
+def save(path: StrPath, file: WeightsFile, *, half: bool = False) -> None:
     """Write a weights file in one step: a crash leaves the old file or the new one.
 
-    Numbers in the summary and record that are not finite become null. Raises `WeightsError` if the file
-    cannot be written, or if its parts do not fit together so that `load` would refuse it.
+    With `half`, which a file without training state may have, parameters are stored as 16-bit floats: to three
+    digits, in half the space. Numbers in the summary and record that are not finite become null. Raises `WeightsError`
+    if the file cannot be written, or if its parts do not fit together so that `load` would refuse it.
     """
     _check_vocab(file.vocab, file.config)
+    if half and file.state:
+        raise WeightsError("16-bit floats cannot be trained on with; expected a file without training state")
     arrays = _arrays(file)
     expected = _expected(file.config, file.state.config if file.state else None, _LATEST in arrays)
     if set(arrays) != set(expected):
         raise WeightsError(f"cannot save the arrays {sorted(arrays)}; expected {sorted(expected)}")
     for name, shape in expected.items():
         _check_array(name, arrays[name], shape, file.config)
-    npz.write(path, {"meta": np.array(_meta_text(file)), **arrays})
+    if half:
+        arrays = {name: _halved(name, array) for name, array in arrays.items()}
+    npz.write(path, {"meta": np.array(_meta_text(file, half)), **arrays})
 
 
 def check_meta(file: WeightsFile) -> None:
@@ -90,12 +98,12 @@ def check_meta(file: WeightsFile) -> None:
 
 
 def load(path: StrPath) -> WeightsFile:
-    """Read a weights file, checking all of it before anything large is allocated.
+    """Read a weights file, or the model that ships under that name, checking all before anything large is allocated.
 
     Raises `WeightsError` if it is missing, foreign, damaged, newer than this library, or if its parts
     do not fit together.
     """
-    with npz.reading(path) as file:
+    with npz.reading(_place(path)) as file:
         meta = _read_meta(file)
         config = ModelConfig.from_dict(meta["config"])
         vocab = Vocab.from_dict(meta["vocab"])
@@ -103,10 +111,22 @@ def load(path: StrPath) -> WeightsFile:
         training = meta["training"]
         train_config = None if training is None else TrainConfig.from_dict(training["config"])
         expected = _expected(config, train_config, _LATEST in file.names)
-        file.require(expected, config.dtype, besides="meta")
-        params = _read_params(file, config)
+        stored = meta["stored"] or config.dtype
+        file.require(expected, stored, besides="meta")
+        params = _read_params(file, config, stored)
         state = None if train_config is None else _read_state(file, train_config, training, params, expected)
         return WeightsFile(config, vocab, params, meta["summary"], state)
+
+
+def _place(path: StrPath) -> StrPath:
+    """Return the path of a file, or of the model that ships under a name."""
+    found = shipped.model_path(str(path))
+    if found is None and str(path).isidentifier() and not os.path.exists(path):
+        names = ", ".join(shipped.models())
+        raise WeightsError(
+            f"there is no file {path}, and no model of that name ships; expected a weights file, or one of {names}"
+        )
+    return found or path
 
 
 def check_output(path: StrPath, *, overwrite: bool) -> None:
@@ -127,7 +147,7 @@ def _expected(config: ModelConfig, train: TrainConfig | None, latest: bool) -> S
     found = shapes(config)
     if train is None:
         return found
-    flat = [*(f"optimizer.{name}" for name in train.slots), *([_LATEST] if latest else [])]
+    flat = [*(f"optimizer.{name}" for name in train.kept), *([_LATEST] if latest else [])]
     found.update(dict.fromkeys(flat, (count(config),)))
     for layer, sizes in enumerate(zip(config.state_sizes, config.layers, strict=True)):
         for part, size in zip("hc", sizes, strict=True):
@@ -155,6 +175,14 @@ def _same_bits(a: FloatArray, b: FloatArray) -> bool:
     return np.array_equal(np.ascontiguousarray(a).view(np.uint8), np.ascontiguousarray(b).view(np.uint8))
 
 
+def _halved(name: str, array: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore"):
+        half: FloatArray = array.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise WeightsError(f"{name} has numbers up to {np.abs(array).max():g}; expected at most 65504 for 16 bits")
+    return half
+
+
 def _check_array(name: str, array: FloatArray, shape: tuple[int, ...], config: ModelConfig) -> None:
     if array.shape != shape or array.dtype != np.dtype(config.dtype):
         found, expected = f"{array.dtype}{list(array.shape)}", f"{config.dtype}{list(shape)}"
@@ -172,7 +200,7 @@ def _check_vocab(vocab: Vocab, config: ModelConfig) -> None:
         raise WeightsError(f"the vocabulary has {len(vocab)} symbols; expected {config.vocab_size}")
 
 
-def _meta_text(file: WeightsFile) -> str:
+def _meta_text(file: WeightsFile, half: bool = False) -> str:
     state = file.state
     training = state and {
         "config": state.config.to_dict(),
@@ -188,6 +216,7 @@ def _meta_text(file: WeightsFile) -> str:
         "vocab": file.vocab.to_dict(),
         "summary": _plain(file.summary),
         "training": training,
+        **({"stored": HALF} if half else {}),
     }
     try:
         # ASCII: numpy drops NUL characters at a string's end, and paths may hold lone surrogates.
@@ -225,6 +254,8 @@ def _read_meta(file: npz.NpzReader) -> dict[str, Any]:
         raise WeightsError(f"its gates are in the order {meta.get('gates')!r:.40}; expected {GATES!r}")
     if meta["training"] is not None:
         _check_types(meta["training"], _TRAINING_TYPES, "meta's training")
+    if meta.setdefault("stored", None) not in (None, HALF) or (meta["stored"] and meta["training"] is not None):
+        raise WeightsError(f"its arrays are stored as {meta['stored']!r:.40}; expected as they are, or as {HALF!r}")
     return meta
 
 
@@ -248,10 +279,14 @@ def _check_types(values: Mapping[str, Any], types: Mapping[str, Any], where: str
             raise WeightsError(f"the entry {name!r} of its {where} is {found}; expected another type")
 
 
-def _read_params(file: npz.NpzReader, config: ModelConfig) -> FloatArray:
+def _read_params(file: npz.NpzReader, config: ModelConfig, stored: str) -> FloatArray:
     flat: FloatArray = np.empty(count(config), config.dtype)
     for name, view in views(flat, config).items():
-        file.read(name, view)
+        if stored == config.dtype:
+            file.read(name, view)
+        else:
+            file.read(name, read := np.empty(view.shape, stored))
+            view[...] = read
         _check_finite(f"its array {name}", view)
     return flat
 
@@ -273,7 +308,7 @@ def _read_state(
         config=config,
         step=step,
         params=read(_LATEST) if _LATEST in expected else best.copy(),
-        slots={name: read(f"optimizer.{name}") for name in config.slots},
+        slots={name: read(f"optimizer.{name}") for name in config.kept},
         h=[read(f"training.h.{layer}") for layer in layers],
         c=[read(f"training.c.{layer}") for layer in layers],
         record=training["record"],

@@ -2,7 +2,7 @@
 
 The order, each level importing only from those before it:
 
-    errors, temporary, remote, cachedir -> whole_file, config, dropout, text, backends, npz -> params, generate
+    errors, temporary, remote, cachedir, shipped -> whole_file, config, dropout, text, backends, npz -> params, generate
            -> weights, model, optim -> evaluate, run, subjects -> train, gradcheck -> cli
 """
 
@@ -26,6 +26,7 @@ MAY_IMPORT = {
     "dropout": set(),
     "temporary": set(),
     "remote": set(),
+    "shipped": set(),
     "cachedir": set(),
     "whole_file": {"errors", "remote", "temporary"},
     "npz": {"errors", "remote", "whole_file"},
@@ -33,11 +34,11 @@ MAY_IMPORT = {
     "backends": {"errors", "cachedir", "dropout", "backends"},
     "params": {"errors", "config"},
     "generate": {"errors", "config", "text"},
-    "weights": {"errors", "config", "text", "npz", "whole_file", "params", "version"},
+    "weights": {"errors", "config", "text", "npz", "whole_file", "params", "shipped", "version"},
     "optim": {"errors", "config", "backends", "params"},
     "model": {"errors", "config", "dropout", "text", "backends", "params", "generate", "weights"},
 }
-_PLACES = {"temporary", "remote", "cachedir", "whole_file"}
+_PLACES = {"temporary", "remote", "cachedir", "shipped", "whole_file"}
 _BELOW = {*MAY_IMPORT} - {"npz", *_PLACES}
 MAY_IMPORT["evaluate"] = {*_BELOW}
 # What tells of runs: of plain numbers and dicts, but for the two that look at the network and the run.
@@ -53,7 +54,9 @@ MAY_IMPORT["tensorboard"] = {"errors", "measures", "gates", "text"}
 MAY_IMPORT["events"] = {*_BELOW, "train", "gates", "measures", "version"}
 MAY_IMPORT["subjects"] = {*_BELOW}
 MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
-MAY_IMPORT["run"] = {*_BELOW}
+MAY_IMPORT["sharing"] = {"weights"}
+MAY_IMPORT["average"] = {"backends", "model"}
+MAY_IMPORT["run"] = {*_BELOW, "average"}
 MAY_IMPORT["train"] = {*_BELOW, "evaluate", "run"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli", "version"}
 MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}

@@ -76,6 +76,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "patience": {"schedule": "constant", "lr": 0.5, "patience": 3, "steps": 200, "batch_size": 8},
     "windows": {"batching": "windows"},
     "dropout": {"dropout": 0.3},
+    "average": {"average": 0.9},
     "recurrent dropout": {"recurrent_dropout": 0.3},
     "overlapping windows": {"batching": "windows", "window_step": 3, "steps_per_epoch": 11},
 }
@@ -119,7 +120,7 @@ def test_each_kind_is_another_run(text: str) -> None:
     for kind, settings in KINDS.items():
         run = new_run(text, **{**settings, "steps": 26})
         go(run, text)
-        ends[kind] = run.model.flat.tobytes()
+        ends[kind] = run.model.flat.tobytes() + run.best.tobytes()
     assert len(set(ends.values())) == len(ends)
 
 

@@ -187,6 +187,9 @@ class Backend(Protocol):
     def clamp_(self, values: Array, bound: float) -> None:
         """Bring every entry of a flat array into [-bound, bound]."""
 
+    def approach_(self, values: Array, to: Array, share: float) -> None:
+        """Move every entry of a flat array by that share of the way to the entry of `to`."""
+
     def generate(
         self,
         layers: Sequence[Packed],

@@ -91,3 +91,7 @@ def _ftrl(params: Array, g: Array, n: Array, z: Array, lr: float, settings: Mapp
 
 def clamp_(values: Array, bound: float) -> None:
     np.clip(values, -bound, bound, out=values)
+
+
+def approach_(values: Array, to: Array, share: float) -> None:
+    values += values.dtype.type(share) * (to - values)

@@ -36,9 +36,9 @@ import numpy.typing as npt
 from ..dropout import Mask
 from ..errors import BackendError
 from . import PLAIN, Variant
-from ._numpy_updates import adam_, clamp_, global_norm, update_
+from ._numpy_updates import adam_, approach_, clamp_, global_norm, update_
 
-__all__ = ["adam_", "clamp_", "global_norm", "update_"]
+__all__ = ["adam_", "approach_", "clamp_", "global_norm", "update_"]
 
 Array = npt.NDArray[Any]
 Weights = tuple[Array, ...]

@@ -52,9 +52,10 @@ def _facts(file: WeightsFile) -> dict[str, Any]:
 def _history(file: WeightsFile) -> list[str]:
     """Return lines on the training: how long, on what, with which settings and losses."""
     s, unit = file.summary, file.vocab.unit
-    lines = []
+    lines = [f"{name:<12}{text}" for name, text in s.get("about", {}).items()]
     if "corpus" in s:
         lines.append(f"corpus      {s['corpus']['characters']:,} {unit}s of {', '.join(s['corpus']['sources'])}")
+    lines += [f"command     {command}" for command in s.get("commands", [])]
     if file.state:
         c, total = file.state.config, file.state.config.steps
         done = f"{file.state.step:,} of {total:,} steps" if file.state.step < total else f"{total:,} steps"
@@ -66,4 +67,12 @@ def _history(file: WeightsFile) -> list[str]:
     if s.get("best_loss") is not None:
         bits = s["best_loss"] / math.log(2)
         lines.append(f"validation  {s['best_loss']:.4f} nats ({bits:.4f} bits) per {unit}, at step {s['best_step']:,}")
+    if "evaluated" in s:
+        lines.append(f"as stored   {_evaluated(s['evaluated'], unit)}")
     return lines
+
+
+def _evaluated(found: dict[str, Any], unit: str) -> str:
+    """Return the losses of the weights as the file holds them, on the part of the text that was kept back."""
+    nats = f"{found['carried']:.4f} nats per {unit} of the part kept back, the state carried over all of it"
+    return f"{nats}; {found['cold']:.4f} in random windows of {found['window']}"

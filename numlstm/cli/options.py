@@ -12,7 +12,13 @@ if TYPE_CHECKING:
 
     from ..backends import Backend
 
-Weights = Annotated[str, typer.Argument(metavar="WEIGHTS", help="A weights file that [bold]train[/bold] wrote.")]
+Weights = Annotated[
+    str,
+    typer.Argument(
+        metavar="WEIGHTS",
+        help="A weights file that [bold]train[/bold] wrote, or the name of a model: see [bold]numlstm models[/bold].",
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(

@@ -145,6 +145,8 @@ def prepare(run: Run) -> None:
     backend, dtype = model.backend, model.config.dtype
     flat, grads = backend.zeros(1, dtype), backend.zeros(1, dtype)
     Optimizer.start(run.config, backend, 1, dtype).update_(backend, flat, grads, run.config, 0)
+    if run.average:
+        backend.approach_(flat, grads, 0.5)
 
 
 def check_prompt(prompt: str, text: Corpus) -> None:
@@ -170,7 +172,8 @@ def _prompt_line(text: Corpus) -> str:
 
 
 def _samples(run: Run, prompt: str, length: int) -> dict[float, str]:
+    model = run.judged()
     return {
-        temperature: run.model.generate(prompt, length=length, temperature=temperature, seed=run.config.seed)
+        temperature: model.generate(prompt, length=length, temperature=temperature, seed=run.config.seed)
         for temperature in SAMPLE_TEMPERATURES
     }

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import ConfigError
 from . import train_options as o
 from .amounts import Every, parse_duration, parse_epochs, parse_every
 from .job import PLACE, job_name
 from .options import Device, Log, TensorBoard, Threads, open_backend
+
+if TYPE_CHECKING:
+    from ..run import Run
+
+_COMMANDS = 20  # that a run's record keeps
 
 
 def train(
@@ -53,6 +60,7 @@ def train(
     clip: o.Clip = None,
     clip_value: o.ClipValue = None,
     weight_decay: o.WeightDecay = None,
+    average: o.Average = None,
     beta1: o.Beta1 = None,
     beta2: o.Beta2 = None,
     epsilon: o.Epsilon = None,
@@ -123,9 +131,20 @@ def train(
             check_snapshots(path, run.record["snapshot_epochs"], overwrite=replace)
             if session.nothing_left(run, resume):
                 return
+        _note_command(run, given)
         session.prepare(run)
     samples = {"sample_length": sample_length, "sample_every": sample_every}
     session.watch(run, text, path, prompt, **samples, every=every, deadline=deadline, sinks=sinks)
+
+
+def _note_command(run: Run, given: Mapping[str, Any]) -> None:
+    """Keep the command in the run's record, unless it only goes on with the run as it was."""
+    from .changes import TRAINING
+
+    command, before = shlex.join(["numlstm", *sys.argv[1:]]), run.record.get("commands", [])
+    changes = not before or {*TRAINING, "steps", "epochs"} & set(given)
+    if changes and command not in before[-1:]:
+        run.record["commands"] = [*before, command][-_COMMANDS:]
 
 
 def _given(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -153,6 +153,15 @@ WeightDecay = Annotated[
         _RATE, "Added to the gradient, times the weights; adamw shrinks the weights instead.", _each("weight_decay")
     ),
 ]
+Average = Annotated[
+    float | None,
+    _option(
+        _RATE,
+        "Validate and keep a running average of the weights, which fades by this factor a step, such as 0.999: it is "
+        "ahead of the weights themselves until the rate is low.",
+        "none",
+    ),
+]
 Beta1 = Annotated[float | None, _option(_RATE, f"{_of('beta1')}: how the mean gradient fades.", _each("beta1"))]
 Beta2 = Annotated[float | None, _option(_RATE, f"{_of('beta2')}: how the mean square fades.", _each("beta2"))]
 Epsilon = Annotated[float | None, _option(_RATE, f"{_of('epsilon')}: added to the root.", _each("epsilon"))]

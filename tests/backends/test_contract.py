@@ -325,6 +325,15 @@ def test_clamp(backend, size, dtype):
     np.testing.assert_array_equal(backend.to_numpy(on), np.clip(values, -0.25, 0.25))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [1, 8193, 20_000])
+def test_approach(backend, size, dtype):
+    values, to = np.random.default_rng(size).standard_normal((2, size)).astype(dtype)
+    on = backend.asarray(values)
+    backend.approach_(on, backend.asarray(to), 0.25)
+    np.testing.assert_allclose(backend.to_numpy(on), 0.75 * values + 0.25 * to, rtol=0, atol=8 * np.finfo(dtype).eps)
+
+
 def test_transfer_copies(backend):
     values = np.arange(6.0).reshape(2, 3)
     on = backend.asarray(values, "float32")

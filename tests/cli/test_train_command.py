@@ -370,7 +370,7 @@ SETTINGS = [
     {"optimizer": "adagrad", "initial_accumulator": 0.3, "schedule": "plateau", "plateau_factor": 0.3},
     {"optimizer": "ftrl", "l1": 0.1, "l2": 0.2, "lr_power": -0.4, "schedule": "plateau", "plateau_patience": 7},
     {"batching": "windows", "window_step": 5, "steps_per_epoch": 9, "schedule": "constant"},
-    {"dropout": 0.2, "recurrent_dropout": 0.1},
+    {"dropout": 0.2, "recurrent_dropout": 0.1, "average": 0.99},
 ]
 ALONE = {"precision"}  # in a test of its own
 
@@ -388,7 +388,7 @@ def test_every_setting_reaches_the_run(
     optimizer = str(given.get("optimizer", "adam"))
     expected = {**OPTIMIZERS[optimizer], "warmup_steps": 0, "steps": 3, **given}
     assert {name: getattr(state.config, name) for name in expected} == expected
-    assert set(state.slots) == set(state.config.slots)
+    assert set(state.slots) == set(state.config.kept)
 
 
 def test_every_option_of_the_network_reaches_it(

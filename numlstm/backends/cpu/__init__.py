@@ -56,9 +56,9 @@ from .buffers import (
 from .packing import PackedDense, PackedLSTM
 from .threads import one_at_a_time, set_threads
 from .threads import shards as shards_of
-from .updates import adam_, clamp_, global_norm, update_
+from .updates import adam_, approach_, clamp_, global_norm, update_
 
-__all__ = ["adam_", "clamp_", "global_norm", "set_threads", "update_"]
+__all__ = ["adam_", "approach_", "clamp_", "global_norm", "set_threads", "update_"]
 
 Array = npt.NDArray[Any]
 

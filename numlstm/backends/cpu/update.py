@@ -83,3 +83,10 @@ def clamp(values, bound, s, shards):
     """Bring every entry of values (P) into [-bound, bound]."""
     for n in range(s * values.shape[0] // shards, (s + 1) * values.shape[0] // shards):
         values[n] = min(max(values[n], -bound), bound)
+
+
+@ShardedKernel
+def approach(values, to, share, s, shards):
+    """Move every entry of values (P) by that share of the way to that of `to`."""
+    for n in range(s * values.shape[0] // shards, (s + 1) * values.shape[0] // shards):
+        values[n] += share * (to[n] - values[n])

@@ -73,3 +73,8 @@ def update_(
 def clamp_(values: Array, bound: float) -> None:
     with one_at_a_time:
         update.clamp(values, values.dtype.type(bound), shards=shards(-(-values.size // update.CHUNK)))
+
+
+def approach_(values: Array, to: Array, share: float) -> None:
+    with one_at_a_time:
+        update.approach(values, to, values.dtype.type(share), shards=shards(-(-values.size // update.CHUNK)))
