@@ -24,7 +24,7 @@ from typing import NamedTuple
 # kernels that have to be compiled. All that a document chooses otherwise stays.
 _STEPS, _STEPS_RESUMED, _UNITS = 3, 6, "8"
 _HOW_LONG = ("--epochs", "--steps", "--max-time", "--sample-length", "--steps-per-epoch")
-_ON_A_DEVICE = ("train", "gen", "eval", "score", "look", "check")
+_ON_A_DEVICE = ("train", "gen", "eval", "score")
 
 
 class Block(NamedTuple):
