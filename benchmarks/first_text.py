@@ -37,7 +37,7 @@ class Place:
 
     def run(self, *command: str) -> tuple[float, str]:
         """Run Python with these arguments; return its seconds and what it wrote."""
-        env = {name: value for name, value in environment(NUMLSTM_CACHE_DIR=str(self.cache)).items()}
+        env = environment(NUMLSTM_CACHE_DIR=str(self.cache))
         env.pop("PYTHONPATH", None)
         started = time.perf_counter()
         done = subprocess.run([str(self.python), *command], env=env, cwd=self.cache.parent, capture_output=True)
