@@ -4,6 +4,8 @@ The order, each level importing only from those before it:
 
     errors, temporary, remote, cachedir, shipped -> whole_file, config, dropout, text, backends, npz -> params, generate
            -> weights, model, optim -> evaluate, run, subjects -> train, gradcheck -> cli
+
+`gather` needs `text`, `params` and what they need, and nobody but `cli` needs it.
 """
 
 from __future__ import annotations
@@ -58,6 +60,7 @@ MAY_IMPORT["sharing"] = {"weights"}
 MAY_IMPORT["average"] = {"backends", "model"}
 MAY_IMPORT["run"] = {*_BELOW, "average"}
 MAY_IMPORT["train"] = {*_BELOW, "evaluate", "run"}
+MAY_IMPORT["gather"] = {"errors", "config", "text", "whole_file", "params", "advice", "gather"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli", "version"}
 MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
@@ -74,6 +77,10 @@ ELSEWHERE = {
     "matplotlib": lambda path: path == "plot.py",
     "tensorboardX": lambda path: path == "tensorboard.py",
     "tomli": lambda path: path.startswith("text/"),
+    "pooch": lambda path: path == "text/downloading.py",
+    "requests": lambda path: path == "text/downloading.py",
+    "docx": lambda path: path == "gather/office.py",
+    "pypdf": lambda path: path == "gather/pdf.py",
     "fsspec": lambda path: path == "remote.py",
     "backports": lambda path: path == "text/compressed.py",
     "compression": lambda path: path == "text/compressed.py",  # of the standard library from Python 3.14
@@ -183,7 +190,7 @@ def imported(*arguments):
     return names, ran.stdout
 
 
-HEAVY = {"numba", "cupy", "numpy", "llvmlite", "torch", "matplotlib", "tensorboardX"}
+HEAVY = {"numba", "cupy", "numpy", "llvmlite", "torch", "matplotlib", "tensorboardX", "pooch", "docx", "pypdf"}
 
 
 def test_importing_the_package_imports_nothing_heavy():

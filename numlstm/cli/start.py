@@ -13,7 +13,7 @@ from ..model import Model
 from ..params import initialise
 from ..run import Run, batches, check_validation, epochs_in
 from ..text.batches import Batches, split
-from ..text.corpus import Corpus, Level, corpus_names, load_corpus
+from ..text.corpus import Corpus, Level, load_corpus
 from . import changes
 from .amounts import parse_layers
 from .options import stderr
@@ -31,19 +31,13 @@ _WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, u
 def load_text(given: Mapping[str, Any]) -> Corpus:
     """Read the text to train on.
 
-    Raises `CorpusError`, which lists the choices if there was none, and `ConfigError` for an encoding of bytes.
+    Raises `CorpusError` if it cannot be had or read, and `ConfigError` for an encoding of bytes.
     """
-    corpus, encoding = given.get("corpus"), given.get("encoding")
+    corpus, encoding = given["corpus"], given.get("encoding")
     level = Level(*(given.get(name, default) for name, default in changes.TOKENS.items()))
     if encoding is not None and level.name == "byte":
         raise ConfigError(
             f"--encoding is {encoding} with --level byte; expected only one of them: bytes are not decoded"
-        )
-    if not corpus:
-        names = ", ".join(corpus_names())
-        raise CorpusError(
-            f"no text was given; expected a corpus name ({names}), files, folders, globs or -: "
-            "numlstm train corpus.txt, or numlstm train python"
         )
     with reading() as report:
         return load_corpus(corpus, encoding=encoding or "utf-8", level=level, report=report)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+import typer
+
 from ..errors import ConfigError
 from . import train_options as o
 from .amounts import Every, parse_duration, parse_epochs, parse_every
@@ -90,8 +92,9 @@ def train(
 ) -> None:
     """Train a model on a text.
 
-    The last tenth of the text is kept back to validate on. The weights file holds the best parameters so far and
-    all that is needed to go on; it is written after every epoch and every minute. Ctrl-C saves and stops.
+    Without CORPUS it says what can be trained on. The last tenth of the text is kept back to validate on. The weights
+    file holds the best parameters so far and all that is needed to go on; it is written after every epoch and every
+    minute. Ctrl-C saves and stops.
 
     Examples:
 
@@ -105,6 +108,11 @@ def train(
 
     [bold]numlstm train --resume weights.npz --epochs 40[/bold]
     """
+    if not corpus and resume is None:
+        from .corpus_table import explain_choices
+
+        explain_choices()
+        raise typer.Exit(2)
     given = _given(locals())
     began = time.monotonic()
     every = parse_every("--save-every", save_every) if save_every is not None else Every()

@@ -42,7 +42,8 @@ Sources = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CORPUS...",
-        help="A corpus name ([bold]python[/bold]), files, folders, globs, - (standard input); several are joined.",
+        help="A corpus name such as [bold]tales[/bold] ([bold]numlstm corpus list[/bold]), files, folders, globs, - "
+        "(standard input); several are joined.",
         show_default=False,
     ),
 ]

@@ -58,15 +58,15 @@ def load_corpus(
 ) -> Corpus:
     """Read texts, join them in the order given with nothing between, and encode them.
 
-    A source is the name of a corpus, a file, a folder (its `.txt` files at any depth, sorted), a glob (sorted), a URL
-    or `-` for the bytes of `stdin`. A name wins over a file of the same name, which `./name` reaches. Without `vocab`
-    the text's own vocabulary is made, at `level` (None: characters); with it, unknown characters raise `CorpusError`
-    unless `drop_unknown`, and unknown words become `<unk>`. At the byte level `encoding` means nothing. `report` is
-    told how far it is. Raises `CorpusError` if a source cannot be found, read or decoded, if there is no text, or if
-    it changes while it is read.
+    A source is the name of a corpus, which is downloaded if it is not here, a file, a folder (its `.txt` files at any
+    depth, sorted), a glob (sorted), a URL or `-` for the bytes of `stdin`. A name wins over a file of the same name,
+    which `./name` reaches. Without `vocab` the text's own vocabulary is made, at `level` (None: characters); with it,
+    unknown characters raise `CorpusError` unless `drop_unknown`, and unknown words become `<unk>`. At the byte level
+    `encoding` means nothing. `report` is told how far it is. Raises `CorpusError` if a source cannot be found, read or
+    decoded, if there is no text, or if it changes while it is read.
     """
     check_encoding(encoding)
-    found = resolve([sources] if isinstance(sources, str) else sources, stdin)
+    found = resolve([sources] if isinstance(sources, str) else sources, stdin, report)
     texts, level = Texts(found, encoding, report), level or Level()
     if _size(found) > STORED_BYTES:
         ids, vocab, encoded = stored.load(texts, level, vocab, drop_unknown)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import difflib
 import glob
 import io
 import os
@@ -21,9 +22,10 @@ from typing import IO, Any, BinaryIO
 
 from .. import remote
 from ..errors import CorpusError
-from .catalog import corpus_names
+from .catalog import corpus_names, entry
 from .compressed import SUFFIXES, decompressed
-from .stdlib import python_source
+from .fetching import Report
+from .named import text_of
 
 CHUNK_BYTES = 1 << 16
 HELD_BYTES = 64 << 20  # of what can be read only once: the most to keep in memory
@@ -112,24 +114,24 @@ class _Told(io.RawIOBase):
         return len(data)
 
 
-def resolve(given: Sequence[str], stdin: BinaryIO | None) -> list[Source]:
+def resolve(given: Sequence[str], stdin: BinaryIO | None, report: Report | None = None) -> list[Source]:
     """Return the sources that the user's words stand for, in order; `stdin` is what `-` reads.
 
-    Raises `CorpusError` if a word stands for nothing, or for something that cannot be read.
+    A named corpus is downloaded if need be, and `report` told how far that is. Raises `CorpusError` if a word stands
+    for nothing, or for something that cannot be read.
     """
     if not given:
         raise CorpusError(f"no text given; expected {_expected()}")
     if list(given).count("-") > 1:
         raise CorpusError("standard input (-) is given more than once; expected it once, for it can be read only once")
-    return [source for word in given for source in _resolve_one(os.fspath(word), stdin)]
+    return [source for word in given for source in _resolve_one(os.fspath(word), stdin, report)]
 
 
-def _resolve_one(word: str, stdin: BinaryIO | None) -> list[Source]:
+def _resolve_one(word: str, stdin: BinaryIO | None, report: Report | None) -> list[Source]:
     if word == "-":
         return [_read_stdin(stdin)]
-    names = corpus_names()
-    if word in names:
-        return [_named(word, str(names[word].get("source")))]
+    if word in corpus_names():
+        return [Source(word, *text_of(entry(word), report))]
     if remote.is_remote(word):
         return _remote(word)
     mode = _mode(word)
@@ -143,12 +145,6 @@ def _resolve_one(word: str, stdin: BinaryIO | None) -> list[Source]:
     if not stat.S_ISREG(mode):
         raise CorpusError(f"{word!r} is a device or a socket; expected {_expected()}")
     return [Source(path)]
-
-
-def _named(name: str, origin: str) -> Source:
-    if origin != "stdlib":
-        raise CorpusError(f"the corpus {name} comes from {origin!r}; expected 'stdlib'; install a newer numlstm")
-    return Source(name, python_source().encode("ascii"), "ascii")
 
 
 def _read_stdin(stdin: BinaryIO | None) -> Source:
@@ -195,7 +191,9 @@ def _mode(word: str) -> int | None:
 
 def _matches(word: str) -> list[Source]:
     if not glob.has_magic(word) or "\0" in word:
-        raise CorpusError(f"nothing is called {word!r}; expected {_expected()}")
+        near = difflib.get_close_matches(word, corpus_names(), 1)
+        meant = f"is it the corpus {near[0]}? " if near else ""
+        raise CorpusError(f"nothing is called {word!r}; {meant}expected {_expected()}")
     found = sorted(Path(path).as_posix() for path in glob.iglob(word, recursive=True) if os.path.isfile(path))
     if not found:
         raise CorpusError(f"no file matches {word!r}; expected at least one; check the pattern and the folder")

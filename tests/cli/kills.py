@@ -40,12 +40,12 @@ def train(folder: Path, output: str, steps: int) -> subprocess.Popen[bytes]:
 
 
 def contents(path: Path) -> tuple[object, ...]:
-    """All that the run came to."""
+    """All that the run came to; how long it took and where it was to be saved are each run's own."""
     file = weights.load(path)
     assert file.state is not None
     state = file.state
     arrays = (file.params, state.params, *state.slots.values(), *state.h, *state.c)
-    record = {name: value for name, value in state.record.items() if name != "seconds"}
+    record = {name: value for name, value in state.record.items() if name not in ("seconds", "commands")}
     return (*(array.tobytes() for array in arrays), record, state.step, state.config)
 
 

@@ -85,7 +85,7 @@ def test_named_corpus_wins_over_a_file_which_a_path_reaches(folder, put):
 def test_missing_path_lists_the_named_corpora(folder, error_of):
     message = error_of(load_corpus, ["nowhere.txt"])
     assert message.startswith("nothing is called 'nowhere.txt'; expected a file, a folder, a glob, a URL, -")
-    assert "(python)" in message
+    assert "(tales, python, shakespeare, " in message
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "a.txt/inside", "a\nb"])

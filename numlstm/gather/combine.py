@@ -1,0 +1,123 @@
+"""Make one text of many files: in order, each once, with a delimiter between; what cannot be read is left out.
+
+Everything is streamed: of text files only a paragraph at a time is in memory. Knows nothing about where the text goes,
+or who is told what was left out.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO
+
+from ..errors import CorpusError
+from .documents import KNOWN, document
+from .exports import export, format_of, order
+from .finding import find_files
+from .repeats import Paragraphs
+
+Told = Callable[[str, int, int], None]
+"""Is told what is being done, how many bytes of the files are done, and of how many."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Wishes:
+    """How files are combined; `names` None means: names, unless only one `sender` is kept."""
+
+    delimiter: str = "\n"
+    encoding: str = "utf-8"
+    keep_repeats: bool = False
+    format: str | None = None
+    sender: str | None = None
+    names: bool | None = None
+
+
+@dataclasses.dataclass
+class Combined:
+    """What became of the files: `skipped` and `repeated` are their names, `skipped` with the reason."""
+
+    files: int = 0
+    characters: int = 0
+    skipped: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    repeated: list[tuple[str, str]] = dataclasses.field(default_factory=list)
+    without_text: list[str] = dataclasses.field(default_factory=list)
+    paragraphs: int = 0
+    paragraph_characters: int = 0
+    others: dict[str, int] = dataclasses.field(default_factory=dict)
+
+
+def combine(places: Sequence[str], target: Path, out: IO[bytes], wishes: Wishes, told: Told | None = None) -> Combined:
+    """Write to `out` the texts of files and folders; `target` is where it goes, which is not read itself.
+
+    Raises `CorpusError` if a place is not there or no file can be read, and `ConfigError` for an unknown format.
+    """
+    form = format_of(wishes.format) if wishes.format else None
+    found, others = find_files(places, form.suffixes if form else KNOWN, order, target)
+    names = wishes.names if wishes.names is not None else wishes.sender is None
+
+    def read(path: Path) -> Iterator[str]:
+        return export(path, form, wishes.sender, names) if form else document(path, wishes.encoding)
+
+    done = Combined(others=dict(others.most_common()))
+    joiner = _Joiner(out, wishes, done)
+    sizes = [_size(path) for _, path in found]
+    for place, (shown, path) in enumerate(found):
+        if told:
+            told("combining", sum(sizes[:place]), sum(sizes))
+        try:
+            joiner.add(shown, lambda path=path: read(path))  # type: ignore[misc]
+        except CorpusError as error:
+            done.skipped.append((shown, str(error)))
+    done.paragraphs, done.paragraph_characters = joiner.paragraphs.left_out, joiner.paragraphs.characters
+    if not done.characters:
+        why = f": {done.skipped[0][0]}: {done.skipped[0][1]}" if done.skipped else ""
+        whose = f" by {wishes.sender!r}" if wishes.sender else ""
+        raise CorpusError(f"of {len(found):,} files no text{whose} was left{why}; expected some; nothing was written")
+    return done
+
+
+class _Joiner:
+    """Writes one text after the other, each once."""
+
+    def __init__(self, out: IO[bytes], wishes: Wishes, done: Combined) -> None:
+        self.out, self.wishes, self.done = out, wishes, done
+        self.paragraphs = Paragraphs(keep=wishes.keep_repeats)
+        self.known: dict[bytes, str] = {}
+
+    def add(self, shown: str, read: Callable[[], Iterator[str]]) -> None:
+        """Write a file's text; raises `CorpusError` if it cannot be read, before anything is written of it."""
+        sha, blank = hashlib.sha256(), True
+        for piece in read():
+            sha.update(piece.encode("utf-8", "surrogatepass"))
+            blank = blank and not piece.strip()
+        if blank:
+            self.done.without_text.append(shown)
+            return
+        digest = sha.digest()
+        if digest in self.known and not self.wishes.keep_repeats:
+            self.done.repeated.append((shown, self.known[digest]))
+            return
+        self.known[digest] = shown
+        written = False
+        for piece in self.paragraphs.first_ones(read()):
+            if not written and self.done.files:
+                self._write(self.wishes.delimiter)
+            self._write(piece)
+            written = True
+        if written:
+            self.done.files += 1
+        else:
+            self.done.repeated.append((shown, "other files"))
+
+    def _write(self, text: str) -> None:
+        self.out.write(text.encode("utf-8", "replace"))
+        self.done.characters += len(text)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0

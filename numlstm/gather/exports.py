@@ -1,0 +1,61 @@
+"""The formats of exports of chats and social networks: which files they are, in which order, and how they are read.
+
+Knows nothing about what is done with the text.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ..errors import ConfigError
+from .documents import read_at_once
+from .facebook import messages_of_facebook
+from .mastodon import messages_of_mastodon
+from .messages import Message, written
+from .telegram import messages_of_telegram
+from .whatsapp import messages_of_whatsapp
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """How one service's exports are read: the endings of its files' names, and what makes messages of their text."""
+
+    suffixes: tuple[str, ...]
+    messages: Callable[[str], Iterator[Message]]
+
+
+FORMATS = {
+    "whatsapp": Format((".txt",), messages_of_whatsapp),
+    "telegram": Format((".json",), messages_of_telegram),
+    "facebook": Format((".json",), messages_of_facebook),
+    "mastodon": Format((".json",), messages_of_mastodon),
+}
+
+_PART = re.compile(r"^(message_)(\d{1,9})(\.json)$")
+
+
+def format_of(name: str) -> Format:
+    """Return the format of that name; raises `ConfigError` if there is none."""
+    if name not in FORMATS:
+        raise ConfigError(f"--format is {name!r}; expected {', '.join(FORMATS)}")
+    return FORMATS[name]
+
+
+def export(path: Path, form: Format, sender: str | None, names: bool) -> Iterator[str]:
+    """Give the text of an export's file; raises `CorpusError` if it cannot be read or is another kind of file."""
+
+    def read(file: Path) -> str:
+        text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        return "".join(written(form.messages(text), sender, names))
+
+    return iter([read_at_once(path, read)])
+
+
+def order(name: str) -> str:
+    """Return by what files are sorted: their names, but for Facebook's parts, of which the last is the oldest."""
+    folder, slash, last = name.rpartition("/")
+    part = _PART.match(last)
+    return f"{folder}{slash}{part[1]}{10**9 - int(part[2]):010}" if part else name

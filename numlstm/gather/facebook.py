@@ -1,0 +1,86 @@
+"""Read what Facebook's "Download your information" holds as JSON: conversations, posts and comments.
+
+Facebook writes each byte of UTF-8 as a character of its own ("cafÃ©"); that is mended. Knows nothing about files.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from ..errors import CorpusError
+from .messages import Message
+
+# What Messenger writes itself where a message had no words.
+_OWN = re.compile(
+    r"(?:You|[^\n]{1,60}) sent (?:an attachment|a (?:photo|video|sticker|GIF|link|voice message|live location))\.?"
+    r"|Reacted .{1,20} to your message ?|[^\n]{1,60} (?:called you|missed (?:a|your) (?:call|video chat))\.?"
+    r"|You are now connected on Messenger\.?"
+)
+
+
+def messages_of_facebook(text: str) -> Iterator[Message]:
+    """Give the messages of a conversation, the oldest first, or the posts or comments of a list.
+
+    Raises `CorpusError` if it is neither.
+    """
+    found = json.loads(text)
+    if isinstance(found, dict) and isinstance(found.get("messages"), list):
+        yield from _conversation(found["messages"])
+        return
+    posts = _posts(found)
+    if posts is None:
+        raise CorpusError("it is no export of Facebook's: there are neither messages nor posts in it")
+    yield from posts
+
+
+def mended(text: str) -> str:
+    """Return a text whose characters were bytes of UTF-8 as it was meant, any other as it is."""
+    try:
+        return text.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return text
+
+
+def _conversation(messages: list[Any]) -> Iterator[Message]:
+    said = [message for message in messages if isinstance(message, dict)]
+    for message in sorted(said, key=_time):
+        name = message.get("sender_name") or message.get("senderName")  # the second: of encrypted chats
+        text = message.get("content") or message.get("text")
+        unsent = message.get("is_unsent") or message.get("isUnsent")
+        if isinstance(text, str) and isinstance(name, str) and not unsent and message.get("type") not in _NO_WORDS:
+            text = mended(text)
+            if not _OWN.fullmatch(text):
+                yield Message(mended(name), text)
+
+
+_NO_WORDS = ("Call", "Subscribe", "Unsubscribe", "placeholder")
+
+
+def _time(message: dict[str, Any]) -> float:
+    time = message.get("timestamp_ms", message.get("timestamp", 0))
+    return time if isinstance(time, (int, float)) else 0
+
+
+def _posts(found: Any) -> list[Message] | None:
+    if isinstance(found, dict):  # {"status_updates": [...]}, {"comments_v2": [...]}
+        found = next((value for value in found.values() if isinstance(value, list)), None)
+    if not isinstance(found, list):
+        return None
+    entries = [entry for entry in found if isinstance(entry, dict) and ("data" in entry or "timestamp" in entry)]
+    if found and not entries:
+        return None
+    return [post for entry in sorted(entries, key=_time) for post in _of_entry(entry)]
+
+
+def _of_entry(entry: dict[str, Any]) -> Iterator[Message]:
+    for data in entry.get("data") or []:
+        if not isinstance(data, dict):
+            continue
+        comment = data.get("comment")
+        if isinstance(data.get("post"), str):
+            yield Message("", mended(data["post"]), post=True)
+        elif isinstance(comment, dict) and isinstance(comment.get("comment"), str):
+            yield Message(mended(str(comment.get("author") or "")), mended(comment["comment"]), post=True)

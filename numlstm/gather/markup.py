@@ -1,0 +1,133 @@
+"""The text of HTML and XHTML as a person would read it: paragraphs apart, white space as a browser shows it.
+
+The standard library's parser takes whatever comes: broken pages, entities without end, deep nesting. Knows nothing
+about where a page comes from.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from html.parser import HTMLParser
+
+_PARAGRAPHS = frozenset(
+    [
+        "p",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "blockquote",
+        "ul",
+        "ol",
+        "dl",
+        "table",
+        "pre",
+        "section",
+        "article",
+        "header",
+        "footer",
+        "hr",
+        "figure",
+        "aside",
+        "main",
+        "form",
+    ]
+)
+_LINES = frozenset(["br", "li", "tr", "dt", "dd", "div", "figcaption", "caption", "option"])
+_UNSEEN = frozenset({"script", "style", "title", "template", "svg", "rt", "rp"})  # rt: how to read a character
+_CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9._:-]{1,40})""")
+_MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+_SPACE = re.compile(r"[ \t\r\n\f]+")
+
+
+def text_of_markup(page: str) -> str:
+    """Return the text that a page shows, its paragraphs separated by empty lines, with a newline at its end."""
+    parser = _Shown()
+    parser.feed(page)
+    parser.close()
+    return parser.text()
+
+
+def decode_markup(data: bytes) -> str:
+    """Return a page's characters: by its byte-order mark, by what it says of itself, else UTF-8, else Windows' own."""
+    for mark, encoding in _MARKS:
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    said = _CHARSET.search(data[:2048])
+    for encoding in ([said[1].decode("ascii")] if said else []) + ["utf-8"]:
+        try:
+            return data.decode(encoding)
+        except (LookupError, UnicodeError):
+            continue
+    return data.decode("cp1252", "replace")
+
+
+class _Shown(HTMLParser):
+    """Collects what is shown, with the breaks between."""
+
+    def __init__(self) -> None:
+        super().__init__(convert_charrefs=True)
+        self.parts: list[str] = []
+        self.unseen: list[str] = []  # the open elements of which nothing is shown
+        self.breaks = 0  # newlines that are due before the next text
+        self.space = False  # a space is due
+        self.preformatted = 0
+
+    def handle_starttag(self, tag: str, attrs: object) -> None:
+        if tag == "body":
+            self.unseen.clear()  # a head that was never closed
+        elif tag in _UNSEEN:
+            self.unseen.append(tag)
+        self._break(tag)
+        if tag == "pre":
+            self.preformatted += 1
+        if tag in ("td", "th"):
+            self.space = True
+
+    def handle_startendtag(self, tag: str, attrs: object) -> None:
+        self._break(tag)  # such as <br/>; of <script/> there is nothing to leave out
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self.unseen:
+            while self.unseen.pop() != tag:
+                pass
+        self._break(tag)
+        if tag == "pre":
+            self.preformatted = max(0, self.preformatted - 1)
+
+    def handle_data(self, data: str) -> None:
+        if self.unseen:
+            return
+        if self.preformatted:
+            self._put(data.replace("\r\n", "\n"))
+            return
+        shown = _SPACE.sub(" ", data)
+        if shown.strip(" "):
+            self.space = self.space or shown.startswith(" ")
+            self._put(shown.strip(" "))
+            self.space = shown.endswith(" ")
+        elif shown:
+            self.space = True
+
+    def text(self) -> str:
+        lines = "".join(self.parts).split("\n")
+        return "\n".join(line.rstrip() for line in lines).strip("\n") + "\n"
+
+    def _break(self, tag: str) -> None:
+        if tag in _PARAGRAPHS:
+            self.breaks = max(self.breaks, 2)
+        elif tag == "br":
+            self.breaks = min(self.breaks + 1, 2)
+        elif tag in _LINES:
+            self.breaks = max(self.breaks, 1)
+
+    def _put(self, text: str) -> None:
+        if self.breaks:
+            self.parts.append("\n" * self.breaks)
+        elif self.space and self.parts:
+            self.parts.append(" ")
+        self.parts.append(text)
+        self.breaks, self.space = 0, False
