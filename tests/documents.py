@@ -4,7 +4,7 @@ A mark is an HTML comment on the line before a block or a table; readers do not 
 
     <!-- not run: WHY -->     the commands are only checked against the command line (they download or install)
     <!-- main -->             likewise, and so `<!-- tests -->`: `.ci/run` runs these for real
-    <!-- prints -->           the block is what the block of commands before it prints; a last line … stands for the rest
+    <!-- prints -->           the block is what the commands before it print; a last line … stands for the rest
     <!-- from PATH -->        the block is quoted from that file; a line ... stands for lines left out
     <!-- lines of PATH -->    the code in the last column of the table is whole lines of that file
 
@@ -72,7 +72,7 @@ def commands(block: Block) -> Iterator[list[str]]:
 def shortened(arguments: Sequence[str]) -> list[str]:
     """Return a command's arguments as the tests run it."""
     command, *rest = arguments or [""]
-    if command == "train" and rest and not rest[0].startswith("-") or "--resume" in rest:
+    if command == "train" and rest and (not rest[0].startswith("-") or "--resume" in rest):
         layers = _value(rest, "--layers") or "1,1"
         for option in (*_HOW_LONG, "--layers"):
             rest = _without(rest, option)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from strokes import AMBER, BLUE, FAINT, GREEN, INK, LINE
+from matplotlib.patches import Rectangle
+from strokes import AMBER, BLUE, FAINT, GREEN, INK, LINE, RED
 
 Words = dict[str, str]
 
 NEXT = Path(__file__).resolve().parent / "next.json"
+SURPRISE = NEXT.with_name("surprise.json")
 TEMPERATURES = (0.3, 0.6, 1.0, 1.5)
 
 
@@ -52,7 +56,7 @@ def temperature(say: Words) -> Figure:
     figure = Figure(figsize=(9.2, 3.9), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.1, h_pad=0.1)
     panels = figure.subplots(1, len(TEMPERATURES), sharey=True)
-    for panel, value, colour in zip(panels, TEMPERATURES, (BLUE, GREEN, AMBER, "#d55e00"), strict=True):
+    for panel, value, colour in zip(panels, TEMPERATURES, (BLUE, GREEN, AMBER, RED), strict=True):
         powers = np.exp(logits / value)
         shares = 100 * powers / powers.sum()
         heights = [*shares[:shown], shares[shown:].sum()]
@@ -73,3 +77,40 @@ def temperature(say: Words) -> Figure:
 
 def _name(token: str, say: Words) -> str:
     return {" ": say["space"], "\n": say["newline"]}.get(token, token)
+
+
+def surprise(say: Words) -> Figure:
+    """A passage, each character on a ground as dark as the nats by which it surprises a model; from `surprise.json`."""
+    told = json.loads(SURPRISE.read_text("utf-8"))
+    most = 6.0
+    rows: list[list[tuple[str, float]]] = [[]]
+    for token, nats in told:
+        rows[-1].append((token, nats))
+        if token == "\n":
+            rows.append([])
+    columns = max(map(len, rows))
+    wide, high = 0.128, 0.26
+    width, height = wide * (columns + 2), high * (len(rows) + 3)
+    figure = Figure(figsize=(width, height))
+    panel = figure.add_axes((0.0, 0.0, 1.0, 1.0))
+    panel.set_xlim(-1, columns + 1)
+    panel.set_ylim(len(rows) + 1.8, -1.2)
+    panel.set_axis_off()
+    for y, row in enumerate(rows):
+        for x, (token, nats) in enumerate(row):
+            _tile(panel, x, y, nats / most)
+            panel.text(x + 0.5, y + 0.5, {"\n": "↵"}.get(token, token), **_LETTER)
+    for n in range(7):
+        _tile(panel, 12 + 4 * n, len(rows) + 0.4, n / most, 4)
+        panel.text(14 + 4 * n, len(rows) + 0.9, f"{n}" if n < 6 else "6+", **_LETTER)
+    panel.text(11.3, len(rows) + 0.9, say["surprise"], ha="right", va="center", color=FAINT, fontsize=9.5)
+    return figure
+
+
+_LETTER: dict[str, Any] = {
+    "ha": "center", "va": "center", "color": INK, "fontsize": 10, "family": "DejaVu Sans Mono"
+}  # fmt: skip
+
+
+def _tile(panel: Axes, x: float, y: float, share: float, width: float = 1) -> None:
+    panel.add_patch(Rectangle((x, y + 0.04), width, 0.92, facecolor=RED, alpha=min(share, 1) * 0.8, linewidth=0))

@@ -4,12 +4,15 @@ Each is drawn once for each language: `cell.svg` and `cell.ko.svg`. The letters 
 the same everywhere, and the ground is opaque, so that it can be read on light and on dark pages. The Korean ones need a
 font with Hangul (`pip install koreanize-matplotlib` brings one). The same versions of matplotlib and fonts give the
 same bytes.
+
+`--expect MODEL PROMPT` and `--surprise MODEL FILE` write the numbers of two of them, `next.json` and `surprise.json`.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +20,7 @@ from pathlib import Path
 import charts
 import diagrams
 import matplotlib
+import measure
 from matplotlib import font_manager
 from matplotlib.figure import Figure
 from strokes import INK, LINE, PAPER
@@ -30,6 +34,7 @@ DRAWINGS: dict[str, Callable[[dict[str, str]], Figure]] = {
     "streams": diagrams.streams,
     "taps": charts.taps,
     "temperature": charts.temperature,
+    "surprise": charts.surprise,
 }
 FONTS = {
     "en": ["DejaVu Sans"],
@@ -91,13 +96,24 @@ def _rounded(outline: str, digits: int) -> str:
     return " ".join(words)
 
 
+def write(path: Path, document: object) -> None:
+    path.write_text(json.dumps(document, ensure_ascii=False, indent=0) + "\n", "utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(DRAWINGS)} (default: all)")
     parser.add_argument("--language", choices=list(WORDS), action="append", help="(default: all)")
     parser.add_argument("--png", action="store_true", help="PNG instead of SVG, to look at")
     parser.add_argument("--folder", type=Path, default=HERE, help="where to (default: beside this file)")
+    parser.add_argument("--expect", nargs=2, metavar=("MODEL", "PROMPT"), help="write next.json")
+    parser.add_argument("--surprise", nargs=2, metavar=("MODEL", "FILE"), help="write surprise.json")
     options = parser.parse_args()
+    if options.expect:
+        write(charts.NEXT, measure.expected(*options.expect))
+    if options.surprise:
+        model, file = options.surprise
+        write(charts.SURPRISE, measure.surprises(model, Path(file).read_text("utf-8")))
     for name in options.names or DRAWINGS:
         for language in options.language or WORDS:
             print(draw(name, language, options.folder, "png" if options.png else "svg"))
