@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import collections
 import itertools
+import json
+import math
 import os
 import re
 import shutil
@@ -12,6 +15,7 @@ import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import typer
 from documents import (
@@ -26,6 +30,7 @@ from documents import (
     shortened,
 )
 
+import numlstm
 from numlstm.cli import app
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -114,7 +119,9 @@ class Reader:
             self.run(block, [sys.executable, "-W", "error", "-c", block.text])
 
     def run(self, block: Block, words: list[str]) -> None:
-        done = subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, timeout=300)
+        done = subprocess.run(
+            words, cwd=self.folder, env=self.environment, capture_output=True, timeout=300, stdin=subprocess.DEVNULL
+        )
         self.printed = done.stdout.decode()
         said = done.stderr.decode(errors="replace")
         assert done.returncode == 0, f"line {block.line}: {block.text}\n{said}"
@@ -280,6 +287,29 @@ def test_every_picture_is_shown_and_can_be_read_on_any_page() -> None:
         assert re.search(r"fill: #(?!none)\w{6}(?!.*opacity: 0)", ground.get("style", "")), picture.name
         assert f"pictures/{picture.name})" in shown, picture.name
         assert picture.stat().st_size < 150_000, picture.name
+
+
+def test_the_pictured_distribution_is_the_shipped_model_s() -> None:
+    told = json.loads((ROOT / "docs" / "pictures" / "next.json").read_text("utf-8"))
+    model = numlstm.load(told["model"], device="reference")
+    ids = np.asarray(model.vocab.encode(told["prompt"]))[:, None]
+    last = model.logits(ids)[0][-1].reshape(-1).astype(np.float64)
+    shares = np.exp(last - last.max())
+    shares /= shares.sum()
+    named = [int(model.vocab.encode(each["token"])[0]) for each in told["tokens"]]
+    assert sorted(named) == list(range(len(shares)))
+    np.testing.assert_allclose(np.exp([each["logprob"] for each in told["tokens"]]), shares[named], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_the_scale_of_losses_is_that_of_the_tales(name: str) -> None:
+    """The rows that name no smoothing: all characters alike, and each as frequent as it is."""
+    text = (ROOT / "corpus" / "tales.txt").read_text("utf-8")
+    first, last = text[: len(text) * 9 // 10], text[len(text) * 9 // 10 :]
+    counts = collections.Counter(first)
+    frequent = -sum(math.log(counts[character] / len(first)) for character in last) / len(last)
+    for loss in (math.log(len(set(text))), frequent):
+        assert re.search(rf"^\| .* \| {loss:.2f} \|$", read(name), re.MULTILINE), f"{loss:.4f}"
 
 
 def test_the_script_draws_its_pictures(tmp_path: Path) -> None:
