@@ -128,7 +128,8 @@ class Reader:
 
 
 def own_texts(folder: Path) -> None:
-    """Write what a reader may have: letters, a diary, exported chats."""
+    """Write what a reader may have: letters, a diary, exported chats, and the text that the Korean tutorial copies."""
+    shutil.copy(ROOT / "tests" / "hangul.txt", folder)
     days = [f"Day {n}. The {thing} was {n * 7} steps away, and nobody minded.\n" for n in range(1, 160) for thing in
             ("bridge", "harbour", "baker", "lighthouse")]  # fmt: skip
     (folder / "letters.txt").write_text("".join(days), "utf-8")
