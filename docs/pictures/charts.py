@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+import pathlib
+import re
 from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from strokes import AMBER, BLUE, FAINT, GREEN, INK, LINE, RED
 
 Words = dict[str, str]
 
-NEXT = Path(__file__).resolve().parent / "next.json"
+NEXT = pathlib.Path(__file__).resolve().parent / "next.json"
 SURPRISE = NEXT.with_name("surprise.json")
 TEMPERATURES = (0.3, 0.6, 1.0, 1.5)
 
@@ -82,35 +84,44 @@ def _name(token: str, say: Words) -> str:
 def surprise(say: Words) -> Figure:
     """A passage, each character on a ground as dark as the nats by which it surprises a model; from `surprise.json`."""
     told = json.loads(SURPRISE.read_text("utf-8"))
-    most = 6.0
     rows: list[list[tuple[str, float]]] = [[]]
     for token, nats in told:
-        rows[-1].append((token, nats))
+        rows[-1].append(("↵" if token == "\n" else token, nats))
         if token == "\n":
             rows.append([])
-    columns = max(map(len, rows))
-    wide, high = 0.128, 0.26
-    width, height = wide * (columns + 2), high * (len(rows) + 3)
-    figure = Figure(figsize=(width, height))
+    rows = [row for row in rows if row]
+    columns, size = max(map(len, rows)), 11.0
+    wide, high = size * _ADVANCE / 72, 0.27  # of a character, in inches
+    figure = Figure(figsize=(wide * (columns + 4), high * (len(rows) + 2.8)))
     panel = figure.add_axes((0.0, 0.0, 1.0, 1.0))
-    panel.set_xlim(-1, columns + 1)
-    panel.set_ylim(len(rows) + 1.8, -1.2)
+    panel.set_xlim(-2, columns + 2)
+    panel.set_ylim(len(rows) + 2.0, -0.8)
     panel.set_axis_off()
+    letter: dict[str, Any] = {"va": "center", "color": INK, "fontsize": size, "family": "DejaVu Sans Mono"}
+    tiles = [(x, y, 1, nats) for y, row in enumerate(rows) for x, (_, nats) in enumerate(row)]
     for y, row in enumerate(rows):
-        for x, (token, nats) in enumerate(row):
-            _tile(panel, x, y, nats / most)
-            panel.text(x + 0.5, y + 0.5, {"\n": "↵"}.get(token, token), **_LETTER)
+        for word in re.finditer(r"\S+", "".join(token for token, _ in row)):  # each word in its place: no error adds up
+            panel.text(word.start(), y + 0.5, word[0], **letter)
+    below = len(rows) + 0.5
     for n in range(7):
-        _tile(panel, 12 + 4 * n, len(rows) + 0.4, n / most, 4)
-        panel.text(14 + 4 * n, len(rows) + 0.9, f"{n}" if n < 6 else "6+", **_LETTER)
-    panel.text(11.3, len(rows) + 0.9, say["surprise"], ha="right", va="center", color=FAINT, fontsize=9.5)
+        tiles.append((18 + 4 * n, below, 4, n))
+        panel.text(20 + 4 * n, below + 0.5, f"{n}" if n < 6 else "6+", ha="center", **letter)
+    panel.text(17, below + 0.5, say["surprise"], ha="right", va="center", color=FAINT, fontsize=10)
+    _lay(panel, tiles)
     return figure
 
 
-_LETTER: dict[str, Any] = {
-    "ha": "center", "va": "center", "color": INK, "fontsize": 10, "family": "DejaVu Sans Mono"
-}  # fmt: skip
+_ADVANCE = 0.60205  # from one letter of DejaVu Sans Mono to the next, in its size
+_MOST = 6.0  # nats, from which on all is equally dark
 
 
-def _tile(panel: Axes, x: float, y: float, share: float, width: float = 1) -> None:
-    panel.add_patch(Rectangle((x, y + 0.04), width, 0.92, facecolor=RED, alpha=min(share, 1) * 0.8, linewidth=0))
+def _lay(panel: Axes, tiles: list[tuple[float, float, float, float]]) -> None:
+    """Draw tiles (left, top, width, nats): those of a shade, of which there are a dozen, are one path."""
+    shades: dict[int, list[Path]] = {}
+    for x, y, width, nats in tiles:
+        corners = [(x, y + 0.03), (x + width, y + 0.03), (x + width, y + 0.97), (x, y + 0.97), (x, y + 0.03)]
+        shades.setdefault(round(2 * min(nats, _MOST)), []).append(Path(corners, closed=True))
+    for shade, paths in sorted(shades.items()):
+        if shade:
+            one = Path.make_compound_path(*paths)
+            panel.add_patch(PathPatch(one, facecolor=RED, alpha=0.8 * shade / (2 * _MOST), linewidth=0))
