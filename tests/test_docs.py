@@ -32,12 +32,16 @@ from documents import (
 
 import numlstm
 from numlstm.cli import app
+from numlstm.text.catalog import entries
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")]
 )
 TUTORIALS = ("docs/tutorial.md", "docs/tutorial.ko.md")
+NEEDS_SHELL = pytest.mark.skipif(
+    os.name == "nt" or shutil.which("sh") is None, reason="the commands are written for a POSIX shell"
+)
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
 
 
@@ -76,6 +80,15 @@ def test_the_command_line_takes_every_command(name: str) -> None:
     written = [command for block in blocks(read(name)) if block.language == "sh" for command in commands(block)]
     assert written
     assert not [(command, refused(command)) for command in written if refused(command)]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_what_is_downloaded_has_a_name(name: str) -> None:
+    for block in blocks(read(name)):
+        if block.mark == "not run: downloads":
+            for command in commands(block):
+                names = command[2:] if command[:2] == ["corpus", "get"] else command[1:2]
+                assert {*names} <= {*entries()}, f"line {block.line}: {names}"
 
 
 @pytest.mark.parametrize("wrong", ["gen w.npz --temprature 1", "gen", "jen w.npz", "gen w.npz --length long"])
@@ -149,7 +162,7 @@ def own_texts(folder: Path) -> None:
     (folder / "kakao.txt").write_text("[안나] [오후 3:12] 배가 또 늦네.\n[요나] [오후 3:13] 늘 그랬지.\n", "utf-8")
 
 
-@pytest.mark.skipif(shutil.which("sh") is None, reason="there is no sh to run the commands with")
+@NEEDS_SHELL
 @pytest.mark.parametrize("names", [TUTORIALS, *((name,) for name in DOCUMENTS if name not in TUTORIALS)])
 def test_every_command_runs(names: tuple[str, ...], tmp_path: Path) -> None:
     reader = Reader(tmp_path)
@@ -159,7 +172,7 @@ def test_every_command_runs(names: tuple[str, ...], tmp_path: Path) -> None:
                 reader.read(block)
 
 
-@pytest.mark.skipif(shutil.which("sh") is None, reason="there is no sh to run the commands with")
+@NEEDS_SHELL
 @pytest.mark.parametrize(
     "untrue",
     [
