@@ -299,6 +299,16 @@ def test_documents_link_to_each_other(name: str, others: tuple[str, ...]) -> Non
     assert not [other for other in others if f"]({other})" not in read(name)]
 
 
+def test_the_tutorials_do_not_drift_apart() -> None:
+    english, korean = map(read, TUTORIALS)
+    chapters = [re.findall(r"^## (\d+)\.", text, re.MULTILINE) for text in (english, korean)]
+    assert chapters[0] == chapters[1] != []
+    typed = [{block.text for block in blocks(text) if is_run(block)} for text in (english, korean)]
+    assert not typed[0] - typed[1], "commands that the Korean tutorial lacks"
+    quoted = [list(quoted_lines(text)) for text in (english, korean)]
+    assert quoted[0] == quoted[1]
+
+
 def test_every_picture_is_shown_and_can_be_read_on_any_page() -> None:
     shown = "".join(map(read, DOCUMENTS))
     assert PICTURES
