@@ -18,6 +18,7 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 # What tests change in commands, so that they take seconds: networks of a few units, a few steps, and NumPy instead of
@@ -25,6 +26,18 @@ from typing import NamedTuple
 _STEPS, _STEPS_RESUMED, _UNITS = 3, 6, "8"
 _HOW_LONG = ("--epochs", "--steps", "--max-time", "--sample-length", "--steps-per-epoch")
 _ON_A_DEVICE = ("train", "gen", "eval", "score")
+
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")]
+)
+TUTORIALS = ("docs/tutorial.md", "docs/tutorial.ko.md")
+
+
+def read(name: str) -> str:
+    """Return a file of the project by its path there."""
+    return (ROOT / name).read_text("utf-8")
 
 
 class Block(NamedTuple):

@@ -1,0 +1,140 @@
+"""What the documents quote is there, their links lead somewhere, and their pictures are true and can be seen."""
+
+from __future__ import annotations
+
+import collections
+import json
+import math
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from pathlib import Path
+
+import numpy as np
+import pytest
+from documents import DOCUMENTS, ROOT, TUTORIALS, blocks, is_line_of, is_run, missing_from_source, quoted_lines, read
+
+import numlstm
+
+PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
+
+# Quotations
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_quoted_code_is_there(name: str) -> None:
+    for block in blocks(read(name)):
+        if block.mark.startswith("from "):
+            wrong = missing_from_source(block.text, read(block.mark.removeprefix("from ")))
+            assert not wrong, f"line {block.line} and after: not in the file: {wrong}"
+    for path, code in quoted_lines(read(name)):
+        assert is_line_of(code, read(path)), f"{path} has no line {code}"
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_tutorials_quote_the_equations(name: str) -> None:
+    assert len(list(quoted_lines(read(name)))) >= 8
+
+
+def test_a_wrong_quotation_is_found() -> None:
+    source = "def f():\n    a = 1  # one\n    b = 2\n    c = 3\n"
+    assert not missing_from_source("a = 1  # one\nb = 2\n", source)
+    assert not missing_from_source("a = 1  # one\n...\nc = 3\n", source)
+    assert missing_from_source("a = 1  # one\nc = 3\n", source) == "c = 3"
+    assert missing_from_source("b = 3\n", source) == "b = 3"
+    assert is_line_of("a = 1", source)
+    assert not is_line_of("a = ", source)
+    table = "<!-- lines of x.py -->\n| so | line |\n|---|---|\n| $a$ | `a = 1`<br>`b = 2` |\n"
+    assert list(quoted_lines(table)) == [("x.py", "a = 1"), ("x.py", "b = 2")]
+
+
+# Links and pictures
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_links_lead_somewhere(name: str) -> None:
+    text = re.sub(r"```.*?```", "", read(name), flags=re.DOTALL)
+    here = (ROOT / name).parent
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", text) if "://" not in link]
+    assert not [link for link in links if not (here / link.partition("#")[0]).exists()]
+    within = [link.partition("#") for link in links if "#" in link]
+    assert not [
+        (path, anchor)
+        for path, _, anchor in within
+        if anchor not in anchors(((here / path) if path else ROOT / name).read_text("utf-8"))
+    ]
+
+
+def anchors(text: str) -> set[str]:
+    """Return the names that a page's headings get."""
+    headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize(
+    ("name", "others"),
+    [
+        ("docs/tutorial.md", ("tutorial.ko.md", "../README.md")),
+        ("docs/tutorial.ko.md", ("tutorial.md", "../README.ko.md")),
+        ("README.ko.md", ("README.md", "docs/tutorial.ko.md")),
+    ],
+)
+def test_documents_link_to_each_other(name: str, others: tuple[str, ...]) -> None:
+    assert not [other for other in others if f"]({other})" not in read(name)]
+
+
+def test_the_tutorials_do_not_drift_apart() -> None:
+    english, korean = map(read, TUTORIALS)
+    chapters = [re.findall(r"^## (\d+)\.", text, re.MULTILINE) for text in (english, korean)]
+    assert chapters[0] == chapters[1] != []
+    typed = [{block.text for block in blocks(text) if is_run(block)} for text in (english, korean)]
+    assert not typed[0] - typed[1], "commands that the Korean tutorial lacks"
+    quoted = [list(quoted_lines(text)) for text in (english, korean)]
+    assert quoted[0] == quoted[1]
+
+
+def test_every_picture_is_shown_and_can_be_read_on_any_page() -> None:
+    shown = "".join(map(read, DOCUMENTS))
+    assert PICTURES
+    for picture in PICTURES:
+        drawn = ElementTree.parse(picture).getroot().iter()
+        ground = next(element for element in drawn if element.tag.endswith(("}path", "}rect")))
+        assert re.fullmatch(r"(fill: )?#\w{6}", ground.get("style") or ground.get("fill") or ""), picture.name
+        assert f"pictures/{picture.name})" in shown, picture.name
+        assert picture.stat().st_size < 150_000, picture.name
+
+
+def test_the_pictured_distribution_is_the_shipped_model_s() -> None:
+    told = json.loads((ROOT / "docs" / "pictures" / "next.json").read_text("utf-8"))
+    model = numlstm.load(told["model"], device="reference")
+    ids = np.asarray(model.vocab.encode(told["prompt"]))[:, None]
+    last = model.logits(ids)[0][-1].reshape(-1).astype(np.float64)
+    shares = np.exp(last - last.max())
+    shares /= shares.sum()
+    named = [int(model.vocab.encode(each["token"])[0]) for each in told["tokens"]]
+    assert sorted(named) == list(range(len(shares)))
+    np.testing.assert_allclose(np.exp([each["logprob"] for each in told["tokens"]]), shares[named], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_the_scale_of_losses_is_that_of_the_tales(name: str) -> None:
+    """The rows that name no smoothing: all characters alike, and each as frequent as it is."""
+    text = (ROOT / "corpus" / "tales.txt").read_text("utf-8")
+    first, last = text[: len(text) * 9 // 10], text[len(text) * 9 // 10 :]
+    counts = collections.Counter(first)
+    frequent = -sum(math.log(counts[character] / len(first)) for character in last) / len(last)
+    for loss in (math.log(len(set(text))), frequent):
+        assert re.search(rf"^\| .* \| {loss:.2f} \|$", read(name), re.MULTILINE), f"{loss:.4f}"
+
+
+def test_the_script_draws_its_pictures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
+    script = ROOT / "docs" / "pictures" / "make.py"
+    words = [sys.executable, str(script), "--language", "en", "--folder", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    drawn = {path.name for path in tmp_path.glob("*.svg")}
+    assert drawn
+    assert drawn <= {path.name for path in PICTURES}
+    assert {name.replace(".svg", ".ko.svg") for name in drawn} <= {path.name for path in PICTURES}
