@@ -20,6 +20,7 @@ from numlstm.text.catalog import entries
 NEEDS_SHELL = pytest.mark.skipif(
     os.name == "nt" or shutil.which("sh") is None, reason="the commands are written for a POSIX shell"
 )
+
 # Commands
 
 WRONG_USE = typer.BadParameter.__mro__[2]  # Click's ClickException, which some versions of Typer hold inside
@@ -37,7 +38,8 @@ def refused(arguments: list[str]) -> str:
             return ""
         except WRONG_USE as error:
             return error.format_message()
-        rest = [*context._protected_args, *context.args]
+        kept = "_protected_args" if hasattr(context, "_protected_args") else "protected_args"  # as Click before 8.2
+        rest = [*getattr(context, kept), *context.args]
         if not hasattr(command, "resolve_command"):
             return ""
         try:
