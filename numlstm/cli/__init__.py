@@ -19,7 +19,7 @@ from .. import __version__
 from ..errors import NumlstmError
 
 # The commands as `--help` lists them. Each is the function of its name in the module of its name.
-COMMANDS = ("train", "gen", "eval", "info", "plot", "check")
+COMMANDS = ("train", "gen", "eval", "score", "look", "info", "plot", "check")
 
 _SETTINGS: dict[str, Any] = {
     "add_completion": False,
