@@ -85,7 +85,9 @@ def _likeliest(logs: Floats, count: int) -> npt.NDArray[np.int64]:
     """Return the ids (N, count) of the largest entries of each row, the largest first."""
     if not count:
         return np.empty((len(logs), 0), np.int64)
-    found = np.sort(np.argpartition(-logs, count - 1, axis=1)[:, :count], axis=1)  # of thousands of words few are sorted
+    found = np.sort(
+        np.argpartition(-logs, count - 1, axis=1)[:, :count], axis=1
+    )  # of thousands of words few are sorted
     order = np.argsort(-np.take_along_axis(logs, found, axis=1), axis=1, kind="stable")
     return np.take_along_axis(found, order, axis=1)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import html
 import importlib.resources
+import itertools
 import json
 import math
 import string
@@ -57,7 +58,11 @@ class Tokens:
 
     def add(self, found: Scores) -> None:
         for n in range(min(len(found.ranks), len(self.ids) - found.first)):
-            told = [self._label(int(self.ids[found.first + n])), _milli(found.log_probabilities[n]), int(found.ranks[n])]
+            told = [
+                self._label(int(self.ids[found.first + n])),
+                _milli(found.log_probabilities[n]),
+                int(found.ranks[n]),
+            ]
             for token, log in zip(found.likeliest[n].tolist(), found.likeliest_logs[n], strict=True):
                 told += [self._label(token), _milli(log)]
             self._told.append(told)
@@ -83,7 +88,7 @@ def page(title: str, tokens: Tokens, totals: Totals, rows: Sequence[Row]) -> str
     units, unit = tokens.units(), tokens.vocab.unit
     data = {"labels": tokens.labels(), "tokens": [told for _, told in units], "much": _MUCH}
     wanted = {row.at for row in rows}
-    source = importlib.resources.files("numlstm").joinpath("pages", "surprise.html").read_text("utf-8")
+    source = importlib.resources.files("numlstm").joinpath("pages").joinpath("surprise.html").read_text("utf-8")
     return string.Template(source).substitute(
         title=html.escape(title),
         facts=_facts(totals, unit),
@@ -123,7 +128,7 @@ def _facts(totals: Totals, unit: str) -> str:
 
 def _legend() -> list[str]:
     told = [f"below {STEPS[0]} bit: likelier than 1 in {2 ** STEPS[0]}"]
-    told += [f"{low}–{high}: to 1 in {2**high:,}" for low, high in zip(STEPS[:-1], STEPS[1:], strict=True)]
+    told += [f"{low}–{high}: to 1 in {2**high:,}" for low, high in itertools.pairwise(STEPS)]
     told.append(f"{STEPS[-1]} and more: rarer")
     return [f'<li class="s{step}">{text}</li>' for step, text in enumerate(told)]
 

@@ -183,5 +183,3 @@ def _print_places(found: Sequence[Row]) -> None:
         table.add_row(row.where, f"{row.bits:.1f}", row.probability, place, Text(row.likelier))
     width = None if sys.stdout.isatty() else 10_000  # of a file no line is too long
     Console(highlight=False, width=width).print(table)
-
-
