@@ -153,7 +153,8 @@ def liveliest(of: Mapping[str, Feature], chosen: Sequence[Cell], length: int) ->
         return 0
     spreads = [sum(_share(of[name], at, length) for name in sorted(names)) for at in starts]
     best = starts[int(np.argmax(spreads))]
-    return best + _line_start(of.get("position in the line", np.empty(0))[best : best + length // 4])
+    column = of.get("position in the line", np.empty(0))[best : best + length // 4]
+    return best + (_line_start(column) if best else 0)
 
 
 def _line_start(column: Feature) -> int:
@@ -164,4 +165,5 @@ def _line_start(column: Feature) -> int:
 
 def _share(feature: Feature, at: int, length: int) -> float:
     """Return how much a feature varies in a stretch, against the whole; no more than 1, so that all have a say."""
-    return min(1.0, float(feature[at : at + length].std() / feature.std()))
+    whole = float(feature.std())
+    return min(1.0, float(feature[at : at + length].std()) / whole) if whole else 0.0

@@ -111,7 +111,8 @@ def _parts(unit: str, width: int) -> list[tuple[str, bool]]:
     for line in shown.visible(unit).replace("\t", "⇥").splitlines(keepends=True) or [""]:
         ends = line.endswith("\n")
         text = line.rstrip("\n") + "↵" * ends
-        pieces = [text[at : at + width // 2] for at in range(0, len(text), width // 2)] if len(text) > width else [text]
+        size = len(text) if columns(text) <= width else width // 2
+        pieces = [text[at : at + size] for at in range(0, len(text), size or 1)] or [""]
         found += [(piece, ends and n == len(pieces) - 1) for n, piece in enumerate(pieces)]
     return found
 
