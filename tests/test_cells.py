@@ -1,4 +1,4 @@
-"""What is recorded of cells is what they did, and the cells that are found are those that were made to follow a feature."""
+"""What is recorded of cells is what they did, and those are found that were made to follow a feature."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_networks_of_every_kind(options: dict[str, Any], ids: Any) -> None:
     assert [layer.shape for layer in found] == [(300, 6), (300, 5)]
     for layer, other in zip(found, cells.record(model, ids[:290]), strict=True):
         np.testing.assert_allclose(layer[:290], other, rtol=1e-5)
-        assert 0 < layer.std(axis=0).min()
+        assert layer.std(axis=0).min() > 0
         assert np.abs(layer).max() <= 1
 
 

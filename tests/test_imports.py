@@ -3,7 +3,8 @@
 The order, each level importing only from those before it:
 
     errors, temporary, remote, cachedir -> whole_file, config, dropout, text, backends, npz -> params, generate
-           -> weights, model, optim -> evaluate, run, subjects, gates, score -> train, gradcheck, cells, score_page -> cli
+           -> weights, model, optim -> evaluate, run, subjects, gates, score
+           -> train, gradcheck, cells, score_page -> cli
 """
 
 from __future__ import annotations
@@ -194,7 +195,9 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not names & {*HEAVY, "typer", "rich"}
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("gen",), ("eval",), ("score",), ("look",), ("info",), ("check",), ("plot",)], ids=str)
+@pytest.mark.parametrize(
+    "command", [(), ("train",), ("gen",), ("eval",), ("score",), ("look",), ("info",), ("check",), ("plot",)], ids=str
+)
 def test_help_imports_nothing_heavy(command):
     names, said = imported("-m", "numlstm", *command, "--help")
     assert "Usage" in said

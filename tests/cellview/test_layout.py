@@ -30,7 +30,13 @@ def test_wide_and_combining_characters() -> None:
 
 def test_words_and_tokens_with_line_ends_in_them() -> None:
     found = lines(["The", " cat", "\n\n", " " * 25], 10)
-    assert [[glyph.text for glyph in line] for line in found] == [["The", " cat", "↵"], ["↵"], [" " * 5] * 2, [" " * 5] * 2, [" " * 5]]
+    assert [[glyph.text for glyph in line] for line in found] == [
+        ["The", " cat", "↵"],
+        ["↵"],
+        [" " * 5] * 2,
+        [" " * 5] * 2,
+        [" " * 5],
+    ]
     assert {glyph.unit for line in found[2:] for glyph in line} == {3}
     assert lines([], 10) == [[]]
 

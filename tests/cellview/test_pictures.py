@@ -31,7 +31,9 @@ def drawing() -> Drawing:
 def test_svg(drawing: Drawing) -> None:
     root = ElementTree.fromstring(svg(drawing))
     assert root.find(f"{SVG}title").text == "What <cells> do"  # type: ignore[union-attr]
-    texts = [each for each in root.iter(f"{SVG}text") if each.get("font-size") == "13.3" and not each.get("font-weight")]
+    texts = [
+        each for each in root.iter(f"{SVG}text") if each.get("font-size") == "13.3" and not each.get("font-weight")
+    ]
     assert [each.text for each in texts] == ["<b>", "&", "한🙂", "↵", "Aa", "<b>", "&", "한🙂", "↵", "Aa"]
     assert [each.get("fill") for each in texts[:4]] == ["#ffffff", None, "#ffffff", None]
     assert (texts[0].get("x"), texts[0].get("textLength")) == ("16", "24")
@@ -74,7 +76,7 @@ class Reader(html.parser.HTMLParser):
 def test_page(drawing: Drawing) -> None:
     reader = Reader()
     reader.feed(page(drawing))
-    assert set(reader.tags) <= {*"html meta title style h1 h2 p span section i u".split()}, "no markup of the text's"
+    assert set(reader.tags) <= {"html", "meta", "title", "style", "h1", "h2", "p", "span", "section", "i", "u"}
     assert "b" not in reader.tags
     assert reader.tags.count("section") == 2
     spans = [(style, text) for style, text in reader.spans if text != "\xa0"]
@@ -106,7 +108,7 @@ def test_matplotlib_draws_the_same(drawing: Drawing, tmp_path: Path) -> None:
 
 
 def test_names_that_are_no_pictures(drawing: Drawing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(ConfigError, match="one that ends in .svg, .html, .png, .pdf"):
+    with pytest.raises(ConfigError, match=r"one that ends in .svg, .html, .png, .pdf"):
         cellview.save(drawing, tmp_path / "cells.gif")
     (tmp_path / "x.svg").mkdir()
     with pytest.raises(WeightsError, match="is a folder"):

@@ -26,7 +26,7 @@ def test_pieces_are_the_text_however_it_is_cut(vocab: Vocab) -> None:
     ids, decoder = vocab.encode(PROSE), vocab.decoder()
     pieces = [shown.pieces(vocab, decoder, part) for part in np.array_split(ids, 5)]
     assert [len(each) for each in pieces] == [len(part) for part in np.array_split(ids, 5)]
-    assert "".join(sum(pieces, [])) == PROSE
+    assert "".join(piece for each in pieces for piece in each) == PROSE
     assert shown.line_ends(vocab, ids) == PROSE.count("\n")
 
 
