@@ -101,6 +101,8 @@ def look(
 
     [bold]numlstm look weights.npz --file book.txt --layer 1 --cell 17 --cell 40 -o cells.svg[/bold]
     """
+    # Read as NumPy is imported. Its products are small here: waking other cores for them would take longer.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from .. import backends
     from .. import weights as files
     from ..cellview import check_output, save
@@ -111,6 +113,7 @@ def look(
         check_output(output)  # before anything is read
     held = files.load(weights)
     model = Model(held.config, held.params, backends.load("reference"), vocab=held.vocab)
+    _check_cells(held.config.layers, layer, cell or [])
     given = _given(model.vocab, text, file, encoding, drop_unknown)
     with working("watching the cells"):
         seen = _watch(model, given, gate, start, length, seed)
@@ -163,6 +166,16 @@ def _check(text: str | None, file: str | None, gate: str, cells: int, length: in
             raise ConfigError(f"--{name} is {value}; expected a whole number from {least}")
 
 
+def _check_cells(sizes: Sequence[int], layer: int | None, numbers: Sequence[int]) -> None:
+    last = len(sizes) - 1
+    if layer is not None and not 0 <= layer <= last:
+        raise ConfigError(f"--layer is {layer}; expected 0 to {last}")
+    place = last if layer is None else layer
+    for number in numbers:
+        if not 0 <= number < sizes[place]:
+            raise ConfigError(f"--cell is {number}; expected 0 to {sizes[place] - 1} in layer {place}")
+
+
 def _given(vocab: Vocab, text: str | None, file: str | None, encoding: str, drop_unknown: bool) -> Ids | None:
     """Return the ids of the text that was given, if one was."""
     from ..text.corpus import load_corpus
@@ -208,11 +221,9 @@ def _chosen(seen: _Seen, count: int, layer: int | None, numbers: list[int] | Non
     """Return the cells that were asked for, or else the most telling ones."""
     from ..cells import described, telling
 
-    layers = len(seen.activity)
-    if layer is not None and not 0 <= layer < layers:
-        raise ConfigError(f"--layer is {layer}; expected 0 to {layers - 1}")
     if numbers:
-        return [described(seen.activity, seen.features, layers - 1 if layer is None else layer, n) for n in numbers]
+        place = len(seen.activity) - 1 if layer is None else layer
+        return [described(seen.activity, seen.features, place, n) for n in numbers]
     found = telling(seen.activity, seen.features, count, layer=layer)
     if not found:
         raise CorpusError("no cell follows any feature of this text; expected a more varied text, or cells by --cell")

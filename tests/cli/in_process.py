@@ -1,4 +1,4 @@
-"""Runs the command line in the test's own process: the same words and the same output, without the start of a Python."""
+"""Runs the command line in the test's own process: the same words, the same output, and no start of a Python."""
 
 from __future__ import annotations
 

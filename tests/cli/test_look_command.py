@@ -15,6 +15,7 @@ from numlstm.cli import cell_view
 from numlstm.config import ModelConfig
 from numlstm.model import load
 from numlstm.text.char_vocab import CharVocab
+from numlstm.text.word_vocab import WordBuilder
 
 from . import in_process
 from .conftest import Command
@@ -80,7 +81,7 @@ def test_without_a_text_the_model_writes_one(model: Path) -> None:
     command = ("look", model, "--cell", "1", "--length", "40", "--start", "0", "--json")
     texts = ["".join(json.loads(in_process.run(*command, "--seed", seed).stdout)["text"]) for seed in ("0", "1")]
     network = load(model, device="reference")
-    assert texts == [network.generate(length=2000, temperature=0.6, seed=seed)[:40] for seed in (0, 1)]
+    assert texts == [network.generate(length=40, temperature=0.6, seed=seed)[:40] for seed in (0, 1)]
     assert texts[0] != texts[1]
 
 
@@ -123,7 +124,7 @@ def test_colours_are_those_of_the_values(capsys: pytest.CaptureFixture[str], mon
         (("--cells", "0"), "--cells is 0; expected a whole number from 1"),
         (("--text", "it", "--start", "5"), "--start is 5; expected less than the 2 characters of the text"),
         (("--layer", "2"), "--layer is 2; expected 0 to 1"),
-        (("--cell", "6"), "the cell is 6; expected 0 to 5 in layer 1"),
+        (("--cell", "6"), "--cell is 6; expected 0 to 5 in layer 1"),
         (("--text", "é"), "'é' U+00E9"),
         (("--text", "é", "--drop-unknown"), "the text has no character that the model knows"),
         (("-o", "cells.gif"), "cells.gif is no name of a picture"),
@@ -133,3 +134,23 @@ def test_mistakes_are_one_line(model: Path, options: tuple[str, ...], said: str)
     done = in_process.run("look", model, *options)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert said in done.stderr
+
+
+def test_words_and_other_encodings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    builder = WordBuilder(None, 1, False)
+    builder.feed("The “café” is (not)\nopen, he said.\n")
+    builder.end()
+    vocab = builder.build()
+    config = ModelConfig(len(vocab), (6,), embedding=4)
+    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+    (tmp_path / "t.txt").write_bytes("The café(not) is\nopen.\n".encode("utf-16"))
+    command = ("look", "w.npz", "--file", "t.txt", "--encoding", "utf-16", "--cell", "1", "--cell", "3")
+    found = json.loads(in_process.run(*command, "--json").stdout)
+    assert found["text"] == ["The", " café", "(", "not", ")", " is", "\n", "open", ".", "\n"]
+    assert [len(cell["activations"]) for cell in found["cells"]] == [10, 10]
+    lines = in_process.run(*command).stdout.splitlines()
+    assert lines[5] == "The café(not) is↵"
+    digits = lines[6]
+    assert [place for place, digit in enumerate(digits) if digit != " "] == [0, 3, 8, 9, 12, 13, 16]
+    assert "utf-8" in in_process.run("look", "w.npz", "--file", "t.txt").stderr

@@ -120,11 +120,13 @@ def test_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("t.txt", "--json", "--csv"), "both --json and --csv were given"),
         (("t.txt", "--places", "-1"), "--places is -1; expected a whole number from 0"),
         (("t.txt", "--html", "."), ". is a folder"),
+        (("t.txt", "--device", "abacus"), "abacus"),
+        (("t.txt", "--encoding", "utf-16"), "utf-16"),
         (("one.txt",), "the text has 1 character; expected at least 2"),
     ],
 )
 def test_mistakes_are_one_line(model: Path, tmp_path: Path, options: tuple[str, ...], said: str) -> None:
     (tmp_path / "one.txt").write_text("t")
-    done = in_process.run("score", model, *options, *REFERENCE)
+    done = in_process.run("score", model, *REFERENCE, *options)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert said in done.stderr
