@@ -44,11 +44,11 @@ def activations(model: Model, ids: AnyIds) -> list[dict[str, npt.NDArray[Any]]]:
     tapes: Tapes = {}
     twin.loss(x, y, tapes=tapes)
     skipped = min(_BEGINNING, length - 1)
-    layers = [np.stack([step.gates for step in tape.steps[skipped:]], axis=1) for tape in _of_layers(twin, tapes)]
+    layers = [np.stack([step.gates for step in tape.steps[skipped:]], axis=1) for tape in of_layers(twin, tapes)]
     return [dict(zip(RANGES, gates.reshape(4, -1), strict=True)) for gates in layers]
 
 
-def _of_layers(model: Model, tapes: Tapes) -> list[Any]:
+def of_layers(model: Model, tapes: Tapes) -> list[Any]:
     """Return what the reference backend kept of each layer: after a network's layers its tapes hold other things."""
     (kept,) = tapes.values()
     return kept[: len(model.config.layers)]

@@ -3,7 +3,8 @@
 The order, each level importing only from those before it:
 
     errors, temporary, remote, cachedir, shipped -> whole_file, config, dropout, text, backends, npz -> params, generate
-           -> weights, model, optim -> evaluate, run, subjects -> train, gradcheck -> cli
+           -> weights, model, optim -> evaluate, run, subjects, gates, score
+           -> train, gradcheck, cells, score_page -> cli
 
 `gather` needs `text`, `params` and what they need, and nobody but `cli` needs it.
 """
@@ -52,6 +53,11 @@ MAY_IMPORT |= {
     "plot": {"errors", "curves"},
 }
 MAY_IMPORT["gates"] = {*_BELOW}
+# What looks at a text through a network, and the pages and pictures of it.
+MAY_IMPORT["score"] = {*_BELOW}
+MAY_IMPORT["score_page"] = {*_BELOW, "score", "measures"}
+MAY_IMPORT["cells"] = {*_BELOW, "gates"}
+MAY_IMPORT["cellview"] = {"errors", "text", "whole_file", "cellview"}
 MAY_IMPORT["tensorboard"] = {"errors", "measures", "gates", "text"}
 MAY_IMPORT["events"] = {*_BELOW, "train", "gates", "measures", "version"}
 MAY_IMPORT["subjects"] = {*_BELOW}
@@ -74,7 +80,7 @@ ELSEWHERE = {
     "cupy": lambda path: path.startswith("backends/gpu"),
     "typer": lambda path: path.startswith("cli/"),
     "rich": lambda path: path.startswith("cli/"),
-    "matplotlib": lambda path: path == "plot.py",
+    "matplotlib": lambda path: path in ("plot.py", "cellview/plotted.py"),
     "tensorboardX": lambda path: path == "tensorboard.py",
     "tomli": lambda path: path.startswith("text/"),
     "pooch": lambda path: path == "text/downloading.py",
@@ -199,7 +205,9 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not names & {*HEAVY, "typer", "rich"}
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("gen",), ("eval",), ("info",), ("check",), ("plot",)], ids=str)
+@pytest.mark.parametrize(
+    "command", [(), ("train",), ("gen",), ("eval",), ("score",), ("look",), ("info",), ("check",), ("plot",)], ids=str
+)
 def test_help_imports_nothing_heavy(command):
     names, said = imported("-m", "numlstm", *command, "--help")
     assert "Usage" in said

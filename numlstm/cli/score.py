@@ -1,0 +1,185 @@
+"""`numlstm score`: how likely a model finds each token of a text, and where it is surprised."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ..errors import ConfigError, CorpusError
+from ..measures import bits, perplexity
+from .options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend
+from .working import working
+
+if TYPE_CHECKING:
+    from ..model import Model
+    from ..score import Place, Surprises, Totals
+    from ..score_page import Row
+    from ..text.corpus import Corpus
+    from .score_tables import Table
+
+_BEFORE, _AFTER = 30, 12  # tokens around a surprising one that are shown
+
+
+def score(
+    weights: Weights,
+    corpus: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE...", help="Files, corpus names, folders, globs, or - for standard input."),
+    ],
+    places: Annotated[int, typer.Option(help="How many of the most surprising places to show.")] = 10,
+    html: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE",
+            help="Write a page that colours the text by surprise and tells of each token what was likelier; an older "
+            "one is replaced. It holds the first 50,000 tokens.",
+            show_default=False,
+        ),
+    ] = None,
+    json_: Json = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print a table instead, a line for each token.")] = False,
+    encoding: Encoding = "utf-8",
+    drop_unknown: DropUnknown = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Tell how likely a model finds each token of a text, given all before it.
+
+    A token is a character, a byte or a word, as the model was trained. The text is read as one stream, from file to
+    file in the order given; its first token is predicted by nobody. The totals are those of [bold]numlstm eval[/bold].
+    [bold]--json[/bold] and [bold]--csv[/bold] give the log-probability of each token, in nats.
+
+    Examples:
+
+    [bold]numlstm score weights.npz essay.txt --html essay.html[/bold]
+
+    [bold]echo "To be, or not to be" | numlstm score weights.npz - --csv[/bold]
+    """
+    from .. import weights as files
+    from ..model import Model
+    from ..score import Surprises, Totals
+    from ..text.corpus import load_corpus
+    from ..whole_file import check_writable
+    from .reading import reading
+
+    if json_ and csv:
+        raise ConfigError("both --json and --csv were given; expected one of them")
+    if places < 0:
+        raise ConfigError(f"--places is {places}; expected a whole number from 0")
+    if html is not None:
+        check_writable(html)  # before anything is read
+    file = files.load(weights)
+    with reading() as report:
+        text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown, report=report)
+    if len(text.ids) < 2:
+        unit = file.vocab.unit
+        raise CorpusError(f"the text has {len(text.ids)} {unit}; expected at least 2, one to predict the other from")
+    totals, surprises, table = Totals(), Surprises(places), _table(text, json_, csv)
+    title = f"{', '.join(corpus)}, as {os.path.basename(weights)} reads it"
+    with working(f"reading {len(text.ids):,} {text.vocab.unit}s"):
+        model = Model(file.config, file.params, open_backend(device, threads), vocab=file.vocab)
+        _read(model, text, totals, surprises, table, html, title)
+    if table:
+        table.end(totals)
+    else:
+        _print(text, totals, surprises.places)
+    if html is not None:
+        print(f"wrote {html}", file=sys.stderr)
+
+
+def _table(text: Corpus, json_: bool, csv: bool) -> Table | None:
+    from .score_tables import Csv, Json
+
+    return Json(text) if json_ else Csv(text) if csv else None
+
+
+def _read(
+    model: Model,
+    text: Corpus,
+    totals: Totals,
+    surprises: Surprises,
+    table: Table | None,
+    html: str | None,
+    title: str,
+) -> None:
+    """Score the text, once, and give each of those what was found."""
+    from ..score import scores
+    from ..score_page import ALTERNATIVES, Tokens, page
+    from ..whole_file import writing
+
+    tokens = None if html is None else Tokens(text.vocab, text.ids)
+    for found in scores(model, text.ids, alternatives=ALTERNATIVES):
+        for taker in (totals, surprises, table, tokens):
+            if taker is not None:
+                taker.add(found)
+    if tokens is not None and html is not None:
+        written = page(title, tokens, totals, rows(text, surprises.places))
+        with writing(html) as file:
+            file.write(written.encode("utf-8", "replace"))
+
+
+def rows(text: Corpus, places: Sequence[Place]) -> list[Row]:
+    """Return surprising places as a person reads them."""
+    from ..score_page import Row, chance, likelier
+    from ..text import shown
+
+    found = []
+    for place in places:
+        at = place.at
+        name, start = next((name, start) for name, start, end in text.parts if start <= at < end)
+        line = f"{shown.line_ends(text.vocab, text.ids[start:at]) + 1:,}"
+        before, upto, after = (
+            text.vocab.decode(text.ids[max(0, at - _BEFORE) : at + more]) for more in (0, 1, 1 + _AFTER)
+        )
+        found.append(
+            Row(
+                at,
+                line if len(text.parts) == 1 else f"{name}:{line}",
+                bits(-place.log_probability),
+                chance(place.log_probability),
+                before,
+                upto[len(before) :],
+                after[len(upto) :],
+                likelier(text.vocab, place),
+            )
+        )
+    return found
+
+
+def _print(text: Corpus, totals: Totals, places: Sequence[Place]) -> None:
+    unit, nats = text.vocab.unit, totals.nats / totals.tokens
+    print(f"{nats:.4f} nats per {unit}, {bits(nats):.4f} bits, perplexity {perplexity(nats):.3f}")
+    dropped = f", {text.dropped:,} unknown ones left out" if text.dropped else ""
+    print(f"{totals.tokens:,} {unit}s predicted, {totals.nats:,.2f} nats in all{dropped}")
+    print(
+        f"{totals.first / totals.tokens:.1%} were the likeliest one, {totals.among_five / totals.tokens:.1%} among the "
+        "five likeliest"
+    )
+    if text.unknown:
+        print(f"{text.unknown:,} {unit}s are not in the vocabulary and were read and predicted as <unk>")
+    if places:
+        print("\nThe most surprising places:")
+        _print_places(rows(text, places))
+
+
+def _print_places(found: Sequence[Row]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from .summary import printable
+
+    table = Table(box=None, pad_edge=False)
+    for heading, side in (("line", "right"), ("bits", "right"), ("probability", "right"), ("place", "left")):
+        table.add_column(heading, justify=side, no_wrap=side == "right")  # type: ignore[arg-type]
+    table.add_column("likelier")
+    for row in found:
+        before, label, after = (printable(each, "") for each in (row.before, row.label, row.after))
+        place = Text.assemble(before, (f"»{label}«", "bold red"), after)
+        table.add_row(row.where, f"{row.bits:.1f}", row.probability, place, Text(row.likelier))
+    width = None if sys.stdout.isatty() else 10_000  # of a file no line is too long
+    Console(highlight=False, width=width).print(table)
