@@ -196,7 +196,9 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not names & {*HEAVY, "typer", "rich"}
 
 
-@pytest.mark.parametrize("command", [(), ("train",), ("gen",), ("eval",), ("info",), ("check",), ("plot",)], ids=str)
+@pytest.mark.parametrize(
+    "command", [(), ("train",), ("gen",), ("eval",), ("info",), ("corpus",), ("check",), ("plot",)], ids=str
+)
 def test_help_imports_nothing_heavy(command):
     names, said = imported("-m", "numlstm", *command, "--help")
     assert "Usage" in said

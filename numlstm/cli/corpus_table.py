@@ -41,6 +41,9 @@ def explain_choices() -> None:
         language = "" if entry.language == "English" or entry.source == "stdlib" else f" ({entry.language})"
         table.add_row(f"  {entry.name}", size_shown(entry), _state(entry), f"{entry.title}{language}")
     table.columns[1].justify = "right"
+    for column in table.columns:
+        column.no_wrap = True
+    table.columns[3].overflow = "ellipsis"
     console.print(table, markup=False)
     for line in _REST:
         console.print(line, markup=False)
@@ -50,8 +53,8 @@ _REST = (
     "",
     "Or your own: files, folders of .txt files, globs, or - for standard input; 100 kB is a good beginning.",
     "  numlstm train diary.txt letters/",
-    "A name wins over a file of the same name: ./python is the file. To make one text of many files, also .html, .epub,",
-    ".docx, .pdf and chats, and to see what it is good for:",
+    "A name wins over a file of the same name: ./python is the file. To make one text of many files,",
+    "also .html, .epub, .docx, .pdf and chats, and to see what it is good for:",
     "  numlstm corpus combine FOLDER -o all.txt",
     "  numlstm corpus stats all.txt",
     "",
