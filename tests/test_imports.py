@@ -19,6 +19,7 @@ from pathlib import Path
 import pytest
 
 import numlstm
+from numlstm.cli import COMMANDS
 
 ROOT = Path(numlstm.__file__).parent
 
@@ -205,9 +206,7 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not names & {*HEAVY, "typer", "rich"}
 
 
-@pytest.mark.parametrize(
-    "command", [(), ("train",), ("gen",), ("eval",), ("score",), ("look",), ("info",), ("check",), ("plot",)], ids=str
-)
+@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=str)
 def test_help_imports_nothing_heavy(command):
     names, said = imported("-m", "numlstm", *command, "--help")
     assert "Usage" in said

@@ -43,7 +43,9 @@ class _Commands(typer.core.TyperGroup):
         if not isinstance(found, typer.Typer):  # a Typer has commands of its own
             function, found = found, typer.Typer(**_SETTINGS)
             found.command(cmd_name)(function)
-        return typer.main.get_command(found)
+        command = typer.main.get_command(found)
+        command.name = cmd_name
+        return command
 
     def invoke(self, ctx: Any) -> Any:
         try:

@@ -86,13 +86,19 @@ def _controls(text: str, found: list[str]) -> str:
 def _space(text: str, found: list[str]) -> str:
     before = len(text)
     text, plain = _SPACES.subn(" ", text)
+    if plain:
+        spaces = "special space became a plain one" if plain == 1 else "special spaces became plain ones"
+        found.append(f"white space: {plain:,} {spaces}")
+    ended = text.endswith("\n")
     text = _EMPTY_LINES.sub("\n\n\n", _AT_LINE_ENDS.sub("", text))
     text = re.sub(r"\A\n+", "", text).rstrip()
-    text += "\n" if text else ""
-    if plain:
-        found.append(f"white space: {plain:,} special spaces became plain ones")
+    if text:
+        text += "\n"
+        before += not ended
     if len(text) < before:
         found.append(f"white space: {before - len(text):,} characters, at the ends of lines and in rows of empty lines")
+    elif not ended and text:
+        found.append("white space: the last line was given an end")
     return text
 
 

@@ -11,7 +11,7 @@ import re
 from html.parser import HTMLParser
 
 _PARAGRAPHS = frozenset(
-    [
+    {
         "p",
         "h1",
         "h2",
@@ -25,18 +25,13 @@ _PARAGRAPHS = frozenset(
         "dl",
         "table",
         "pre",
+        "hr",
         "section",
         "article",
-        "header",
-        "footer",
-        "hr",
-        "figure",
-        "aside",
-        "main",
-        "form",
-    ]
+    }
+    | {"header", "footer", "figure", "aside", "main", "form"}
 )
-_LINES = frozenset(["br", "li", "tr", "dt", "dd", "div", "figcaption", "caption", "option"])
+_LINES = frozenset({"br", "li", "tr", "dt", "dd", "div", "figcaption", "caption", "option"})
 _UNSEEN = frozenset({"script", "style", "title", "template", "svg", "rt", "rp"})  # rt: how to read a character
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9._:-]{1,40})""")
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))

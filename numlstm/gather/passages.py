@@ -72,18 +72,31 @@ def _equal_windows(numbers: _Numbers) -> tuple[_Places, _Places]:
 
 
 def _longest(text: str, places: _Places, before: _Places, most: int) -> list[Passage]:
-    """Return the longest passages that rows of equal windows make, the longest first."""
+    """Return the longest passages that rows of equal windows belong to, the longest first."""
     breaks = np.flatnonzero((np.diff(places) != 1) | (np.diff(before) != 1)) + 1
     firsts = np.concatenate([[0], breaks])
     ends = np.concatenate([breaks, [len(places)]])
     by_length = np.argsort(firsts - ends, kind="stable")
     found: list[Passage] = []
-    told: set[str] = set()
-    for row in by_length[: 20 * most].tolist():
-        start, earlier = int(places[firsts[row]]), int(before[firsts[row]])
-        length = int(ends[row] - firsts[row]) + WINDOW - 1
-        passage = text[start : start + length]
-        if len(found) < most and passage not in told and text[earlier : earlier + length] == passage:
-            told.add(passage)
-            found.append(Passage(start, earlier, length, passage))
-    return found
+    for row in by_length[: 40 * most].tolist():
+        passage = _whole(text, int(places[firsts[row]]), int(before[firsts[row]]))
+        known = any(passage.text in each.text for each in found)
+        if passage.length >= WINDOW and not known:
+            found.append(passage)
+    return sorted(found, key=lambda each: -each.length)[:most]
+
+
+def _whole(text: str, start: int, before: int) -> Passage:
+    """Return the longest passage that is the same around both places: a row may be a part of one."""
+    left = 0
+    while left < before and text[start - left - 1] == text[before - left - 1]:
+        left += 1
+    start, before = start - left, before - left
+    length, step = 0, 1
+    while step:
+        end = length + step
+        if start + end <= len(text) and text[start + length : start + end] == text[before + length : before + end]:
+            length, step = end, 2 * step
+        else:
+            step //= 2
+    return Passage(start, before, length, text[start : start + length])

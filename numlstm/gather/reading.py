@@ -24,14 +24,15 @@ _MARKS = (
 
 @dataclasses.dataclass(frozen=True)
 class Read:
-    """A source and the encoding that it was found to be in."""
+    """A source, the encoding that it was found to be in, and whether that is no more than a guess."""
 
     source: Source
     encoding: str
+    guessed: bool = False
 
     def pieces(self) -> Iterator[str]:
         """Read the text from the start; raises `CorpusError` if it cannot be read."""
-        if self.encoding != "cp1252":
+        if not self.guessed:
             yield from pieces(self.source, self.encoding)
             return
         for chunk in self.source.chunks():
@@ -56,5 +57,5 @@ def find_encoding(source: Source, wanted: str | None, told: Callable[[int], None
     except CorpusError as error:
         if "does not decode" not in str(error) and "do not decode" not in str(error):
             raise
-        return Read(source, "cp1252")
+        return Read(source, "cp1252", guessed=True)
     return Read(source, encoding)

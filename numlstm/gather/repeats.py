@@ -27,7 +27,7 @@ class Paragraphs:
         What was seen before, in this text or another, is left out together with the empty lines after it.
         """
         due = 0  # empty lines before the next paragraph
-        begun = False
+        begun = ended = False
         for paragraph, empty in _paragraphs(pieces):
             if not self.keep and self._is_known(paragraph):
                 self.left_out += 1
@@ -36,7 +36,9 @@ class Paragraphs:
             if begun and due:
                 yield "\n" * due
             yield paragraph
-            begun, due = True, empty
+            begun, ended, due = True, paragraph.endswith("\n"), empty
+        if begun and not ended:
+            yield "\n"
 
     def _is_known(self, paragraph: str) -> bool:
         words = " ".join(paragraph.split())
@@ -50,7 +52,7 @@ class Paragraphs:
 
 
 def _paragraphs(pieces: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Give the paragraphs of a text, each ending with `\\n`, and how many empty lines follow."""
+    """Give the paragraphs of a text and how many empty lines follow; one that was cut has no line end."""
     lines: list[str] = []
     size = empty = 0
     for line in _lines(pieces):

@@ -160,7 +160,7 @@ def _warnings(found: Sequence[Read], counter: _Counter, share: float) -> list[st
             "good beginning; gather more"
         )
     encodings = sorted({"utf-8" if read.encoding == "ascii" else read.encoding for read in found})
-    guessed = [read.source.name for read in found if read.encoding == "cp1252"]
+    guessed = [read.source.name for read in found if read.guessed]
     if len(encodings) > 1:
         warnings.append(f"the files are in several encodings: {', '.join(encodings)}; make them all UTF-8")
     if guessed:
