@@ -2,8 +2,8 @@
 
 The order, each level importing only from those before it:
 
-    errors, temporary, remote, cachedir -> whole_file, config, dropout, text, backends, npz -> params, generate
-           -> weights, model, optim -> evaluate, run, subjects -> train, gradcheck -> cli
+    errors, temporary, remote, cachedir, stops -> whole_file, config, dropout, sampling, text, backends, npz
+           -> rules, params -> generate -> weights, model, optim -> evaluate, run, subjects -> train, gradcheck -> cli
 """
 
 from __future__ import annotations
@@ -24,18 +24,21 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
     "dropout": set(),
+    "sampling": {"errors"},
+    "stops": set(),
     "temporary": set(),
     "remote": set(),
     "cachedir": set(),
     "whole_file": {"errors", "remote", "temporary"},
     "npz": {"errors", "remote", "whole_file"},
     "text": {"errors", "remote", "cachedir", "temporary", "text"},
-    "backends": {"errors", "cachedir", "dropout", "backends"},
+    "backends": {"errors", "cachedir", "dropout", "sampling", "backends"},
     "params": {"errors", "config"},
-    "generate": {"errors", "config", "text"},
+    "rules": {"errors", "text"},
+    "generate": {"errors", "config", "sampling", "rules", "stops", "text"},
     "weights": {"errors", "config", "text", "npz", "whole_file", "params", "version"},
     "optim": {"errors", "config", "backends", "params"},
-    "model": {"errors", "config", "dropout", "text", "backends", "params", "generate", "weights"},
+    "model": {"errors", "config", "dropout", "sampling", "text", "backends", "params", "generate", "weights"},
 }
 _PLACES = {"temporary", "remote", "cachedir", "whole_file"}
 _BELOW = {*MAY_IMPORT} - {"npz", *_PLACES}
