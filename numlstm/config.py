@@ -231,8 +231,8 @@ class SampleConfig(_Config):
     """How text is written: at most `length` tokens, drawn from `seed` as `numlstm/sampling.py` states.
 
     `temperature` 0 takes the likeliest token, 1 follows the model. `top_k` (0: all) and `top_p` (1: all) keep the
-    likeliest tokens, `min_p` (0: all) those that are not too far behind. `repetition_penalty` (1: none) makes each of the
-    last `penalty_window` tokens, read or written, less likely. A text ends before the first of the texts `stop`
+    likeliest tokens, `min_p` (0: all) those that are not too far behind. `repetition_penalty` (1: none) makes each of
+    the last `penalty_window` tokens, read or written, less likely. A text ends before the first of the texts `stop`
     that it comes to, and none of the texts `ban` is in it, nor where it meets the prompt. With `initials` each new
     line, or word as `initials_of` says, begins with the next of these letters, large or small, and the text ends with
     the line or word of the last.

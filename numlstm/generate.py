@@ -59,9 +59,9 @@ def generate(model: Drawer, prompt: str, config: SampleConfig, *, drop_unknown: 
     """Yield new text that goes on from `prompt`, in pieces, as soon as each is drawn.
 
     Without a prompt the text starts as if after a line's end. Joined, the pieces are the text of at most
-    `config.length` tokens; how they are cut depends on the machine's speed, what they say does not. Bytes that are no UTF-8 are lone
-    surrogates, as Python's "surrogateescape" makes them. Raises `CorpusError`, before anything is drawn, if the prompt
-    has characters that the vocabulary lacks.
+    `config.length` tokens; how they are cut depends on the machine's speed, what they say does not. Bytes that are no
+    UTF-8 are lone surrogates, as Python's "surrogateescape" makes them. Raises `CorpusError`, before anything is drawn,
+    if the prompt has characters that the vocabulary lacks.
     """
     return (piece for _, piece in Writing(model, [prompt], config, drop_unknown=drop_unknown).pieces())
 
@@ -87,7 +87,7 @@ class Writing:
         generators = _generators(config.seed, len(prompts))
         self.model, self.config = model, config
         self.texts = [
-            _Text(n, model.vocab, prompt, config, generator, drop_unknown)
+            Text(n, model.vocab, prompt, config, generator, drop_unknown)
             for n, (prompt, generator) in enumerate(zip(prompts, generators, strict=True))
         ]
 
@@ -123,7 +123,7 @@ class Writing:
             yield text.number, text.end()
 
 
-class _Text:
+class Text:
     """One text: what it goes on from, its random numbers, and what is known of it as it is written."""
 
     def __init__(
@@ -192,7 +192,7 @@ class _Text:
 
 
 def shown_prompt(vocab: Vocab, prompt: str, ids: Ids, drop_unknown: bool) -> str:
-    """Return a prompt as it is shown before the text: as typed, even if a word is unknown, apart from what is dropped."""
+    """Return a prompt as it is shown before the text: as typed, even where a word is unknown, less what is dropped."""
     if drop_unknown:
         return vocab.decode(ids)
     return prompt.rstrip(" ") if vocab.level == "word" else prompt
@@ -216,7 +216,7 @@ def _recent(ids: Ids, config: SampleConfig) -> npt.NDArray[np.int32] | None:
     return recent
 
 
-def _settings(config: SampleConfig, texts: list[_Text]) -> Sampling:
+def _settings(config: SampleConfig, texts: list[Text]) -> Sampling:
     seen = [text.recent for text in texts if text.recent is not None]
     return sampling.of(
         len(texts),
@@ -230,7 +230,7 @@ def _settings(config: SampleConfig, texts: list[_Text]) -> Sampling:
     )
 
 
-def _unfinished(texts: list[_Text], last: npt.NDArray[Any], state: Any) -> tuple[list[_Text], npt.NDArray[Any], Any]:
+def _unfinished(texts: list[Text], last: npt.NDArray[Any], state: Any) -> tuple[list[Text], npt.NDArray[Any], Any]:
     """Return the texts that are not at their ends, the token that each reads next and their states."""
     kept = [n for n, text in enumerate(texts) if not text.finished]
     if len(kept) == len(texts):

@@ -43,6 +43,8 @@ MAY_IMPORT = {
 _PLACES = {"temporary", "remote", "cachedir", "whole_file"}
 _BELOW = {*MAY_IMPORT} - {"npz", *_PLACES}
 MAY_IMPORT["evaluate"] = {*_BELOW}
+MAY_IMPORT["likelihood"] = {"model"}
+MAY_IMPORT["beam"] = {"config", "generate", "likelihood", "model"}
 # What tells of runs: of plain numbers and dicts, but for the two that look at the network and the run.
 MAY_IMPORT |= {
     "measures": set(),

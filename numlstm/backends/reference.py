@@ -313,7 +313,7 @@ def generate(
 
 
 def draw(logits: Array, uniform: npt.NDArray[np.float64], sampling: Sampling) -> npt.NDArray[np.int32]:
-    """Return one token a row for logits (B, V), by `uniform (B)`: `numlstm/sampling.py` states from what distribution."""
+    """Return a token a row for logits (B, V), by `uniform (B)`; `numlstm/sampling.py` says from what distribution."""
     x = ruled(logits.astype(np.float64), sampling)
     return pick(cut(likelihoods(x, sampling.temperature), x, sampling), uniform)
 
