@@ -1,7 +1,8 @@
 """Beam search (Graves 2012): the likeliest text that is found by going on from several at a time.
 
-A text's log-probability is the sum of its tokens' under the model, with nothing drawn and no temperature; it falls with
-each token, so that of two texts, of which one was stopped, the shorter is often the likelier. Knows nothing about files.
+A text's log-probability is the sum of its tokens' under the model, with nothing drawn and no temperature; it falls
+with each token, so that of two texts, of which one was stopped, the shorter is often the likelier. Knows nothing about
+files.
 """
 
 from __future__ import annotations

@@ -17,10 +17,10 @@ class Stops:
     def feed(self, piece: str) -> tuple[str, bool]:
         """Return what is certain to belong to the text, and whether it is at its end."""
         text = self.held + piece
-        places = [place for place in map(text.find, self.stops) if place >= 0]
-        if places:
+        places = [(text.find(stop) + len(stop), text.find(stop)) for stop in self.stops if stop in text]
+        if places:  # the one that is complete first, of several the longest: then no cut into pieces matters
             self.held = ""
-            return text[: min(places)], True
+            return text[: min(places)[1]], True
         kept = max((_overlap(text, stop) for stop in self.stops), default=0)
         self.held = text[len(text) - kept :]
         return text[: len(text) - kept], False

@@ -201,7 +201,8 @@ class Backend(Protocol):
         """Draw N tokens for each of B streams, one after the other, the state carried along.
 
         Reads ids (B), draws by `uniforms (N, B)` in [0, 1) from the distribution that `numlstm/sampling.py` states,
-        each stream with its own settings, and reads what it drew. With `embedding (V, E)` the first layer reads its rows.
+        each stream with its own settings, and reads what it drew. With `embedding (V, E)` the first layer reads its
+        rows.
         Returns the tokens (N, B) and the state after all of them but the last was read.
         """
 

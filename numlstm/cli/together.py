@@ -51,7 +51,7 @@ def _option(name: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    r"""Return a text with \n and \t as a line's end and a tab, which shells make hard to type, and \\ as a backslash."""
+    r"""Return a text with \n and \t as a line's end and a tab, hard to type in a shell, and \\ as a backslash."""
     signs = {"n": "\n", "t": "\t", "\\": "\\"}
     out, escaped = [], False
     for char in text:

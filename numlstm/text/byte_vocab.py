@@ -85,6 +85,6 @@ class _ByteDecoder:
         state, added = self.utf_8.getstate(), []
         for value in range(256):
             text = self.utf_8.decode(bytes([value]))
-            added.append(text or self.utf_8.getstate()[0].decode("ascii", "surrogateescape"))
+            added.append(text + self.utf_8.getstate()[0].decode("ascii", "surrogateescape"))
             self.utf_8.setstate(state)
         return added
