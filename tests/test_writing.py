@@ -100,9 +100,9 @@ def test_each_text_ends_before_its_own_stop(model):
 SETTINGS = [
     {"top_k": 2},
     {"top_p": 0.7},
-    {"min_p": 0.3},
-    {"repetition_penalty": 1.8},
-    {"repetition_penalty": 1.8, "penalty_window": 3},
+    {"min_p": 0.9},
+    {"repetition_penalty": 50.0},
+    {"repetition_penalty": 50.0, "penalty_window": 3},
     {"ban": ["a", "b"]},
     {"initials": "abc"},
     {"stop": ["a"]},

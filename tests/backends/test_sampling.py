@@ -193,7 +193,7 @@ def test_each_stream_has_settings_of_its_own(each):
 
 def test_the_penalty_looks_at_what_is_drawn(each):
     """With a window of 2 and a strong penalty nothing is drawn that was drawn in the last two places."""
-    V, N, B = 5, 30, 4
+    N, B = 30, 4
     layers, output = constant(each, [3.0, 2.0, 1.5, 1.0, 0.5])
     state = [(each.zeros((B, 2), "float64"), each.zeros((B, 2), "float64"))]
     how = sampling.of(B, 0.0, penalty=100.0, recent=np.full((B, 2), -1))
