@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -17,8 +17,11 @@ from . import sampling
 from .config import SampleConfig
 from .errors import ConfigError
 from .sampling import Sampling
-from .stops import Stops
 from .text.vocab import Ids, Vocab
+
+if TYPE_CHECKING:
+    from .rules import Rule
+    from .stops import Stops
 
 _PIECE_SECONDS = 0.02  # how long drawing one piece may take, so that text appears as it is made
 
@@ -142,7 +145,7 @@ class Text:
         self.shown = shown_prompt(vocab, prompt, self.prompt_ids, drop_unknown)
         self.decoder = vocab.decoder(after=self.prompt_ids)
         self.rules = _rules(vocab, self.shown, config)
-        self.stops = Stops(config.stop)
+        self.stops = _stops(config)
         self.recent = _recent(self.prompt_ids, config)
         self.drawn: list[npt.NDArray[np.int32]] = []
         self.said: list[str] = []
@@ -158,7 +161,7 @@ class Text:
     def end(self) -> str:
         """Return the rest, now that nothing follows."""
         rest = self._take(self.decoder.end())
-        if not self.finished:
+        if self.stops is not None and not self.finished:
             self.said.append(self.stops.end())
             rest += self.said[-1]
         return rest
@@ -167,10 +170,11 @@ class Text:
         for rule in self.rules:
             text, ended = rule.take(text)
             self.finished |= ended
-        text, stopped = self.stops.feed(text)
-        if self.finished and not stopped:
-            text += self.stops.end()
-        self.finished |= stopped
+        if self.stops is not None:
+            text, stopped = self.stops.feed(text)
+            if self.finished and not stopped:
+                text += self.stops.end()
+            self.finished |= stopped
         self.said.append(text)
         return text
 
@@ -198,7 +202,15 @@ def shown_prompt(vocab: Vocab, prompt: str, ids: Ids, drop_unknown: bool) -> str
     return prompt.rstrip(" ") if vocab.level == "word" else prompt
 
 
-def _rules(vocab: Vocab, before: str, config: SampleConfig) -> Any:
+def _stops(config: SampleConfig) -> Stops | None:
+    if not config.stop:
+        return None
+    from .stops import Stops
+
+    return Stops(config.stop)
+
+
+def _rules(vocab: Vocab, before: str, config: SampleConfig) -> list[Rule]:
     if not (config.ban or config.initials):
         return []
     from .rules import rules

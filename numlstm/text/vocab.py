@@ -88,16 +88,21 @@ class Vocab(abc.ABC):
 
         Raises `CorpusError` if anything in it is missing, unknown, of another type or out of range.
         """
-        from . import byte_vocab, char_vocab, word_vocab  # which import this module
-
         if not isinstance(values, Mapping):
             raise CorpusError(f"the vocabulary is a {type(values).__name__}; expected a mapping")
         level = values.get("level")
+        # Each imports this module, and none is imported that is not needed: a text is there the sooner.
         if level == "char":
+            from . import char_vocab
+
             return char_vocab.CharVocab(**_entries(values, "symbols"))
         if level == "byte":
+            from . import byte_vocab
+
             return byte_vocab.ByteVocab(**_entries(values))
         if level == "word":
+            from . import word_vocab
+
             return word_vocab.WordVocab(**_entries(values, "words", "pretokenised"))
         expected = ", ".join(map(repr, LEVELS))
         raise CorpusError(
