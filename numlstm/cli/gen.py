@@ -76,7 +76,7 @@ def gen(
         typer.Option(
             metavar="TEXT",
             help="End the text before this, where it comes to it; may be given several times. "
-            "[bold]\\\\n[/bold] is a line's end.",
+            "[bold]\\n[/bold] is a line's end.",
             show_default=False,
         ),
     ] = None,
@@ -84,7 +84,7 @@ def gen(
         list[str] | None,
         typer.Option(
             metavar="TEXT",
-            help="Never write this; may be given several times. [bold]\\\\n[/bold] is a line's end.",
+            help="Never write this; may be given several times. [bold]\\n[/bold] is a line's end.",
             show_default=False,
         ),
     ] = None,
@@ -145,7 +145,7 @@ def gen(
 
     [bold]numlstm gen weights.npz --prompt "ROMEO:" --length 1000 --temperature 0.8 --seed 7[/bold]
 
-    [bold]numlstm gen weights.npz --top-p 0.9 --stop "\\\\n\\\\n" --samples 5 --json -o five.json[/bold]
+    [bold]numlstm gen weights.npz --top-p 0.9 --stop "\\n\\n" --samples 5 --json -o five.json[/bold]
 
     [bold]numlstm gen weights.npz --initials ROSE --ban thou[/bold]
 
