@@ -4,8 +4,8 @@ The network is whatever offers the methods of `Drawer`; random numbers come from
 and are handed to the backend, so a seed means the same on every device. Knows nothing about files or layers.
 
 What a seed gives: on the CPU's kernels the same text for every number of texts, of threads and of pieces. Between
-devices and processors logits differ by rounding, and a number that falls between the two sums takes another token. Where
-one computes in float32 and one in float64 (two layers of 128, Shakespeare), that is expected in one text of 250
+devices and processors logits differ by rounding, and a number that falls between the two sums takes another token.
+Where one computes in float32 and one in float64 (two layers of 128, Shakespeare), that is expected in one text of 250
 characters in 1,000.
 """
 
