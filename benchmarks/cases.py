@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from numlstm import sampling
 from numlstm.backends import Array, Backend
 
 from . import shapes
@@ -212,9 +213,10 @@ def _generate(shape: Shape, streams: int, length: int, backend: Backend, dtype: 
     output = backend.pack_dense(w["output.W"], w["output.b"])
     state = [(draw.uniform(0.5, streams, H), draw.uniform(0.5, streams, H)) for H in shape.layers]
     ids, uniforms = draw.ids(shape.vocab_size, streams), draw.rng.random((length, streams))
+    how = sampling.of(streams, _TEMPERATURE)
 
     def run() -> Outputs:
-        drawn, after = backend.generate(layers, output, state, ids, uniforms, _TEMPERATURE)
+        drawn, after = backend.generate(layers, output, state, ids, uniforms, how)
         return {"drawn": drawn} | {f"h{n}": h for n, (h, _) in enumerate(after)}
 
     return Call(run)

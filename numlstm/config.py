@@ -18,6 +18,7 @@ PRECISIONS = ("float32", "bf16")
 GATE_ACTIVATIONS = ("sigmoid", "hard-sigmoid")
 SCHEDULES = ("constant", "cosine", "linear", "step", "plateau")
 BATCHINGS = ("streams", "windows")
+INITIALS_OF = ("line", "word")
 
 # What each optimizer reads, and where it starts from if nobody says otherwise: PyTorch's or, for FTRL, TensorFlow's
 # own defaults, but for rates, which are those that suit a small LSTM, and beta2, for which Adam's 0.999 is too slow
@@ -234,13 +235,43 @@ class TrainConfig(_Config):
 
 @dataclasses.dataclass(frozen=True)
 class SampleConfig(_Config):
-    """How text is drawn: `length` tokens at `temperature` (0 takes the likeliest), from `seed`."""
+    """How text is written: at most `length` tokens, drawn from `seed` as `numlstm/sampling.py` states.
+
+    `temperature` 0 takes the likeliest token, 1 follows the model. `top_k` (0: all) and `top_p` (1: all) keep the
+    likeliest tokens, `min_p` (0: all) those that are not too far behind. `repetition_penalty` (1: none) makes each of
+    the last `penalty_window` tokens, read or written, less likely. A text ends before the first of the texts `stop`
+    that it comes to, and none of the texts `ban` is in it, nor where it meets the prompt. With `initials` each new
+    line, or word as `initials_of` says, begins with the next of these letters, large or small, and the text ends with
+    the line or word of the last.
+    """
 
     length: int = 250
     temperature: float = 0.6
     seed: int = 0
+    top_k: int = 0
+    top_p: float = 1.0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    penalty_window: int = 64
+    stop: tuple[str, ...] = ()
+    ban: tuple[str, ...] = ()
+    initials: str = ""
+    initials_of: str = "line"
 
     def __post_init__(self) -> None:
         _whole("length", self.length, 0)
         _number("temperature", self.temperature, 0.0)
         _whole("seed", self.seed, 0, 2**63 - 1)
+        _whole("top_k", self.top_k, 0)
+        _number("top_p", self.top_p, 0.0, 1.0, above=True)
+        _number("min_p", self.min_p, 0.0, 1.0)
+        _number("repetition_penalty", self.repetition_penalty, 0.0, 100.0, above=True)
+        _whole("penalty_window", self.penalty_window, 1, 2**20)
+        for name in ("stop", "ban"):
+            texts = getattr(self, name)
+            texts = (texts,) if isinstance(texts, str) else texts
+            ok = isinstance(texts, (tuple, list)) and all(isinstance(text, str) and text for text in texts)
+            _require(ok, name, texts, "texts of at least one character")
+            object.__setattr__(self, name, tuple(texts))
+        _require(isinstance(self.initials, str), "initials", self.initials, "letters")
+        _require(self.initials_of in INITIALS_OF, "initials_of", self.initials_of, " or ".join(INITIALS_OF))

@@ -14,7 +14,6 @@ Knows nothing about files' insides, optimizers or training.
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -22,12 +21,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backends, params, weights
+from . import backends, params, sampling, weights
 from .backends import Array, Backend, Variant
 from .config import ModelConfig, SampleConfig, check_precision
 from .dropout import Dropout
 from .errors import ConfigError, CorpusError
 from .generate import generate, generate_many
+from .sampling import Sampling
 from .text.vocab import Vocab
 
 State = list[tuple[Array, Array]]  # h (B, R) and c (B, H) of every layer
@@ -216,32 +216,46 @@ class Model:
         return self._forward(x, state, {}, NO_DROPOUT)[1] if len(x) else state
 
     def draw(
-        self, ids: npt.ArrayLike, state: State, uniforms: npt.NDArray[np.float64], temperature: float
+        self, ids: npt.ArrayLike, state: State, uniforms: npt.NDArray[np.float64], how: Sampling | float = 1.0
     ) -> tuple[npt.NDArray[np.int32], State]:
         """Read ids (B) and draw tokens (N, B) one after the other: see `Backend.generate`.
 
-        Raises `ConfigError` if the sizes do not fit each other or the temperature is not a number from 0.
+        `how` is what `sampling.of` returns, or the temperature of all streams. Raises `ConfigError` if the sizes do not
+        fit each other or the temperature is not a number from 0.
         """
         x = self._checked(np.asarray(ids)[None])[0]
         self._check_state(state, len(x))
         if uniforms.ndim != 2 or uniforms.shape[1] != len(x):
             raise ConfigError(f"uniforms have shape {uniforms.shape}; expected (N, {len(x)}) for {len(x)} streams")
-        if not (math.isfinite(temperature) and temperature >= 0):
-            raise ConfigError(f"temperature is {temperature!r}; expected a number of at least 0")
-        return self.backend.generate(self._layers, self._output, state, x, uniforms, temperature, self._embedding)
+        how = how if isinstance(how, Sampling) else sampling.of(len(x), how)
+        if len(how.temperature) != len(x) or (
+            how.allowed is not None and how.allowed.shape[1] != self.config.vocab_size
+        ):
+            raise ConfigError(
+                f"the settings are those of other texts; expected {len(x)} of {self.config.vocab_size} tokens"
+            )
+        return self.backend.generate(self._layers, self._output, state, x, uniforms, how, self._embedding)
 
-    def generate(self, prompt: str = "", *, length: int = 250, temperature: float = 0.6, seed: int = 0) -> str:
+    def generate(
+        self, prompt: str = "", *, length: int = 250, temperature: float = 0.6, seed: int = 0, **controls: Any
+    ) -> str:
         """Return `length` characters of new text that goes on from `prompt`, which is not repeated.
 
-        Temperature 0 takes the likeliest character each time. The sign for unknown words is never written. Raises
-        `CorpusError` for characters in the prompt that the vocabulary lacks and `ConfigError` for a setting out of
-        range.
+        Temperature 0 takes the likeliest character each time; `controls` are further settings of `SampleConfig`, such
+        as `top_p=0.9` or `stop=["\\n\\n"]`. The sign for unknown words is never written. Raises `CorpusError` for
+        characters in the prompt that the vocabulary lacks and `ConfigError` for a setting out of range.
         """
         with self._known_alone():
-            return "".join(generate(self, prompt, SampleConfig(length, temperature, seed)))
+            return "".join(generate(self, prompt, SampleConfig(length, temperature, seed, **controls)))
 
     def generate_many(
-        self, prompts: Sequence[str], *, length: int = 250, temperature: float = 0.6, seed: int = 0
+        self,
+        prompts: Sequence[str],
+        *,
+        length: int = 250,
+        temperature: float = 0.6,
+        seed: int = 0,
+        **controls: Any,
     ) -> list[str]:
         """Return a text for each prompt, drawn side by side, which is faster than one after the other.
 
@@ -249,7 +263,7 @@ class Model:
         rounding; `[prompt] * n` gives n texts from one prompt. Raises as `generate` does.
         """
         with self._known_alone():
-            return generate_many(self, prompts, SampleConfig(length, temperature, seed))
+            return generate_many(self, prompts, SampleConfig(length, temperature, seed, **controls))
 
     @contextlib.contextmanager
     def _known_alone(self) -> Iterator[None]:

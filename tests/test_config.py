@@ -27,6 +27,9 @@ IN_RANGE = [
     (TrainConfig, {"steps": 1, "decay_rate": 1, "plateau_factor": 1e-9, "lr_power": 0, "momentum": 0, "rho": 0}),
     (SampleConfig, {"length": 0, "temperature": 0, "seed": 0}),
     (SampleConfig, {"temperature": 1e300}),
+    (SampleConfig, {"top_k": 0, "top_p": 1, "min_p": 0, "repetition_penalty": 1e-9, "penalty_window": 1}),
+    (SampleConfig, {"top_k": 1, "top_p": 1e-9, "min_p": 1.0, "repetition_penalty": 100, "penalty_window": 2**20}),
+    (SampleConfig, {"stop": ("a", "b\n"), "ban": (" ",), "initials": "AB", "initials_of": "word"}),
 ]
 
 OUT_OF_RANGE = [
@@ -68,6 +71,15 @@ OUT_OF_RANGE = [
     (SampleConfig, "length", [-1, 2.5, None]),
     (SampleConfig, "temperature", [-0.1, math.nan, math.inf, "0.6", True]),
     (SampleConfig, "seed", [-1, 2**63, "0"]),
+    (SampleConfig, "top_k", [-1, 1.5, None, True]),
+    (SampleConfig, "top_p", [0, 0.0, -0.1, 1.1, math.nan, None]),
+    (SampleConfig, "min_p", [-0.1, 1.1, math.nan, "0", None]),
+    (SampleConfig, "repetition_penalty", [0, -1, 101, math.inf, math.nan, None]),
+    (SampleConfig, "penalty_window", [0, -1, 2**20 + 1, 1.5]),
+    (SampleConfig, "stop", ["", [""], 3, None, ["a", 3]]),
+    (SampleConfig, "ban", ["", [""], 3, None, ["a", b"b"]]),
+    (SampleConfig, "initials", [None, 3, ["a"]]),
+    (SampleConfig, "initials_of", ["", "letter", None]),
 ]
 
 
@@ -98,6 +110,10 @@ def test_every_setting_has_a_test_of_its_range():
 def test_json_brings_the_same_settings_back(kind, values):
     config = kind(**values)
     assert kind.from_dict(json.loads(json.dumps(config.to_dict()))) == config
+
+
+def test_one_text_is_a_list_of_one():
+    assert SampleConfig(stop="ab", ban=["c", "d"]) == SampleConfig(stop=("ab",), ban=("c", "d"))
 
 
 @pytest.mark.parametrize("kind", GOOD)

@@ -2,8 +2,8 @@
 
 The order, each level importing only from those before it:
 
-    errors, temporary, remote, cachedir, shipped -> whole_file, config, dropout, text, backends, npz -> params, generate
-           -> weights, model, optim -> evaluate, run, subjects, gates, score
+    errors, temporary, remote, cachedir, shipped, stops -> whole_file, config, dropout, sampling, text, backends, npz
+           -> rules, params -> generate -> weights, model, optim -> evaluate, run, subjects, gates, score
            -> train, gradcheck, cells, score_page -> cli
 
 `gather` needs `text`, `params` and what they need, and nobody but `cli` needs it.
@@ -28,6 +28,8 @@ MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
     "dropout": set(),
+    "sampling": {"errors"},
+    "stops": set(),
     "temporary": set(),
     "remote": set(),
     "shipped": set(),
@@ -35,16 +37,19 @@ MAY_IMPORT = {
     "whole_file": {"errors", "remote", "temporary"},
     "npz": {"errors", "remote", "whole_file"},
     "text": {"errors", "remote", "cachedir", "temporary", "text"},
-    "backends": {"errors", "cachedir", "dropout", "backends"},
+    "backends": {"errors", "cachedir", "dropout", "sampling", "backends"},
     "params": {"errors", "config"},
-    "generate": {"errors", "config", "text"},
+    "rules": {"errors", "text"},
+    "generate": {"errors", "config", "sampling", "rules", "stops", "text"},
     "weights": {"errors", "config", "text", "npz", "whole_file", "params", "shipped", "version"},
     "optim": {"errors", "config", "backends", "params"},
-    "model": {"errors", "config", "dropout", "text", "backends", "params", "generate", "weights"},
+    "model": {"errors", "config", "dropout", "sampling", "text", "backends", "params", "generate", "weights"},
 }
 _PLACES = {"temporary", "remote", "cachedir", "shipped", "whole_file"}
 _BELOW = {*MAY_IMPORT} - {"npz", *_PLACES}
 MAY_IMPORT["evaluate"] = {*_BELOW}
+MAY_IMPORT["likelihood"] = {"model"}
+MAY_IMPORT["beam"] = {"config", "generate", "likelihood", "model"}
 # What tells of runs: of plain numbers and dicts, but for the two that look at the network and the run.
 MAY_IMPORT |= {
     "measures": set(),

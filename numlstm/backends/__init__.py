@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from ..dropout import Mask
 from ..errors import BackendError
+from ..sampling import Sampling
 
 Array = Any
 Packed = Any
@@ -197,13 +198,14 @@ class Backend(Protocol):
         state: Sequence[tuple[Array, Array]],
         ids: Array,
         uniforms: npt.NDArray[np.float64],
-        temperature: float,
+        sampling: Sampling,
         embedding: Array = None,
     ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
         """Draw N tokens for each of B streams, one after the other, the state carried along.
 
-        Reads ids (B), draws by `uniforms (N, B)` in [0, 1) from softmax(logits / temperature), or takes the
-        likeliest at temperature 0, and reads what it drew. With `embedding (V, E)` the first layer reads its rows.
+        Reads ids (B), draws by `uniforms (N, B)` in [0, 1) from the distribution that `numlstm/sampling.py` states,
+        each stream with its own settings, and reads what it drew. With `embedding (V, E)` the first layer reads its
+        rows.
         Returns the tokens (N, B) and the state after all of them but the last was read.
         """
 

@@ -80,3 +80,11 @@ class _ByteDecoder:
 
     def end(self) -> str:
         return self.utf_8.decode(b"", final=True)
+
+    def peek(self) -> list[str]:
+        state, added = self.utf_8.getstate(), []
+        for value in range(256):
+            text = self.utf_8.decode(bytes([value]))
+            added.append(text + self.utf_8.getstate()[0].decode("ascii", "surrogateescape"))
+            self.utf_8.setstate(state)
+        return added

@@ -132,10 +132,13 @@ class _CharEncoder:
 
 class _CharDecoder:
     def __init__(self, vocab: CharVocab) -> None:
-        self.feed = vocab.decode
+        self.feed, self.symbols = vocab.decode, vocab.symbols
 
     def end(self) -> str:
         return ""
+
+    def peek(self) -> str:
+        return self.symbols
 
 
 class CharBuilder:

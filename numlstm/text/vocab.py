@@ -7,7 +7,7 @@ A vocabulary belongs to a level: its tokens are characters (`char_vocab.py`), by
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -50,6 +50,12 @@ class Decoder(Protocol):
     def end(self) -> str:
         """Return the rest."""
 
+    def peek(self) -> Sequence[str | None]:
+        """Return for each token of the vocabulary what it would add to the text if it came next.
+
+        Of a character's first bytes, those so far, as lone surrogates; None for a token that could add nothing, ever.
+        """
+
 
 class Builder(Protocol):
     """Goes through texts, each in pieces, to make their vocabulary."""
@@ -82,16 +88,21 @@ class Vocab(abc.ABC):
 
         Raises `CorpusError` if anything in it is missing, unknown, of another type or out of range.
         """
-        from . import byte_vocab, char_vocab, word_vocab  # which import this module
-
         if not isinstance(values, Mapping):
             raise CorpusError(f"the vocabulary is a {type(values).__name__}; expected a mapping")
         level = values.get("level")
+        # Each imports this module, and none is imported that is not needed: a text is there the sooner.
         if level == "char":
+            from . import char_vocab
+
             return char_vocab.CharVocab(**_entries(values, "symbols"))
         if level == "byte":
+            from . import byte_vocab
+
             return byte_vocab.ByteVocab(**_entries(values))
         if level == "word":
+            from . import word_vocab
+
             return word_vocab.WordVocab(**_entries(values, "words", "pretokenised"))
         expected = ", ".join(map(repr, LEVELS))
         raise CorpusError(

@@ -42,6 +42,8 @@ class _Cutter(Protocol):
 class _Joiner(Protocol):
     def join(self, tokens: Iterable[str]) -> str: ...
 
+    def peek(self, tokens: Iterable[str]) -> list[str | None]: ...
+
 
 @dataclasses.dataclass(frozen=True)
 class WordVocab(Vocab):
@@ -153,6 +155,9 @@ class _WordDecoder:
     def end(self) -> str:
         return ""
 
+    def peek(self) -> list[str | None]:
+        return self.joiner.peek(self.vocab.words)
+
 
 class WordBuilder:
     """Makes the vocabulary of texts: signs, then words by how often they occur, those equally often by code point.
@@ -231,6 +236,10 @@ class _SpaceJoiner:
                 parts += [" ", token] if self.in_line else [token]
             self.in_line = token != EOS
         return "".join(parts)
+
+    def peek(self, tokens: Iterable[str]) -> list[str | None]:
+        space = " " if self.in_line else ""
+        return ["\n" if token == EOS else space + token for token in tokens]
 
 
 _AT_SPACE = re.compile(r"\n|\S+")

@@ -187,6 +187,16 @@ class Joiner:
         """Return the text of the next tokens."""
         return "".join(self._parts(tokens))
 
+    def peek(self, tokens: Iterable[str]) -> list[str | None]:
+        """Return what each token would add if it came next; None for a second `JOIN`."""
+        return [self._next(token) for token in tokens]
+
+    def _next(self, token: str) -> str | None:
+        if token == JOIN:
+            return None if self.joined else ""
+        space = not self.joined and self.spacing.expected(token, kind_of(token))
+        return " " * space + ("\n" if token == EOS else token)
+
     def _parts(self, tokens: Iterable[str]) -> Iterator[str]:
         spacing = self.spacing
         for token in tokens:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from contract import assert_close, frozen, network, random_state
 
+from numlstm import sampling
 from numlstm.backends import reference
 
 BELOW_ONE = np.nextafter(1.0, 0.0)
@@ -14,10 +15,11 @@ BELOW_ONE = np.nextafter(1.0, 0.0)
 def draw(backend, uniforms, temperature, *, V=11, layers=(9, 1, 20), seed=0, state=None, ids=None):
     packed, output = network(backend, seed, V, layers)
     B = uniforms.shape[1]
+    how = temperature if isinstance(temperature, sampling.Sampling) else sampling.of(B, temperature)
     state = random_state(backend, seed, layers, B) if state is None else state
     kept = [[backend.to_numpy(part) for part in pair] for pair in state]
     ids = frozen(np.arange(B) % V if ids is None else ids, np.int32)
-    tokens, after = backend.generate(packed, output, state, backend.asarray(ids), frozen(uniforms), temperature)
+    tokens, after = backend.generate(packed, output, state, backend.asarray(ids), frozen(uniforms), how)
     for pair, copies in zip(state, kept, strict=True):
         for part, copy in zip(pair, copies, strict=True):
             np.testing.assert_array_equal(backend.to_numpy(part), copy)
@@ -83,10 +85,10 @@ def test_generation_in_float32(backend):
     packed, output = network(backend, 0, 6, (5, 17, 2), "float32")
     state = random_state(backend, 0, (5, 17, 2), 2, "float32")
     ids, uniforms = np.zeros(2, np.int32), np.random.default_rng(0).random((7, 2))
-    tokens, after = backend.generate(packed, output, state, backend.asarray(ids), uniforms, 1.0)
+    tokens, after = backend.generate(packed, output, state, backend.asarray(ids), uniforms, sampling.of(2))
     exact, exact_output = network(reference, 0, 6, (5, 17, 2), "float64")
     expected, expected_after = reference.generate(
-        exact, exact_output, random_state(reference, 0, (5, 17, 2), 2), ids, uniforms, 1.0
+        exact, exact_output, random_state(reference, 0, (5, 17, 2), 2), ids, uniforms, sampling.of(2)
     )
     np.testing.assert_array_equal(tokens, expected)
     assert_same_state([tuple(map(backend.to_numpy, pair)) for pair in after], expected_after, "float32")

@@ -15,7 +15,7 @@ from numlstm.errors import BackendError
 
 HERE = Path(__file__).parent
 CONTRACT = ["test_contract.py", "test_generation.py", "test_activations.py", "test_product.py", "test_packing.py"]
-CONTRACT += ["test_variants.py"]
+CONTRACT += ["test_variants.py", "test_sampling.py"]
 
 # What machine code of an x86 processor tells of the vector extension that it needs.
 SIGNS = {

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from contract import DTYPES
 
-from numlstm import gradcheck
+from numlstm import gradcheck, sampling
 from numlstm.backends import reference
 from numlstm.dropout import Dropout, Mask
 from numlstm.model import Model
@@ -112,7 +112,7 @@ def test_drawing_follows_the_logits(backend, options, temperature):
     state, expected = model.zero_state(B), []
     for n in range(N):
         logits, state = model.logits(ids[None], state)
-        ids = reference.draw(logits[0], uniforms[n], temperature)
+        ids = reference.draw(logits[0], uniforms[n], sampling.of(B, temperature))
         expected.append(ids)
     np.testing.assert_array_equal(drawn, expected)
     for pair, expected_pair in zip(after, state, strict=True):

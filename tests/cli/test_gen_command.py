@@ -70,6 +70,10 @@ def test_little_text_does_not_wait_for_the_kernels(model: Path, environment: dic
     imported = {line.rpartition("|")[2].strip() for line in done.stderr.decode().splitlines()}
     assert "numpy" in imported
     assert not imported & {"numba", "llvmlite", "cupy", "rich.progress"}
+    unused = {"rules", "stops", "beam", "likelihood", "text.corpus", "text.word_vocab", "text.byte_vocab"}
+    unused |= {"cli.interactive", "cli.prompts"}
+    assert not imported & {f"numlstm.{name}" for name in unused}
+    assert "readline" not in imported
     assert done.stdout.decode() == library.load(str(model), device="cpu").generate(seed=5), "the same on any device"
 
 

@@ -21,6 +21,7 @@ arrays, hold memory and hand both to the kernels. The rooms:
     gradients.py    the weights' gradients
     dense.py        the output layer and the loss
     generation.py   drawing tokens
+    choice.py       which token, by its logits
     buffers.py      the memory they work in
 
 Compiled code is cached on disk; the number of threads decides how the work is cut and so, to rounding, the
@@ -41,8 +42,9 @@ import numpy.typing as npt
 
 from ...dropout import Mask
 from ...errors import BackendError
+from ...sampling import Sampling
 from .. import PLAIN, Variant
-from . import dense, generation, gradients, masks, packing, processor, recurrence, variants
+from . import choice, dense, generation, gradients, masks, packing, processor, recurrence, variants
 from .buffers import (
     BackwardBuffers,
     GradientBuffers,
@@ -287,14 +289,14 @@ def generate(
     state: Sequence[tuple[Array, Array]],
     ids: Array,
     uniforms: npt.NDArray[np.float64],
-    temperature: float,
+    sampling: Sampling,
     embedding: Array | None = None,
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
     (N, B), V, dtype = uniforms.shape, output.weights[1].size, output.W.dtype
     drawn, shards = np.empty((N, B), np.int32), shards_of(B)
     if embedding is not None or any(packed.variant is not None for packed in layers):
         with one_at_a_time:
-            return variants.generate(layers, output, state, ids, uniforms, temperature, embedding, shards)
+            return variants.generate(layers, output, state, ids, uniforms, sampling, embedding, shards)
     buffers = [StepBuffers(packed, h, c) for packed, (h, c) in zip(layers, state, strict=True)]
     with one_at_a_time:
         for each in buffers:
@@ -314,9 +316,7 @@ def generate(
             np.empty((B, V), dtype),
             np.stack([np.array(ids, np.int32), np.zeros(B, np.int32)]),
             np.ascontiguousarray(uniforms),
-            float(temperature),
-            np.empty((shards, V)),
-            np.zeros((shards, 2, processor.lanes(8))),
+            choice.controls(sampling, V, shards),
             drawn,
             shards=shards,
         )

@@ -8,35 +8,10 @@ generators: the uniform numbers are handed in.
 
 from __future__ import annotations
 
-import numpy as np
-
-from .dense import exp_row
+from .choice import choose
 from .jit import ShardedKernel, kernel
 from .product import add_product
 from .recurrence import step
-
-
-@kernel
-def draw(logits, uniform, temperature, weights, sums):
-    """Return the token that `uniform` picks from softmax(logits / temperature); at 0 the likeliest."""
-    best = 0
-    for v in range(logits.shape[0]):
-        if logits[v] > logits[best]:
-            best = v
-    if temperature == 0.0:
-        return best
-    for v in range(logits.shape[0]):
-        weights[v] = (np.float64(logits[v]) - np.float64(logits[best])) / temperature
-    exp_row(weights, sums)
-    total = 0.0
-    for v in range(logits.shape[0]):
-        total += weights[v]
-        weights[v] = total
-    threshold = uniform * total
-    for v in range(logits.shape[0]):
-        if weights[v] > threshold:
-            return v
-    return logits.shape[0] - 1
 
 
 @kernel
@@ -84,9 +59,7 @@ def generate(
     logits,
     ids,
     uniforms,
-    temperature,
-    weights,
-    sums,
+    controls,
     drawn,
     s,
     shards,
@@ -95,8 +68,8 @@ def generate(
 
     One entry per layer: start, W_x, W_h as packed, h (2, B, H), whose row 0 is set and whose row N % 2 is left
     with the last state, `operand`, h as products read it (see `recurrence.forward`), c, tanh_c (P, B, lanes), gates (P,
-    B, 4 lanes). ids[1] holds zeros: the place in `start` of a layer that reads activations. Each shard has a row
-    of `weights (shards, V)` and `sums (shards, 2, lanes)`, in float64.
+    B, 4 lanes). ids[1] holds zeros: the place in `start` of a layer that reads activations. `controls`
+    is a `choice.Controls`.
     """
     N, B = drawn.shape
     low, high = s * B // shards, (s + 1) * B // shards
@@ -104,5 +77,5 @@ def generate(
         old, new = n % 2, 1 - n % 2
         _predict(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, old, new, low, high)
         for b in range(low, high):
-            drawn[n, b] = draw(logits[b], uniforms[n, b], temperature, weights[s], sums[s])
+            drawn[n, b] = choose(logits[b], uniforms[n, b], b, n, controls, s)
             ids[0, b] = drawn[n, b]

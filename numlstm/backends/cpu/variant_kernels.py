@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from .activations import hard_sigmoid, sigmoid, tanh
-from .generation import draw
+from .choice import choose
 from .jit import ShardedKernel, kernel
 from .layernorm import normalise, normalise_backward
 from .product import add_product
@@ -227,7 +227,7 @@ def backward(dh, weights, steps, W_p_T, W_h_T, W_x_T, dr, dm, dv, dc_next, dh_ne
 
 
 @ShardedKernel
-def generate(weights, steps, x, embedding, W_y, b_y, logits, ids, uniforms, temperature, work, sums, drawn, s, shards):
+def generate(weights, steps, x, embedding, W_y, b_y, logits, ids, uniforms, controls, drawn, s, shards):
     """Fill drawn (N, B) from uniforms (N, B), reading ids[0] (B) first.
 
     One entry per layer: weights and steps of one step, whose step 0 is set and is left with the last state. `x (1, B,
@@ -249,7 +249,7 @@ def generate(weights, steps, x, embedding, W_y, b_y, logits, ids, uniforms, temp
             logits[row] = b_y
         add_product(steps[last][8][1:, low:high], W_y, logits[low:high])
         for row in range(low, high):
-            drawn[n, row] = draw(logits[row], uniforms[n, row], temperature, work[s], sums[s])
+            drawn[n, row] = choose(logits[row], uniforms[n, row], row, n, controls, s)
             ids[0, row] = drawn[n, row]
 
 

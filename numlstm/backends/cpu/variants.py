@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ...dropout import Mask
+from ...sampling import Sampling
 from .. import Variant
-from . import gradients, processor
+from . import choice, gradients
 from . import variant_kernels as kernels
 from .buffers import GradientBuffers, get_cells, set_cells, whole_rows
 from .packing import PackedDense, PackedLSTM, aligned, from_panels, panels, row_size
@@ -172,7 +173,7 @@ def generate(
     state: Sequence[tuple[Array, Array]],
     ids: Array,
     uniforms: npt.NDArray[np.float64],
-    temperature: float,
+    sampling: Sampling,
     embedding: Array | None,
     shards: int,
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
@@ -192,9 +193,7 @@ def generate(
         np.empty((B, V), dtype),
         np.stack([np.array(ids, np.int32), np.zeros(B, np.int32)]),
         np.ascontiguousarray(uniforms),
-        float(temperature),
-        np.empty((shards, V)),
-        np.zeros((shards, 2, processor.lanes(8))),
+        choice.controls(sampling, V, shards),
         drawn,
         shards=shards,
     )

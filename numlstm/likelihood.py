@@ -1,0 +1,38 @@
+"""How likely a network holds tokens to be that follow others: its own distribution, whatever they were drawn by.
+
+Knows nothing about how texts are drawn or files.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .model import Model
+
+_WINDOW = 256  # tokens whose logits are held at a time
+
+
+def log_probabilities(model: Model, before: npt.ArrayLike, ids: npt.ArrayLike) -> npt.NDArray[np.float64]:
+    """Return the log-probability in nats of each of ids (N), read after the ids `before`.
+
+    Without any before, they are read as if after a line's end, as a text without a prompt is.
+    """
+    first, after = np.asarray(before, np.int64), np.asarray(ids, np.int64)
+    first = first if len(first) else np.array([model.vocab.start_id])
+    whole, state = np.concatenate([first, after]), model.zero_state(1)
+    state = model.read(first[:-1, None], state)
+    whole, found = whole[len(first) - 1 :], []
+    for low in range(0, len(after), _WINDOW):
+        read = whole[low : min(low + _WINDOW, len(after))]
+        logits, state = model.logits(read[:, None], state)
+        found.append(log_softmax(logits[:, 0])[np.arange(len(read)), whole[low + 1 : low + 1 + len(read)]])
+    return np.concatenate([np.empty(0), *found])
+
+
+def log_softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
+    """Return the log-probabilities (N, V) of logits (N, V), in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

@@ -1,0 +1,179 @@
+"""The options of `numlstm gen` that shape what is written, and where it goes."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+import numlstm as library
+from numlstm import params, weights
+from numlstm.cli import app
+from numlstm.cli.together import unescaped
+from numlstm.config import ModelConfig
+from numlstm.text.char_vocab import CharVocab
+
+SYMBOLS = "\n abcdefgh"
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A weights file of an untrained network."""
+    config = ModelConfig(len(SYMBOLS), (10, 6))
+    path = tmp_path_factory.mktemp("model") / "w.npz"
+    weights.save(path, weights.WeightsFile(config, CharVocab(SYMBOLS), params.initialise(config, 1), {}, None))
+    return path
+
+
+class Done:
+    def __init__(self, model: Path, *args: str | Path, stdin: str = "") -> None:
+        options = ("--device", "reference")
+        done = CliRunner().invoke(app, ["gen", str(model), *map(str, args), *options], input=stdin)
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        self.code, self.out, self.err = done.exit_code, done.stdout, done.stderr
+
+
+USUAL = ("--prompt", "ab", "--length", "80", "--temperature", "1", "--seed", "4")
+API = {"length": 80, "temperature": 1.0, "seed": 4}
+
+
+@pytest.mark.parametrize(
+    ("options", "settings"),
+    [
+        (("--top-k", "2"), {"top_k": 2}),
+        (("--top-p", "0.5"), {"top_p": 0.5}),
+        (("--min-p", "0.95"), {"min_p": 0.95}),
+        (("--repetition-penalty", "50"), {"repetition_penalty": 50}),
+        (("--repetition-penalty", "50", "--penalty-window", "2"), {"repetition_penalty": 50, "penalty_window": 2}),
+        (("--stop", "b", "--stop", r"\n"), {"stop": ["b", "\n"]}),
+        (("--ban", "c", "--ban", r"a\n"), {"ban": ["c", "a\n"]}),
+        (("--initials", "head"), {"initials": "head"}),
+        (("--initials", "head", "--initials-of", "word"), {"initials": "head", "initials_of": "word"}),
+    ],
+    ids=str,
+)
+def test_an_option_does_what_the_setting_does(
+    model: Path, options: tuple[str, ...], settings: dict[str, object]
+) -> None:
+    loaded = library.load(str(model), device="reference")
+    expected = loaded.generate("ab", **API, **settings)
+    done = Done(model, *USUAL, *options)
+    assert done.code == 0, done.err
+    assert done.out == "ab" + expected
+    assert expected != loaded.generate("ab", **API)
+
+
+def test_options_together_and_json(model: Path, tmp_path: Path) -> None:
+    options = (*USUAL, "--samples", "3", "--stop", r"\n", "--ban", "cc", "--top-p", "0.95")
+    settings = {"stop": ["\n"], "ban": ["cc"], "top_p": 0.95}
+    loaded = library.load(str(model), device="reference")
+    expected = loaded.generate_many(["ab"] * 3, **API, **settings)
+    found = json.loads(Done(model, *options, "--json").out)
+    assert [sample["text"] for sample in found["samples"]] == expected
+    assert found["settings"]["top_p"] == 0.95
+    for sample in found["samples"]:
+        assert sample["prompt"] == "ab"
+        assert sample["seed"] == 4
+        assert "".join(sample["tokens"]) == sample["text"] == loaded.vocab.decode(sample["ids"])
+        assert len(sample["log_probabilities"]) == len(sample["tokens"])
+        assert sample["log_probability"] == pytest.approx(sum(sample["log_probabilities"]))
+        assert all(nats < 0 for nats in sample["log_probabilities"])
+    file = tmp_path / "texts.txt"
+    done = Done(model, *options, "-o", file)
+    assert (done.out, done.code) == ("", 0)
+    assert f"wrote {len(file.read_text())} characters to {file}" in done.err
+    assert file.read_text() == Done(model, *options).out
+
+
+def test_a_file_is_not_overwritten_unasked(model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    file.write_text("old")
+    done = Done(model, *USUAL, "--output", file)
+    assert done.code == 1
+    assert "exists already; use --overwrite" in done.err
+    assert file.read_text() == "old"
+    assert Done(model, *USUAL, "--output", file, "--overwrite").code == 0
+    assert file.read_text() == Done(model, *USUAL).out
+
+
+def test_prompts_from_files(model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "prompt.txt"
+    file.write_bytes(b"head\n")
+    expected = Done(model, *USUAL[2:], "--prompt", "head\n").out
+    assert expected.startswith("head\n")
+    assert Done(model, *USUAL[2:], "--prompt-file", file).out == expected
+    assert Done(model, *USUAL[2:], "--prompt-file", "-", stdin="head\n").out == expected
+    assert "cannot be read: No such file" in Done(model, "--prompt-file", tmp_path / "no.txt").err
+    file.write_bytes(b"ab\xff")
+    assert "is not UTF-8: byte 2 is 0xff" in Done(model, "--prompt-file", file).err
+
+
+def test_prompts_from_a_text(model: Path, tmp_path: Path) -> None:
+    file = tmp_path / "text.txt"
+    text = "".join(random.Random(0).choices(SYMBOLS, k=500))
+    file.write_bytes(text.encode())
+    starts = set()
+    for seed in ("1", "2", "1"):
+        done = Done(model, "--prompt-from", file, "--prompt-length", "30", "--length", "0", "--seed", seed)
+        place = text.index(done.out)
+        assert len(done.out) == 30
+        assert f"(prompt: characters {place} to {place + 30} of {file})" in done.err
+        starts.add(done.out)
+    assert len(starts) == 2
+    assert len(Done(model, "--prompt-from", file, "--length", "0").out) == 60
+    file.write_bytes(b"ab")
+    assert Done(model, "--prompt-from", file, "--length", "0").out == "ab"
+
+
+def test_beam(model: Path) -> None:
+    loaded = library.load(str(model), device="reference")
+    done = [Done(model, "--prompt", "ab", "--length", "12", "--beam", n, "--json") for n in ("1", "6")]
+    one, six = (json.loads(each.out)["samples"][0] for each in done)
+    assert one["text"] == loaded.generate("ab", length=12, temperature=0)
+    assert six["log_probability"] >= one["log_probability"]
+    assert Done(model, "--prompt", "ab", "--length", "12", "--beam", "6").out == "ab" + six["text"]
+
+
+def test_initials_that_did_not_come_are_told(model: Path) -> None:
+    done = Done(model, "--initials", "abc", "--length", "1", "--seed", "1")
+    assert "(the text ended before the last 2 initials; raise --length above 1)" in done.err
+    assert Done(model, "--initials", "abc", "--seed", "1", "--initials-of", "word").err == "", "long enough if not told"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--beam", "2", "--top-k", "3"), "--beam and --top-k are given; expected one of them: it looks for"),
+        (("--beam", "2", "--samples", "3"), "--beam and --samples are given"),
+        (("--beam", "2", "--temperature", "0.6"), "--beam and --temperature are given"),
+        (("--beam", "2", "--seed", "3"), "--beam and --seed are given; expected no seed"),
+        (("-i", "--prompt", "a"), "--interactive and --prompt are given"),
+        (("-i", "--json"), "--interactive and --json are given"),
+        (("--prompt", "a", "--prompt-file", "b"), "--prompt and --prompt-file are given"),
+        (("--prompt-file", "b", "--prompt-from", "c"), "--prompt-file and --prompt-from are given"),
+        (("--prompt-length", "3"), "--prompt-length is given without --prompt-from"),
+        (("--penalty-window", "3"), "--penalty-window is given without --repetition-penalty"),
+        (("--initials-of", "word"), "--initials-of is given without --initials"),
+        (("--overwrite",), "--overwrite is given without --output"),
+        (("--temperature", "0", "--top-p", "0.5"), "--top-p is given with --temperature 0"),
+        (("--top-p", "1.5"), "top_p is 1.5; expected a number above 0 and at most 1"),
+        (("--stop", ""), "stop is ('',); expected texts of at least one character"),
+        (("--initials", "x"), "no character of the vocabulary begins with"),
+        (("--initials-of", "letter", "--initials", "a"), "initials_of is 'letter'; expected line or word"),
+    ],
+    ids=str,
+)
+def test_what_means_nothing_is_one_clear_line(model: Path, options: tuple[str, ...], said: str) -> None:
+    done = Done(model, *options)
+    assert done.code == 1
+    assert said in done.err
+    assert done.err.count("\n") == 1
+    assert done.out == ""
+
+
+def test_signs_that_are_hard_to_type() -> None:
+    assert unescaped(r"a\nb\tc\\n\x" + "\\") == "a\nb\tc\\n\\x\\"
