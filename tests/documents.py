@@ -49,7 +49,7 @@ class Block(NamedTuple):
     line: int
 
 
-_FENCE = re.compile(
+FENCE = re.compile(
     r"^(?:<!-- (?P<mark>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
 )
 
@@ -58,7 +58,7 @@ def blocks(document: str) -> list[Block]:
     """Return the fenced blocks of a document."""
     return [
         Block(found["mark"] or "", found["language"], found["text"], document.count("\n", 0, found.start("text")) + 1)
-        for found in _FENCE.finditer(document)
+        for found in FENCE.finditer(document)
     ]
 
 
@@ -80,6 +80,14 @@ def commands(block: Block) -> Iterator[list[str]]:
             words = [] if set(word) & set(";|&") else [""]  # what follows < or > is no command
         else:
             words.append(word)
+
+
+def shipped_in(block: Block) -> bool:
+    """Whether a block's commands write with models that ship, from seeds: the same text everywhere."""
+    return any(
+        command[:1] == ["gen"] and "--seed" in command and not command[1].endswith(".npz")
+        for command in commands(block)
+    )
 
 
 def shortened(arguments: Sequence[str]) -> list[str]:

@@ -12,7 +12,19 @@ from typing import Any
 
 import pytest
 import typer
-from documents import DOCUMENTS, ROOT, TUTORIALS, Block, blocks, commands, is_run, missing_from_output, read, shortened
+from documents import (
+    DOCUMENTS,
+    ROOT,
+    TUTORIALS,
+    Block,
+    blocks,
+    commands,
+    is_run,
+    missing_from_output,
+    read,
+    shipped_in,
+    shortened,
+)
 
 from numlstm.cli import app
 from numlstm.text.catalog import entries
@@ -168,9 +180,8 @@ def test_text_of_a_shipped_model_is_compared(name: str) -> None:
     """Such text is the same everywhere, so a document that shows it must mark it."""
     found = blocks(read(name))
     for block, after in itertools.pairwise(found):
-        if is_run(block) and after.language == "":
-            shipped = [c for c in commands(block) if c[:1] == ["gen"] and "--seed" in c and not c[1].endswith(".npz")]
-            assert not shipped or after.mark == "prints", f"line {after.line} shows text that is not compared"
+        if is_run(block) and after.language == "" and shipped_in(block):
+            assert after.mark == "prints", f"line {after.line} shows text that is not compared"
 
 
 # What the harness does

@@ -16,6 +16,7 @@ import pytest
 from documents import DOCUMENTS, ROOT, TUTORIALS, blocks, is_line_of, is_run, missing_from_source, quoted_lines, read
 
 import numlstm
+import numlstm.weights
 
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
 
@@ -115,6 +116,14 @@ def test_the_pictured_distribution_is_the_shipped_model_s() -> None:
     named = [int(model.vocab.encode(each["token"])[0]) for each in told["tokens"]]
     assert sorted(named) == list(range(len(shares)))
     np.testing.assert_allclose(np.exp([each["logprob"] for each in told["tokens"]]), shares[named], atol=1e-5)
+
+
+@pytest.mark.parametrize("name", TUTORIALS)
+def test_the_loss_told_of_the_shipped_model_is_its_own(name: str) -> None:
+    loss = numlstm.weights.load("shakespeare").summary["evaluated"]["carried"]
+    told = re.search(r"Tiny Shakespeare.*?1\.52.*?(\d\.\d\d)", read(name), re.DOTALL)
+    assert told is not None
+    assert told[1] == f"{loss:.2f}"
 
 
 @pytest.mark.parametrize("name", TUTORIALS)

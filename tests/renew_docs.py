@@ -1,0 +1,56 @@
+"""Write into the documents what shipped models write now: `python tests/renew_docs.py`, after one has changed.
+
+Only the blocks that the tests compare are written, and the pictures that show a shipped model. What the documents say
+about them in words is for a person to read again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from documents import DOCUMENTS, FENCE, ROOT, blocks, is_run, read, shipped_in
+from test_docs import Reader
+
+PICTURES = ROOT / "docs" / "pictures"
+PROMPT = "The king is d"
+
+
+def renewed(name: str, reader: Reader) -> str:
+    """Return a document with the outputs that its commands with shipped models have now."""
+    text, last = read(name), None
+    edits = []
+    for found, block in zip(FENCE.finditer(text), blocks(text), strict=True):
+        if is_run(block):
+            last = block
+        elif block.mark == "prints" and last is not None and shipped_in(last):
+            reader.read(last)
+            edits.append((found.start("text"), found.end("text"), reader.printed.rstrip("\n") + "\n"))
+    for start, end, printed in reversed(edits):
+        text = text[:start] + printed + text[end:]
+    return text
+
+
+def draw(folder: Path, reader: Reader) -> None:
+    """Draw the pictures of a shipped model again: `cells.svg` by the tutorial's own command."""
+    words = [sys.executable, str(PICTURES / "make.py"), "--expect", "shakespeare", PROMPT, "temperature"]
+    subprocess.run(words, check=True)
+    (look,) = [block for block in blocks(read("docs/tutorial.md")) if "-o cells.svg" in block.text]
+    reader.read(look)
+    shutil.copy(reader.folder / "cells.svg", PICTURES)
+
+
+def main() -> None:
+    """Renew all documents and pictures."""
+    with tempfile.TemporaryDirectory() as folder:
+        reader = Reader(Path(folder))
+        for name in DOCUMENTS:
+            (ROOT / name).write_text(renewed(name, reader), "utf-8", newline="\n")
+        draw(Path(folder), reader)
+
+
+if __name__ == "__main__":
+    main()
