@@ -105,6 +105,7 @@ class Reader:
             "PATH": os.pathsep.join((str(programs), os.environ["PATH"])),
             "HOME": str(home),
             "NUMLSTM_CACHE_DIR": str(home / "cache"),
+            "OPENBLAS_NUM_THREADS": "1",  # so little is computed that more would only be in each other's way
             "NO_COLOR": "1",
             "COLUMNS": "120",
             "PYTHONIOENCODING": "utf-8",
