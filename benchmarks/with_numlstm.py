@@ -81,8 +81,8 @@ class OneStream(_Contestant):
         return len(next(self._pieces))
 
     def greedy(self, prompts: list[str], length: int) -> list[str]:
-        """Return the likeliest text that goes on from each prompt."""
-        return [self.model.generate(prompt, length=length, temperature=0.0) for prompt in prompts]
+        """Return the likeliest text that goes on from each prompt; all prompts have the same length."""
+        return _greedy(self.model, prompts, length)
 
 
 class Streams(_Contestant):
@@ -103,10 +103,15 @@ class Streams(_Contestant):
 
     def greedy(self, prompts: list[str], length: int) -> list[str]:
         """Return the likeliest text that goes on from each prompt; all prompts have the same length."""
-        ids = np.array([self.model.vocab.encode(prompt) for prompt in prompts]).T
-        state = self.model.read(ids[:-1], self.model.zero_state(len(prompts)))
-        drawn, _ = self.model.draw(ids[-1], state, np.zeros((length, len(prompts))), 0.0)
-        return [self.model.vocab.decode(column) for column in drawn.T]
+        return _greedy(self.model, prompts, length)
+
+
+def _greedy(model: Model, prompts: list[str], length: int) -> list[str]:
+    """Return the likeliest texts, with nothing read before the prompts."""
+    ids = np.array([model.vocab.encode(prompt) for prompt in prompts]).T
+    state = model.read(ids[:-1], model.zero_state(len(prompts)))
+    drawn, _ = model.draw(ids[-1], state, np.zeros((length, len(prompts))), 0.0)
+    return [model.vocab.decode(column) for column in drawn.T]
 
 
 if __name__ == "__main__":

@@ -147,8 +147,10 @@ class TrainConfig(_Config):
 
     `batching` reads the text as contiguous "streams" or as random "windows" of `seq_len` tokens, one start in every
     `window_step` of them (0: seq_len), `steps_per_epoch` batches an epoch (0: as many as there are). A run ends after
-    `patience` epochs without a better validation loss (0: it does not). With `average` above 0 a running average of the
-    parameters, which fades by that factor a step, is validated and kept as the best: see `average`.
+    `patience` epochs without a better validation loss (0: it does not). In streams, the share `reset_state` of them
+    begins each step from a state of zeros, so that a network learns to begin a text (Melis et al. 2018). With `average`
+    above 0 a running average of the parameters, which fades by that factor a step, is validated and kept as the best:
+    see `average`.
     """
 
     steps: int
@@ -186,6 +188,7 @@ class TrainConfig(_Config):
     steps_per_epoch: int = 0
     patience: int = 0
     average: float = 0.0
+    reset_state: float = 0.0
 
     def __post_init__(self) -> None:
         _whole("steps", self.steps, 0)
@@ -194,7 +197,7 @@ class TrainConfig(_Config):
         _number("val_split", self.val_split, 0.0, 0.9)
         _whole("seed", self.seed, 0, 2**63 - 1)
         check_precision(self.precision)
-        for name in ("dropout", "recurrent_dropout", "beta1", "beta2", "rho", "momentum", "average"):
+        for name in ("dropout", "recurrent_dropout", "beta1", "beta2", "rho", "momentum", "average", "reset_state"):
             _number(name, getattr(self, name), 0.0)
             _require(getattr(self, name) < 1.0, name, getattr(self, name), "less than 1")
         for name in ("batching", "schedule", "optimizer"):

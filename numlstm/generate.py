@@ -66,10 +66,10 @@ class Written(NamedTuple):
 def generate(model: Drawer, prompt: str, config: SampleConfig, *, drop_unknown: bool = False) -> Iterator[str]:
     """Yield new text that goes on from `prompt`, in pieces, as soon as each is drawn.
 
-    Without a prompt the text starts as if after a line's end. Joined, the pieces are the text of at most
-    `config.length` tokens; how they are cut depends on the machine's speed, what they say does not. Bytes that are no
-    UTF-8 are lone surrogates, as Python's "surrogateescape" makes them. Raises `CorpusError`, before anything is drawn,
-    if the prompt has characters that the vocabulary lacks.
+    The prompt, or the text without one, begins a line: a line's end is read before it. Joined, the pieces are the text
+    of at most `config.length` tokens; how they are cut depends on the machine's speed, what they say does not. Bytes
+    that are no UTF-8 are lone surrogates, as Python's "surrogateescape" makes them. Raises `CorpusError`, before
+    anything is drawn, if the prompt has characters that the vocabulary lacks.
     """
     return (piece for _, piece in Writing(model, [prompt], config, drop_unknown=drop_unknown).pieces())
 
@@ -145,8 +145,8 @@ class Text:
     ) -> None:
         self.number, self.vocab, self.rng = number, vocab, rng
         self.prompt_ids = vocab.encode_prompt(prompt, drop_unknown=drop_unknown)
-        # What stands for "nothing before this" where there is no prompt.
-        self.start = self.prompt_ids if len(self.prompt_ids) else np.array([vocab.start_id], vocab.id_dtype)
+        # As a line begins: in the middle of one, read from zeros, a network may never find its way.
+        self.start = np.concatenate([np.array([vocab.start_id], vocab.id_dtype), self.prompt_ids])
         self.shown = shown_prompt(vocab, prompt, self.prompt_ids, drop_unknown)
         self.decoder = vocab.decoder(after=self.prompt_ids)
         self.rules = _rules(vocab, self.shown, config)

@@ -18,10 +18,9 @@ _WINDOW = 256  # tokens whose logits are held at a time
 def log_probabilities(model: Model, before: npt.ArrayLike, ids: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the log-probability in nats of each of ids (N), read after the ids `before`.
 
-    Without any before, they are read as if after a line's end, as a text without a prompt is.
+    All of it is read as a line begins: after a line's end, as texts are written.
     """
-    first, after = np.asarray(before, np.int64), np.asarray(ids, np.int64)
-    first = first if len(first) else np.array([model.vocab.start_id])
+    first, after = np.append(model.vocab.start_id, np.asarray(before, np.int64)), np.asarray(ids, np.int64)
     whole, state = np.concatenate([first, after]), model.zero_state(1)
     state = model.read(first[:-1, None], state)
     whole, found = whole[len(first) - 1 :], []

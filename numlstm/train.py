@@ -13,6 +13,8 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from .dropout import Dropout
 from .errors import DivergedError
 from .evaluate import evaluate
@@ -97,6 +99,8 @@ def _step(run: Run, reader: Batches) -> Step:
     if record["position"] == 0:
         run.carried = model.zero_state(config.batch_size)
         record.update(epoch_loss=0.0, epoch_tokens=0)
+    elif config.reset_state and reader.carries:
+        _reset_(run)
     ids, targets, after = reader.batch(record["epoch"], record["position"])
     loss, carried = model.gradients_(ids, targets, run.carried, **dropout_options(run))
     if reader.carries:
@@ -132,6 +136,15 @@ def _step(run: Run, reader: Batches) -> Step:
         seconds=seconds,
         last=_at_an_end(run, reader),
     )
+
+
+def _reset_(run: Run) -> None:
+    """Set the carried state of some streams to zeros, chosen by the seed and the step."""
+    generator = np.random.Generator(np.random.Philox(key=[run.config.seed, run.step]))
+    for row in np.flatnonzero(generator.random(run.config.batch_size) < run.config.reset_state).tolist():
+        for h, c in run.carried:
+            h[row : row + 1] = 0
+            c[row : row + 1] = 0
 
 
 def dropout_options(run: Run) -> dict[str, Any]:

@@ -60,6 +60,7 @@ OUT_OF_RANGE = [
     (TrainConfig, "schedule", ["", "exponential", None]),
     (TrainConfig, "batching", ["", "window", None]),
     *((TrainConfig, name, [-1, 1.5, True, None]) for name in ("window_step", "steps_per_epoch", "patience")),
+    (TrainConfig, "reset_state", [-0.1, 1.0, None]),
     (TrainConfig, "average", [-0.1, 1.0, "a", float("nan")]),
     *((TrainConfig, name, [0, -1, 1.5, None]) for name in ("decay_steps", "plateau_patience")),
     *((TrainConfig, name, [-0.1, math.nan, math.inf, None]) for name in ("clip_value", "weight_decay", "l1", "l2")),

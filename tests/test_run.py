@@ -77,6 +77,7 @@ KINDS: dict[str, dict[str, Any]] = {
     "windows": {"batching": "windows"},
     "dropout": {"dropout": 0.3},
     "average": {"average": 0.9},
+    "reset state": {"reset_state": 0.3},
     "recurrent dropout": {"recurrent_dropout": 0.3},
     "overlapping windows": {"batching": "windows", "window_step": 3, "steps_per_epoch": 11},
 }
@@ -113,6 +114,22 @@ def test_every_network_goes_on_exactly(text: str, network: dict[str, Any], optim
     resumed = saved(part, tmp_path / "part.npz")
     go(resumed, text)
     assert contents(resumed) == contents(whole)
+
+
+def test_streams_begin_anew_as_often_as_they_are_told_to(text: str) -> None:
+    run, begun, steps = new_run(text, reset_state=0.25, steps=160), 0, 0
+    gradients = run.model.gradients_  # which is told what a step starts from
+
+    def seen(ids: Any, targets: Any, state: Any, **options: Any) -> Any:
+        nonlocal begun, steps
+        fresh = [not any(part[row].any() for pair in state for part in pair) for row in range(4)]
+        if run.record["position"]:  # at an epoch's start all are
+            begun, steps = begun + sum(fresh), steps + 4
+        return gradients(ids, targets, state, **options)
+
+    run.model.gradients_ = seen  # type: ignore[method-assign]
+    go(run, text)
+    assert 0.2 < begun / steps < 0.3
 
 
 def test_each_kind_is_another_run(text: str) -> None:

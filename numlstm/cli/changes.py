@@ -32,7 +32,7 @@ _ONLY_WITH: dict[str, dict[str, tuple[str, ...]]] = {
         "plateau_factor": ("plateau",),
         "plateau_patience": ("plateau",),
     },
-    "batching": {"window_step": ("windows",), "steps_per_epoch": ("windows",)},
+    "batching": {"window_step": ("windows",), "steps_per_epoch": ("windows",), "reset_state": ("streams",)},
     "optimizer": {
         name: tuple(optimizer for optimizer, reads in OPTIMIZERS.items() if name in reads)
         for name in sorted(set().union(*OPTIMIZERS.values()))

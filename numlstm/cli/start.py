@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _GOAL = 4_000_000  # tokens that a run goes through if nobody says how many
 _EPOCHS = (2, 40)  # the fewest and the most epochs for that
+_RESET_STATE = 0.01  # with 0 some models write nothing but garbage after a beginning that they have never seen
 _WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainConfig.warmup_steps`
 
 
@@ -134,7 +135,8 @@ def network(vocab_size: int, given: Mapping[str, Any]) -> ModelConfig:
 
 def _train_config(text: Corpus, given: Mapping[str, Any]) -> TrainConfig:
     epochs, steps = given.get("epochs"), given.get("steps")
-    settings = {name: given[name] for name in changes.TRAINING if name in given}
+    settings = {"reset_state": _RESET_STATE if given.get("batching", "streams") == "streams" else 0.0}
+    settings |= {name: given[name] for name in changes.TRAINING if name in given}
     draft = TrainConfig(steps=0, **{**OPTIMIZERS.get(given.get("optimizer", "adam"), {}), **settings})
     changes.check_used(draft, given)
     per_epoch = streams(text, draft).steps_per_epoch

@@ -48,6 +48,7 @@ def train(
     batching: o.Batching = None,
     window_step: o.WindowStep = None,
     steps_per_epoch: o.StepsPerEpoch = None,
+    reset_state: o.ResetState = None,
     patience: o.Patience = None,
     # Optimizer and learning rate
     optimizer: o.OptimizerName = None,

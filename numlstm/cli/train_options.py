@@ -110,6 +110,14 @@ Batching = Annotated[
 ]
 WindowStep = Annotated[int | None, _option(_STEPS, "Tokens from one window's start to the next.", "--seq-len")]
 StepsPerEpoch = Annotated[int | None, _option(_STEPS, "Updates that make an epoch of windows.", "all windows")]
+ResetState = Annotated[
+    float | None,
+    _option(
+        _STEPS,
+        "The share of streams that begins each step from a state of zeros, so that the model learns to begin a text.",
+        0.01,
+    ),
+]
 Patience = Annotated[
     int | None, _option(_STEPS, "Stop after so many epochs in a row without a better validation loss.", "never")
 ]

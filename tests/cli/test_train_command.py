@@ -369,7 +369,7 @@ SETTINGS = [
     {"optimizer": "adagrad", "initial_accumulator": 0.3, "schedule": "plateau", "plateau_factor": 0.3},
     {"optimizer": "ftrl", "l1": 0.1, "l2": 0.2, "lr_power": -0.4, "schedule": "plateau", "plateau_patience": 7},
     {"batching": "windows", "window_step": 5, "steps_per_epoch": 9, "schedule": "constant"},
-    {"dropout": 0.2, "recurrent_dropout": 0.1, "average": 0.99},
+    {"dropout": 0.2, "recurrent_dropout": 0.1, "average": 0.99, "reset_state": 0.2},
 ]
 ALONE = {"precision"}  # in a test of its own
 
@@ -385,7 +385,8 @@ def test_every_setting_reaches_the_run(
     state = weights.load(tmp_path / "w.npz").state
     assert state is not None
     optimizer = str(given.get("optimizer", "adam"))
-    expected = {**OPTIMIZERS[optimizer], "warmup_steps": 0, "steps": 3, **given}
+    reset = 0.0 if "batching" in given else 0.01
+    expected = {**OPTIMIZERS[optimizer], "warmup_steps": 0, "steps": 3, "reset_state": reset, **given}
     assert {name: getattr(state.config, name) for name in expected} == expected
     assert set(state.slots) == set(state.config.kept)
 
