@@ -16,7 +16,7 @@ from documents import DOCUMENTS, FENCE, ROOT, blocks, is_run, read, shipped_in
 from test_docs import Reader
 
 PICTURES = ROOT / "docs" / "pictures"
-PROMPT = "The king is d"
+PROMPT = "\nThe king is d"  # after a line's end, as texts begin
 
 
 def renewed(name: str, reader: Reader) -> str:

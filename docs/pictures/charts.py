@@ -73,7 +73,7 @@ def temperature(say: Words) -> Figure:
         panel.tick_params(length=0)
     panels[0].set_yticks(range(shown + 1), names)
     panels[0].invert_yaxis()
-    figure.suptitle(say["after"].format(document["prompt"].replace("\n", " / ")), fontsize=12, x=0.012, ha="left")
+    figure.suptitle(say["after"].format(document["prompt"].strip()), fontsize=12, x=0.012, ha="left")
     return figure
 
 
