@@ -27,9 +27,10 @@ WINDOW = 256  # tokens of a cold window: as long as those of nanoGPT's character
 
 # What each is trained with; the corpus is the one of the same name.
 OPTIONS = {
-    "shakespeare": "--layers 272,272 --batch-size 32 --dropout 0.4 --recurrent-dropout 0.15 --average 0.999 --lr 0.005 "
-    "--lr-floor 0 --epochs 18",
-    "python": "--layers 256,256 --batch-size 32 --dropout 0.15 --average 0.999 --lr 0.006 --lr-floor 0 --epochs 8",
+    "shakespeare": "--layers 272,272 --batch-size 32 --dropout 0.4 --recurrent-dropout 0.15 "
+    "--reset-state 0.02 --average 0.999 --lr 0.005 --lr-floor 0 --epochs 18",
+    "python": "--layers 256,256 --batch-size 32 --dropout 0.15 --reset-state 0 --average 0.999 --lr 0.006 --lr-floor 0 "
+    "--epochs 8",
 }
 
 
