@@ -95,6 +95,15 @@ def test_the_tutorials_do_not_drift_apart() -> None:
     assert quoted[0] == quoted[1]
 
 
+def test_the_readmes_set_up_in_the_same_way() -> None:
+    english, korean = (
+        {block.mark: block.text for block in blocks(read(name)) if block.mark in ("main", "tests")}
+        for name in ("README.md", "README.ko.md")
+    )
+    assert english == korean
+    assert set(english) == {"main", "tests"}
+
+
 def test_every_picture_is_shown_and_can_be_read_on_any_page() -> None:
     shown = "".join(map(read, DOCUMENTS))
     assert PICTURES
