@@ -22,7 +22,7 @@ def share(
     """Write a copy of a model to give away.
 
     It holds the best weights, as floats of 16 bits, the vocabulary and how the model was trained, without what only
-    going on with the training needs and without the folders in which the texts lay: about a sixth of the size.
+    going on with the training needs and without the folders in which the texts lay: a sixth of the size or less.
 
     Example:
 
