@@ -136,13 +136,16 @@ def as_json(model: Model, texts: Sequence[Written], settings: dict[str, Any]) ->
     samples = []
     for n, each in enumerate(texts, 1):
         decoder, nats = model.vocab.decoder(after=each.prompt_ids), log_probabilities(model, each.prompt_ids, each.ids)
+        tokens = [decoder.feed([token]) for token in each.ids]
+        if tokens:
+            tokens[-1] += decoder.end()  # the first bytes of a character at whose end the text was not
         samples.append(
             {
                 "sample": n,
                 "seed": settings.get("seed"),
                 "prompt": each.start,
                 "text": each.text,
-                "tokens": [decoder.feed([token]) for token in each.ids],
+                "tokens": tokens,
                 "ids": each.ids.tolist(),
                 "log_probabilities": nats.tolist(),
                 "log_probability": float(nats.sum()),

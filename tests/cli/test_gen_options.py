@@ -123,6 +123,10 @@ def test_a_prompt_for_a_model_of_bytes_may_be_any_file(tmp_path: Path) -> None:
     done = Done(path, "--prompt-file", tmp_path / "prompt", "--length", "0", "-o", tmp_path / "out")
     assert done.code == 0, done.err
     assert (tmp_path / "out").read_bytes() == data
+    for seed in range(6):  # some of the texts end amid a character
+        done = Done(path, "--length", "30", "--temperature", "1", "--seed", seed, "--json")
+        (sample,) = json.loads(done.out)["samples"]
+        assert "".join(sample["tokens"]) == sample["text"]
 
 
 def test_prompts_from_a_text(model: Path, tmp_path: Path) -> None:
