@@ -23,11 +23,11 @@ def info(weights: Weights, json_: Json = False) -> None:
     from .summary import as_written, printable, shape_table, symbols_shown
 
     file = files.load(weights)
-    with as_written(weights):
-        lines = _history(file)
     if json_:
         print(json.dumps(_facts(file)))
         return
+    with as_written(weights):
+        lines = _history(file)
     from rich.console import Console
 
     console = Console(highlight=False)
