@@ -69,10 +69,12 @@ def ship(name: str, trained: Path, to: Path) -> None:
 def main() -> None:
     """Make the models whose names are given."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=list(OPTIONS), help="which; all if none is given")
+    parser.add_argument("names", nargs="*", help=f"which of {', '.join(OPTIONS)}; all if none is given")
     parser.add_argument("--folder", type=Path, default=Path("build"), help="where training keeps its files")
     parser.add_argument("--trained", action="store_true", help="store what lies in the folder as it is")
     options = parser.parse_args()
+    if unknown := set(options.names) - set(OPTIONS):  # not by `choices`: before Python 3.12 they refuse no name at all
+        parser.error(f"there is no {', '.join(sorted(unknown))}; expected {' or '.join(OPTIONS)}")
     options.folder.mkdir(exist_ok=True)
     for name in options.names or OPTIONS:
         path = options.folder / f"{name}.npz"

@@ -44,7 +44,9 @@ def search(model: Model, prompt: str, config: SampleConfig, beams: int, *, drop_
         scores = log_softmax(logits[0]) + np.array([[path.score] for path in live])
         texts = [_text(model, prompt, config, path.ids, drop_unknown) for path in live] if _ruled(config) else []
         for row, text in enumerate(texts):
-            scores[row] = np.where(text.allowed() if text.rules else True, scores[row], -np.inf)
+            scores[row] = np.where(text.permitted() if text.rules else True, scores[row], -np.inf)
+        if texts and best is None and (scores == -np.inf).all():
+            texts[0].allowed()  # says what nothing may follow
         after: list[Path] = []
         for path in _likeliest(live, scores):
             if texts and _text(model, prompt, config, path.ids, drop_unknown).finished:

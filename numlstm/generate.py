@@ -184,13 +184,17 @@ class Text:
         return text
 
     def allowed(self) -> npt.NDArray[np.bool_]:
-        """Return which tokens (V) may come next."""
-        additions = self.decoder.peek()
-        mask = np.logical_and.reduce([rule.permits(additions) for rule in self.rules])
+        """Return which tokens (V) may come next; raises `ConfigError` if none may."""
+        mask = self.permitted()
         if not mask.any():
             tail = (self.shown + "".join(self.said))[-20:]
             raise ConfigError(f"nothing may follow {tail!r}: all is ruled out; ban less, or choose other initials")
-        return np.asarray(mask)
+        return mask
+
+    def permitted(self) -> npt.NDArray[np.bool_]:
+        """Return what the rules permit (V), which may be nothing."""
+        additions = self.decoder.peek()
+        return np.asarray(np.logical_and.reduce([rule.permits(additions) for rule in self.rules]))
 
     def written(self) -> Written:
         ids, text = np.concatenate([np.empty(0, np.int32), *self.drawn]), "".join(self.said)

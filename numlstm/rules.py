@@ -139,10 +139,12 @@ class Initials:
 def rules(vocab: Vocab, before: str, ban: Sequence[str], initials: str, initials_of: str) -> list[Rule]:
     """Return the rules for a text that goes on from `before`.
 
-    Raises `ConfigError` if an initial is no letter or digit, or no token of the vocabulary begins with it.
+    Raises `ConfigError` if initials hold no letter, or something else, or no token of the vocabulary begins with one.
     """
     found: list[Rule] = [Ban(text, before) for text in ban]
     if initials:
+        if initials.isspace():
+            raise ConfigError(f"initials are {initials!r}; expected letters or digits")
         rule = Initials(initials, initials_of == "word", before)
         _check(rule, vocab)
         found.append(rule)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import ntpath
 import posixpath
+import re
 import shlex
 from collections.abc import Mapping
 from typing import Any
@@ -15,13 +16,15 @@ from typing import Any
 from .weights import WeightsFile
 
 _EPOCHS = 100  # of the history that are kept
+_OPTION = re.compile(r"(--[\w-]+=|-o(?!$))?(.*)", re.DOTALL)
+_SECRETS = re.compile(r"(?<=://)[^/?]*@|\?.*", re.DOTALL)  # the user and password, and what follows the path
 
 
 def to_share(file: WeightsFile, about: Mapping[str, str]) -> WeightsFile:
     """Return what a copy to give away holds: the best parameters, without training state.
 
     `about` says what the model was trained on and who may use it: title, author, licence, url. Folders are taken off
-    the names of texts and files, and of a long history every so many epochs are left.
+    the names of texts and files, passwords off URLs, and of a long history every so many epochs are left.
     """
     summary: dict[str, Any] = dict(file.summary)
     if "corpus" in summary:
@@ -35,7 +38,10 @@ def to_share(file: WeightsFile, about: Mapping[str, str]) -> WeightsFile:
 
 
 def _name(word: str) -> str:
-    """Return a path that begins at the root of a disk without its folders; a URL stays as it is."""
-    if posixpath.isabs(word):
-        return posixpath.basename(word.rstrip("/"))
-    return ntpath.basename(word) if ntpath.splitdrive(word)[0] and "://" not in word else word
+    """Return a path, which may follow an option in the same word, without its folders, and a URL without passwords."""
+    option, path = _OPTION.fullmatch(word).groups("")  # type: ignore[union-attr]
+    if "://" in path and not path.startswith("file:"):
+        return option + _SECRETS.sub("", path)
+    if "/" in path:
+        path = posixpath.basename(path.rstrip("/"))
+    return option + (ntpath.basename(path) if ntpath.splitdrive(path)[0] else path)

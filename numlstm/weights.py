@@ -135,6 +135,8 @@ def check_output(path: StrPath, *, overwrite: bool) -> None:
     What killed processes left half written beside it is removed. Raises `WeightsError` if it exists and
     `overwrite` is false, or if it cannot be written.
     """
+    if shipped.model_path(str(path)):
+        raise WeightsError(f"{path} is the name of a model that ships; expected another for a file, such as {path}.npz")
     if whole_file.exists(path) and not overwrite:
         raise WeightsError(
             f"{path} exists and may hold hours of work; use --overwrite to replace it, "

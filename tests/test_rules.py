@@ -134,3 +134,9 @@ def test_initials_that_no_token_begins_with():
             rules(vocab, "", [], "axp", "line")
     with pytest.raises(ConfigError, match="initials hold '!'; expected letters"):
         rules(CharVocab("!a"), "", [], "a!", "line")
+
+
+@pytest.mark.parametrize("words", [False, True])
+def test_initials_of_white_space_alone_are_refused(words):
+    with pytest.raises(ConfigError, match="initials are '  '; expected letters or digits"):
+        rules(CharVocab("\n a"), "", [], "  ", "word" if words else "line")

@@ -125,3 +125,16 @@ def test_a_file_without_suffix_is_read_as_ever(tmp_path: Path, monkeypatch: pyte
     weights.save("shakespeare", make())
     assert len(weights.load("./shakespeare").vocab) == 3
     assert len(weights.load("shakespeare").vocab) == 65, "the name means the model that ships"
+
+
+def test_a_copy_tells_no_paths_that_are_part_of_a_word_nor_folders_beside_nor_passwords() -> None:
+    words = "numlstm train ../ada/diary.txt --log=/home/ada/log.jsonl -o/home/ada/w.npz --lr=0.1 https://e.org/x/c.txt"
+    url = "https://ada:secret@e.org/c.txt?token=secret"
+    file = make()
+    file.summary["commands"] = [f"{words} '{url}' 'file:///home/ada/d.txt'"]
+    file.summary["corpus"]["sources"] = [url, "file:///home/ada/d.txt"]
+    summary = to_share(file, {}).summary
+    assert summary["commands"] == [
+        "numlstm train diary.txt --log=log.jsonl -ow.npz --lr=0.1 https://e.org/x/c.txt https://e.org/c.txt d.txt"
+    ]
+    assert summary["corpus"]["sources"] == ["https://e.org/c.txt", "d.txt"]

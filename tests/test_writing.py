@@ -135,13 +135,11 @@ def test_a_window_of_the_penalty_reaches_into_the_prompt():
 
 def test_log_probabilities_are_those_of_the_network(model):
     ids = model.vocab.encode("An apple" if model.vocab.level == "word" else "ab, cab")
-    logits, _ = model.logits(np.array(ids)[:, None])
+    logits, _ = model.logits(np.array([model.vocab.start_id, *ids])[:, None])
     chances = np.exp(logits[:, 0].astype(float))
-    expected = np.log(chances / chances.sum(axis=1, keepdims=True))
-    found = log_probabilities(model, ids[:1], ids[1:])
-    np.testing.assert_allclose(found, [expected[n, token] for n, token in enumerate(ids[1:])], rtol=1e-5)
-    first = log_probabilities(model, [], ids[:1])
-    np.testing.assert_allclose(first, log_probabilities(model, [model.vocab.start_id], ids[:1]))
+    expected = np.log(chances / chances.sum(axis=1, keepdims=True))[np.arange(len(ids)), ids]
+    for n in (0, 1, 3):
+        np.testing.assert_allclose(log_probabilities(model, ids[:n], ids[n:]), expected[n:], rtol=1e-5)
     assert log_probabilities(model, ids, []).shape == (0,)
 
 
@@ -173,3 +171,13 @@ def test_a_beam_heeds_rules_and_stops():
     text = search(model, "ab ", SampleConfig(40, initials="abc", initials_of="word"), 4).text
     assert [word[0] for word in re.findall("[a-e]+", text)] == list("abc")[: len(re.findall("[a-e]+", text))]
     assert text
+
+
+def test_a_beam_goes_on_where_one_of_its_texts_cannot():
+    """After "a" nothing may follow; "b" is still gone on from."""
+    vocab = CharVocab("ab")
+    for seed in range(5):
+        model = Model.create(2, (6,), seed=seed, device="reference", vocab=vocab)
+        assert search(model, "", SampleConfig(4, ban=("aa", "ab")), 2).text in ("bbbb", "bbba")
+    with pytest.raises(ConfigError, match="nothing may follow"):
+        search(model, "", SampleConfig(4, ban=("a", "b")), 2)

@@ -203,9 +203,9 @@ def gen(
     texts = write(open_model, prompt, config, plan)
     _tell_unknown(file.vocab, read)
     _tell_missing(texts, config)
-    if sys.stdout.isatty() and not plan.whole:
+    if sys.stdout is not None and sys.stdout.isatty() and plan.bare:
         print()
-        if seed is None:
+        if seed is None and beam is None:
             print(f"(seed {config.seed})", file=sys.stderr)
 
 

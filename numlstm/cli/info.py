@@ -20,12 +20,14 @@ def info(weights: Weights, json_: Json = False) -> None:
     [bold]numlstm info weights.npz[/bold]
     """
     from .. import weights as files
-    from .summary import shape_table, symbols_shown
+    from .summary import as_written, printable, shape_table, symbols_shown
 
     file = files.load(weights)
     if json_:
         print(json.dumps(_facts(file)))
         return
+    with as_written(weights):
+        lines = _history(file)
     from rich.console import Console
 
     console = Console(highlight=False)
@@ -33,8 +35,8 @@ def info(weights: Weights, json_: Json = False) -> None:
     console.print(
         f"vocabulary  {len(file.vocab)} {file.vocab.unit}s: {symbols_shown(file.vocab)}", markup=False, soft_wrap=True
     )
-    for line in _history(file):
-        console.print(line, markup=False, soft_wrap=True)
+    for line in lines:
+        console.print(printable(line), markup=False, soft_wrap=True)
 
 
 def _facts(file: WeightsFile) -> dict[str, Any]:

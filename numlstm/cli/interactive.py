@@ -36,6 +36,8 @@ def interact(open_model: Callable[[], Model], config: SampleConfig, *, fixed_see
         import readline  # noqa: F401
     with working():
         model = open_model()
+    if hasattr(sys.stdin, "reconfigure"):  # bytes that are no text make a prompt that is refused, or are bytes
+        sys.stdin.reconfigure(errors="surrogateescape", newline=None)
     session = _Session(model, config, fixed_seed, drop_unknown)
     terminal = sys.stdin.isatty()
     if terminal:

@@ -13,18 +13,23 @@ if TYPE_CHECKING:
 
 def chosen(path: str | None, corpus: str | None, length: int, vocab: Vocab, seed: int, drop_unknown: bool) -> str:
     """Return the prompt that is in a file or, without one, a slice of a text."""
-    return from_file(path) if path is not None else from_corpus(str(corpus), vocab, length, seed, drop_unknown)
+    if path is not None:
+        return from_file(path, vocab.reads_bytes)
+    return from_corpus(str(corpus), vocab, length, seed, drop_unknown)
 
 
-def from_file(path: str) -> str:
-    """Return what is in a file, or on standard input for "-", as it is, the end of its last line too."""
+def from_file(path: str, any_bytes: bool = False) -> str:
+    """Return what is in a file, or on standard input for "-", as it is, the end of its last line too.
+
+    With `any_bytes` those that are no UTF-8 are lone surrogates; else a byte-order mark is left out, as of texts.
+    """
     try:
         if path == "-":
             data = sys.stdin.buffer.read()
         else:
             with open(path, "rb") as file:
                 data = file.read()
-        return data.decode()
+        return data.decode("utf-8", "surrogateescape") if any_bytes else data.decode().removeprefix("\ufeff")
     except OSError as error:
         raise CorpusError(f"the prompt {path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:

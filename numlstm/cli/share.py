@@ -28,11 +28,18 @@ def share(
 
     [bold]numlstm share weights.npz -o grandfather.npz --title "My grandfather's letters"[/bold]
     """
+    from .. import remote
     from .. import weights as files
     from ..sharing import to_share
+    from .summary import as_written
+    from .writing import check_free
 
     about = {"title": title, "author": author, "licence": licence}
-    file = to_share(files.load(weights), {name: text for name, text in about.items() if text})
-    files.check_output(output, overwrite=overwrite)
+    trained = files.load(weights)
+    with as_written(weights):
+        file = to_share(trained, {name: text for name, text in about.items() if text})
+    check_free(output, overwrite=overwrite)
+    files.check_output(output, overwrite=True)
     files.save(output, file, half=not full)
-    stderr().print(f"{output}: {os.path.getsize(output):,} bytes", markup=False)
+    size = remote.version(output)[0] if remote.is_remote(output) else os.path.getsize(output)
+    stderr().print(f"{output}: " + ("written" if size is None else f"{size:,} bytes"), markup=False)

@@ -28,7 +28,12 @@ class Plan(NamedTuple):
     @property
     def whole(self) -> bool:
         """Whether nothing is shown before all is written."""
-        return self.samples > 1 or self.beam is not None or self.json or self.output is not None
+        return self.beam is not None or not self.bare
+
+    @property
+    def bare(self) -> bool:
+        """Whether one text goes to stdout as it is."""
+        return self.samples == 1 and not self.json and self.output is None
 
 
 def write(open_model: Callable[[], Model], prompt: str, config: SampleConfig, plan: Plan) -> Sequence[Written]:
@@ -78,6 +83,8 @@ def _settings(config: SampleConfig, plan: Plan) -> dict[str, Any]:
 
 def show(pieces: Iterable[str]) -> None:
     """Write text as it comes, or bytes, exactly, to a file or pipe; on a terminal, signs for what it cannot show."""
+    if sys.stdout is None:  # closed by whoever started this
+        raise ConfigError("there is no standard output to write to; open it, or write into a file with -o")
     shown: Callable[[str], str] = str
     if hasattr(sys.stdout, "reconfigure"):
         if sys.stdout.isatty():
@@ -129,13 +136,16 @@ def as_json(model: Model, texts: Sequence[Written], settings: dict[str, Any]) ->
     samples = []
     for n, each in enumerate(texts, 1):
         decoder, nats = model.vocab.decoder(after=each.prompt_ids), log_probabilities(model, each.prompt_ids, each.ids)
+        tokens = [decoder.feed([token]) for token in each.ids]
+        if tokens:
+            tokens[-1] += decoder.end()  # the first bytes of a character at whose end the text was not
         samples.append(
             {
                 "sample": n,
                 "seed": settings.get("seed"),
                 "prompt": each.start,
                 "text": each.text,
-                "tokens": [decoder.feed([token]) for token in each.ids],
+                "tokens": tokens,
                 "ids": each.ids.tolist(),
                 "log_probabilities": nats.tolist(),
                 "log_probability": float(nats.sum()),

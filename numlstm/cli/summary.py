@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
+
+from ..errors import WeightsError
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -30,6 +34,17 @@ def shape_table(config: ModelConfig) -> Table:
         count = sum(_size(shape) for shape in own.values())
         table.add_row(layer, "  ".join(f"{name} {_times(shape)}" for name, shape in own.items()), f"{count:,}")
     return table
+
+
+@contextlib.contextmanager
+def as_written(path: str) -> Iterator[None]:
+    """Raise `WeightsError` where the block finds that a file's summary, of others perhaps, is not as numlstm's are."""
+    try:
+        yield
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"what {path} says of its training is not as numlstm writes it; expected a file that train or share wrote"
+        ) from error
 
 
 def symbols_shown(vocab: Vocab, most: int = 60) -> str:

@@ -71,6 +71,8 @@ class WordVocab(Vocab):
             raise CorpusError(f"the vocabulary begins with {self.words[:3]!r:.60}; expected {', '.join(signs)}")
         if len(set(self.words)) < len(self.words):
             raise CorpusError("a word occurs twice in the vocabulary; expected each word once")
+        if odd := _SURROGATE.search("".join(self.words)):
+            raise CorpusError(f"a word holds U+{ord(odd[0]):04X}, a lone surrogate; expected whole characters")
         size = len(json.dumps(self.words))
         if size > _JSON_SIZE:
             raise CorpusError(
@@ -105,8 +107,15 @@ class WordVocab(Vocab):
         return " ".join(words[:count]), len(words) - count
 
     def encode_prompt(self, text: str, *, drop_unknown: bool = False) -> Ids:
-        """Return the ids of a text that is to be gone on from; spaces at its end are left to what follows."""
-        return self.encode(text.rstrip(" "), drop_unknown=drop_unknown)
+        """Return the ids of a text that is to be gone on from; spaces at its end are left to what follows.
+
+        `<unk>` in it, as `decode` gives it, is the sign for unknown words.
+        """
+        text = text.rstrip(" ")
+        if UNKNOWN in text and not self.pretokenised:
+            word = next(("x" * n for n in range(40, 0, -1) if "x" * n not in self.ids), "x")  # cut as one word
+            text = text.replace(UNKNOWN, word)
+        return self.encode(text, drop_unknown=drop_unknown)
 
     def tokens(self, ids: npt.ArrayLike) -> list[str]:
         """Return the words of ids; raises `CorpusError` as `decode` does."""
@@ -242,6 +251,7 @@ class _SpaceJoiner:
         return ["\n" if token == EOS else space + token for token in tokens]
 
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _AT_SPACE = re.compile(r"\n|\S+")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -98,3 +99,12 @@ def test_a_full_disk_is_told_in_one_line(model: Path, environment: dict[str, str
     assert done.returncode == 1
     assert done.stderr.count(b"\n") == 1
     assert b"No space left on device; make room" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a shell that closes a stream")
+def test_without_a_standard_output_there_is_one_line(model: Path) -> None:
+    command = f"'{sys.executable}' -m numlstm gen '{model}' --device reference --length 5 >&-"
+    done = subprocess.run(command, shell=True, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert "there is no standard output" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -14,6 +14,7 @@ from numlstm import params, weights
 from numlstm.cli import app
 from numlstm.cli.together import unescaped
 from numlstm.config import ModelConfig
+from numlstm.text.byte_vocab import ByteVocab
 from numlstm.text.char_vocab import CharVocab
 
 SYMBOLS = "\n abcdefgh"
@@ -110,6 +111,28 @@ def test_prompts_from_files(model: Path, tmp_path: Path) -> None:
     assert "cannot be read: No such file" in Done(model, "--prompt-file", tmp_path / "no.txt").err
     file.write_bytes(b"ab\xff")
     assert "is not UTF-8: byte 2 is 0xff" in Done(model, "--prompt-file", file).err
+    file.write_bytes(b"\xef\xbb\xbfhead\n")
+    assert Done(model, *USUAL[2:], "--prompt-file", file).out == expected, "a byte-order mark is none of the text"
+
+
+def test_a_prompt_for_a_model_of_bytes_may_be_any_file(tmp_path: Path) -> None:
+    config, path = ModelConfig(256, (6,)), tmp_path / "bytes.npz"
+    weights.save(path, weights.WeightsFile(config, ByteVocab(), params.initialise(config, 1), {}, None))
+    data = b"\xef\xbb\xbfab\xff\xe9"
+    (tmp_path / "prompt").write_bytes(data)
+    done = Done(path, "--prompt-file", tmp_path / "prompt", "--length", "0", "-o", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert (tmp_path / "out").read_bytes() == data
+
+
+def test_the_tokens_of_a_text_that_ends_amid_a_character(tmp_path: Path) -> None:
+    config, path = ModelConfig(256, (6,)), tmp_path / "bytes.npz"
+    weights.save(path, weights.WeightsFile(config, ByteVocab(), params.initialise(config, 1), {}, None))
+    done = Done(path, "--samples", "20", "--length", "30", "--temperature", "1", "--seed", "1", "--json")
+    samples = json.loads(done.out)["samples"]
+    assert any(0xC2 <= sample["ids"][-1] <= 0xF4 for sample in samples), "the first byte of a character is the last"
+    for sample in samples:
+        assert "".join(sample["tokens"]) == sample["text"]
 
 
 def test_prompts_from_a_text(model: Path, tmp_path: Path) -> None:

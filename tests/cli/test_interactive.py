@@ -96,3 +96,28 @@ def test_on_a_terminal(model: Path, environment: dict[str, str]) -> None:  # noq
         child.kill()
         child.wait()
         os.close(master)
+
+
+def test_bytes_that_are_no_text_end_nothing(numlstm: Command, model: Path) -> None:  # noqa: F811
+    done = numlstm("gen", model, *OPTIONS, stdin=b"ab\r\n\xff\nb\n")
+    assert done.returncode == 0, done.stderr
+    write = library.load(str(model), device="reference").generate
+    assert done.stdout == "".join(f"{each}{write(each, length=20, temperature=1.0, seed=3)}\n" for each in ("ab", "b"))
+    assert "1 character is not among" in done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
+def test_a_text_by_beam_ends_its_line_on_a_terminal(model: Path, environment: dict[str, str]) -> None:  # noqa: F811
+    import pty
+
+    master, slave = pty.openpty()
+    command = [sys.executable, "-m", "numlstm", "gen", str(model), "--beam", "2", "--length", "4", "--ban", r"\n"]
+    try:
+        done = subprocess.run(command, stdout=slave, stderr=subprocess.PIPE, env=environment, timeout=120)
+        assert done.returncode == 0, done.stderr
+        seen = os.read(master, 1000).decode()
+    finally:
+        os.close(slave)
+        os.close(master)
+    assert len(seen) == 4 + len("\r\n")
+    assert seen.endswith("\r\n")

@@ -156,7 +156,7 @@ def test_bytes_are_written_as_they_are(numlstm: Command, tmp_path: Path, environ
 
 
 def test_bytes_that_are_no_text_are_shown_by_a_sign() -> None:
-    from numlstm.cli.gen import _without_escapes
+    from numlstm.cli.showing import _without_escapes
 
     assert _without_escapes(b"a\xe9\xed\x95\x9cb".decode("utf-8", "surrogateescape")) == "a\ufffd한b"
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,3 +80,62 @@ def test_the_command_that_trained_is_kept(numlstm: Command, trained: Path) -> No
     assert numlstm("train", "--resume", trained, "--steps", "5", "--sample-length", "0").returncode == 0
     assert len(weights.load(trained).summary["commands"]) == 2
     assert "command     numlstm train" in numlstm("info", trained).stdout
+
+
+def test_what_a_file_says_of_itself_gives_the_terminal_no_commands(numlstm: Command, tmp_path: Path) -> None:
+    file = weights.load("shakespeare")
+    about = {"title": "a\x1b]0;b\x07c\u202e\nlicence     free"}
+    weights.save(tmp_path / "odd.npz", dataclasses.replace(file, summary={"about": about}))
+    shown = numlstm("info", "odd.npz")
+    assert shown.returncode == 0, shown.stderr
+    assert not {"\x1b", "\x07", "\u202e"} & set(shown.stdout)
+    assert "title       a" in shown.stdout
+    assert "\nlicence" not in shown.stdout
+
+
+@pytest.mark.parametrize(
+    "summary",
+    [
+        {"about": "me"},
+        {"corpus": {}},
+        {"corpus": {"characters": "many", "sources": []}},
+        {"corpus": {"characters": 3, "sources": [1]}},
+        {"commands": 5},
+        {"commands": ["it's"]},
+        {"best_loss": "low"},
+        {"evaluated": {"carried": None}},
+        {"history": 3},
+    ],
+    ids=str,
+)
+def test_a_summary_that_numlstm_did_not_write_is_one_line(
+    numlstm: Command, tmp_path: Path, summary: dict[str, Any]
+) -> None:
+    weights.save(tmp_path / "odd.npz", dataclasses.replace(weights.load("shakespeare"), summary=summary))
+    codes = []
+    for command in (["info", "odd.npz"], ["share", "odd.npz", "-o", "copy.npz"]):
+        done = numlstm(*command)
+        codes.append(done.returncode)
+        if done.returncode:
+            assert "odd.npz" in done.stderr
+            assert done.stderr.count("\n") == 1, done.stderr
+    assert 1 in codes
+
+
+def test_a_name_of_a_model_that_ships_is_no_output(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:
+    """Later that name would mean the other model."""
+    done = numlstm("train", text_file, *tiny, "--steps", "1", "-o", "shakespeare")
+    assert done.returncode == 1
+    assert "shakespeare is the name of a model that ships" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def test_share_names_its_own_options_and_writes_elsewhere(numlstm: Command, trained: Path, tmp_path: Path) -> None:
+    refused = numlstm("share", "weights.npz", "-o", "weights.npz")
+    assert refused.returncode == 1
+    assert "--resume" not in refused.stderr
+    pytest.importorskip("fsspec")
+    done = numlstm("share", "weights.npz", "-o", f"file://{(tmp_path / 'there.npz').as_posix()}")
+    assert done.returncode == 0, done.stderr
+    size = (tmp_path / "there.npz").stat().st_size
+    assert f"{size:,} bytes" in done.stderr

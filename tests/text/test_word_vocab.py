@@ -127,6 +127,13 @@ def test_a_prompt_leaves_the_space_to_what_follows() -> None:
     assert known.decoder().feed(known.encode("a")) == "a"
 
 
+def test_the_sign_for_an_unknown_word_in_a_prompt_is_that_sign() -> None:
+    vocab = load("the cat (a cat) sat on the mat, the end. <unk>", None, 1).vocab
+    ids = vocab.encode_prompt("the <unk> sat (<unk>) on")
+    assert vocab.tokens(ids) == ["the", "<unk>", "sat", "(", "<unk>", ")", "on"]
+    assert vocab.tokens(vocab.encode_prompt("the <unk> sat", drop_unknown=True)) == ["the", "sat"]
+
+
 def test_texts_start_as_if_after_a_line() -> None:
     assert load("a a\n\n").vocab.start_id == 1
     windows = load("a a\r\n\r\n").vocab
@@ -172,6 +179,7 @@ def test_dict_form_survives_json() -> None:
         ({"words": [*SIGNS, 1], "pretokenised": False}, "expected a list of words"),
         ({"words": [*SIGNS, ""], "pretokenised": False}, "expected a list of words"),
         ({"words": "abc", "pretokenised": False}, "expected a list of words"),
+        ({"words": [*SIGNS, "a\ud800"], "pretokenised": False}, "U+D800, a lone surrogate"),
         ({"words": [*SIGNS, "a"], "pretokenised": 1}, "expected true or false"),
     ],
 )
