@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import numlstm as library
@@ -108,3 +110,20 @@ def test_without_a_standard_output_there_is_one_line(model: Path) -> None:
     assert done.returncode == 1
     assert "there is no standard output" in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_short_texts_are_written_in_64_bits(numlstm: Command, tmp_path: Path) -> None:
+    """What the file holds in float32 is computed with in float64, so that no machine's rounding is seen."""
+    config = ModelConfig(2, (1,))
+    flat = np.zeros(params.count(config), np.float32)
+    named = params.views(flat, config)
+    named["lstm.0.b"][...] = [0.3, 0.0, 0.7, 0.2]  # h is then the same at the first step whatever is read
+    named["output.W"][...] = [[1.0, -1.0]]
+    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, CharVocab("ab"), flat, {}))
+    done = numlstm("gen", "w.npz", "--length", "1", "--json", "--seed", "1", "--temperature", "1")
+    (found,) = json.loads(done.stdout)["samples"][0]["log_probabilities"]
+    z = 1 / (1 + np.exp(-np.float64(np.float32([0.3, 0.0, 0.7, 0.2]))))
+    c = z[0] * np.tanh(np.float64(np.float32(0.7)))
+    h = z[3] * np.tanh(c)
+    exact = [float(-np.log1p(np.exp(-2 * sign * h))) for sign in (1, -1)]
+    assert min(abs(found - each) for each in exact) < 1e-14, "float32 is wrong by some 1e-8"
