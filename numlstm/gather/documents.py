@@ -24,7 +24,13 @@ from .pdf import text_of_pdf
 LARGEST = 128 << 20  # bytes of a file that is read at once
 
 TEXT = (".txt", ".md", ".markdown", ".text")
-_MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# The mark of utf-32 begins with that of utf-16, so it is looked for first.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 def _of_html(path: Path) -> str:

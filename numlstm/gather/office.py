@@ -31,7 +31,17 @@ def _lines(document: Any) -> list[str]:
     found: list[str] = []
     for block in document.iter_inner_content():
         if hasattr(block, "rows"):
-            found += ["\t".join(cell.text for cell in row.cells) for row in block.rows]
+            found += ["\t".join(_cells(row, block)) for row in block.rows]
         else:
             found.append(block.text)
     return found
+
+
+def _cells(row: Any, table: Any) -> list[str]:
+    """Return the texts of a row's cells as the file has them.
+
+    `row.cells` has a merged cell once for each that it covers, be they thousands of millions.
+    """
+    from docx.table import _Cell
+
+    return [_Cell(cell, table).text for cell in row._tr.tc_lst]
