@@ -58,6 +58,8 @@ def combine(places: Sequence[str], target: Path, out: IO[bytes], wishes: Wishes,
     names = wishes.names if wishes.names is not None else wishes.sender is None
 
     def read(path: Path) -> Iterator[str]:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise CorpusError("it is a device or a pipe")
         return export(path, form, wishes.sender, names) if form else document(path, wishes.encoding)
 
     done = Combined(others=dict(others.most_common()))
