@@ -13,6 +13,7 @@ from ..errors import ConfigError, CorpusError
 from ..measures import bits, perplexity
 from .options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend
 from .working import working
+from .writing import check_not_read
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -75,6 +76,8 @@ def score(
     file = files.load(weights)
     with reading() as report:
         text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown, report=report)
+    if html is not None:
+        check_not_read("--html", html, [weights, *text.sources])
     if len(text.ids) < 2:
         unit = file.vocab.unit
         raise CorpusError(f"the text has {len(text.ids)} {unit}; expected at least 2, one to predict the other from")

@@ -122,6 +122,8 @@ def test_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("t.txt", "--html", "."), ". is a folder"),
         (("t.txt", "--device", "abacus"), "abacus"),
         (("t.txt", "--encoding", "utf-16"), "utf-16"),
+        (("t.txt", "--html", "./t.txt"), "--html is ./t.txt, which is to be read"),
+        (("t.txt", "--html", "w.npz"), "--html is w.npz, which is to be read"),
         (("one.txt",), "the text has 1 character; expected at least 2"),
     ],
 )
