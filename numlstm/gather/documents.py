@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import CorpusError
@@ -53,7 +53,7 @@ _READERS: dict[str, Callable[[Path], str]] = {
 KNOWN = (*TEXT, *_READERS)
 
 
-def document(path: Path, encoding: str) -> Iterator[str]:
+def document(path: Path, encoding: str) -> Iterable[str]:
     """Give the text of a file in pieces; `encoding` is that of text files without a byte-order mark.
 
     A name whose ending is not known is a text file's. Raises `CorpusError` if the file cannot be read.
@@ -61,7 +61,7 @@ def document(path: Path, encoding: str) -> Iterator[str]:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         return text_file(path, encoding)
-    return iter([read_at_once(path, reader)])
+    return [read_at_once(path, reader)]
 
 
 def text_file(path: Path, encoding: str) -> Iterator[str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from numlstm.errors import ConfigError, CorpusError
-from numlstm.gather import repeats
+from numlstm.gather import documents, repeats
 from numlstm.gather.combine import Wishes, combine
 from numlstm.gather.repeats import SHORTEST, Paragraphs
 
@@ -115,6 +115,14 @@ def test_a_pipe_is_not_waited_for(tmp_path, put):
     text, done = run(tmp_path / "in")
     assert text == "A\n"
     assert [reason for _, reason in done.skipped] == ["it is a device or a pipe"]
+
+
+def test_a_document_is_read_once(tmp_path, put, monkeypatch):
+    asked = []
+    monkeypatch.setitem(documents._READERS, ".pdf", lambda path: asked.append(path.name) or "A")
+    put("a.pdf", "")
+    assert run(tmp_path / "in")[0] == "A\n"
+    assert asked == ["a.pdf"]
 
 
 def test_nothing_to_read_is_an_error(tmp_path, put):
