@@ -202,6 +202,26 @@ def test_docx_cells_that_are_merged_are_read_once(tmp_path):
     assert text(tmp_path / "a.docx") == "wide\nhigh\t4\t5\n\t7\t8\n"
 
 
+def test_docx_text_that_was_inserted_or_is_in_a_control_is_read(tmp_path):
+    docx = pytest.importorskip("docx")
+    from docx.oxml import parse_xml
+
+    def run(said):
+        return f'<w:r><w:t xml:space="preserve">{said}</w:t></w:r>'
+
+    document = docx.Document()
+    gone = f"<w:del><w:r><w:delText>snowed</w:delText></w:r></w:del><w:moveFrom>{run('hailed')}</w:moveFrom>"
+    for n, body in enumerate(
+        (
+            f"<w:p {{}}>{run('It ')}<w:ins>{run('rained')}</w:ins>{gone}{run('.')}</w:p>",
+            f"<w:sdt {{}}><w:sdtContent><w:p>{run('All day.')}</w:p></w:sdtContent></w:sdt>",
+        )
+    ):
+        document.element.body.insert(n, parse_xml(body.format(docx.oxml.ns.nsdecls("w"))))
+    document.save(str(tmp_path / "a.docx"))
+    assert text(tmp_path / "a.docx") == "It rained.\nAll day.\n"
+
+
 def test_docx_that_is_broken_or_hostile(tmp_path, monkeypatch):
     path = word(tmp_path / "a.docx")
     with zipfile.ZipFile(path) as file:
