@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import backends
-from .errors import ConfigError
+from .errors import ConfigError, WeightsError
 from .gates import RANGES, of_layers
 from .model import Model, Tapes
 from .text import shown
@@ -56,7 +56,8 @@ class Cell:
 def record(model: Model, ids: AnyIds, *, what: str = CELL) -> list[Floats]:
     """Return the activations (N, H) of each layer after each of `ids (N,)`, read from a zero state.
 
-    `what` is "c", for tanh(c), or the gate "i", "f", "g" or "o". Raises `ConfigError` for any other.
+    `what` is "c", for tanh(c), or the gate "i", "f", "g" or "o". Raises `ConfigError` for any other,
+    and `WeightsError` if weights are so large that computing fails.
     """
     if what != CELL and what not in RANGES:
         raise ConfigError(f"the activation is {what!r}; expected {CELL}, {', '.join(RANGES)}")
@@ -69,6 +70,10 @@ def record(model: Model, ids: AnyIds, *, what: str = CELL) -> list[Floats]:
         _, state = twin.loss(window, window, state, tapes=tapes)
         for values, tape in zip(found, of_layers(twin, tapes), strict=True):
             values.append(np.stack([_activation(step, what)[0] for step in tape.steps]))
+            if not np.isfinite(values[-1]).all():
+                raise WeightsError(
+                    "the model's weights are so large that its cells hold no numbers; expected those of a trained one"
+                )
     empty = [np.empty((0, H), model.config.dtype) for H in model.config.layers]
     return [np.concatenate([none, *values]) for none, values in zip(empty, found, strict=True)]
 

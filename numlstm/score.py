@@ -19,6 +19,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .errors import WeightsError
 from .model import Model
 from .text.batches import AnyIds
 from .text.mapped import release
@@ -50,7 +51,7 @@ def scores(model: Model, ids: AnyIds, *, alternatives: int = 0) -> Iterator[Scor
     """Yield what `model` says of each token of `ids (N,)` but the first, which nobody predicts, some at a time.
 
     `alternatives` is how many of the likeliest tokens are told of each place: no more than the vocabulary has. Raises
-    `ConfigError` for ids outside the vocabulary.
+    `ConfigError` for ids outside the vocabulary, and `WeightsError` if weights are so large that computing fails.
     """
     state = model.zero_state(1)
     alternatives = min(alternatives, model.config.vocab_size)
@@ -75,6 +76,10 @@ def log_softmax(logits: npt.NDArray[Any]) -> Floats:
 
 
 def _scored(first: int, logs: Floats, ids: AnyIds, alternatives: int) -> Scores:
+    if not np.isfinite(logs).all():
+        raise WeightsError(
+            "the model's weights are so large that it predicts no numbers; expected those of a trained one"
+        )
     found = logs[np.arange(len(ids)), ids]
     ranks = (logs > found[:, None]).sum(axis=1)
     likeliest = _likeliest(logs, alternatives)

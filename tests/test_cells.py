@@ -9,7 +9,7 @@ import pytest
 
 from numlstm import backends, cells, params
 from numlstm.config import ModelConfig
-from numlstm.errors import ConfigError
+from numlstm.errors import ConfigError, WeightsError
 from numlstm.model import Model
 from numlstm.text.byte_vocab import ByteVocab
 from numlstm.text.char_vocab import CharVocab
@@ -159,3 +159,11 @@ def test_the_stretch_that_is_drawn_is_where_the_features_change() -> None:
     assert cells.liveliest(of, [], 80) == 0
     beginning = cells.Cell(0, 0, (cells.Response("white space", 0.9),))
     assert cells.liveliest({name: values[:200] for name, values in of.items()}, [quotes, beginning], 40) >= 0
+
+
+def test_weights_that_are_too_large_are_told() -> None:
+    config = ModelConfig(5, (6,), embedding=4, layer_norm=True)
+    flat = (1e37 * np.sign(params.initialise(config, 1))).astype(np.float32)
+    model = Model(config, flat, backends.load("reference"))
+    with np.errstate(all="ignore"), pytest.raises(WeightsError, match="so large that"):
+        cells.record(model, np.arange(5))

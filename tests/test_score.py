@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numlstm import score
+from numlstm import backends, params, score
+from numlstm.config import ModelConfig
+from numlstm.errors import WeightsError
 from numlstm.evaluate import losses
 from numlstm.model import Model
 
@@ -97,3 +99,11 @@ def test_the_most_surprising_places_are_apart() -> None:
     none = score.Surprises(0)
     none.add(chunk_of(0, logs))
     assert none.places == []
+
+
+def test_weights_that_are_too_large_are_told() -> None:
+    config = ModelConfig(V, (H,), embedding=4, layer_norm=True)
+    flat = (1e37 * np.sign(params.initialise(config, 1))).astype(np.float32)
+    model = Model(config, flat, backends.load("reference"))
+    with np.errstate(all="ignore"), pytest.raises(WeightsError, match="so large that"):
+        score.log_probabilities(model, np.arange(V))

@@ -131,6 +131,9 @@ def _put(found: list[list[Glyph]], new: Glyph, width: int) -> None:
             _put(found, glyph, width)
         line = found[-1]
         column = line[-1].column + line[-1].columns if line else 0
+        if line and column + new.columns > width:
+            found.append([])
+            line, column = found[-1], 0
     line.append(dataclasses.replace(new, column=column))
 
 

@@ -76,6 +76,8 @@ def combine(
     """
     if format is None and (sender is not None or names is not None):
         raise ConfigError("--sender and --names are for exports; expected --format too, such as --format whatsapp")
+    if format is not None and encoding != "utf-8":
+        raise ConfigError(f"--encoding is {encoding} with --format {format}; expected one of them: exports are UTF-8")
     from .. import whole_file
     from ..gather.combine import Wishes
     from ..gather.combine import combine as combined

@@ -50,7 +50,7 @@ def stats(
     with reading() as report:
         found = found_in(resolve(corpus, None, report), encoding, report)
     if json_:
-        print(json.dumps(_facts(found, corpus), ensure_ascii=False))
+        print(json.dumps(_facts(found, corpus)))
         return
     _print(found, corpus)
 

@@ -13,6 +13,7 @@ import typer
 from ..errors import ConfigError, CorpusError
 from .options import DropUnknown, Encoding, Json, Weights
 from .working import working
+from .writing import check_not_read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,10 +108,12 @@ def look(
     from .. import weights as files
     from ..cellview import check_output, save
     from ..model import Model
+    from ..text import shown
 
     _check(text, file, gate, cells, length, start)
     if output is not None:
         check_output(output)  # before anything is read
+        check_not_read("-o", output, [file] if file else [])
     held = files.load(weights)
     model = Model(held.config, held.params, backends.load("reference"), vocab=held.vocab)
     _check_cells(held.config.layers, layer, cell or [])
@@ -119,7 +122,7 @@ def look(
         seen = _watch(model, given, gate, start, length, seed)
         found = _chosen(seen, cells, layer, cell)
     at = seen.start(found, length)
-    drawing = _drawing(seen, found, at, length, gate, os.path.basename(weights))
+    drawing = _drawing(seen, found, at, length, gate, shown.visible(os.path.basename(weights)))
     if json_:
         _print_json(drawing, found, seen, at, gate)
     elif output is None:

@@ -13,6 +13,7 @@ from ..errors import ConfigError, CorpusError
 from ..measures import bits, perplexity
 from .options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend
 from .working import working
+from .writing import check_not_read
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -75,6 +76,8 @@ def score(
     file = files.load(weights)
     with reading() as report:
         text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown, report=report)
+    if html is not None:
+        check_not_read("--html", html, [weights, *text.sources])
     if len(text.ids) < 2:
         unit = file.vocab.unit
         raise CorpusError(f"the text has {len(text.ids)} {unit}; expected at least 2, one to predict the other from")
@@ -132,9 +135,7 @@ def rows(text: Corpus, places: Sequence[Place]) -> list[Row]:
         at = place.at
         name, start = next((name, start) for name, start, end in text.parts if start <= at < end)
         line = f"{shown.line_ends(text.vocab, text.ids[start:at]) + 1:,}"
-        before, upto, after = (
-            text.vocab.decode(text.ids[max(0, at - _BEFORE) : at + more]) for more in (0, 1, 1 + _AFTER)
-        )
+        before, label, after = _around(text, at)
         found.append(
             Row(
                 at,
@@ -142,12 +143,27 @@ def rows(text: Corpus, places: Sequence[Place]) -> list[Row]:
                 bits(-place.log_probability),
                 chance(place.log_probability),
                 before,
-                upto[len(before) :],
-                after[len(upto) :],
+                label,
+                after,
                 likelier(text.vocab, place),
             )
         )
     return found
+
+
+def _around(text: Corpus, at: int) -> tuple[str, str, str]:
+    """Return the text before a token, its own and that after it; of a byte that of the character it is a part of."""
+    from ..text import shown
+
+    ids, low, high = text.ids, max(0, at - _BEFORE), min(at + 1 + _AFTER, len(text.ids))
+    if text.vocab.level == "byte":  # from one whole character to another, each of 4 bytes at most
+        low -= next((n for n in range(min(4, low + 1)) if ids[low - n] & 0xC0 != 0x80), 0)
+        high += next((n for n in range(min(4, len(ids) - high)) if ids[high + n] & 0xC0 != 0x80), 0)
+    found, place = ["", "", ""], low
+    for piece, count in shown.grouped(shown.pieces(text.vocab, text.vocab.decoder(), ids[low:high])):
+        found[0 if place + count <= at else 1 if place <= at else 2] += piece
+        place += count
+    return found[0], found[1], found[2]
 
 
 def _print(text: Corpus, totals: Totals, places: Sequence[Place]) -> None:

@@ -5,6 +5,8 @@ Knows nothing about what is written.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
@@ -21,3 +23,9 @@ def check_free(output: str, *, overwrite: bool) -> None:
     if not overwrite and whole_file.exists(output):
         raise ConfigError(f"{output} exists; use --overwrite to replace it, or -o to name another file")
     whole_file.check_writable(output)
+
+
+def check_not_read(option: str, output: str, read: Sequence[str]) -> None:
+    """Raise `ConfigError` if an output would replace one of the files that are read."""
+    if os.path.realpath(output) in map(os.path.realpath, read):
+        raise ConfigError(f"{option} is {output}, which is to be read; expected the name of another file")

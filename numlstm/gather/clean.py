@@ -23,7 +23,7 @@ _CONTROLS = re.compile(
     "\ufff9-\ufffb\ud800-\udfff]"
 )
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
-_AT_LINE_ENDS = re.compile(r"[ \t]+$", re.MULTILINE)
+_AT_LINE_ENDS = re.compile(r"(?<![ \t])[ \t]+$", re.MULTILINE)  # a long row of spaces is looked at once
 _EMPTY_LINES = re.compile(r"\n{4,}")
 _SHOWN = 6  # kinds of control characters that are named
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -57,7 +57,9 @@ def combine(places: Sequence[str], target: Path, out: IO[bytes], wishes: Wishes,
     found, others = find_files(places, form.suffixes if form else KNOWN, order, target)
     names = wishes.names if wishes.names is not None else wishes.sender is None
 
-    def read(path: Path) -> Iterator[str]:
+    def read(path: Path) -> Iterable[str]:
+        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+            raise CorpusError("it is a device or a pipe")
         return export(path, form, wishes.sender, names) if form else document(path, wishes.encoding)
 
     done = Combined(others=dict(others.most_common()))
@@ -86,10 +88,11 @@ class _Joiner:
         self.paragraphs = Paragraphs(keep=wishes.keep_repeats)
         self.known: dict[bytes, str] = {}
 
-    def add(self, shown: str, read: Callable[[], Iterator[str]]) -> None:
+    def add(self, shown: str, read: Callable[[], Iterable[str]]) -> None:
         """Write a file's text; raises `CorpusError` if it cannot be read, before anything is written of it."""
         sha, blank = hashlib.sha256(), True
-        for piece in read():
+        text = read()
+        for piece in text:
             sha.update(piece.encode("utf-8", "surrogatepass"))
             blank = blank and not piece.strip()
         if blank:
@@ -101,7 +104,8 @@ class _Joiner:
             return
         self.known[digest] = shown
         written = False
-        for piece in self.paragraphs.first_ones(read()):
+        again = text if isinstance(text, list) else read()  # a PDF takes too long to be read twice
+        for piece in self.paragraphs.first_ones(again):
             if not written and self.done.files:
                 self._write(self.wishes.delimiter)
             self._write(piece)

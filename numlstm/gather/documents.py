@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 import io
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from ..errors import CorpusError
@@ -24,7 +24,13 @@ from .pdf import text_of_pdf
 LARGEST = 128 << 20  # bytes of a file that is read at once
 
 TEXT = (".txt", ".md", ".markdown", ".text")
-_MARKS = ((codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# The mark of utf-32 begins with that of utf-16, so it is looked for first.
+_MARKS = (
+    (codecs.BOM_UTF32_LE, "utf-32"),
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
 
 
 def _of_html(path: Path) -> str:
@@ -47,7 +53,7 @@ _READERS: dict[str, Callable[[Path], str]] = {
 KNOWN = (*TEXT, *_READERS)
 
 
-def document(path: Path, encoding: str) -> Iterator[str]:
+def document(path: Path, encoding: str) -> Iterable[str]:
     """Give the text of a file in pieces; `encoding` is that of text files without a byte-order mark.
 
     A name whose ending is not known is a text file's. Raises `CorpusError` if the file cannot be read.
@@ -55,7 +61,7 @@ def document(path: Path, encoding: str) -> Iterator[str]:
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
         return text_file(path, encoding)
-    return iter([read_at_once(path, reader)])
+    return [read_at_once(path, reader)]
 
 
 def text_file(path: Path, encoding: str) -> Iterator[str]:

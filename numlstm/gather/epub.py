@@ -23,7 +23,9 @@ def text_of_epub(archive: zipfile.ZipFile) -> str:
     names = set(archive.namelist())
     if "META-INF/rights.xml" in names:
         raise CorpusError("the book is locked (DRM)")
-    pages = [name for name in _spine(archive) if name in names]
+    pages = [name for name in dict.fromkeys(_spine(archive)) if name in names]  # each once, however often it is named
+    if _encrypted(archive, names) & set(pages):
+        raise CorpusError("the book is locked (DRM)")
     if not pages:
         raise CorpusError("the book has no pages")
     return "\n\n".join(text_of_markup(decode_markup(read_member(archive, name))).strip("\n") for name in pages) + "\n"
@@ -41,6 +43,14 @@ def _spine(archive: zipfile.ZipFile) -> list[str]:
     folder = posixpath.dirname(package)
     found = [files[said.get("idref")] for said in order if said.get("idref") in files]
     return [posixpath.normpath(posixpath.join(folder, unquote(href.partition("#")[0]))) for href in found]
+
+
+def _encrypted(archive: zipfile.ZipFile, names: set[str]) -> set[str]:
+    """Return the names of what is encrypted: of a book that is not locked at most its fonts."""
+    if "META-INF/encryption.xml" not in names:
+        return set()
+    found = _tags(archive, "META-INF/encryption.xml")
+    return {posixpath.normpath(unquote(said.get("uri", ""))) for tag, said in found if tag == "cipherreference"}
 
 
 def _tags(archive: zipfile.ZipFile, name: str) -> list[_Tag]:

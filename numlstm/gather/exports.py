@@ -44,14 +44,14 @@ def format_of(name: str) -> Format:
     return FORMATS[name]
 
 
-def export(path: Path, form: Format, sender: str | None, names: bool) -> Iterator[str]:
+def export(path: Path, form: Format, sender: str | None, names: bool) -> list[str]:
     """Give the text of an export's file; raises `CorpusError` if it cannot be read or is another kind of file."""
 
     def read(file: Path) -> str:
         text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
         return "".join(written(form.messages(text), sender, names))
 
-    return iter([read_at_once(path, read)])
+    return [read_at_once(path, read)]
 
 
 def order(name: str) -> str:

@@ -22,14 +22,16 @@ def find_files(
     """Return the files that were given, and those in the folders that were given whose names end so.
 
     Beside them how many others there are, by their endings; hidden files and folders are not looked at, nor is
-    `leave_out`, nor anything behind a link to a folder. Raises `CorpusError` if a place is not there or nothing is
-    found.
+    `leave_out` in a folder, nor anything behind a link to a folder. Raises `CorpusError` if a place is not there, is
+    itself `leave_out`, or nothing is found.
     """
     found: list[Found] = []
     others: collections.Counter[str] = collections.Counter()
     left_out = os.path.realpath(leave_out)
     for place in places:
         if os.path.isfile(place):
+            if os.path.realpath(place) == left_out:
+                raise CorpusError(f"{place} is to be read and to be replaced; expected another name for the output")
             inside = [(place, Path(place))]
         elif os.path.isdir(place):
             inside = _inside(place, suffixes, order, others)

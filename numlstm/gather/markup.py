@@ -7,6 +7,7 @@ about where a page comes from.
 from __future__ import annotations
 
 import codecs
+import collections
 import re
 from html.parser import HTMLParser
 
@@ -35,6 +36,23 @@ _LINES = frozenset({"br", "li", "tr", "dt", "dd", "div", "figcaption", "caption"
 _UNSEEN = frozenset({"script", "style", "title", "template", "svg", "rt", "rp"})  # rt: how to read a character
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9._:-]{1,40})""")
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+# What browsers read where a page says so (the WHATWG's Encoding Standard): the larger sets that were meant. A page that
+# can be read as ASCII so far is in none of the wide encodings, whatever it says.
+_MEANT = {
+    "ascii": "cp1252",
+    "iso8859-1": "cp1252",
+    "iso8859-9": "cp1254",
+    "euc_kr": "cp949",
+    "gb2312": "gb18030",
+    "gbk": "gb18030",
+    "shift_jis": "cp932",
+    "utf-16": "utf-8",
+    "utf-16-le": "utf-8",
+    "utf-16-be": "utf-8",
+    "utf-32": "utf-8",
+    "utf-32-le": "utf-8",
+    "utf-32-be": "utf-8",
+}
 _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
@@ -54,7 +72,8 @@ def decode_markup(data: bytes) -> str:
     said = _CHARSET.search(data[:2048])
     for encoding in ([said[1].decode("ascii")] if said else []) + ["utf-8"]:
         try:
-            return data.decode(encoding)
+            name = codecs.lookup(encoding).name
+            return data.decode(_MEANT.get(name, name))
         except (LookupError, UnicodeError):
             continue
     return data.decode("cp1252", "replace")
@@ -67,6 +86,7 @@ class _Shown(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
         self.unseen: list[str] = []  # the open elements of which nothing is shown
+        self.open: collections.Counter[str] = collections.Counter()  # how many of each those are
         self.breaks = 0  # newlines that are due before the next text
         self.space = False  # a space is due
         self.preformatted = 0
@@ -74,8 +94,10 @@ class _Shown(HTMLParser):
     def handle_starttag(self, tag: str, attrs: object) -> None:
         if tag == "body":
             self.unseen.clear()  # a head that was never closed
+            self.open.clear()
         elif tag in _UNSEEN:
             self.unseen.append(tag)
+            self.open[tag] += 1
         self._break(tag)
         if tag == "pre":
             self.preformatted += 1
@@ -86,9 +108,11 @@ class _Shown(HTMLParser):
         self._break(tag)  # such as <br/>; of <script/> there is nothing to leave out
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in self.unseen:
-            while self.unseen.pop() != tag:
-                pass
+        while self.open[tag]:
+            last = self.unseen.pop()
+            self.open[last] -= 1
+            if last == tag:
+                break
         self._break(tag)
         if tag == "pre":
             self.preformatted = max(0, self.preformatted - 1)

@@ -5,11 +5,16 @@ python-docx reads it, with entities switched off. Knows nothing about what is do
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from ..errors import CorpusError
 from .archive import open_archive
+
+# Not what was deleted, or moved elsewhere, nor text in boxes, nor how to read a character.
+_RUNS = ".//w:r[not(ancestor::w:del or ancestor::w:moveFrom or ancestor::w:txbxContent or ancestor::w:rt)]"
+_AROUND = ("sdt", "sdtContent", "customXml", "ins", "moveTo")  # what may stand around paragraphs
 
 
 def text_of_docx(path: Path) -> str:
@@ -24,14 +29,17 @@ def text_of_docx(path: Path) -> str:
         raise CorpusError("it needs python-docx: pip install 'numlstm[documents]'") from None
     with open_archive(path):
         document: Any = docx.Document(str(path))
-    return "\n".join(_lines(document)) + "\n"
+    return "\n".join(_lines(document.element.body)) + "\n"
 
 
-def _lines(document: Any) -> list[str]:
-    found: list[str] = []
-    for block in document.iter_inner_content():
-        if hasattr(block, "rows"):
-            found += ["\t".join(cell.text for cell in row.cells) for row in block.rows]
-        else:
-            found.append(block.text)
-    return found
+def _lines(parent: Any) -> Iterator[str]:
+    """Give the paragraphs and the rows of tables; python-docx leaves out what was inserted, and content controls."""
+    for element in parent.iterchildren("{*}*"):
+        kind = element.tag.rpartition("}")[2]
+        if kind == "p":
+            yield "".join(run.text for run in element.xpath(_RUNS))
+        elif kind == "tbl":
+            # Not the rows' `cells`, which have a merged cell for each that it covers, be they thousands of millions.
+            yield from ("\t".join("\n".join(_lines(cell)) for cell in row.tc_lst) for row in element.tr_lst)
+        elif kind in _AROUND:
+            yield from _lines(element)

@@ -1,13 +1,14 @@
 """Read a text of which nobody knows the encoding, and find out what is wrong with it on the way.
 
-Each source is read as what its first bytes say or as UTF-8, and where that fails as Windows' cp1252, which has a
-character for most bytes. Knows nothing about statistics.
+Each source is read as what its first bytes say or as UTF-8, and where that fails as Windows' cp949 if that makes Korean
+of it, else as its cp1252, which has a character for most bytes. Knows nothing about statistics.
 """
 
 from __future__ import annotations
 
 import codecs
 import dataclasses
+import re
 from collections.abc import Callable, Iterator
 
 from ..errors import CorpusError
@@ -20,6 +21,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_HANGUL, _BEYOND_ASCII = re.compile("[가-힣]"), re.compile(r"[^\x00-\x7f]")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,7 +34,7 @@ class Read:
 
     def pieces(self) -> Iterator[str]:
         """Read the text from the start; raises `CorpusError` if it cannot be read."""
-        if not self.guessed:
+        if self.encoding != "cp1252" or not self.guessed:
             yield from pieces(self.source, self.encoding)
             return
         for chunk in self.source.chunks():
@@ -57,5 +59,17 @@ def find_encoding(source: Source, wanted: str | None, told: Callable[[int], None
     except CorpusError as error:
         if "does not decode" not in str(error) and "do not decode" not in str(error):
             raise
-        return Read(source, "cp1252", guessed=True)
+        return Read(source, "cp949" if _is_korean(source) else "cp1252", guessed=True)
     return Read(source, encoding)
+
+
+def _is_korean(source: Source) -> bool:
+    """Whether a source can be read as cp949, and most of it beyond ASCII is then Hangul."""
+    hangul = beyond = 0
+    try:
+        for piece in pieces(source, "cp949"):
+            hangul += len(_HANGUL.findall(piece))
+            beyond += len(_BEYOND_ASCII.findall(piece))
+    except CorpusError:
+        return False
+    return 2 * hangul > beyond

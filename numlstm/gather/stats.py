@@ -90,7 +90,7 @@ def stats(sources: Sequence[Source], encoding: str | None = None, told: Told | N
         sources=tuple((read.source.name, read.encoding) for read in found),
         characters=counter.characters,
         size=counter.size,
-        lines=counter.lines,
+        lines=counter.lines + (counter.line > 0),
         longest_line=max(counter.longest_line, counter.line),
         distinct=len(counted),
         rare=tuple(sorted((each for each in counted if each.count < RARE), key=lambda each: (each.count, each.symbol))),
@@ -160,14 +160,13 @@ def _warnings(found: Sequence[Read], counter: _Counter, share: float) -> list[st
             "good beginning; gather more"
         )
     encodings = sorted({"utf-8" if read.encoding == "ascii" else read.encoding for read in found})
-    guessed = [read.source.name for read in found if read.guessed]
+    guessed = [read for read in found if read.guessed]
     if len(encodings) > 1:
         warnings.append(f"the files are in several encodings: {', '.join(encodings)}; make them all UTF-8")
     if guessed:
         more = f" and {len(guessed) - 1} more" if len(guessed) > 1 else ""
-        warnings.append(
-            f"{guessed[0]!r}{more} is not in UTF-8, perhaps in cp1252 (Windows): train needs --encoding cp1252"
-        )
+        name, guess = guessed[0].source.name, guessed[0].encoding
+        warnings.append(f"{name!r}{more} is not in UTF-8, perhaps in {guess} (Windows): train needs --encoding {guess}")
     if counter.misread:
         warnings.append(
             f"{counter.misread:,} places look as if UTF-8 had been read as another encoding, such as Ã© for é; get the "

@@ -14,9 +14,10 @@ from ..errors import CorpusError
 from .messages import Message
 
 _DATE = r"\d{1,4}\s?[./-]\s?\d{1,2}\s?[./-]\s?\d{1,4}\.?"
-_NOON = r"(?:[AaPp]\.?\s?[Mm]\.?|오전|오후|上午|下午|午前|午後)"
+_NOON = r"(?:[AaPp]\.?\s?[Mm]\.?|오전|오후|上午|下午|午前|午後|[πΠμΜ]\.?\s?[μΜ]\.?|[صم]|ÖÖ|ÖS)"
 _TIME = rf"(?:{_NOON}\s?)?\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:\s?{_NOON})?"
-_BEGINS = re.compile(rf"^[\u200e\u200f]*(?:\[{_DATE},?\s{_TIME}\]\s|{_DATE},?\s{_TIME}\s[-–]\s)")
+_COMMA = r"(?:\sг\.)?,?\s(?:(?:à|klo|kl\.|um)\s)?"  # what stands between them
+_BEGINS = re.compile(rf"^[\u200e\u200f]*(?:\[{_DATE}{_COMMA}{_TIME}\]\s|{_DATE}{_COMMA}{_TIME}(?:\sч\.)?\s[-–]\s)")
 _SAID = re.compile(r"([^:\n]{1,80}?)\s?: ?(.*)", re.DOTALL)
 
 # Marks that WhatsApp puts before what it writes itself on an iPhone, and between which it puts names.

@@ -70,8 +70,11 @@ def _written(entry: Entry) -> Path:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.is_file() or path.read_bytes() != data:  # another Python has another library
             temporary = temporary_beside(path)
-            temporary.write_bytes(data)
-            os.replace(temporary, path)
+            try:
+                temporary.write_bytes(data)
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
     except OSError as error:
         raise CorpusError(
             f"the corpus {entry.name} cannot be written to {folder}: {error.strerror or error}; make room there, or "

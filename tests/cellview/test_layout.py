@@ -77,3 +77,9 @@ def test_colours_run_from_blue_to_red_and_can_be_written_on() -> None:
 def test_odd_line_ends_do_not_break_the_layout(unit: str) -> None:
     found = lines(["a", unit, "b"], 10)
     assert [glyph.unit for line in found for glyph in line] == [0, 1, 2]
+
+
+def test_a_long_word_after_one_that_was_moved_does_not_leave_the_line() -> None:
+    found = lines(["a ", "b ", "c ", "d ", "ee", "f" * 19], 20)
+    assert [[glyph.text for glyph in line] for line in found] == [["a ", "b ", "c ", "d "], ["ee"], ["f" * 19]]
+    assert [glyph.column for line in found for glyph in line] == [0, 2, 4, 6, 0, 0]

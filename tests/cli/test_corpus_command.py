@@ -192,6 +192,8 @@ def test_combines_options_are_passed_on(run, tmp_path, monkeypatch) -> None:
         code, _, err = run("corpus", "combine", "x", "-o", "new.txt", *wrong)
         assert (code, err.count("\n")) == (1, 1)
         assert "expected --format too" in err
+    wrong = ("--format", "whatsapp", "--encoding", "cp949")
+    assert "--encoding is cp949 with --format whatsapp" in run("corpus", "combine", "x", "-o", "new.txt", *wrong)[2]
     assert "expected whatsapp" in run("corpus", "combine", "x", "-o", "new.txt", "--format", "icq")[2]
     assert "no text encoding is called" in run("corpus", "combine", "x", "-o", "n.txt", "--encoding", "z")[2]
 
@@ -248,6 +250,12 @@ def test_stats_shows_the_figures_and_a_command(run, tmp_path, monkeypatch, sourc
     assert facts["suggestion"]["command"] in out
 
 
+def test_stats_as_json_can_be_written_in_any_encoding(numlstm: Command, tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("rain 🌧\n" * 30, encoding="utf-8")
+    done = numlstm("corpus", "stats", "a.txt", "--json", PYTHONIOENCODING="cp1252")
+    assert json.loads(done.stdout)["repeated"][0]["text"].startswith("rain 🌧\n")
+
+
 def test_stats_warns_on_stderr_and_takes_an_encoding(run, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("a.txt").write_bytes("한글 텍스트\n".encode("cp949") * 3)
@@ -255,6 +263,7 @@ def test_stats_warns_on_stderr_and_takes_an_encoding(run, tmp_path, monkeypatch)
     assert code == 0
     assert "warning: the text is very small" in err
     assert "is not in UTF-8" in err
+    assert "--encoding cp949" in out
     code, out, err = run("corpus", "stats", "a.txt", "--encoding", "cp949")
     assert "HANGUL SYLLABLE HAN 한" in out
     assert "--encoding cp949" in out

@@ -127,6 +127,7 @@ def test_colours_are_those_of_the_values(capsys: pytest.CaptureFixture[str], mon
         (("--cell", "6"), "--cell is 6; expected 0 to 5 in layer 1"),
         (("--text", "é"), "'é' U+00E9"),
         (("--text", "é", "--drop-unknown"), "the text has no character that the model knows"),
+        (("--file", "t.html", "-o", "./t.html"), "-o is ./t.html, which is to be read"),
         (("-o", "cells.gif"), "cells.gif is no name of a picture"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import pytest
 from numlstm import params, score, weights
 from numlstm.config import ModelConfig
 from numlstm.model import load
+from numlstm.text.byte_vocab import ByteVocab
 from numlstm.text.char_vocab import CharVocab
 from numlstm.text.word_vocab import WordBuilder
 
@@ -114,6 +116,22 @@ def test_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
+def test_a_byte_amid_a_character_is_shown_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    text = "비가 왔다. 그는 우산이 없었다.\n" * 4
+    vocab = ByteVocab()
+    config = ModelConfig(len(vocab), (6,))
+    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+    shown = in_process.run("score", "w.npz", "-", *REFERENCE, "--places", "9", stdin=text).stdout
+    assert "\ufffd" not in shown
+    places = [line for line in shown.splitlines() if "»" in line]
+    assert len(places) == 9
+    for line in places:
+        before, label, after = re.split("[»«]", line)
+        assert len(label) == 1
+        assert before.split("  ")[-1].lstrip() + label + after.split("  ")[0] in text.replace("\n", "↵")
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
@@ -122,6 +140,8 @@ def test_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         (("t.txt", "--html", "."), ". is a folder"),
         (("t.txt", "--device", "abacus"), "abacus"),
         (("t.txt", "--encoding", "utf-16"), "utf-16"),
+        (("t.txt", "--html", "./t.txt"), "--html is ./t.txt, which is to be read"),
+        (("t.txt", "--html", "w.npz"), "--html is w.npz, which is to be read"),
         (("one.txt",), "the text has 1 character; expected at least 2"),
     ],
 )

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from numlstm.errors import ConfigError, CorpusError
-from numlstm.gather import repeats
+from numlstm.gather import documents, repeats
 from numlstm.gather.combine import Wishes, combine
 from numlstm.gather.repeats import SHORTEST, Paragraphs
 
@@ -99,6 +100,29 @@ def test_the_output_is_not_read(tmp_path, put):
     put("a.txt", "A")
     target = put("all.txt", "older")
     assert run(tmp_path / "in", target=target)[0] == "A\n"
+
+
+def test_a_file_that_was_given_is_not_replaced_unread(tmp_path, put):
+    one, all_ = put("a.txt", "A"), put("all.txt", "older")
+    with pytest.raises(CorpusError, match=r"all.txt is to be read and to be replaced; expected another name"):
+        combine([str(all_), str(one)], all_, io.BytesIO(), Wishes())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_pipe_is_not_waited_for(tmp_path, put):
+    put("a.txt", "A")
+    os.mkfifo(tmp_path / "in" / "b.txt")
+    text, done = run(tmp_path / "in")
+    assert text == "A\n"
+    assert [reason for _, reason in done.skipped] == ["it is a device or a pipe"]
+
+
+def test_a_document_is_read_once(tmp_path, put, monkeypatch):
+    asked = []
+    monkeypatch.setitem(documents._READERS, ".pdf", lambda path: asked.append(path.name) or "A")
+    put("a.pdf", "")
+    assert run(tmp_path / "in")[0] == "A\n"
+    assert asked == ["a.pdf"]
 
 
 def test_nothing_to_read_is_an_error(tmp_path, put):

@@ -6,6 +6,7 @@ import contextlib
 import gzip
 import io
 import sys
+import time
 import zipfile
 
 import pytest
@@ -67,6 +68,12 @@ def test_broken_html_is_some_text(page):
     assert isinstance(text_of_markup(page), str)
 
 
+def test_elements_that_are_never_closed_take_no_time():
+    began = time.process_time()
+    assert text_of_markup("<svg>" * 20_000 + "</title>" * 20_000 + "<body>x") == "x\n"
+    assert time.process_time() - began < 3  # 20 seconds where each end tag looks through all that is open
+
+
 @pytest.mark.parametrize(
     ("data", "shown"),
     [
@@ -77,6 +84,9 @@ def test_broken_html_is_some_text(page):
         (b"<?xml encoding='euc-kr'?>" + "가".encode("euc-kr"), "<?xml encoding='euc-kr'?>가"),
         (b"<meta charset=nonsense>\xc3\xa9", "<meta charset=nonsense>é"),
         (b"\x93quoted\x94", "“quoted”"),
+        (b"<meta charset=iso-8859-1>\x93quoted\x94", "<meta charset=iso-8859-1>“quoted”"),
+        (b"<meta charset=euc-kr>" + "똠방각하".encode("cp949"), "<meta charset=euc-kr>똠방각하"),
+        (b"<?xml encoding='utf-16'?>it rained", "<?xml encoding='utf-16'?>it rained"),
     ],
 )
 def test_the_encoding_of_a_page_is_found(data, shown):
@@ -88,6 +98,8 @@ def test_text_files_have_unix_line_ends(tmp_path):
     path.write_bytes("\ufeffa\r\nb\rc".encode())
     assert text(path) == "a\nb\nc"
     path.write_bytes("한글\r\n".encode("utf-16"))
+    assert text(path) == "한글\n"
+    path.write_bytes("한글\r\n".encode("utf-32"))
     assert text(path) == "한글\n"
     path.write_bytes("한글".encode("cp949"))
     assert text(path, "cp949") == "한글"
@@ -125,8 +137,15 @@ def test_epub_that_is_none_or_locked(tmp_path):
     assert "is missing" in error_of(epub(path, **{"META-INF/container.xml": None}))
     assert "has no pages" in error_of(epub(path, spine=""))
     assert "locked (DRM)" in error_of(epub(path, **{"META-INF/rights.xml": "<x/>"}))
+    cipher = "<e:CipherReference URI='OPS/{}'/>"
+    assert "locked (DRM)" in error_of(epub(path, **{"META-INF/encryption.xml": cipher.format("t/a%20b.xhtml")}))
+    assert text(epub(path, **{"META-INF/encryption.xml": cipher.format("font.otf")})) == "First\n\nSecond é\n"
     path.write_bytes(b"PK\x03\x04 nothing")
     assert "no zip archive" in error_of(path)
+
+
+def test_an_epub_whose_spine_names_a_page_often_has_it_once(tmp_path):
+    assert text(epub(tmp_path / "a.epub", spine='<itemref idref="b"/>' * 1000)) == "First\n"
 
 
 BILLION = '<!DOCTYPE x [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;&a;&a;&a;&a;&a;&a;&a;">' + "".join(
@@ -168,6 +187,39 @@ def word(path):
 
 def test_docx_paragraphs_and_tables_in_order(tmp_path):
     assert text(word(tmp_path / "a.docx")) == "A tale\nIt rained – 비.\nx\ty\nThe end.\n"
+
+
+def test_docx_cells_that_are_merged_are_read_once(tmp_path):
+    docx = pytest.importorskip("docx")
+    document = docx.Document()
+    table = document.add_table(3, 3)
+    for n, cell in enumerate(table._cells):
+        cell.text = f"{n}"
+    wide = table.cell(0, 0).merge(table.cell(0, 2))
+    wide.text = "wide"
+    table.cell(1, 0).merge(table.cell(2, 0)).text = "high"
+    document.save(str(tmp_path / "a.docx"))
+    assert text(tmp_path / "a.docx") == "wide\nhigh\t4\t5\n\t7\t8\n"
+
+
+def test_docx_text_that_was_inserted_or_is_in_a_control_is_read(tmp_path):
+    docx = pytest.importorskip("docx")
+    from docx.oxml import parse_xml
+
+    def run(said):
+        return f'<w:r><w:t xml:space="preserve">{said}</w:t></w:r>'
+
+    document = docx.Document()
+    gone = f"<w:del><w:r><w:delText>snowed</w:delText></w:r></w:del><w:moveFrom>{run('hailed')}</w:moveFrom>"
+    for n, body in enumerate(
+        (
+            f"<w:p {{}}>{run('It ')}<w:ins>{run('rained')}</w:ins>{gone}{run('.')}</w:p>",
+            f"<w:sdt {{}}><w:sdtContent><w:p>{run('All day.')}</w:p></w:sdtContent></w:sdt>",
+        )
+    ):
+        document.element.body.insert(n, parse_xml(body.format(docx.oxml.ns.nsdecls("w"))))
+    document.save(str(tmp_path / "a.docx"))
+    assert text(tmp_path / "a.docx") == "It rained.\nAll day.\n"
 
 
 def test_docx_that_is_broken_or_hostile(tmp_path, monkeypatch):

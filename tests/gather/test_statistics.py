@@ -26,7 +26,7 @@ def prose(source_text, size=40_000):
 def test_the_figures_of_a_small_text(monkeypatch, chunk):
     monkeypatch.setattr(sources, "CHUNK_BYTES", chunk)
     found = of("one\nlonger line\né🙂\x01\nlast" + "s" * 20)
-    assert (found.characters, found.size, found.lines) == (44, 48, 3)
+    assert (found.characters, found.size, found.lines) == (44, 48, 4)
     assert found.longest_line == 24
     assert found.distinct == len(set("one\nlonger line\né🙂\x01\nlast"))
     rarest = {each.symbol: (each.count, each.code, each.name) for each in found.rare}
@@ -36,6 +36,11 @@ def test_the_figures_of_a_small_text(monkeypatch, chunk):
     assert rarest["n"][0] == 3
     assert "s" not in rarest
     assert [each.count for each in found.rare] == sorted(each.count for each in found.rare)
+
+
+def test_a_text_of_one_line():
+    found = of("one line")
+    assert (found.lines, found.longest_line) == (1, 8)
 
 
 def test_several_sources_are_one_text():
@@ -83,6 +88,15 @@ def test_encodings_are_found_and_mixtures_told(source_text):
         stats([old], "ascii")
     with pytest.raises(CorpusError, match="no text encoding is called"):
         stats([old], "nonsense")
+
+
+def test_korean_of_windows_is_known(source_text):
+    text = "메밀꽃 필 무렵, “똠방각하” 1936.\n"
+    found = of(text.encode("cp949"))
+    assert found.sources == (("-", "cp949"),)
+    assert found.characters == len(text)
+    assert any("perhaps in cp949 (Windows): train needs --encoding cp949" in warning for warning in found.warnings)
+    assert of("ÄpfelÖÄÜ ÈÀ".encode("cp1252")).sources == (("-", "cp1252"),)
 
 
 def test_what_was_misread_or_lost_before_is_told(source_text):

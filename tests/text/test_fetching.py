@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import socket
@@ -278,6 +279,17 @@ def test_python_has_a_path_too(cache):
     path.write_text("older")
     assert named.text_path(entry).read_bytes() == data
     assert leftovers(cache) == ["python.txt"]
+
+
+def test_python_without_room_leaves_nothing(cache, monkeypatch, error_of):
+    def full(self, data):
+        with open(self, "wb") as file:
+            file.write(data[:10])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(type(cache), "write_bytes", full)
+    assert "No space left on device; make room there" in error_of(named.text_path, catalog.entry("python"))
+    assert leftovers(cache) == []
 
 
 def test_an_unknown_name_lists_those_there_are(error_of):
