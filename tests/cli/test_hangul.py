@@ -24,7 +24,7 @@ def test_korean_is_learnt_and_written(numlstm: Command, tmp_path: Path) -> None:
     shutil.copy(HANGUL, tmp_path / "한글.txt")
     text = HANGUL.read_text("utf-8")
     assert text == unicodedata.normalize("NFC", text)
-    options = ("--layers", "64", "--epochs", "40", "--seq-len", "32", "--batch-size", "8", "--lr", "0.015")
+    options = ("--layers", "64", "--epochs", "24", "--seq-len", "32", "--batch-size", "8", "--lr", "0.02")
     done = numlstm("train", "한글.txt", *options, "--device", "reference", "--sample-length", "0", "-o", "마르타.npz")
     assert done.returncode == 0, done.stderr
     file = weights.load(tmp_path / "마르타.npz")
