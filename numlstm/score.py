@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .errors import WeightsError
+from .likelihood import log_softmax
 from .model import Model
 from .text.batches import AnyIds
 from .text.mapped import release
@@ -66,13 +67,6 @@ def scores(model: Model, ids: AnyIds, *, alternatives: int = 0) -> Iterator[Scor
 def log_probabilities(model: Model, ids: AnyIds) -> Floats:
     """Return the log-probability in nats of each token of `ids (N,)` but the first, (N - 1,)."""
     return np.concatenate([np.empty(0), *(each.log_probabilities for each in scores(model, ids))])
-
-
-def log_softmax(logits: npt.NDArray[Any]) -> Floats:
-    """Return the logarithms of softmax(logits), (..., V), computed in float64."""
-    shifted = logits.astype(np.float64)
-    shifted -= shifted.max(axis=-1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
 
 
 def _scored(first: int, logs: Floats, ids: AnyIds, alternatives: int) -> Scores:

@@ -60,7 +60,7 @@ MAY_IMPORT |= {
 }
 MAY_IMPORT["gates"] = {*_BELOW}
 # What looks at a text through a network, and the pages and pictures of it.
-MAY_IMPORT["score"] = {*_BELOW}
+MAY_IMPORT["score"] = {*_BELOW, "likelihood"}
 MAY_IMPORT["score_page"] = {*_BELOW, "score", "measures"}
 MAY_IMPORT["cells"] = {*_BELOW, "gates"}
 MAY_IMPORT["cellview"] = {"errors", "text", "whole_file", "cellview"}

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numlstm import backends, params, score
+from numlstm import backends, likelihood, params, score
 from numlstm.config import ModelConfig
 from numlstm.errors import WeightsError
 from numlstm.evaluate import losses
@@ -77,7 +77,7 @@ def test_the_shortest_texts_and_more_alternatives_than_tokens(model: Model, ids:
 
 
 def test_a_softmax_that_would_overflow() -> None:
-    found = score.log_softmax(np.array([[1000.0, 0.0], [-1000.0, -1000.0]], np.float32))
+    found = likelihood.log_softmax(np.array([[1000.0, 0.0], [-1000.0, -1000.0]], np.float32))
     np.testing.assert_allclose(found, [[0, -1000], [-np.log(2), -np.log(2)]])
 
 
