@@ -1,0 +1,27 @@
+// What all kernels share. REAL, float or double, is set by whoever compiles: modules.py, and the tests, which also
+// compile these texts with g++ behind a header that stands in for CUDA. So: no inline PTX, no textures, no wmma; literals
+// are (REAL)1, not 1.0; `double` only where a sum or a distribution is float64 by contract.
+#ifdef __CUDACC__
+#define DYN_SHARED(T, name)                                       \
+  extern __shared__ __align__(16) unsigned char shared_bytes[];   \
+  T* name = reinterpret_cast<T*>(shared_bytes)
+#endif
+
+#define KERNEL extern "C" __global__ void
+#define INLINE __device__ __forceinline__
+
+// The four gates of a unit, in the order i f g o; read and written as one.
+struct alignas(16) Four {
+  REAL i, f, g, o;
+};
+
+// Entries n, n + stride, ... of a flat array: any grid does.
+#define FLAT_INDEX ((long long)blockIdx.x * blockDim.x + threadIdx.x)
+#define FLAT_STRIDE ((long long)gridDim.x * blockDim.x)
+
+INLINE REAL sigmoid(REAL z) { return (REAL)1 / ((REAL)1 + exp(-z)); }
+
+INLINE REAL hard_sigmoid(REAL z) {
+  REAL y = (REAL)0.2 * z + (REAL)0.5;
+  return y < (REAL)0 ? (REAL)0 : (y > (REAL)1 ? (REAL)1 : y);
+}

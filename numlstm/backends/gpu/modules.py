@@ -1,0 +1,70 @@
+"""The CUDA kernels: their texts, compiled when they are first used, and the one place that launches them.
+
+A text of `kernels/` is compiled behind `kernels/common.cuh`, with REAL as the numbers' type. CuPy keeps what NVRTC made on
+disk. Nothing checks what a kernel is handed but the tests' emulation: a pointer for an array, a NumPy scalar of the
+exact type for a number. Knows nothing about what the kernels compute.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .lazy import cp
+
+FOLDER = Path(__file__).parent / "kernels"
+REALS = {"float32": "float", "float64": "double"}
+UNASKED_SHARED = 48 * 1024  # bytes of shared memory that a block may have without being granted more
+
+
+def texts() -> list[str]:
+    """Return the names of the kernels' texts, without their endings."""
+    return sorted(path.stem for path in FOLDER.glob("*.cu"))
+
+
+def text(name: str) -> str:
+    """Return the text of a file of kernels as it is compiled."""
+    return "\n".join((FOLDER / each).read_text(encoding="utf-8") for each in ("common.cuh", f"{name}.cu"))
+
+
+def options(dtype: npt.DTypeLike) -> tuple[str, ...]:
+    """Return what the compiler is told for kernels of that dtype."""
+    return ("-std=c++17", f"-DREAL={REALS[np.dtype(dtype).name]}")
+
+
+@functools.cache
+def _module(name: str, dtype: str) -> Any:
+    return cp.RawModule(code=text(name), options=options(dtype))
+
+
+@functools.cache
+def kernel(file: str, name: str, dtype: str) -> Any:
+    """Return the kernel `name` of a text, for numbers of that dtype."""
+    return _module(file, dtype).get_function(name)
+
+
+def launch(
+    file: str,
+    name: str,
+    dtype: npt.DTypeLike,
+    grid: Sequence[int],
+    block: Sequence[int],
+    arguments: Sequence[Any],
+    *,
+    shared: int = 0,
+) -> None:
+    """Queue a kernel on the current stream, with `shared` bytes of dynamic shared memory for each block."""
+    function = kernel(file, name, np.dtype(dtype).name)
+    if shared > UNASKED_SHARED:
+        function.max_dynamic_shared_size_bytes = shared
+    function(tuple(grid), tuple(block), tuple(arguments), shared_mem=shared)
+
+
+def blocks_for(entries: int, threads: int) -> tuple[int]:
+    """Return a grid with a thread for each entry, of at most 2^30 blocks; kernels stride over what is more."""
+    return (max(1, min(-(-entries // threads), 2**30)),)
