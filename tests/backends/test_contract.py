@@ -28,7 +28,7 @@ from contract import (
 )
 
 from numlstm import backends
-from numlstm.backends import Backend, reference
+from numlstm.backends import Backend, Scaling, reference
 from numlstm.errors import BackendError
 
 # (T, B, D, H)
@@ -340,6 +340,56 @@ def test_approach(backend, size, dtype):
     on = backend.asarray(values)
     backend.approach_(on, backend.asarray(to), 0.25)
     np.testing.assert_allclose(backend.to_numpy(on), 0.75 * values + 0.25 * to, rtol=0, atol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_unscale_divides_and_follows_the_norm(backend, dtype):
+    values = np.random.default_rng(0).standard_normal(9000).astype(dtype)
+    good, bad = values, np.where(np.arange(9000) == 8500, np.inf, values).astype(dtype)
+    most, patience = Scaling.MOST, Scaling.PATIENCE
+    for grads, before, after in [
+        (good, [1024.0, 5], [1024.0, 6]),
+        (bad, [1024.0, 5], [512.0, 0]),
+        (bad, [1.0, 5], [1.0, 0]),
+        (good, [64.0, patience - 1], [128.0, 0]),
+        (good, [most, patience - 1], [most, 0]),
+    ]:
+        on, scale = backend.asarray(grads), backend.asarray(np.array(before))
+        norm = float(backend.unscale_(on, scale))
+        expected = (grads / before[0]).astype(np.float64)
+        np.testing.assert_array_equal(backend.to_numpy(on), expected.astype(dtype))
+        assert norm == pytest.approx(np.sqrt(np.sum(expected**2)), rel=1e-6)
+        np.testing.assert_array_equal(backend.to_numpy(scale), after)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_scaled_loss_has_a_scaled_gradient(backend, dtype):
+    rng = np.random.default_rng(1)
+    logits, targets = rng.standard_normal((6, 9)).astype(dtype), rng.integers(0, 9, 6).astype(np.int32)
+    loss, plain = run_loss(backend, logits, targets)
+    scale = backend.asarray(np.array([4096.0, 1.0]))
+    number, dlogits = backend.softmax_cross_entropy(backend.asarray(logits), backend.asarray(targets), scale=scale)
+    assert float(number) == loss
+    assert_close({"dlogits": backend.to_numpy(dlogits) / dtype_of(dtype)(4096)}, {"dlogits": plain}, dtype)
+
+
+def dtype_of(name):
+    return np.dtype(name).type
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "int32"])
+@pytest.mark.parametrize(("B", "T"), [(1, 1), (3, 7), (33, 2), (2, 70)])
+def test_windows_of_a_text(backend, dtype, B, T):
+    rng = np.random.default_rng(B + T)
+    text = rng.integers(0, 200, 500).astype(dtype)
+    starts = rng.integers(0, 499 - T, B)
+    starts[0], starts[-1] = 0, 499 - T
+    held = backend.hold(text)
+    x, y = backend.window(text if held is None else held, starts, T)
+    for ids, shift in ((x, 0), (y, 1)):
+        found = backend.to_numpy(ids)
+        assert found.dtype == np.int32
+        np.testing.assert_array_equal(found, [[text[at + t + shift] for at in starts] for t in range(T)])
 
 
 def test_transfer_copies(backend):
