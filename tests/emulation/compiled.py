@@ -25,7 +25,13 @@ from numlstm import cachedir
 HEADERS = Path(__file__).parent
 COMPILER = "g++"
 OPTIONS = ("-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-pthread", "-ffp-contract=off", "-fno-gnu-unique")
-MODULES = ("-fvisibility=hidden", "-Werror=uninitialized", "-Werror=return-type", "-Wno-unknown-pragmas")
+MODULES = (
+    "-fvisibility=hidden",
+    "-Werror=uninitialized",
+    "-Wno-maybe-uninitialized",
+    "-Werror=return-type",
+    "-Wno-unknown-pragmas",
+)
 KERNEL = re.compile(
     r"^\s*KERNEL\s+(?:__launch_bounds__\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)\s*)?(\w+)\s*\(", re.MULTILINE
 )
@@ -51,7 +57,13 @@ def kernels(text: str) -> dict[str, str]:
 
 @functools.cache
 def _version() -> str:
-    return subprocess.run([COMPILER, "--version"], check=True, capture_output=True, text=True).stdout.splitlines()[0]
+    asked = [COMPILER, "-dumpfullversion", "-dumpmachine"]
+    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout
+
+
+def _poisoned_locals() -> tuple[str, ...]:
+    """Return what lets variables without a value begin as nonsense, which g++ can from 12 on."""
+    return ("-ftrivial-auto-var-init=pattern",) if int(_version().split(".")[0]) >= 12 else ()
 
 
 @functools.cache
@@ -60,7 +72,7 @@ def library(text: str, options: tuple[str, ...], flags: tuple[str, ...]) -> ctyp
     exports = "".join(f"EMULATION_KERNEL({name}, {bound})\n" for name, bound in kernels(text).items())
     source = f'#include "cuda.h"\n#line 1 "kernels.cu"\n{text}\n{exports}'
     defines = [option for option in options if option.startswith("-D")]
-    command = [COMPILER, *OPTIONS, *MODULES, *flags, *defines, f"-I{HEADERS}"]
+    command = [COMPILER, *OPTIONS, *MODULES, *_poisoned_locals(), *flags, *defines, f"-I{HEADERS}"]
     headers = [path.read_text(encoding="utf-8") for path in sorted(HEADERS.glob("*.h"))]
     key = hashlib.sha256(repr([source, headers, command, _version()]).encode()).hexdigest()[:24]
     built = cachedir.folder() / "emulation" / f"{key}.so"

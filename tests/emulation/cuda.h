@@ -23,11 +23,13 @@
 #include <vector>
 
 #ifdef EMULATION_THREADS
-#include <pthread.h>
+#include <condition_variable>
+#include <mutex>
 #include <thread>
 #else
 #include "fibre.h"
 #endif
+#include "warp.h"
 
 #define __global__
 #define __device__
@@ -55,39 +57,12 @@ EMULATION_VECTOR(int, 16)
 
 namespace emulation {
 
-constexpr int WARP = 32;
-constexpr int MOST_THREADS = 1024;
 constexpr unsigned char POISON = 0xFF;  // as a float or a double: NaN
 
 struct Place {  // where a thread is
   dim3 thread, block, threads, blocks;
   int number;  // of the thread in its block, x first
 };
-
-struct Deposit {  // what a lane brings to the others of its warp
-  unsigned mask;
-  int line;
-  int source;        // the lane whose value it wants, -1 for its own
-  bool vote;
-  uint64_t value;
-};
-
-struct Share {  // what it takes away
-  uint64_t value;
-  unsigned votes;  // a bit for each lane that voted yes
-};
-
-// Give each lane of a complete group its share. A lane that is not of the group has no value: poison.
-inline void settle(const Deposit* deposits, Share* shares, unsigned group) {
-  unsigned votes = 0;
-  for (int lane = 0; lane < WARP; lane++)
-    if (group >> lane & 1 && deposits[lane].vote) votes |= 1u << lane;
-  for (int lane = 0; lane < WARP; lane++) {
-    if (!(group >> lane & 1)) continue;
-    int source = deposits[lane].source < 0 ? lane : deposits[lane].source;
-    shares[lane] = {group >> source & 1 ? deposits[source].value : ~uint64_t(0), votes};
-  }
-}
 
 struct Launch {
   dim3 blocks, threads;
@@ -100,8 +75,6 @@ struct Launch {
 inline dim3 unravel(unsigned long long n, dim3 size) {
   return {unsigned(n % size.x), unsigned(n / size.x % size.y), unsigned(n / size.x / size.y)};
 }
-
-inline std::string problem;  // what the last launch died of
 
 }  // namespace emulation
 

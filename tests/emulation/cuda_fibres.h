@@ -15,12 +15,6 @@ struct Thread {
   int stack;
 };
 
-struct Warp {
-  Deposit deposits[WARP];
-  Share shares[WARP];
-  unsigned waiting, ended;
-};
-
 struct Block {
   Launch launch;
   Fibre scheduler;
@@ -38,12 +32,6 @@ inline Block state;
 inline const Place& here() { return state.current->place; }
 inline void* shared_memory() { return state.shared; }
 
-inline void fail(const std::string& text) {
-  if (problem.empty()) problem = text;
-}
-
-inline std::string at(int line) { return " (line " + std::to_string(line) + ")"; }
-
 inline void wait(State why, int line) {
   Thread& me = *state.current;
   me.state = why;
@@ -59,45 +47,22 @@ inline void block_barrier(int line) {
   wait(State::at_barrier, line);
 }
 
-// Let the lanes go on that wait for one another in a group whose lanes are all there or have ended.
-inline void settle_warp(int first) {
-  Warp& warp = state.warps[first / WARP];
-  int lanes = std::min<int>(WARP, int(state.threads.size()) - first);
-  unsigned absent = warp.ended | (lanes < WARP ? ~0u << lanes : 0u);
-  for (int lane = 0; lane < lanes; lane++) {
-    if (!(warp.waiting >> lane & 1)) continue;
-    const Deposit& deposit = warp.deposits[lane];
-    unsigned group = 0;
-    for (int other = 0; other < lanes; other++) {
-      if (!(warp.waiting & deposit.mask) || !(warp.waiting >> other & 1) || !(deposit.mask >> other & 1)) continue;
-      const Deposit& theirs = warp.deposits[other];
-      if (theirs.mask != deposit.mask || theirs.line != deposit.line)
-        return fail("lanes of a warp wait for one another at different instructions or with different masks" +
-                    at(deposit.line) + at(theirs.line));
-      group |= 1u << other;
-    }
-    if ((group | (absent & deposit.mask)) != deposit.mask) continue;
-    settle(warp.deposits, warp.shares, group);
-    warp.waiting &= ~group;
-    for (int other = 0; other < lanes; other++)
-      if (group >> other & 1) state.threads[first + other].state = State::ready;
-  }
+// Let the lanes go on that need wait no longer.
+inline void settle(int first) {
+  unsigned released = state.warps[first / WARP].settle(std::min<int>(WARP, int(state.threads.size()) - first));
+  for (int lane = 0; lane < WARP; lane++)
+    if (released >> lane & 1) state.threads[first + lane].state = State::ready;
 }
 
 inline Share meet(const Deposit& deposit) {
   Thread& me = *state.current;
-  int lane = me.place.number % WARP, first = me.place.number - lane;
-  Warp& warp = state.warps[first / WARP];
-  if (!(deposit.mask >> lane & 1)) {
-    fail("a lane is not in the mask that it gives" + at(deposit.line));
-    wait(State::in_warp, deposit.line);
-  }
-  warp.deposits[lane] = deposit;
-  warp.waiting |= 1u << lane;
+  int lane = me.place.number % WARP;
+  Warp& warp = state.warps[me.place.number / WARP];
   me.state = State::in_warp;
   me.line = deposit.line;
-  settle_warp(first);
-  if (me.state != State::ready) me.fibre.leave(state.scheduler);
+  warp.bring(lane, deposit);
+  settle(me.place.number - lane);
+  if (me.state != State::ready || !problem.empty()) me.fibre.leave(state.scheduler);
   return warp.shares[lane];
 }
 
@@ -109,7 +74,7 @@ inline Share meet(const Deposit& deposit) {
   me.state = State::ended;
   state.ended++;
   state.warps[me.place.number / WARP].ended |= 1u << lane;
-  if (state.warps[me.place.number / WARP].waiting) settle_warp(me.place.number - lane);
+  if (state.warps[me.place.number / WARP].waiting) settle(me.place.number - lane);
   me.fibre.leave(state.scheduler, true);
   abort();
 }

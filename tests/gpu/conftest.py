@@ -1,24 +1,22 @@
-"""Fixtures of the tests of the GPU backend's parts: an emulated device, whose threads go in one order or another."""
+"""The ladder: what of the GPU's backend can be verified without a GPU, rung by rung."""
 
 from __future__ import annotations
 
+import emulation
 import pytest
-from emulation import emulated, missing
-
-ORDERS = {"ascending": 0, "descending": 1, "shuffled": 7}
 
 
 @pytest.fixture
 def device():
-    """An emulated device."""
-    if missing():
-        pytest.skip(missing())
-    with emulated() as found:
-        yield found
+    """A fresh emulated device."""
+    if emulation.missing():
+        pytest.skip(emulation.missing())
+    with emulation.emulated() as device:
+        yield device
 
 
-@pytest.fixture(params=ORDERS.values(), ids=ORDERS.keys())
+@pytest.fixture(params=[0, 1, 7], ids=["ascending", "descending", "shuffled"])
 def in_order(request, device):
-    """The same with each of three orders of the threads of a block."""
+    """The same, with the threads of a block going in that order."""
     device.order = request.param
     return device
