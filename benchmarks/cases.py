@@ -176,21 +176,22 @@ def _softmax_cross_entropy(shape: Shape, backend: Backend, dtype: str) -> Call:
 
     def run() -> Outputs:
         loss, dlogits = backend.softmax_cross_entropy(work, targets)
-        return {"loss": loss, "dlogits": dlogits}
+        return {"loss": float(loss), "dlogits": dlogits}
 
     return Call(run, prepare)
 
 
 def _global_norm(P: int, backend: Backend, dtype: str) -> Call:
     gradients = _Numbers(backend, dtype).uniform(0.01, P)
-    return Call(lambda: {"norm": backend.global_norm(gradients)})
+    return Call(lambda: {"norm": float(backend.global_norm(gradients))})
 
 
 def _adam(P: int, H: int | None, backend: Backend, dtype: str) -> Call:
     draw = _Numbers(backend, dtype)
     params, gradients, m, v = draw.uniform(0.1, P), draw.uniform(0.01, P), draw.uniform(0.01, P), draw.uniform(0.01, P)
     v[...] = v * v  # a mean of squares
-    rates = {"step": 10, "lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "scale": 0.5}
+    rates = {"step": 10, "lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8}
+    rates |= {"norm": backend.global_norm(gradients), "clip": 1.0}
     packed = []
     if H is not None:
         W_x, W_h, b = params[: 4 * H * H], params[4 * H * H : 8 * H * H], params[8 * H * H :]

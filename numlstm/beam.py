@@ -72,7 +72,7 @@ def _ruled(config: SampleConfig) -> bool:
 
 def _text(model: Model, prompt: str, config: SampleConfig, ids: Tokens, drop_unknown: bool) -> Text:
     """Return the text of so many tokens."""
-    text = Text(0, model.vocab, prompt, config, np.random.default_rng(0), drop_unknown)
+    text = Text(0, model.vocab, prompt, config, drop_unknown)
     text.take(ids)
     return text
 

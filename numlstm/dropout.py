@@ -4,7 +4,7 @@ A mask is a function of the run's seed, the step, the place in the network and n
 every backend see the same one. Knows nothing about layers or devices.
 
 (Dropout: Srivastava et al. 2014; between layers: Zaremba et al. 2014; variational, one mask for a whole sequence: Gal &
-Ghahramani 2016. Philox: Salmon et al. 2011.)
+Ghahramani 2016.)
 """
 
 from __future__ import annotations
@@ -14,10 +14,7 @@ import dataclasses
 import numpy as np
 import numpy.typing as npt
 
-_MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
-_KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
-_ROUNDS = 10
-_WORD = 2**32
+from .philox import WORD, philox
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,38 +33,23 @@ class Mask:
     @property
     def threshold(self) -> int:
         """The word below which an entry is left out."""
-        return round(self.rate * _WORD)
+        return round(self.rate * WORD)
 
     @property
     def counter(self) -> tuple[int, int, int]:
         """The counter's words after the first."""
-        return self.place, self.step % _WORD, self.step // _WORD
+        return self.place, self.step % WORD, self.step // WORD
 
     @property
     def key(self) -> tuple[int, int]:
         """The key's two words."""
-        return self.seed % _WORD, self.seed // _WORD
+        return self.seed % WORD, self.seed // WORD
 
     def factors(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:
         """Return what the entries of an array of that shape are multiplied by: 0 or 1 / (1 - rate)."""
         size = int(np.prod(shape))
-        words = philox(np.arange(-(-size // 4), dtype=np.uint64), self.counter, self.key).reshape(-1)[:size]
+        words = philox((np.arange(-(-size // 4)), *self.counter), self.key).reshape(-1)[:size]
         return np.where(words < self.threshold, 0.0, 1 / (1 - self.rate)).astype(dtype).reshape(shape)
-
-
-def philox(
-    first: npt.NDArray[np.uint64], counter: tuple[int, int, int], key: tuple[int, int]
-) -> npt.NDArray[np.uint64]:
-    """Return the four 32-bit words (N, 4) of Philox4x32-10 for each counter (first, *counter)."""
-    low, full = np.uint64(_WORD - 1), np.uint64(32)
-    a, b, c, d = (np.broadcast_to(np.uint64(word), first.shape) for word in (0, *counter))
-    a = first & low
-    k, m = [np.uint64(word) for word in key], [np.uint64(word) for word in _MULTIPLIERS]
-    for _ in range(_ROUNDS):
-        left, right = a * m[0], c * m[1]
-        a, b, c, d = (right >> full) ^ b ^ k[0], right & low, (left >> full) ^ d ^ k[1], left & low
-        k = [np.uint64((int(word) + step) % _WORD) for word, step in zip(k, _KEY_STEPS, strict=True)]
-    return np.stack([a, b, c, d], axis=-1)
 
 
 @dataclasses.dataclass(frozen=True)

@@ -19,6 +19,7 @@ from .text.mapped import release
 _HELD = 2**14  # tokens that a stream reads before the memory of mapped ids is given back
 _WINDOW = 64  # tokens a call; the result does not depend on it
 _CONTEXT = 256  # tokens that a stream reads first, so that its state is what the text before would have left
+_UNREAD = 64  # losses that are left on the device before they are read: reading waits for it
 _SHORTEST = 1024  # tokens a stream must have to be worth a context of its own
 _COLD_BATCH = 64  # windows read side by side
 _COLD_MOST = 200 * _COLD_BATCH  # windows: as many as nanoGPT's character model is evaluated on
@@ -73,13 +74,17 @@ def _part(model: Model, ids: AnyIds, first: int, end: int, state: State, streams
 
 def _total(model: Model, ids: AnyIds, starts: Sequence[int], length: int, state: State) -> tuple[float, State]:
     """Return the summed loss of streams that each read `length` tokens from their start, and the state after."""
-    total = 0.0
+    total, unread = 0.0, []
     tapes: Tapes = {}
     for first in range(0, length, _WINDOW):
         size = min(_WINDOW, length - first)
         x, y = (np.stack([ids[at + first + k : at + first + k + size] for at in starts], axis=1) for k in (0, 1))
         loss, state = model.loss(x, y, state, tapes=tapes)
-        total += loss * x.size
+        unread.append((loss, x.size))
+        if len(unread) == _UNREAD or first + size == length:
+            for loss, tokens in unread:
+                total += float(loss) * tokens
+            unread = []
         if first // _HELD != (first + size) // _HELD:
             release(ids)
     return total, state

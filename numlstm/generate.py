@@ -1,7 +1,8 @@
 """New text from a network, token by token, the state carried along; one text, or many side by side.
 
-The network is whatever offers the methods of `Drawer`; random numbers come from NumPy's generator, seeded,
-and are handed to the backend, so a seed means the same on every device. Knows nothing about files or layers.
+The network is whatever offers the methods of `Drawer`; random numbers are a function of the seed, the text's place
+among those written side by side, and the token's in it, so a seed means the same on every device. Knows nothing about
+files or layers.
 
 What a seed gives: on the CPU's kernels the same text for every number of texts, of threads and of pieces. Between
 devices and processors logits differ by rounding, and a number that falls between the two sums takes another token.
@@ -21,7 +22,7 @@ import numpy.typing as npt
 from . import sampling
 from .config import SampleConfig
 from .errors import ConfigError
-from .sampling import Sampling
+from .sampling import Draws, Sampling
 from .text.vocab import Ids, Vocab
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ class Drawer(Protocol):
         """Read ids (T, B) and return the state after them."""
 
     def draw(
-        self, ids: npt.NDArray[Any], state: Any, uniforms: npt.NDArray[np.float64], how: Sampling
+        self, ids: npt.NDArray[Any], state: Any, uniforms: Draws, how: Sampling
     ) -> tuple[npt.NDArray[np.int32], Any]:
         """Read ids (B), then draw uniforms.shape (N, B) tokens one after the other; return them and the state."""
 
@@ -92,12 +93,8 @@ class Writing:
     def __init__(
         self, model: Drawer, prompts: Sequence[str], config: SampleConfig, *, drop_unknown: bool = False
     ) -> None:
-        generators = _generators(config.seed, len(prompts))
         self.model, self.config = model, config
-        self.texts = [
-            Text(n, model.vocab, prompt, config, generator, drop_unknown)
-            for n, (prompt, generator) in enumerate(zip(prompts, generators, strict=True))
-        ]
+        self.texts = [Text(n, model.vocab, prompt, config, drop_unknown) for n, prompt in enumerate(prompts)]
 
     def all(self) -> list[Written]:
         """Write all texts to their ends."""
@@ -120,8 +117,8 @@ class Writing:
         while left and texts:
             started = time.perf_counter()
             size = 1 if texts[0].rules else min(size, left)
-            uniforms = np.stack([text.rng.random(size) for text in texts], axis=1)
-            last, state = self.model.draw(last, state, uniforms, _settings(self.config, texts))
+            draws = Draws(self.config.seed, tuple(text.number for text in texts), self.config.length - left, size)
+            last, state = self.model.draw(last, state, draws, _settings(self.config, texts))
             for text, column in zip(texts, last.T, strict=True):
                 yield text.number, text.take(column)
             last, left = last[-1], left - size
@@ -132,7 +129,7 @@ class Writing:
 
 
 class Text:
-    """One text: what it goes on from, its random numbers, and what is known of it as it is written."""
+    """One text: what it goes on from, and what is known of it as it is written."""
 
     def __init__(
         self,
@@ -140,10 +137,9 @@ class Text:
         vocab: Vocab,
         prompt: str,
         config: SampleConfig,
-        rng: np.random.Generator,
         drop_unknown: bool,
     ) -> None:
-        self.number, self.vocab, self.rng = number, vocab, rng
+        self.number, self.vocab = number, vocab
         self.prompt_ids = vocab.encode_prompt(prompt, drop_unknown=drop_unknown)
         # As a line begins: in the middle of one, read from zeros, a network may never find its way.
         self.start = np.concatenate([np.array([vocab.start_id], vocab.id_dtype), self.prompt_ids])
@@ -284,9 +280,3 @@ def _read(model: Drawer, prompts: list[Ids]) -> Any:
             h[:B], c[:B] = new_h, new_c
         read = length
     return state
-
-
-def _generators(seed: int, streams: int) -> list[np.random.Generator]:
-    """Return a generator for each stream; the first is the one of that seed, whatever their number."""
-    others = np.random.SeedSequence(seed).spawn(max(streams - 1, 0))
-    return [np.random.default_rng(each) for each in (seed, *others)][:streams]

@@ -22,12 +22,12 @@ import numpy as np
 import numpy.typing as npt
 
 from . import backends, params, sampling, weights
-from .backends import Array, Backend, Variant
+from .backends import Array, Backend, Number, Variant
 from .config import ModelConfig, SampleConfig, check_precision
 from .dropout import Dropout
 from .errors import ConfigError, CorpusError
 from .generate import generate, generate_many
-from .sampling import Sampling
+from .sampling import Draws, Sampling
 from .text.vocab import Vocab
 
 State = list[tuple[Array, Array]]  # h (B, R) and c (B, H) of every layer
@@ -159,16 +159,25 @@ class Model:
         which no gradient flows. `dropout` says what the step leaves out. Raises `ConfigError` for ids outside the
         vocabulary or shapes that do not fit.
         """
-        loss, after = self.gradients_(ids, targets, state, dropout=dropout)
-        return loss, {name: self.backend.to_numpy(view) for name, view in self._grad_views.items()}, after
+        loss, after = self.gradients_(*self._checked_pair(ids, targets), state, dropout=dropout)
+        return float(loss), {name: self.backend.to_numpy(view) for name, view in self._grad_views.items()}, after
 
     def gradients_(
-        self, ids: npt.ArrayLike, targets: npt.ArrayLike, state: State | None = None, *, dropout: Dropout = NO_DROPOUT
-    ) -> tuple[float, State]:
-        """Do as `loss_and_gradients`, leaving the gradients in `grads`."""
-        x, y = self._checked_pair(ids, targets)
+        self,
+        x: Array,
+        y: Array,
+        state: State | None = None,
+        *,
+        dropout: Dropout = NO_DROPOUT,
+        loss_scale: Array = None,
+    ) -> tuple[Number, State]:
+        """Do as `loss_and_gradients`, for ids (T, B) on the device, of which nothing is checked.
+
+        Leaves the gradients in `grads`, multiplied by the first entry of `loss_scale` if there is one. Does not wait
+        for the device.
+        """
         h, after = self._forward(x, state, self._tapes, dropout)
-        loss, dlogits = self._loss(h, y)
+        loss, dlogits = self._loss(h, y, loss_scale)
         self.grads[...] = 0
         g = self._grad_views
         if self.config.tie_weights:
@@ -184,7 +193,7 @@ class Model:
         if self._embedding is not None:
             if mask := dropout.between(-1):
                 dh = self.backend.dropout(dh, mask, out=dh)
-            self.backend.embed_backward(dh, self.backend.asarray(x), g["embedding.W"])
+            self.backend.embed_backward(dh, x, g["embedding.W"])
         if self.config.tie_weights:
             g["embedding.W"] += self._output_dW.T  # output.W = embedding.W.T
         return loss, after
@@ -197,8 +206,11 @@ class Model:
         *,
         tapes: Tapes | None = None,
         dropout: Dropout = NO_DROPOUT,
-    ) -> tuple[float, State]:
-        """Return the mean loss in nats per token and the state after; `tapes` keeps memory between calls."""
+    ) -> tuple[Number, State]:
+        """Return the mean loss in nats per token and the state after; `tapes` keeps memory between calls.
+
+        Does not wait for the device: float() of the loss does.
+        """
         x, y = self._checked_pair(ids, targets)
         h, after = self._forward(x, state, {} if tapes is None else tapes, dropout)
         return self._loss(h, y)[0], after
@@ -206,26 +218,27 @@ class Model:
     def logits(self, ids: npt.ArrayLike, state: State | None = None) -> tuple[npt.NDArray[Any], State]:
         """Return the logits (T, B, V) of what follows each of ids (T, B), and the state after."""
         x = self._checked(ids)
-        h, after = self._forward(x, state, {}, NO_DROPOUT)
+        h, after = self._forward(self.backend.asarray(x), state, {}, NO_DROPOUT)
         logits = self.backend.dense_forward(_rows(h), self._output)
         return self.backend.to_numpy(logits).reshape(*x.shape, self.config.vocab_size), after
 
     def read(self, ids: npt.ArrayLike, state: State) -> State:
         """Read ids (T, B), T being 0 or more, and return the state after them."""
         x = self._checked(ids)
-        return self._forward(x, state, {}, NO_DROPOUT)[1] if len(x) else state
+        return self._forward(self.backend.asarray(x), state, {}, NO_DROPOUT)[1] if len(x) else state
 
     def draw(
-        self, ids: npt.ArrayLike, state: State, uniforms: npt.NDArray[np.float64], how: Sampling | float = 1.0
+        self, ids: npt.ArrayLike, state: State, uniforms: Draws | npt.NDArray[np.float64], how: Sampling | float = 1.0
     ) -> tuple[npt.NDArray[np.int32], State]:
         """Read ids (B) and draw tokens (N, B) one after the other: see `Backend.generate`.
 
-        `how` is what `sampling.of` returns, or the temperature of all streams. Raises `ConfigError` if the sizes do not
-        fit each other or the temperature is not a number from 0.
+        By numbers that the device makes, or by those given (N, B), in [0, 1). `how` is what `sampling.of` returns, or
+        the temperature of all streams. Raises `ConfigError` if the sizes do not fit each other or the temperature is no
+        number from 0.
         """
         x = self._checked(np.asarray(ids)[None])[0]
         self._check_state(state, len(x))
-        if uniforms.ndim != 2 or uniforms.shape[1] != len(x):
+        if len(uniforms.shape) != 2 or uniforms.shape[1] != len(x):
             raise ConfigError(f"uniforms have shape {uniforms.shape}; expected (N, {len(x)}) for {len(x)} streams")
         how = how if isinstance(how, Sampling) else sampling.of(len(x), how)
         if len(how.temperature) != len(x) or (
@@ -234,7 +247,8 @@ class Model:
             raise ConfigError(
                 f"the settings are those of other texts; expected {len(x)} of {self.config.vocab_size} tokens"
             )
-        return self.backend.generate(self._layers, self._output, state, x, uniforms, how, self._embedding)
+        numbers = self.backend.uniforms(*uniforms) if isinstance(uniforms, Draws) else uniforms
+        return self.backend.generate(self._layers, self._output, state, x, numbers, how, self._embedding)
 
     def generate(
         self, prompt: str = "", *, length: int = 250, temperature: float = 0.6, seed: int = 0, **controls: Any
@@ -290,13 +304,12 @@ class Model:
             )
         return array.astype(np.int32, copy=False)
 
-    def _checked_pair(
-        self, ids: npt.ArrayLike, targets: npt.ArrayLike
-    ) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.int32]]:
+    def _checked_pair(self, ids: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[Array, Array]:
+        """Return ids and targets on the device."""
         x, y = self._checked(ids), self._checked(targets)
         if x.shape != y.shape or not x.size:
             raise ConfigError(f"ids have shape {x.shape} and targets {y.shape}; expected the same, of at least (1, 1)")
-        return x, y
+        return self.backend.asarray(x), self.backend.asarray(y)
 
     def _check_state(self, state: State, B: int) -> None:
         found = [(tuple(h.shape), tuple(c.shape)) for h, c in state]
@@ -304,14 +317,12 @@ class Model:
         if found != expected:
             raise ConfigError(f"the state has shapes {found}; expected {expected}, h and c of each layer")
 
-    def _forward(
-        self, ids: npt.NDArray[np.int32], state: State | None, tapes: Tapes, dropout: Dropout
-    ) -> tuple[Array, State]:
-        (T, B), L = ids.shape, len(self._layers)
+    def _forward(self, x: Array, state: State | None, tapes: Tapes, dropout: Dropout) -> tuple[Array, State]:
+        (T, B), L = x.shape, len(self._layers)
         state = self.zero_state(B) if state is None else state
         self._check_state(state, B)
         kept = tapes.setdefault((T, B), [None] * (2 * L + 1))
-        x, after = self.backend.asarray(ids), []
+        after = []
         if self._embedding is not None:
             x = self.backend.embed(x, self._embedding)
             if mask := dropout.between(-1):
@@ -323,9 +334,9 @@ class Model:
                 x = kept[L + 1 + n] = self.backend.dropout(x, mask, out=kept[L + 1 + n])
         return x, after
 
-    def _loss(self, h: Array, targets: npt.NDArray[np.int32]) -> tuple[float, Array]:
+    def _loss(self, h: Array, targets: Array, loss_scale: Array = None) -> tuple[Number, Array]:
         logits = self.backend.dense_forward(_rows(h), self._output)
-        return self.backend.softmax_cross_entropy(logits, self.backend.asarray(targets.reshape(-1)))
+        return self.backend.softmax_cross_entropy(logits, targets.reshape(-1), scale=loss_scale)
 
 
 def _rows(h: Array) -> Array:

@@ -15,7 +15,7 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .backends import Array, Backend, Packed
+from .backends import Array, Backend, Number, Packed, clipping
 from .config import OPTIMIZERS, TrainConfig
 
 _THRESHOLD = 1e-4  # by what share the loss must fall to end a plateau: PyTorch's
@@ -66,10 +66,15 @@ class Plateau(NamedTuple):
 
 
 class Norms(NamedTuple):
-    """The global norm of a gradient before and after clipping."""
+    """The global norm of a gradient as it came, and after `clip_value`; the device may yet have to make them."""
 
-    before: float
-    after: float
+    before: Number
+    bounded: Number
+
+    def read(self, clip: float) -> tuple[float, float]:
+        """Return the norm before and after clipping, by value and then by norm; waits for the device."""
+        before, bounded = float(self.before), float(self.bounded)
+        return before, bounded * clipping(bounded, clip) if math.isfinite(before) else before
 
 
 @dataclasses.dataclass
@@ -100,28 +105,28 @@ class Optimizer:
         packed: Sequence[Packed] = (),
         *,
         reductions: int = 0,
+        loss_scale: Array = None,
     ) -> Norms:
         """Make the update after `step` updates in `flat`, by Adam in the packed weights too; return the norms.
 
-        Entries beyond `config.clip_value` are brought back to it first, in `grads`, as PyTorch's `clip_grad_value_`
-        does. A gradient of a norm above `config.clip` is scaled down to it, as its `clip_grad_norm_` does. A norm
-        that is not finite leaves everything as it was.
+        The gradients are divided by the `loss_scale`, if one is given, which follows them (`Backend.unscale_`). Entries
+        beyond `config.clip_value` are brought back to it, in `grads`, as PyTorch's `clip_grad_value_` does. A gradient
+        of a norm above `config.clip` is scaled down to it, as its `clip_grad_norm_` does. A norm that is not finite
+        leaves everything as it was. Does not wait for the device.
         """
-        before = norm = backend.global_norm(grads)
-        if not math.isfinite(norm):
-            return Norms(norm, norm)
+        norm = before = backend.global_norm(grads) if loss_scale is None else backend.unscale_(grads, loss_scale)
         if config.clip_value:
             backend.clamp_(grads, config.clip_value)
             norm = backend.global_norm(grads)
-        scale = min(1.0, config.clip / (norm + 1e-6)) if config.clip else 1.0
         lr = learning_rate(config, step, reductions)
         if config.optimizer in FUSED:
-            self._adam_(backend, flat, grads, config, step, lr, scale, packed)
+            self._adam_(backend, flat, grads, config, step, lr, norm, packed)
         else:
             settings = {name: float(getattr(config, name)) for name in OPTIMIZERS[config.optimizer]}
             slots = [self.slots[name] for name in config.slots]
-            backend.update_(config.optimizer, flat, grads, slots, lr=lr, scale=scale, settings=settings)
-        return Norms(before, norm * scale)
+            rule, clip = config.optimizer, config.clip
+            backend.update_(rule, flat, grads, slots, lr=lr, norm=norm, clip=clip, settings=settings)
+        return Norms(before, norm)
 
     def _adam_(
         self,
@@ -131,7 +136,7 @@ class Optimizer:
         config: TrainConfig,
         step: int,
         lr: float,
-        scale: float,
+        norm: Number,
         packed: Sequence[Packed],
     ) -> None:
         apart = config.optimizer == "adamw"
@@ -145,7 +150,8 @@ class Optimizer:
             beta1=config.beta1,
             beta2=config.beta2,
             epsilon=config.epsilon,
-            scale=scale,
+            norm=norm,
+            clip=config.clip,
             l2=0.0 if apart else config.weight_decay,
             decay=config.weight_decay if apart else 0.0,
             packed=packed,

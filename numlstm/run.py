@@ -6,11 +6,12 @@ Knows nothing about how a step is made.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 from . import params
 from .average import Average
-from .backends import Array, Backend
+from .backends import Array, Backend, Scaling
 from .config import TrainConfig
 from .errors import ConfigError, WeightsError
 from .model import Model, State
@@ -24,7 +25,8 @@ from .weights import TrainState, WeightsFile
 class Run:
     """A training run between two steps. `model.flat` holds the last parameters, `best (P,)` the best ones.
 
-    `record` is what a file keeps of the run besides: JSON values by name.
+    `record` is what a file keeps of the run besides: JSON values by name. `loss_scale`, on the device, is there where
+    gradients are computed in fp16: see `Backend.unscale_`.
     """
 
     model: Model
@@ -35,6 +37,7 @@ class Run:
     step: int = 0
     record: dict[str, Any] = dataclasses.field(default_factory=dict)
     average: Average | None = None
+    loss_scale: Array = None
 
     @classmethod
     def start(cls, model: Model, config: TrainConfig) -> Run:
@@ -58,7 +61,8 @@ class Run:
         }
         best = model.backend.asarray(model.flat)
         average = Average(model.backend.asarray(model.flat)) if config.average else None
-        return cls(model, config, optimizer, model.zero_state(config.batch_size), best, 0, record, average)
+        scale = _loss_scale(config, model.backend, record)
+        return cls(model, config, optimizer, model.zero_state(config.batch_size), best, 0, record, average, scale)
 
     @classmethod
     def resume(cls, file: WeightsFile, backend: Backend, *, precision: str | None = None) -> Run:
@@ -75,7 +79,8 @@ class Run:
         optimizer = Optimizer({name: to(state.slots[name]) for name in config.slots}, state.record.get("began", 0))
         average = Average(to(state.slots["average"]), state.record.get("averaged", 0)) if config.average else None
         record = {"stale_epochs": 0, "plateau": Plateau(), **state.record}  # files of before there were such things
-        return cls(model, config, optimizer, carried, to(file.params), state.step, record, average)
+        scale = _loss_scale(config, backend, record)
+        return cls(model, config, optimizer, carried, to(file.params), state.step, record, average, scale)
 
     def change_(self, config: TrainConfig, train_ids: AnyIds) -> None:
         """Go on with other settings from here on, at the place in the text where the run is.
@@ -125,6 +130,7 @@ class Run:
                 **self.record,
                 "began": self.optimizer.began,
                 **({"averaged": self.average.updates} if self.average else {}),
+                **({} if self.loss_scale is None else {"loss_scale": get(self.loss_scale).tolist()}),
             },
         )
         names = ("best_loss", "best_step", "seconds", "history", "corpus", "commands")
@@ -167,6 +173,12 @@ class Run:
         A resumed run may be out of a new patience within an epoch, which is then not gone on with.
         """
         return self.finished and (self.told or self.step == 0 or self.out_of_patience)
+
+
+def _loss_scale(config: TrainConfig, backend: Backend, record: Mapping[str, Any]) -> Array:
+    if config.precision != "fp16":
+        return None
+    return backend.asarray(record.get("loss_scale", [Scaling.START, 0.0]), "float64")
 
 
 def batches(train_ids: AnyIds, config: TrainConfig) -> Batches:

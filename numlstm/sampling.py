@@ -29,6 +29,23 @@ import numpy.typing as npt
 from .errors import ConfigError
 
 
+class Draws(NamedTuple):
+    """Which random numbers tokens are drawn by: `length` for each of the `streams`, from their number `first` on.
+
+    They are those of `philox.uniforms` for the seed, which any device can make.
+    """
+
+    seed: int
+    streams: tuple[int, ...]
+    first: int
+    length: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """The number of tokens and of streams."""
+        return self.length, len(self.streams)
+
+
 class Sampling(NamedTuple):
     """The settings of B streams: `temperature`, `top_p`, `min_p`, `penalty` (B) in float64, `top_k` (B) whole numbers.
 

@@ -186,7 +186,8 @@ class Loss:
 
     def _run(self, backend: Backend, inputs: Named) -> tuple[float, Array]:
         logits, targets = (backend.asarray(values) for values in (inputs["logits"], self._targets))
-        return backend.softmax_cross_entropy(logits, targets)
+        loss, dlogits = backend.softmax_cross_entropy(logits, targets)
+        return float(loss), dlogits
 
 
 class Network:
@@ -207,7 +208,7 @@ class Network:
 
     def value(self, backend: Backend, inputs: Named) -> float:
         model, state = self._model(backend, inputs)
-        return model.loss(self._ids, self._targets, state, dropout=self._dropout)[0]
+        return float(model.loss(self._ids, self._targets, state, dropout=self._dropout)[0])
 
     def gradients(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Values, Named]:
         model, state = self._model(backend, inputs, precision)

@@ -11,19 +11,22 @@ import dataclasses
 import math
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from .backends import Number
 from .dropout import Dropout
 from .errors import DivergedError
 from .evaluate import evaluate
-from .optim import FUSED, Plateau, learning_rate
+from .feed import Feed
+from .optim import FUSED, Norms, Plateau, learning_rate
 from .run import Run as Run
 from .run import batches, check_validation, find_place
 from .text.batches import AnyIds, Batches
 
 _EVALUATION_STREAMS = 32
+_READING_SECONDS = 0.1  # how often what steps did is read from a device that queues them
 _LOSSES = 2000  # epochs in a history: with 170,000 of them a file would be too long to be saved
 
 
@@ -69,72 +72,115 @@ Progress = Step | Epoch
 def train(run: Run, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
     """Train from `run.step` to `run.config.steps`; whenever this yields, `run` can be saved.
 
-    Yields a `Step` after each update and an `Epoch` at each epoch's end and the run's. Each step predicts every
-    position of one window of `seq_len` tokens in `batch_size` streams. The state is zero at the start of an epoch,
-    and of every window where they are drawn at random. A run that was saved before its epoch was validated is
-    validated first. Raises `CorpusError` if the text is too short, `ConfigError` if there is no text to validate on
-    and a setting needs it, and `DivergedError` if the loss or the gradient is no longer finite: `run` is then not to
-    be saved.
+    Yields a `Step` after each update and an `Epoch` at each epoch's end and the run's. Where the device queues its work
+    what updates did is read for several of them together, about ten times a second: their `Step`s then come one after
+    the other, while `run` is at the last of them. Each step predicts every position of one window of `seq_len` tokens
+    in `batch_size` streams. The state is zero at the start of an epoch, and of every window where they are drawn at
+    random. A run that was saved before its epoch was validated is validated first. Raises `CorpusError` if the text is
+    too short, `ConfigError` if there is no text to validate on and a setting needs it, and `DivergedError` if the loss
+    or the gradient is no longer finite: `run` is then not to be saved.
     """
     config, reader = run.config, batches(train_ids, run.config)
     find_place(run, reader)
     check_validation(config, val_ids)
+    feed, most = Feed(reader, run.model.backend, run.model.config.vocab_size), 1
     while True:
         if _at_an_end(run, reader) and not run.told:
             yield _end_epoch(run, reader, val_ids)
         if run.finished:
             return
-        yield _step(run, reader)
+        started = time.perf_counter()
+        yield from _steps(run, reader, feed, most)
+        if run.model.backend.queued:
+            seconds = time.perf_counter() - started
+            most = max(1, min(2 * most, round(most * _READING_SECONDS / seconds)))
 
 
 def _at_an_end(run: Run, reader: Batches) -> bool:
     return run.step > 0 and (run.record["position"] >= reader.size or run.step == run.config.steps)
 
 
-def _step(run: Run, reader: Batches) -> Step:
+def _steps(run: Run, reader: Batches, feed: Feed, most: int) -> list[Step]:
+    """Make at most so many steps, none beyond an epoch's end, and read what they did."""
     started = time.perf_counter()
+    made: list[_Made] = []
+    while len(made) < most and not (made and made[-1].last):
+        made.append(_make(run, reader, feed))
+    losses = [float(each.loss) for each in made]  # waits for the device
+    norms = [each.norms.read(run.config.clip) for each in made]
+    seconds = (time.perf_counter() - started) / len(made)
+    steps = []
+    for each, loss, (before, clipped) in zip(made, losses, norms, strict=True):
+        _check_finite(run, each.step, loss, before)
+        record = run.record
+        if each.begins:
+            record.update(epoch_loss=0.0, epoch_tokens=0)
+        record["epoch_loss"] += loss * each.tokens
+        record["epoch_tokens"] += each.tokens
+        record["seconds"] += seconds
+        mean = record["epoch_loss"] / record["epoch_tokens"]
+        steps.append(Step(each.step, each.epoch, loss, mean, before, clipped, each.lr, each.tokens, seconds, each.last))
+    return steps
+
+
+class _Made(NamedTuple):
+    """A step that the device has been given: `step` and `epoch` count from 1, `begins` an epoch or is its `last`."""
+
+    step: int
+    epoch: int
+    loss: Number
+    norms: Norms
+    lr: float
+    tokens: int
+    begins: bool
+    last: bool
+
+
+def _make(run: Run, reader: Batches, feed: Feed) -> _Made:
     record, config, model = run.record, run.config, run.model
     if record["position"] >= reader.size:
         record.update(epoch=record["epoch"] + 1, position=0)
-    if record["position"] == 0:
+    begins = record["position"] == 0
+    if begins:
         run.carried = model.zero_state(config.batch_size)
-        record.update(epoch_loss=0.0, epoch_tokens=0)
     elif config.reset_state and reader.carries:
         _reset_(run)
-    ids, targets, after = reader.batch(record["epoch"], record["position"])
-    loss, carried = model.gradients_(ids, targets, run.carried, **dropout_options(run))
+    x, y, after = feed.batch(record["epoch"], record["position"])
+    loss, carried = model.gradients_(x, y, run.carried, **step_options(run))
     if reader.carries:
         run.carried = carried
     # Gradients of several processes would be averaged here, in `run.model.grads`.
     reductions = record["plateau"][2]
     optimizer, packed = run.optimizer, model.packed if config.optimizer in FUSED else ()
-    norms = optimizer.update_(model.backend, model.flat, model.grads, config, run.step, packed, reductions=reductions)
-    if not (math.isfinite(loss) and math.isfinite(norms.before)):
-        raise DivergedError(
-            f"at step {run.step + 1} the loss is {loss:g} and the gradient's norm {norms.before:g}; expected finite "
-            f"numbers: lower --lr (now {config.lr:g}) or --clip (now {config.clip:g})"
-        )
+    norms = optimizer.update_(
+        model.backend,
+        model.flat,
+        model.grads,
+        config,
+        run.step,
+        packed,
+        reductions=reductions,
+        loss_scale=run.loss_scale,
+    )
     if not packed:
         model.pack()
     if run.average:
         run.average.update_(model, config.average)
     run.step += 1
-    seconds = time.perf_counter() - started
     record["position"] = after
-    record["epoch_loss"] += loss * ids.size
-    record["epoch_tokens"] += ids.size
-    record["seconds"] += seconds
-    return Step(
-        step=run.step,
-        epoch=record["epoch"] + 1,
-        loss=loss,
-        epoch_loss=record["epoch_loss"] / record["epoch_tokens"],
-        gradient_norm=norms.before,
-        clipped_norm=norms.after,
-        lr=learning_rate(config, run.step - 1, reductions),
-        tokens=ids.size,
-        seconds=seconds,
-        last=_at_an_end(run, reader),
+    tokens, last = x.shape[0] * x.shape[1], _at_an_end(run, reader)
+    lr = learning_rate(config, run.step - 1, reductions)
+    return _Made(run.step, record["epoch"] + 1, loss, norms, lr, tokens, begins, last)
+
+
+def _check_finite(run: Run, step: int, loss: float, norm: float) -> None:
+    """Raise `DivergedError` if a step's loss is not finite, or its gradient's norm with no loss scale to blame."""
+    config = run.config
+    if math.isfinite(loss) and (math.isfinite(norm) or run.loss_scale is not None):
+        return
+    raise DivergedError(
+        f"at step {step} the loss is {loss:g} and the gradient's norm {norm:g}; expected finite "
+        f"numbers: lower --lr (now {config.lr:g}) or --clip (now {config.clip:g})"
     )
 
 
@@ -147,12 +193,13 @@ def _reset_(run: Run) -> None:
             c[row : row + 1] = 0
 
 
-def dropout_options(run: Run) -> dict[str, Any]:
-    """Return what `Model.gradients_` is to be told of dropout for the step that comes next."""
+def step_options(run: Run) -> dict[str, Any]:
+    """Return what `Model.gradients_` is to be told of dropout and of the loss scale for the step that comes next."""
     config = run.config
-    if not (config.dropout or config.recurrent_dropout):
-        return {}
-    return {"dropout": Dropout(config.dropout, config.recurrent_dropout, config.seed, run.step)}
+    options = {} if run.loss_scale is None else {"loss_scale": run.loss_scale}
+    if config.dropout or config.recurrent_dropout:
+        options["dropout"] = Dropout(config.dropout, config.recurrent_dropout, config.seed, run.step)
+    return options
 
 
 def _end_epoch(run: Run, reader: Batches, val_ids: AnyIds) -> Epoch:

@@ -116,7 +116,7 @@ def test_a_wrong_dense_layer_is_rejected(factor):
 
 @pytest.mark.parametrize("factor", [1.0005, 0.0])
 def test_a_wrong_loss_is_rejected(factor):
-    def softmax_cross_entropy(logits, targets):
+    def softmax_cross_entropy(logits, targets, *, scale=None):
         loss, dlogits = reference.softmax_cross_entropy(logits, targets)
         return loss, factor * dlogits
 

@@ -2,8 +2,9 @@
 
 The order, each level importing only from those before it:
 
-    errors, temporary, remote, cachedir, shipped, stops -> whole_file, config, dropout, sampling, text, backends, npz
-           -> rules, params -> generate -> weights, model, optim -> evaluate, run, subjects, gates, score
+    errors, temporary, remote, cachedir, shipped, stops, philox
+           -> whole_file, config, dropout, sampling, text, backends, npz
+           -> rules, params -> generate -> weights, model, optim -> evaluate, feed, run, subjects, gates, score
            -> train, gradcheck, cells, score_page -> cli
 
 `gather` needs `text`, `params` and what they need, and nobody but `cli` needs it.
@@ -27,7 +28,8 @@ ROOT = Path(numlstm.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "config": {"errors"},
-    "dropout": set(),
+    "philox": set(),
+    "dropout": {"philox"},
     "sampling": {"errors"},
     "stops": set(),
     "temporary": set(),
@@ -37,7 +39,7 @@ MAY_IMPORT = {
     "whole_file": {"errors", "remote", "temporary"},
     "npz": {"errors", "remote", "whole_file"},
     "text": {"errors", "remote", "cachedir", "temporary", "text"},
-    "backends": {"errors", "cachedir", "dropout", "sampling", "backends"},
+    "backends": {"errors", "cachedir", "dropout", "philox", "sampling", "backends"},
     "params": {"errors", "config"},
     "rules": {"errors", "text"},
     "generate": {"errors", "config", "sampling", "rules", "stops", "text"},
@@ -71,7 +73,8 @@ MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
 MAY_IMPORT["sharing"] = {"weights"}
 MAY_IMPORT["average"] = {"backends", "model"}
 MAY_IMPORT["run"] = {*_BELOW, "average"}
-MAY_IMPORT["train"] = {*_BELOW, "evaluate", "run"}
+MAY_IMPORT["feed"] = {"errors", "backends", "text"}
+MAY_IMPORT["train"] = {*_BELOW, "evaluate", "feed", "run"}
 MAY_IMPORT["gather"] = {"errors", "config", "text", "whole_file", "params", "advice", "gather"}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli", "version"}
 MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}

@@ -14,6 +14,7 @@ from numlstm.errors import BackendError, ConfigError, CorpusError
 from numlstm.evaluate import evaluate
 from numlstm.generate import generate, generate_many
 from numlstm.model import Model
+from numlstm.philox import uniforms
 from numlstm.text.char_vocab import CharVocab
 from numlstm.text.word_vocab import WordVocab
 
@@ -278,6 +279,11 @@ def test_evaluate_of_nothing_is_nan():
     assert math.isnan(evaluate(model, np.array([1], np.uint8)))
 
 
+def random_numbers(seed, length, stream=0):
+    """The random numbers of the first tokens of a text."""
+    return uniforms(seed, [stream], 0, length)[:, 0]
+
+
 def write(model, prompt, uniforms, temperature):
     """Generation by the textbook: a line's end, the prompt, the whole network once per character, then one draw."""
     logits, state = model.logits(model.vocab.encode("\n" + prompt)[:, None])
@@ -297,14 +303,14 @@ def write(model, prompt, uniforms, temperature):
 @pytest.mark.parametrize("temperature", [0.0, 0.6, 1.0, 2.0])
 @pytest.mark.parametrize("prompt", ["a", "head cafe bag"])
 def test_generation_is_a_walk_through_the_network(model, prompt, temperature):
-    expected = write(model, prompt, np.random.default_rng(5).random(60), temperature)
+    expected = write(model, prompt, random_numbers(5, 60), temperature)
     assert model.generate(prompt, length=60, temperature=temperature, seed=5) == expected
     if temperature > 0.5:
         assert len(set(expected)) > 3
 
 
 def test_no_prompt_starts_after_a_line_s_end(model):
-    assert model.generate("", length=40, seed=1) == write(model, "", np.random.default_rng(1).random(40), 0.6)
+    assert model.generate("", length=40, seed=1) == write(model, "", random_numbers(1, 40), 0.6)
 
 
 @pytest.mark.parametrize("length", [0, 1, 2, 37, 1000])
@@ -325,7 +331,7 @@ def test_the_seed_decides(model):
 
 def test_a_long_prompt(model):
     prompt = "".join(np.random.default_rng(0).choice(list(SYMBOLS), 3000))
-    assert model.generate(prompt, length=20, seed=0) == write(model, prompt, np.random.default_rng(0).random(20), 0.6)
+    assert model.generate(prompt, length=20, seed=0) == write(model, prompt, random_numbers(0, 20), 0.6)
 
 
 def test_text_comes_in_pieces_that_need_not_be_asked_for(model):
@@ -336,9 +342,7 @@ def test_text_comes_in_pieces_that_need_not_be_asked_for(model):
 
 def texts_of_their_own(model, prompts, length, temperature, seed):
     """Texts drawn one after the other, the first from the generator of the seed, the others from those it spawns."""
-    others = np.random.SeedSequence(seed).spawn(len(prompts) - 1)
-    generators = [np.random.default_rng(each) for each in (seed, *others)]
-    return [write(model, p, rng.random(length), temperature) for p, rng in zip(prompts, generators, strict=True)]
+    return [write(model, p, random_numbers(seed, length, stream=n), temperature) for n, p in enumerate(prompts)]
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])

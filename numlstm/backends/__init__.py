@@ -10,9 +10,10 @@ Shapes: T time steps, B rows of the batch, D inputs, H hidden units, V outputs. 
 from __future__ import annotations
 
 import importlib
+import math
 import pkgutil
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple, Protocol, cast
+from typing import Any, NamedTuple, Protocol, SupportsFloat, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,7 @@ from ..sampling import Sampling
 Array = Any
 Packed = Any
 Tape = Any
+Number = SupportsFloat  # on a device that queues its work reading one, by float(), waits for it
 
 
 class Variant(NamedTuple):
@@ -50,9 +52,13 @@ class Backend(Protocol):
     A packed weight (`pack_lstm`, `pack_dense`) is a copy in whatever order the backend reads best: pack again
     after each update, handing back the old one so that its memory is used again. A tape is what a forward
     pass leaves for the backward pass; handing it to the next forward pass uses its memory again.
+
+    `queued` says that the device's work is queued: what a function returns is computed later, and only `to_numpy`,
+    `generate` and float() of a number wait for it.
     """
 
     name: str
+    queued: bool
 
     def available(self) -> str:
         """Return "" if the backend works on this machine, else one line that says what is missing."""
@@ -138,11 +144,20 @@ class Backend(Protocol):
     def dense_backward(self, dlogits: Array, h: Array, packed: Packed, dW: Array, db: Array) -> Array:
         """Add to dW (H, V) and db (V); return dh (N, H)."""
 
-    def softmax_cross_entropy(self, logits: Array, targets: Array) -> tuple[float, Array]:
-        """Return the mean loss in nats over the N rows and its gradient (N, V), made in place of the logits."""
+    def softmax_cross_entropy(self, logits: Array, targets: Array, *, scale: Array = None) -> tuple[Number, Array]:
+        """Return the mean loss in nats over the N rows and its gradient (N, V), made in place of the logits.
 
-    def global_norm(self, grads: Array) -> float:
+        The gradient, not the loss, is multiplied by the first entry of `scale` (see `unscale_`), if that is given.
+        """
+
+    def global_norm(self, grads: Array) -> Number:
         """Return the Euclidean norm of a flat array."""
+
+    def unscale_(self, grads: Array, scale: Array) -> Number:
+        """Divide a flat array by the loss scale, in place; return its norm then; and adjust the scale to the norm.
+
+        `scale` is a float64 array: the loss scale and the number of updates since it changed. See `Scaling`.
+        """
 
     def adam_(
         self,
@@ -156,16 +171,18 @@ class Backend(Protocol):
         beta1: float,
         beta2: float,
         epsilon: float,
-        scale: float,
+        norm: Number,
+        clip: float,
         l2: float = 0.0,
         decay: float = 0.0,
         packed: Sequence[Packed] = (),
     ) -> None:
-        """Update params, m and v in place by update number `step` (from 1) of Adam with gradients scale * grads.
+        """Update params, m and v in place by update number `step` (from 1) of Adam.
 
-        `l2` times the parameters are added to the gradients, as PyTorch's Adam does; with `decay` the parameters shrink
-        by lr * decay first, as its AdamW has it. `packed` are the packed weights of all of params, which the same pass
-        packs anew, or none.
+        The gradients, of the norm `norm`, are multiplied by what `clipping` returns for it and `clip`; a norm that is
+        not finite leaves everything as it was. `l2` times the parameters are added to the gradients, as PyTorch's Adam
+        does; with `decay` the parameters shrink by lr * decay first, as its AdamW has it. `packed` are the packed
+        weights of all of params, which are packed anew, or none.
         """
 
     def update_(
@@ -176,20 +193,37 @@ class Backend(Protocol):
         slots: Sequence[Array],
         *,
         lr: float,
-        scale: float,
+        norm: Number,
+        clip: float,
         settings: Mapping[str, float],
     ) -> None:
-        """Update params and the slots in place by a rule other than Adam, with gradients scale * grads.
+        """Update params and the slots in place by a rule other than Adam, the gradients clipped as `adam_` does.
 
         The rules: sgd; momentum, whose slot is velocity; rmsprop: square and, with momentum, velocity; adagrad: sum;
         ftrl: accumulator and linear. `settings` holds the numbers that the rule reads: see `config.OPTIMIZERS`.
         """
 
     def clamp_(self, values: Array, bound: float) -> None:
-        """Bring every entry of a flat array into [-bound, bound]."""
+        """Bring every finite entry of a flat array into [-bound, bound]; one that is not stays, so that it is seen."""
 
     def approach_(self, values: Array, to: Array, share: float) -> None:
         """Move every entry of a flat array by that share of the way to the entry of `to`."""
+
+    def hold(self, ids: npt.NDArray[Any]) -> Array | None:
+        """Return an encoded text (N,), perhaps mapped from a file, on the device; None if it better stays where it is.
+
+        So it is on a device that reads this machine's memory, and where it would take more than a quarter of the
+        device's.
+        """
+
+    def window(self, text: Array, starts: npt.NDArray[np.int64], length: int) -> tuple[Array, Array]:
+        """Return inputs and targets, int32 (length, B), of a text that `hold` returned, from each of `starts (B)` on.
+
+        Entry [t, b] of the targets is the token after the one of the inputs. Nothing is checked.
+        """
+
+    def uniforms(self, seed: int, streams: Sequence[int], first: int, count: int) -> Array:
+        """Return the random numbers (count, B) that `numlstm.philox.uniforms` states, in float64."""
 
     def generate(
         self,
@@ -197,7 +231,7 @@ class Backend(Protocol):
         output: Packed,
         state: Sequence[tuple[Array, Array]],
         ids: Array,
-        uniforms: npt.NDArray[np.float64],
+        uniforms: Array,
         sampling: Sampling,
         embedding: Array = None,
     ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
@@ -208,6 +242,28 @@ class Backend(Protocol):
         rows.
         Returns the tokens (N, B) and the state after all of them but the last was read.
         """
+
+
+def clipping(norm: Number, clip: float) -> float:
+    """Return what gradients of that norm are multiplied by so that it is at most `clip` (0: no bound).
+
+    As PyTorch's `clip_grad_norm_` does (Pascanu et al. 2013). Returns 0 for a norm that is not finite: there is then no
+    update.
+    """
+    size = float(norm)
+    if not math.isfinite(size):
+        return 0.0
+    return min(1.0, clip / (size + 1e-6)) if clip else 1.0
+
+
+class Scaling:
+    """How a loss scale follows the norms (Micikevicius et al. 2018): 16-bit gradients shall be neither 0 nor infinite.
+
+    It is halved, not below `LEAST`, after an update whose norm is not finite, and doubled, not above `MOST`, after
+    `PATIENCE` updates without one. All are powers of two, so that scaling rounds nothing.
+    """
+
+    START, LEAST, MOST, PATIENCE = 2.0**16, 1.0, 2.0**24, 2000
 
 
 class CompileListener(Protocol):

@@ -11,6 +11,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from . import Number, Scaling, clipping
+
 Array = npt.NDArray[Any]
 
 
@@ -29,12 +31,16 @@ def adam_(
     beta1: float,
     beta2: float,
     epsilon: float,
-    scale: float,
+    norm: Number,
+    clip: float,
     l2: float = 0.0,
     decay: float = 0.0,
     packed: Sequence[Any] = (),
 ) -> None:
     """Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), as PyTorch computes them."""
+    scale = clipping(norm, clip)
+    if not scale:
+        return
     grads = grads * params.dtype.type(scale)
     if l2:
         grads += l2 * params
@@ -54,9 +60,13 @@ def update_(
     slots: Sequence[Array],
     *,
     lr: float,
-    scale: float,
+    norm: Number,
+    clip: float,
     settings: Mapping[str, float],
 ) -> None:
+    scale = clipping(norm, clip)
+    if not scale:
+        return
     g = grads * params.dtype.type(scale)
     if rule == "ftrl":
         _ftrl(params, g, slots[0], slots[1], lr, settings)
@@ -90,7 +100,19 @@ def _ftrl(params: Array, g: Array, n: Array, z: Array, lr: float, settings: Mapp
 
 
 def clamp_(values: Array, bound: float) -> None:
-    np.clip(values, -bound, bound, out=values)
+    np.clip(values, -bound, bound, out=values, where=np.isfinite(values))
+
+
+def unscale_(grads: Array, scale: Array) -> float:
+    grads /= grads.dtype.type(scale[0])
+    norm = global_norm(grads)
+    if not np.isfinite(norm):
+        scale[:] = max(scale[0] / 2, Scaling.LEAST), 0
+    else:
+        scale[1] += 1
+        if scale[1] == Scaling.PATIENCE:
+            scale[:] = min(scale[0] * 2, Scaling.MOST), 0
+    return norm
 
 
 def approach_(values: Array, to: Array, share: float) -> None:

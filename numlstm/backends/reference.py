@@ -35,11 +35,12 @@ import numpy.typing as npt
 
 from ..dropout import Mask
 from ..errors import BackendError
+from ..philox import uniforms
 from ..sampling import Sampling
 from . import PLAIN, Variant
-from ._numpy_updates import adam_, approach_, clamp_, global_norm, update_
+from ._numpy_updates import adam_, approach_, clamp_, global_norm, unscale_, update_
 
-__all__ = ["adam_", "approach_", "clamp_", "global_norm", "update_"]
+__all__ = ["adam_", "approach_", "clamp_", "global_norm", "uniforms", "unscale_", "update_"]
 
 Array = npt.NDArray[Any]
 Weights = tuple[Array, ...]
@@ -57,6 +58,7 @@ class Layer(NamedTuple):
 
 
 name = "reference"
+queued = False
 
 
 def available() -> str:
@@ -271,7 +273,7 @@ def dense_backward(dlogits: Array, h: Array, packed: Weights, dW: Array, db: Arr
     return np.asarray(dlogits @ W.T)  # logits = h @ W + b
 
 
-def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
+def softmax_cross_entropy(logits: Array, targets: Array, *, scale: Any = None) -> tuple[float, Array]:
     rows = np.arange(len(logits))
     shifted = logits - logits.max(axis=1, keepdims=True)  # softmax does not change, and exp cannot overflow
     powers = np.exp(shifted)
@@ -279,7 +281,16 @@ def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
     loss = (np.log(totals[:, 0]) - shifted[rows, targets]).mean(dtype=np.float64)
     dlogits = powers / totals
     dlogits[rows, targets] -= 1  # -log softmax(logits)[target]
-    return float(loss), dlogits / logits.dtype.type(len(logits))
+    return float(loss), dlogits / logits.dtype.type(len(logits) / (1 if scale is None else scale[0]))
+
+
+def hold(ids: Array) -> None:
+    return None
+
+
+def window(text: Array, starts: npt.NDArray[np.int64], length: int) -> tuple[Array, Array]:
+    read = np.asarray(text[np.arange(length + 1)[:, None] + starts], np.int32)
+    return read[:-1], read[1:]
 
 
 def generate(

@@ -13,7 +13,7 @@ from ..optim import Optimizer
 from ..text.batches import split
 from ..text.corpus import Corpus
 from ..text.word_vocab import UNKNOWN
-from ..train import Epoch, Progress, Run, Step, dropout_options, train
+from ..train import Epoch, Progress, Run, Step, step_options, train
 from .advising import Adviser
 from .amounts import Every
 from .options import stderr
@@ -140,8 +140,9 @@ def _heeded(progress: Iterator[Progress], stop: Stop) -> Iterator[Progress]:
 def prepare(run: Run) -> None:
     """Have the kernels of training loaded or compiled before the clock starts."""
     model = run.model
-    nothing = np.zeros((1, run.config.batch_size), np.int32)
-    model.gradients_(nothing, nothing, **dropout_options(run))
+    nothing = model.backend.asarray(np.zeros((1, run.config.batch_size), np.int32))
+    loss, _ = model.gradients_(nothing, nothing, **step_options(run))
+    float(loss)  # waits for the device
     backend, dtype = model.backend, model.config.dtype
     flat, grads = backend.zeros(1, dtype), backend.zeros(1, dtype)
     Optimizer.start(run.config, backend, 1, dtype).update_(backend, flat, grads, run.config, 0)

@@ -18,6 +18,7 @@ from .mapped import release
 
 AnyIds = npt.NDArray[np.integer[Any]]
 Window = npt.NDArray[np.int32]
+Starts = npt.NDArray[np.int64]
 
 # Tokens that a stream reads before the memory of mapped ids is given back; at each window that would take 1 ms.
 _HELD = 2**14
@@ -50,6 +51,9 @@ class Batches(Protocol):
 
         A function of its arguments alone, so that whoever keeps both numbers goes on exactly where it stopped.
         """
+
+    def places(self, epoch: int, position: int) -> tuple[Starts, int, int]:
+        """Return where in the ids the streams of that batch start (B), its length T and the position after it."""
 
 
 def split(ids: AnyIds, val_split: float) -> tuple[AnyIds, AnyIds]:
@@ -126,6 +130,11 @@ class Streams:
         """Return inputs and targets `(T, B)` from a position of any epoch on, and the position after them."""
         last = min(position + self.seq_len, self.length)
         return self._columns(0, position, last), self._columns(1, position, last), last
+
+    def places(self, epoch: int, position: int) -> tuple[Starts, int, int]:
+        """Return where the streams go on at a position of any epoch (B), how far, and the position after that."""
+        last = min(position + self.seq_len, self.length)
+        return np.arange(self.batch_size, dtype=np.int64) * self.length + position, last - position, last
 
     def _columns(self, shift: int, first: int, last: int) -> Window:
         rows = self.ids[shift : shift + self.tokens_per_epoch].reshape(self.batch_size, self.length)

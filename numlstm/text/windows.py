@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError, CorpusError
-from .batches import AnyIds, Window
+from .batches import AnyIds, Starts, Window
 from .mapped import release
 
 Whole = npt.NDArray[Any]  # of uint64
@@ -52,14 +52,14 @@ class Windows:
             )
 
     @property
-    def places(self) -> int:
+    def firsts(self) -> int:
         """The number of tokens between which the first window of an epoch may start."""
         return min(self.step or self.seq_len, len(self.ids) - self.seq_len)
 
     @property
     def count(self) -> int:
         """The number of windows: as many as there are even if the first one starts as late as it may."""
-        return (len(self.ids) - self.seq_len - self.places) // (self.step or self.seq_len) + 1
+        return (len(self.ids) - self.seq_len - self.firsts) // (self.step or self.seq_len) + 1
 
     @property
     def size(self) -> int:
@@ -84,14 +84,18 @@ class Windows:
             release(self.ids)
         return np.ascontiguousarray(read[:-1]), np.ascontiguousarray(read[1:]), position + 1
 
-    def starts(self, epoch: int, position: int) -> npt.NDArray[np.int64]:
+    def places(self, epoch: int, position: int) -> tuple[Starts, int, int]:
+        """Return where the windows of a batch start (B), their length, and the position after it."""
+        return self.starts(epoch, position), self.seq_len, position + 1
+
+    def starts(self, epoch: int, position: int) -> Starts:
         """Return where the windows `(B,)` of a batch start."""
         cycles, indices = np.divmod(np.arange(self.batch_size) + position * self.batch_size, self.count)
         found = np.empty(self.batch_size, np.int64)
         for cycle in np.unique(cycles):  # one, but where the windows of an epoch start over
             within = cycles == cycle
             found[within] = permuted(indices[within], self.count, (self.seed, epoch, int(cycle)))
-        first = int(permuted(np.zeros(1, np.int64), self.places, (self.seed, epoch, 0, 1))[0])
+        first = int(permuted(np.zeros(1, np.int64), self.firsts, (self.seed, epoch, 0, 1))[0])
         return found * (self.step or self.seq_len) + first
 
 

@@ -28,7 +28,7 @@ from contract import (
 )
 
 from numlstm import backends
-from numlstm.backends import Backend, reference
+from numlstm.backends import Backend, Scaling, reference
 from numlstm.errors import BackendError
 
 # (T, B, D, H)
@@ -198,8 +198,7 @@ def run_loss(backend, logits, targets):
     loss, dlogits = backend.softmax_cross_entropy(
         backend.asarray(logits), device_arrays(backend, {"targets": targets})["targets"]
     )
-    assert isinstance(loss, float)
-    return loss, backend.to_numpy(dlogits)
+    return float(loss), backend.to_numpy(dlogits)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -233,23 +232,27 @@ def test_a_nan_makes_the_loss_nan(backend, dtype):
 @pytest.mark.parametrize("size", [1, 7, 8192, 8193, 30_001])
 def test_global_norm(backend, size, dtype):
     values = np.random.default_rng(size).standard_normal(size).astype(dtype)
-    found = backend.global_norm(device_arrays(backend, {"grads": values})["grads"])
-    assert isinstance(found, float)
+    found = float(backend.global_norm(device_arrays(backend, {"grads": values})["grads"]))
     assert found == pytest.approx(np.sqrt(np.sum(values.astype(np.float64) ** 2)), rel=1e-12)
 
 
 def test_global_norm_of_large_numbers_and_of_nan(backend):
-    assert backend.global_norm(backend.asarray([3e30, 4e30], "float32")) == pytest.approx(5e30, rel=1e-6)
-    assert np.isnan(backend.global_norm(backend.asarray([1.0, np.nan], "float32")))
-    assert backend.global_norm(backend.asarray([1.0, np.inf], "float32")) == np.inf
+    def norm(values):
+        return float(backend.global_norm(backend.asarray(values, "float32")))
+
+    assert norm([3e30, 4e30]) == pytest.approx(5e30, rel=1e-6)
+    assert np.isnan(norm([1.0, np.nan]))
+    assert norm([1.0, np.inf]) == np.inf
 
 
 def run_adam(backend, dtype, gradients, params, **decays):
     arrays = [backend.asarray(params, dtype), *(backend.zeros(params.size, dtype) for _ in range(2))]
     for step, grads in enumerate(gradients, start=1):
         on = device_arrays(backend, {"grads": grads.astype(dtype)})["grads"]
-        numbers = {"lr": 0.01 / step, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "scale": 1 / (1 + step % 3)}
-        backend.adam_(arrays[0], on, *arrays[1:], step=step, **numbers, **decays)
+        numbers = {"lr": 0.01 / step, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8}
+        norm = backend.global_norm(on)
+        clip = (step % 3) * np.sqrt(len(grads)) / 3  # none, and such as bring the gradient down to a third or two
+        backend.adam_(arrays[0], on, *arrays[1:], step=step, norm=norm, clip=clip, **numbers, **decays)
         np.testing.assert_array_equal(backend.to_numpy(on), grads.astype(dtype))
     return dict(zip(("params", "m", "v"), map(backend.to_numpy, arrays), strict=True))
 
@@ -286,7 +289,8 @@ def run_rule(backend, dtype, name, gradients, params):
         slot[...] = 0.1
     for step, grads in enumerate(gradients, start=1):
         on = device_arrays(backend, {"grads": grads.astype(dtype)})["grads"]
-        backend.update_(rule, arrays[0], on, arrays[1:], lr=0.05 / step, scale=1 / (1 + step % 3), settings=settings)
+        rates = {"lr": 0.05 / step, "norm": backend.global_norm(on), "clip": (step % 3) * np.sqrt(len(grads)) / 3}
+        backend.update_(rule, arrays[0], on, arrays[1:], settings=settings, **rates)
         np.testing.assert_array_equal(backend.to_numpy(on), grads.astype(dtype))
     return {str(n): backend.to_numpy(array) for n, array in enumerate(arrays)}
 
@@ -323,6 +327,10 @@ def test_clamp(backend, size, dtype):
     on = backend.asarray(values)
     backend.clamp_(on, 0.25)
     np.testing.assert_array_equal(backend.to_numpy(on), np.clip(values, -0.25, 0.25))
+    odd = np.array([np.nan, np.inf, -np.inf, -7.0, 0.1], dtype)
+    on = backend.asarray(odd)
+    backend.clamp_(on, 0.25)
+    np.testing.assert_array_equal(backend.to_numpy(on), np.array([np.nan, np.inf, -np.inf, -0.25, 0.1], dtype))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -332,6 +340,56 @@ def test_approach(backend, size, dtype):
     on = backend.asarray(values)
     backend.approach_(on, backend.asarray(to), 0.25)
     np.testing.assert_allclose(backend.to_numpy(on), 0.75 * values + 0.25 * to, rtol=0, atol=8 * np.finfo(dtype).eps)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_unscale_divides_and_follows_the_norm(backend, dtype):
+    values = np.random.default_rng(0).standard_normal(9000).astype(dtype)
+    good, bad = values, np.where(np.arange(9000) == 8500, np.inf, values).astype(dtype)
+    most, patience = Scaling.MOST, Scaling.PATIENCE
+    for grads, before, after in [
+        (good, [1024.0, 5], [1024.0, 6]),
+        (bad, [1024.0, 5], [512.0, 0]),
+        (bad, [1.0, 5], [1.0, 0]),
+        (good, [64.0, patience - 1], [128.0, 0]),
+        (good, [most, patience - 1], [most, 0]),
+    ]:
+        on, scale = backend.asarray(grads), backend.asarray(np.array(before))
+        norm = float(backend.unscale_(on, scale))
+        expected = (grads / before[0]).astype(np.float64)
+        np.testing.assert_array_equal(backend.to_numpy(on), expected.astype(dtype))
+        assert norm == pytest.approx(np.sqrt(np.sum(expected**2)), rel=1e-6)
+        np.testing.assert_array_equal(backend.to_numpy(scale), after)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_scaled_loss_has_a_scaled_gradient(backend, dtype):
+    rng = np.random.default_rng(1)
+    logits, targets = rng.standard_normal((6, 9)).astype(dtype), rng.integers(0, 9, 6).astype(np.int32)
+    loss, plain = run_loss(backend, logits, targets)
+    scale = backend.asarray(np.array([4096.0, 1.0]))
+    number, dlogits = backend.softmax_cross_entropy(backend.asarray(logits), backend.asarray(targets), scale=scale)
+    assert float(number) == loss
+    assert_close({"dlogits": backend.to_numpy(dlogits) / dtype_of(dtype)(4096)}, {"dlogits": plain}, dtype)
+
+
+def dtype_of(name):
+    return np.dtype(name).type
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "uint32"])
+@pytest.mark.parametrize(("B", "T"), [(1, 1), (3, 7), (33, 2), (2, 70)])
+def test_windows_of_a_text(backend, dtype, B, T):
+    rng = np.random.default_rng(B + T)
+    text = rng.integers(0, 200, 500).astype(dtype)
+    starts = rng.integers(0, 499 - T, B)
+    starts[0], starts[-1] = 0, 499 - T
+    held = backend.hold(text)
+    x, y = backend.window(text if held is None else held, starts, T)
+    for ids, shift in ((x, 0), (y, 1)):
+        found = backend.to_numpy(ids)
+        assert found.dtype == np.int32
+        np.testing.assert_array_equal(found, [[text[at + t + shift] for at in starts] for t in range(T)])
 
 
 def test_transfer_copies(backend):
@@ -372,7 +430,7 @@ def test_signatures_are_the_protocol_s(name, function):
 
 
 def test_the_protocol_is_not_empty():
-    assert len(offered()) == 22
+    assert len(offered()) == 26
 
 
 def test_auto_finds_a_backend_that_works():

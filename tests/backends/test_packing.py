@@ -14,7 +14,7 @@ pytestmark = pytest.mark.usefixtures("threads")
 
 # V, and H of each layer
 NETWORKS = [(1, (1,)), (2, (3, 1)), (15, (16, 17)), (33, (18, 2, 15)), (70, (70,)), (300, (5,))]
-RULE = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "scale": 0.7}
+RULE = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "norm": 1.0, "clip": 0.7}
 
 
 def shapes(V, layers):

@@ -42,8 +42,10 @@ import numpy.typing as npt
 
 from ...dropout import Mask
 from ...errors import BackendError
+from ...philox import uniforms
 from ...sampling import Sampling
 from .. import PLAIN, Variant
+from ..reference import hold, window
 from . import choice, dense, generation, gradients, masks, packing, processor, recurrence, variants
 from .buffers import (
     BackwardBuffers,
@@ -58,13 +60,25 @@ from .buffers import (
 from .packing import PackedDense, PackedLSTM
 from .threads import one_at_a_time, set_threads
 from .threads import shards as shards_of
-from .updates import adam_, approach_, clamp_, global_norm, update_
+from .updates import adam_, approach_, clamp_, global_norm, unscale_, update_
 
-__all__ = ["adam_", "approach_", "clamp_", "global_norm", "set_threads", "update_"]
+__all__ = [
+    "adam_",
+    "approach_",
+    "clamp_",
+    "global_norm",
+    "hold",
+    "set_threads",
+    "uniforms",
+    "unscale_",
+    "update_",
+    "window",
+]
 
 Array = npt.NDArray[Any]
 
 name = "cpu"
+queued = False
 
 
 def available() -> str:
@@ -274,12 +288,12 @@ def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db:
     return dh
 
 
-def softmax_cross_entropy(logits: Array, targets: Array) -> tuple[float, Array]:
+def softmax_cross_entropy(logits: Array, targets: Array, *, scale: Any = None) -> tuple[float, Array]:
     shards, N = shards_of(), len(logits)
-    losses = np.empty(N)
+    losses, factor = np.empty(N), (1.0 if scale is None else float(scale[0])) / N
     work = np.zeros((shards, 2, processor.lanes(logits.itemsize)), logits.dtype)
     with one_at_a_time:
-        dense.cross_entropy(logits, np.ascontiguousarray(targets, np.int32), losses, 1.0 / N, work, shards=shards)
+        dense.cross_entropy(logits, np.ascontiguousarray(targets, np.int32), losses, factor, work, shards=shards)
     return float(losses.mean()), logits
 
 

@@ -80,9 +80,10 @@ def adam(params, grads, m, v, rule, s, shards):
 
 @ShardedKernel
 def clamp(values, bound, s, shards):
-    """Bring every entry of values (P) into [-bound, bound]."""
+    """Bring every finite entry of values (P) into [-bound, bound]."""
     for n in range(s * values.shape[0] // shards, (s + 1) * values.shape[0] // shards):
-        values[n] = min(max(values[n], -bound), bound)
+        if abs(values[n]) < np.inf:
+            values[n] = min(max(values[n], -bound), bound)
 
 
 @ShardedKernel

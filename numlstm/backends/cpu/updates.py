@@ -12,11 +12,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from .. import Number, clipping
+from .._numpy_updates import unscale_
 from . import packing, rules, update
 from .packing import Learning, PackedDense, PackedLSTM
 from .threads import one_at_a_time, shards
 
 Array = npt.NDArray[Any]
+
+__all__ = ["adam_", "approach_", "clamp_", "global_norm", "unscale_", "update_"]
 
 
 def global_norm(grads: Array) -> float:
@@ -37,11 +41,15 @@ def adam_(
     beta1: float,
     beta2: float,
     epsilon: float,
-    scale: float,
+    norm: Number,
+    clip: float,
     l2: float = 0.0,
     decay: float = 0.0,
     packed: Sequence[PackedLSTM | PackedDense] = (),
 ) -> None:
+    scale = clipping(norm, clip)
+    if not scale:
+        return
     rule = update.adam_rule(params.dtype, step, lr, beta1, beta2, epsilon, scale, l2, decay)
     learning = Learning((params, grads, m, v), rule)
     with one_at_a_time:
@@ -61,9 +69,13 @@ def update_(
     slots: Sequence[Array],
     *,
     lr: float,
-    scale: float,
+    norm: Number,
+    clip: float,
     settings: Mapping[str, float],
 ) -> None:
+    scale = clipping(norm, clip)
+    if not scale:
+        return
     numbers = rules.numbers(rule, params.dtype, lr, scale, settings)
     both = [*slots, *(np.empty(0, params.dtype) for _ in range(2 - len(slots)))]
     with one_at_a_time:
