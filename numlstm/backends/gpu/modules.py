@@ -1,6 +1,5 @@
 """The CUDA kernels: their texts, compiled when they are first used, and the one place that launches them.
 
-<<<<<<< HEAD
 A text of `kernels/` is compiled behind `kernels/common.cuh`, what it includes in its place, with REAL as the numbers'
 type. CuPy keeps what NVRTC made on disk. Nothing checks what a kernel is handed but the tests' emulation: a pointer for
 an array, a NumPy scalar of the exact type for a number. Knows nothing about what the kernels compute.

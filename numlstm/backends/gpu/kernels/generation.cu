@@ -217,14 +217,16 @@ KERNEL __launch_bounds__(LARGEST, 1) write_4(NETWORK, SETTINGS, TEXT) {
 }
 
 
-// Draw token n of all streams from logits (B, V), a block each; drawn (B) is written.
-KERNEL __launch_bounds__(LARGEST, 1) draw(const REAL* logits, int V, SETTINGS, const double* uniform, int* drawn, int n, int B) {
+// Draw token n of all streams from logits (B, V), a block one after the other; drawn (B) is written.
+KERNEL __launch_bounds__(LARGEST, 1) draw(const REAL* logits, int V, SETTINGS, const double* uniforms, int* drawn, int n,
+                                          int B) {
   DYN_SHARED(unsigned char, memory);
-  int b = blockIdx.x;
   Table at;
   lay_table(memory, V, keys, order, small != 0, at);
-  int token = draw_for(b, B, n, logits + (size_t)b * V, V, uniform[b], at, SETTINGS_ON);
-  if (threadIdx.x == 0) drawn[b] = token;
+  for (int b = blockIdx.x; b < B; b += gridDim.x) {
+    int token = draw_for(b, B, n, logits + (size_t)b * V, V, uniforms[b], at, SETTINGS_ON);
+    if (threadIdx.x == 0) drawn[b] = token;
+  }
 }
 
 // Entry [n, b] is number first + n of stream streams[b]: 53 bits of the first two words of Philox.
