@@ -2,17 +2,36 @@
 
 from __future__ import annotations
 
+import emulation
 import pytest
 
 from numlstm import backends
 from numlstm.errors import BackendError
 
+EMULATED = "gpu, emulated"
 
-@pytest.fixture(scope="module", params=[name for name in backends.names() if name != "reference"])
+
+def _parameters():
+    """Each backend but the reference by its name, and the one of the GPU once more on a device made of host memory."""
+    for name in backends.names():
+        if name == "gpu":
+            yield pytest.param(name, marks=pytest.mark.gpu)
+            yield EMULATED
+        elif name != "reference":
+            yield name
+
+
+@pytest.fixture(scope="module", params=list(_parameters()))
 def backend(request):
     """Each backend but the reference."""
+    if request.param == EMULATED:
+        if emulation.missing():
+            pytest.skip(emulation.missing())
+        with emulation.emulated():
+            yield backends.load("gpu")
+        return
     try:
-        return backends.load(request.param)
+        yield backends.load(request.param)
     except BackendError as error:
         pytest.skip(str(error))
 

@@ -1,0 +1,171 @@
+"""A CUDA device in the host's memory, for machines that have none: the package's own code runs on it unchanged.
+
+`emulated()` replaces what of CuPy would reach for a device; arrays stay real `cupy.ndarray`s, and their kernels are
+compiled by g++ (`compiled.py`, `cuda.h`). What is not emulated raises CuPy's own `CUDARuntimeError`.
+
+It shows wrong formulas, indices, layouts, argument types, lifetimes, missing barriers and missing waits. It shows
+nothing about cuBLAS itself, the driver, the last bits of the device's functions, its memory model or its speed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+from .compiled import EmulationError, Kernel, Launched, kernels
+from .compiled import missing as _missing_compiler
+
+__all__ = ["Emulation", "EmulationError", "Kernel", "Launched", "emulated", "kernels", "missing"]
+PACKAGE = "numlstm.backends.gpu"
+
+
+def missing() -> str:
+    """Return "" if a device can be emulated here, else what is missing."""
+    if not sys.platform.startswith("linux"):
+        return "the emulation of CUDA needs Linux"
+    try:
+        import cupy  # noqa: F401
+    except ImportError:
+        return "CuPy is not installed"
+    return _missing_compiler()
+
+
+class Emulation:
+    """An emulated device while it lasts.
+
+    `card` says what it is, `memory.capacity` how much it may hold (bytes), `order` in which order the threads of a
+    block go (0 ascending, 1 descending, others shuffled by that seed). `counts` and `launches` tell what was done with
+    it.
+    """
+
+    def __init__(self, flags: tuple[str, ...]) -> None:
+        from .device import Card
+        from .memory import GUARD, Memory
+        from .streams import Stream
+
+        self.flags, self.order, self.card = flags, 0, Card()
+        self.launches: set[Launched] = set()
+        sanitized = any("address" in flag for flag in flags)  # it guards what malloc gives itself
+        self.memory = Memory(lambda work: Stream.current.later(work), self.card.memory, 0 if sanitized else GUARD)
+
+    @property
+    def counts(self) -> Any:
+        """How often the host waited, launched, multiplied, uploaded."""
+        from .streams import Stream
+
+        return Stream.counts
+
+    def module(self, code: str, *, options: tuple[str, ...] = (), backend: str = "nvrtc") -> _Module:
+        """Stand in for `cupy.RawModule`."""
+        return _Module(self, code, tuple(options))
+
+    def finish(self) -> None:
+        """Do what is still queued, and raise for what was found wrong meanwhile."""
+        from .streams import Stream
+
+        Stream.current.drain()
+        self.memory.check()
+
+
+class _Module:
+    def __init__(self, emulation: Emulation, code: str, options: tuple[str, ...]) -> None:
+        self._emulation, self._code, self._options = emulation, code, options
+
+    def get_function(self, name: str) -> _Function:
+        return _Function(self._emulation, self._code, name, self._options)
+
+
+class _Function(Kernel):
+    """A kernel that is queued on the current stream when it is called."""
+
+    def __init__(self, emulation: Emulation, code: str, name: str, options: tuple[str, ...]) -> None:
+        super().__init__(code, name, options, emulation.flags, shared_limit=emulation.card.shared_per_block)
+        self._emulation = emulation
+
+    def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0, stream: Any = None) -> None:
+        import cupy
+
+        from .streams import Stream
+
+        for n, given in enumerate(args):
+            if hasattr(given, "dtype") and getattr(given, "ndim", 0) and not isinstance(given, cupy.ndarray):
+                raise TypeError(f"{self.name}, argument {n}: a {type(given).__name__}, which is not on the device")
+        run = self.bind(grid, block, args, shared_mem=shared_mem, order=self._emulation.order)
+        Stream.counts.launches += 1
+        self._emulation.launches.add(Launched(self.name, self.options, tuple(grid), tuple(block), shared_mem))
+        (stream or Stream.current).later(run)
+
+
+@contextlib.contextmanager
+def emulated(flags: tuple[str, ...] = ()) -> Iterator[Emulation]:
+    """Replace CuPy's device by an emulated one, compiled with those flags of g++, and what the package holds of it."""
+    import cupy
+    from cupy.cuda import memory
+
+    from . import streams
+
+    streams.renew()
+    emulation = Emulation(flags)
+    before = memory.get_allocator()
+    with contextlib.ExitStack() as stack:
+        for target, name, value in _replacements(emulation):
+            stack.enter_context(mock.patch.object(target, name, value))
+        stack.callback(_forget)
+        stack.callback(cupy.cuda.set_allocator, before)
+        _forget()
+        cupy.cuda.set_allocator(emulation.memory.allocate)
+        yield emulation
+        emulation.finish()
+
+
+def _replacements(emulation: Emulation) -> Iterator[tuple[Any, str, Any]]:
+    """Yield what of CuPy is replaced: the object, its attribute, the new value."""
+    import cupy
+    from cupy.cuda import device, runtime
+
+    from . import arrays, cublas, streams
+    from .device import device_class
+
+    card = emulation.card
+    _cublas_importable(cupy.cuda)
+    for name, method in arrays.METHODS.items():
+        yield cupy.ndarray, name, method
+    yield cupy, "zeros", arrays.zeros
+    yield cupy, "RawModule", emulation.module
+    yield cupy.cuda, "Stream", streams.Stream
+    yield cupy.cuda, "Event", streams.Event
+    yield cupy.cuda, "get_current_stream", lambda: streams.Stream.current
+    yield cupy.cuda, "get_elapsed_time", streams.get_elapsed_time
+    yield cupy.cuda, "alloc_pinned_memory", arrays.alloc_pinned_memory
+    yield cupy.cuda, "is_available", lambda: card.devices > 0
+    yield cupy.cuda, "cublas", cublas.module(emulation.memory)
+    yield device, "get_cublas_handle", lambda: cublas.HANDLE
+    yield cupy.cuda, "Device", device_class(card, emulation.memory, lambda: runtime.CUDARuntimeError(101))
+    yield runtime, "driverGetVersion", lambda: card.driver
+    yield runtime, "runtimeGetVersion", lambda: card.runtime
+    yield runtime, "getDeviceCount", lambda: card.devices
+    yield runtime, "getDeviceProperties", lambda device: card.properties()
+    yield runtime, "memGetInfo", lambda: (card.memory - emulation.memory.used, card.memory)
+
+
+def _cublas_importable(cuda: ModuleType) -> None:
+    """See to it that there is something to replace: without cuBLAS, `cupy.cuda.cublas` raises when it is asked for."""
+    if "cublas" not in vars(cuda):
+        with contextlib.suppress(ImportError):
+            getattr(cuda, "cublas")  # noqa: B009
+        if "cublas" not in vars(cuda):
+            cuda.__dict__["cublas"] = None
+
+
+def _forget() -> None:
+    """Clear what the package keeps of the device: the caches of its modules."""
+    for name, module in list(sys.modules.items()):
+        if name == PACKAGE or name.startswith(f"{PACKAGE}."):
+            for value in vars(module).values():
+                if isinstance(value, functools._lru_cache_wrapper):
+                    value.cache_clear()

@@ -1,0 +1,15 @@
+"""The ladder: what of the GPU's backend can be verified without a GPU, rung by rung."""
+
+from __future__ import annotations
+
+import emulation
+import pytest
+
+
+@pytest.fixture
+def device():
+    """A fresh emulated device."""
+    if emulation.missing():
+        pytest.skip(emulation.missing())
+    with emulation.emulated() as device:
+        yield device
