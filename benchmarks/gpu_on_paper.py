@@ -2,21 +2,25 @@
 
 Counts what each kernel of a step has to multiply, to move and to launch, and divides by what NVIDIA says of a card:
 `limit`, which no kernel can pass, and `expected`, with the shares of it that kernels usually reach. The recurrence
-takes what `numlstm/backends/gpu/paths.py` expects of the path that it would choose. Prints tables for `docs/gpu.md`:
+takes what `numlstm/backends/gpu/paths.py` expects of the path that it would choose. Prints the tables of `docs/gpu.md`:
 
-    python -m benchmarks.gpu_on_paper
+    python -m benchmarks.gpu_on_paper [--write]
 """
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
+import re
 from collections.abc import Iterator, Sequence
 
 from numlstm.backends.gpu import paths
 
+from .measure import ROOT
 from .shapes import Shape
 from .train import SHAPES
+
+DOCUMENT = ROOT / "docs" / "gpu.md"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -233,10 +237,21 @@ def tables() -> dict[str, str]:
     return found | {f"steps on {card.name}": shapes_table(card) for card in CARDS}
 
 
+def renewed(document: str) -> str:
+    """Return a document with the table after each of its marks `<!-- on paper: NAME -->` as it is now."""
+    for name, table in tables().items():
+        mark = f"<!-- on paper: {name} -->\n"
+        pattern = re.escape(mark) + r"(?:\|[^\n]*\n)*"
+        document = re.sub(pattern, lambda _, new=f"{mark}{table}\n": new, document)
+    return document
+
+
 def main() -> None:
-    argparse.ArgumentParser(
-        prog="python -m benchmarks.gpu_on_paper", description=__doc__.partition("\n")[0]
-    ).parse_args()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_on_paper", description=__doc__.partition("\n")[0])
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/gpu.md")
+    if parser.parse_args().write:
+        DOCUMENT.write_text(renewed(DOCUMENT.read_text("utf-8")), "utf-8")
+        return
     for name, table in tables().items():
         print(f"<!-- on paper: {name} -->\n{table}\n")
 

@@ -60,5 +60,13 @@ def test_a_card_with_twice_the_memory_bandwidth_moves_in_half_the_time() -> None
 @pytest.mark.parametrize("name", paper.tables())
 def test_the_document_has_the_tables_of_the_script(name: str) -> None:
     found = re.search(rf"<!-- on paper: {re.escape(name)} -->\n((?:\|[^\n]*\n)+)", DOCUMENT)
-    assert found, "run python -m benchmarks.gpu_on_paper and copy the tables"
-    assert found[1].rstrip("\n") == paper.tables()[name]
+    assert found, "no such table; it needs its mark"
+    assert found[1].rstrip("\n") == paper.tables()[name], "run python -m benchmarks.gpu_on_paper --write"
+
+
+def test_an_old_table_is_renewed() -> None:
+    name = f"steps on {LAPTOP.name}"
+    (line,) = [line for line in paper.tables()[name].splitlines() if line.startswith("| 3x512")]
+    old = DOCUMENT.replace(line + "\n", "| old |\n")
+    assert old != DOCUMENT
+    assert paper.renewed(old) == paper.renewed(DOCUMENT) == DOCUMENT
