@@ -1,4 +1,4 @@
-"""How kernels are timed on devices that queue their work, what is said of a device that is not there, and the report."""
+"""How kernels are timed on devices that queue their work, what is said of a device not there, and the report."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_a_queue_is_timed_as_a_whole_without_what_prepares_the_calls(prepared: b
 def test_a_kernel_that_takes_no_time_to_speak_of() -> None:
     ticks = iter([0.0, 1.0, 1.0, 3.0])
     device = Queue()
-    call = Call(lambda: {}, prepare=lambda: None)
+    call = Call(dict, prepare=lambda: None)
     clock = SimpleNamespace(perf_counter=lambda: next(ticks))
     before, kernels.time = kernels.time, clock  # type: ignore[assignment]
     try:
