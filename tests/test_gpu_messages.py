@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from numlstm import backends
-from numlstm.backends.gpu import device, modules, probe
+from numlstm.backends.gpu import device, modules, paths, probe
 from numlstm.cli import giving_up
 from numlstm.errors import BackendError
 
@@ -109,6 +109,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine()
     monkeypatch.setattr(probe, "cp", SimpleLazy(made))
     monkeypatch.setattr(device, "cp", SimpleLazy(made))
+    monkeypatch.setattr(paths, "device", lambda: paths.Device(132, 227 << 10))
+    monkeypatch.delenv(paths.VARIABLE, raising=False)
     monkeypatch.setattr(modules, "launch", made.launch)
     products = ModuleType("products")
     products.multiply = made.multiply  # type: ignore[attr-defined]
@@ -251,7 +253,7 @@ def test_the_probe_runs_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) 
     assert calls == ["asked"]
 
 
-def test_the_device_in_words(machine: Machine) -> None:
+def test_the_device_in_words(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     device._facts.cache_clear()
     try:
         found = device.facts()
@@ -259,7 +261,11 @@ def test_the_device_in_words(machine: Machine) -> None:
         assert (found.sm, found.multiprocessors, found.shared_memory) == (90, 132, 227 << 10)
         assert (found.total_memory, found.free_memory) == (80 * 2**30 - 5, 70 * 2**30)
         assert (found.driver, found.runtime, found.nvrtc, found.cupy) == ("13.0", "13.2", "13.5", "14.2.0")
-        assert {"gpu", "sm", "driver", "cuda", "cupy", "nvrtc"} <= {*device.about()}
+        about = device.about()
+        assert {"gpu", "sm", "driver", "cuda", "cupy", "nvrtc"} <= {*about}
+        assert about["paths"].startswith("33 units, 7 rows: resident, 1 rows a block; 128 units, 16 rows: resident")
+        monkeypatch.setenv(paths.VARIABLE, "steps")
+        assert device.about()["paths"].startswith("33 units, 7 rows: steps; 128 units, 16 rows: steps")
     finally:
         device._facts.cache_clear()
 

@@ -9,8 +9,13 @@ import dataclasses
 import functools
 from typing import Any
 
+from . import paths
 from .lazy import cp
 from .probe import version
+
+# Layers whose path a report tells: the largest that `numlstm check` runs, and those of the benchmarks, in float32.
+_LAYERS = ((33, 7), (128, 16), (128, 32), (128, 128), (256, 64), (512, 64), (512, 100))
+_FLOAT = 4  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,4 +88,10 @@ def about() -> dict[str, str]:
         "cuda": found.runtime,
         "cupy": found.cupy,
         "nvrtc": found.nvrtc,
+        "paths": "; ".join(f"{H} units, {B} rows: {_path(H, B)}" for H, B in _LAYERS),
     }
+
+
+def _path(H: int, B: int) -> str:
+    plan = paths.choose(H, B, _FLOAT, paths.device())
+    return "steps" if plan is None else f"resident, {plan.rows} rows a block"
