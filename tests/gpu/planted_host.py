@@ -1,0 +1,36 @@
+"""Faults of a token or two for the Python that calls the kernels: see `faults.py`.
+
+(file below backends/gpu/, what is there, what takes its place).
+"""
+
+from __future__ import annotations
+
+HOST = [
+    # A Python number where the kernel wants one of an exact size.
+    ("dense.py", "(out, b, np.int32(N), np.int32(V))", "(out, b, N, np.int32(V))"),
+    ("updates.py", "np.int64(size), *exact", "np.int32(size), *exact"),
+    ("resident.py", "tape.c,\n        *map(np.int32", "tape.h,\n        *map(np.int32"),
+    # Leading dimensions and layouts.
+    ("products.py", "max(down, columns) if rows > 1 else columns", "columns"),
+    ("products.py", "operations[right.transposed],\n        operations[left.transposed]",
+     "operations[left.transposed],\n        operations[right.transposed]"),
+    ("products.py", "_scalar(int(add), dtype)", "_scalar(1, dtype)"),
+    ("products.py", "cublas.setPointerMode(handle, cublas.CUBLAS_POINTER_MODE_HOST)\n", "\n"),
+    ("recurrence.py", "multiply(tape.seen[:-1].reshape(T * B, R).T, da", "multiply(tape.seen[1:].reshape(T * B, R).T, da"),
+    ("recurrence.py", "return a if a.flags.c_contiguous else a.copy()", "return a"),
+    # Memory that is used again, or gone, too early.
+    ("recurrence.py", "(tape.h[T].copy(), tape.c[T].copy())", "(tape.h[T], tape.c[T])"),
+    ("recurrence.py", "self._fresh = False\n\n    def replace", "pass\n\n    def replace"),
+    ("generation.py", "carried = [(h.copy(), c.copy()) for h, c in state]", "carried = [(h, c) for h, c in state]"),
+    ("transfer.py", "self.unread.append(_Piece(first, last, event))", "pass"),
+    # Waiting, and not waiting.
+    ("numbers.py", "if slot >= len(self.copy):", "if not len(self.copy):"),
+    ("numbers.py", "self.copy = to_numpy(self.slots[: self.taken])", "self.copy = to_numpy(self.slots[: slot + 1])"),
+    # Sizes of launches.
+    ("dense.py", "shared = 32 * ROWS * d.itemsize", "shared = 32 * d.itemsize"),
+    ("paths.py", "forward = _launch(four, parts * four + 3 * rows * H * itemsize", "forward = _launch(four, parts * four + 2 * rows * H * itemsize"),
+    ("masks.py", "grid = -(-V // WARPS), -(-E // SLICE)", "grid = V // WARPS, -(-E // SLICE)"),
+    ("modules.py", "if shared > UNASKED_SHARED:", "if shared > 2 * UNASKED_SHARED:"),
+    ("steps.py", "for t in reversed(range(T)):", "for t in range(T):"),
+    ("stepping.py", "read = ids if n == 0 else drawn[n - 1]", "read = ids if n == 0 else drawn[n]"),
+]  # fmt: skip
