@@ -1,4 +1,4 @@
-"""Rung 1: NVIDIA's compiler takes the kernels for every architecture; they fit; they compute in the precision asked for."""
+"""Rung 1: NVIDIA's compiler takes the kernels for every architecture; they fit; they compute as precisely as asked."""
 
 from __future__ import annotations
 
@@ -131,13 +131,13 @@ KERNEL literal(REAL* x) { x[threadIdx.x] = 1.0 / (1.0 + x[threadIdx.x]); }
 KERNEL __launch_bounds__(1024, 1) crowded(REAL* x, int n) {
   REAL a[96];
 #pragma unroll
-  for (int i = 0; i < 96; i++) a[i] = x[i];
+  for (int i = 0; i < 96; i++) a[i] = x[i * 1024 + threadIdx.x];
   for (int t = 0; t < n; t++) {
 #pragma unroll
     for (int i = 0; i < 96; i++) a[i] = a[i] * a[(i + 1) % 96] + x[t];
   }
 #pragma unroll
-  for (int i = 0; i < 96; i++) x[i] = a[i];
+  for (int i = 0; i < 96; i++) x[i * 1024 + threadIdx.x] = a[i];
 }
 """
 
