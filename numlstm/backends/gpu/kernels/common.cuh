@@ -25,3 +25,11 @@ INLINE REAL hard_sigmoid(REAL z) {
   REAL y = (REAL)0.2 * z + (REAL)0.5;
   return y < (REAL)0 ? (REAL)0 : (y > (REAL)1 ? (REAL)1 : y);
 }
+
+// The value of i, f or o for its input z, and the slope there, by the value.
+INLINE REAL gate_of(REAL z, int hard) { return hard ? hard_sigmoid(z) : sigmoid(z); }
+
+INLINE REAL slope_of(REAL gate, int hard) {
+  if (hard) return gate > (REAL)0 && gate < (REAL)1 ? (REAL)0.2 : (REAL)0;
+  return gate * ((REAL)1 - gate);
+}

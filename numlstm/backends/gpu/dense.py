@@ -1,0 +1,81 @@
+"""The dense output layer and the softmax cross-entropy above it.
+
+Products are cuBLAS's, the rest is `kernels/dense.cu`. Knows nothing about time or recurrence: a row is one position
+of one stream. N rows, H inputs, V outputs.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import Array
+from .lazy import cp
+from .modules import launch
+from .numbers import Number
+from .products import multiply
+
+ROWS = 8  # of a block whose warps have a row each
+CHUNKS = 128  # parts, at most, that the rows are cut into to add up columns
+CHUNK_ROWS = 64  # rows of a part, at least
+WIDE = 1024  # from so many columns on a row has a block of its own to itself
+SUM_THREADS = 256  # of the blocks of kernels/sums.cu
+
+
+class PackedDense(NamedTuple):
+    """The layer's weights, W (H, V) and b (V), read where they lie: nothing is kept beside them."""
+
+    weights: tuple[Array, Array]
+
+    def renew(self) -> None:
+        """Follow an update of the weights: they are read where they were updated."""
+
+
+def pack_dense(W: Array, b: Array, *, packed: Any = None) -> PackedDense:
+    return PackedDense((W, b))
+
+
+def dense_forward(h: Array, packed: PackedDense, *, out: Array = None) -> Array:
+    W, b = packed.weights
+    (N, V), dtype = (len(h), len(b)), b.dtype
+    if out is None or out.shape != (N, V) or out.dtype != dtype or not out.flags.c_contiguous:
+        out = cp.empty((N, V), dtype)
+    multiply(h, W, out)
+    launch("dense", "add_bias", dtype, (-(-N // ROWS),), (32, ROWS), (out, b, np.int32(N), np.int32(V)))
+    return out
+
+
+def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db: Array) -> Array:
+    W, _ = packed.weights
+    multiply(h.T, dlogits, dW, add=True)  # logits = h @ W + b
+    add_column_sums(dlogits, db)  # logits = h @ W + b
+    dh = cp.empty(h.shape, h.dtype)
+    multiply(dlogits, W.T, dh)  # logits = h @ W + b
+    return dh
+
+
+def add_column_sums(d: Array, to: Array) -> None:
+    """Add the sums of the columns of d (N, V) to `to` (V), in an order that N alone decides."""
+    N, V = d.shape
+    chunk_rows = max(CHUNK_ROWS, -(-N // CHUNKS))
+    chunks = -(-N // chunk_rows)
+    partial = cp.empty((chunks, V), d.dtype)
+    arguments = (d, np.int32(N), np.int32(V), np.int32(chunk_rows), partial)
+    launch("dense", "chunk_sums", d.dtype, (-(-V // 32), chunks), (32, ROWS), arguments)
+    launch("dense", "add_chunks", d.dtype, (-(-V // 128),), (128,), (partial, np.int32(chunks), np.int32(V), to))
+
+
+def softmax_cross_entropy(logits: Array, targets: Array, *, scale: Array = None) -> tuple[Number, Array]:
+    """Return the mean loss in nats and its gradient (N, V), times scale[0] if given, in place of the logits."""
+    (N, V), dtype = logits.shape, logits.dtype
+    losses, factor = cp.empty(N, dtype), cp.empty(1, dtype)
+    if scale is not None:
+        launch("sums", "share_of_scale", dtype, (1,), (1,), (scale, np.int32(N), factor))
+    grid, block = ((N,), (32 * ROWS, 1)) if V >= WIDE else ((-(-N // ROWS),), (32, ROWS))
+    sizes = np.int32(N), np.int32(V), dtype.type(1 / N)
+    arguments = (logits, targets, losses, *sizes, factor, np.int32(scale is not None))
+    launch("dense", "cross_entropy", dtype, grid, block, arguments)
+    loss = Number()
+    launch("sums", "mean", dtype, (1,), (SUM_THREADS,), (losses, np.int32(N), loss.array))
+    return loss, logits

@@ -1,0 +1,87 @@
+// The dense output layer without its products, and the softmax cross-entropy above it. N rows, V columns.
+
+#define ROWS 8      // of a block that gives each row a warp
+#define FULL 0xffffffffu
+
+// Blocks of (32, 8): a warp adds b (V) to a row of out (N, V).
+KERNEL add_bias(REAL* out, const REAL* b, int N, int V) {
+  long long n = (long long)blockIdx.x * ROWS + threadIdx.y;
+  if (n >= N) return;
+  REAL* row = out + n * V;
+  for (int v = threadIdx.x; v < V; v += 32) row[v] += b[v];
+}
+
+// Blocks of (32, 8): partial[chunk, column] = the sum of a column of d (N, V) over the chunk's rows.
+KERNEL chunk_sums(const REAL* d, int N, int V, int chunk_rows, REAL* partial) {
+  __shared__ REAL parts[ROWS][32];
+  int v = blockIdx.x * 32 + threadIdx.x;
+  long long first = (long long)blockIdx.y * chunk_rows;
+  long long last = first + chunk_rows < N ? first + chunk_rows : N;
+  REAL sum = (REAL)0;
+  if (v < V) {
+    for (long long n = first + threadIdx.y; n < last; n += ROWS) sum += d[n * V + v];
+  }
+  parts[threadIdx.y][threadIdx.x] = sum;
+  __syncthreads();
+  if (threadIdx.y == 0 && v < V) {
+    for (int k = 1; k < ROWS; k++) sum += parts[k][threadIdx.x];
+    partial[(long long)blockIdx.y * V + v] = sum;
+  }
+}
+
+// A thread a column: db (V) += the sum of its chunks.
+KERNEL add_chunks(const REAL* partial, int chunks, int V, REAL* db) {
+  int v = blockIdx.x * blockDim.x + threadIdx.x;
+  if (v >= V) return;
+  REAL sum = (REAL)0;
+  for (int k = 0; k < chunks; k++) sum += partial[(long long)k * V + v];
+  db[v] += sum;
+}
+
+// The sum, or the largest, of what the threads of a row hold: a warp, or, where parts is used, all warps of a block.
+INLINE REAL row_sum(REAL value, REAL* parts) {
+  for (int step = 16; step; step /= 2) value += __shfl_xor_sync(FULL, value, step);
+  if (blockDim.x == 32) return value;
+  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
+  __syncthreads();
+  value = parts[0];
+  for (int k = 1; k < (int)blockDim.x / 32; k++) value += parts[k];
+  return value;
+}
+
+INLINE REAL row_largest(REAL value, REAL* parts) {
+  for (int step = 16; step; step /= 2) {
+    REAL other = __shfl_xor_sync(FULL, value, step);
+    value = other > value ? other : value;
+  }
+  if (blockDim.x == 32) return value;
+  if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
+  __syncthreads();
+  value = parts[0];
+  for (int k = 1; k < (int)blockDim.x / 32; k++) value = parts[k] > value ? parts[k] : value;
+  return value;
+}
+
+// Blocks of (32, 8), a warp a row, or of (256, 1), a block a row. losses (N) = -log softmax(logits)[targets]; logits
+// (N, V) become `factor` times their gradient, or *scaled times it if use_scaled. A NaN stays within its row.
+KERNEL cross_entropy(REAL* logits, const int* targets, REAL* losses, int N, int V, REAL factor, const REAL* scaled,
+                     int use_scaled) {
+  __shared__ REAL largest_parts[ROWS], sum_parts[ROWS];
+  long long n = (long long)blockIdx.x * blockDim.y + threadIdx.y;
+  bool live = n < N;                      // the last block may have warps without a row: they go along to the barriers
+  REAL* row = logits + (live ? n : 0) * V;
+  int end = live ? V : 0, target = live ? targets[n] : 0;
+  REAL of_target = row[target], largest = row[0];
+  for (int v = threadIdx.x; v < end; v += blockDim.x) largest = row[v] > largest ? row[v] : largest;
+  largest = row_largest(largest, largest_parts);
+  REAL sum = (REAL)0;
+  for (int v = threadIdx.x; v < end; v += blockDim.x) sum += exp(row[v] - largest);
+  sum = row_sum(sum, sum_parts);
+  if (use_scaled) factor = *scaled;
+  REAL share = (REAL)1 / sum;
+  for (int v = threadIdx.x; v < end; v += blockDim.x) {
+    REAL chosen = v == target ? (REAL)1 : (REAL)0;
+    row[v] = (exp(row[v] - largest) * share - chosen) * factor;  // loss = log(sum) - (logits[target] - largest)
+  }
+  if (live && threadIdx.x == 0) losses[n] = log(sum) - (of_target - largest);
+}

@@ -1,0 +1,153 @@
+"""One layer over a whole sequence: packed weights, the forward and the backward pass, the gradients of the weights.
+
+The functions are those of the `Backend` protocol, whose docstrings say what goes in and out; `paths.py` chooses between
+`resident.py`, all steps in one launch, and `steps.py`, launches for each step. Knows nothing about networks of several
+layers.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ...dropout import Mask
+from ...errors import BackendError
+from .. import PLAIN, Variant
+from . import gradients, masks, paths, resident, steps
+from .lazy import cp
+from .modules import blocks_for, launch
+from .products import check_precision, multiply
+from .tapes import Tape, kind_of, tape_for
+
+Array = Any
+
+
+class PackedLSTM:
+    """A layer's weights (W_x, W_h, b) where they lie, and W_h in the order in which the one-launch path reads it.
+
+    That is made when it is first needed after `renew`: layers that go step by step never need it.
+    """
+
+    def __init__(self, weights: tuple[Array, Array, Array], tokens: bool, precision: str, variant: Variant) -> None:
+        self.weights, self.tokens, self.precision, self.variant = weights, tokens, precision, variant
+        self._panels: tuple[Array, Array] | None = None
+        self._fresh = False
+
+    @property
+    def input_size(self) -> int:
+        return int(self.weights[0].shape[0])
+
+    @property
+    def hidden_size(self) -> int:
+        return int(self.weights[2].shape[0]) // 4
+
+    @property
+    def state_size(self) -> int:
+        """The size of h: that of c, unless the layer has a projection."""
+        return int(self.weights[1].shape[0])
+
+    def renew(self) -> None:
+        """Take note that the weights have changed."""
+        self._fresh = False
+
+    def replace(
+        self, weights: tuple[Array, Array, Array], tokens: bool, precision: str, variant: Variant
+    ) -> PackedLSTM:
+        """Return a layer of other weights that uses the memory of this one, if it fits, from now on."""
+        packed = PackedLSTM(weights, tokens, precision, variant)
+        if self._panels is not None and (self._panels[0].size, self._panels[0].dtype) == (
+            weights[1].size,
+            weights[1].dtype,
+        ):
+            packed._panels = self._panels
+        return packed
+
+    def panels(self) -> tuple[Array, Array]:
+        """Return W_h packed for the forward and for the backward pass of the one-launch path."""
+        W_h, H = self.weights[1], self.hidden_size
+        if self._panels is None:
+            self._panels = cp.empty(4 * H * H, W_h.dtype), cp.empty(4 * H * H, W_h.dtype)
+        if not self._fresh:
+            launch("recurrence", "pack", W_h.dtype, blocks_for(H * H, 256), (256,), (W_h, *self._panels, np.int32(H)))
+            self._fresh = True
+        return self._panels
+
+
+def pack_lstm(
+    W_x: Array,
+    W_h: Array,
+    b: Array,
+    *,
+    tokens: bool,
+    precision: str = "",
+    variant: Variant = PLAIN,
+    packed: PackedLSTM | None = None,
+) -> PackedLSTM:
+    check_precision(precision, W_h.dtype)
+    new = PackedLSTM if packed is None else packed.replace
+    return new((W_x, W_h, b), tokens, precision, variant)
+
+
+def _plan(packed: PackedLSTM, B: int) -> paths.Plan | None:
+    variant = packed.variant
+    if variant.gain is not None or variant.W_p is not None:
+        paths.asked()
+        return None
+    return paths.choose(packed.hidden_size, B, packed.weights[1].dtype.itemsize, paths.device())
+
+
+def _whole(a: Array) -> Array:
+    """Return an array whose entries lie one after the other, as the kernels expect."""
+    return a if a.flags.c_contiguous else a.copy()
+
+
+def lstm_forward(
+    x: Array, packed: PackedLSTM, h0: Array, c0: Array, *, mask: Mask | None = None, tape: Any = None
+) -> tuple[Array, tuple[Array, Array], Tape]:
+    if packed.tokens and x.dtype != np.int32:
+        raise BackendError(f"token ids are {x.dtype}; expected int32")
+    T, B = x.shape[:2]
+    x, h0, c0, dtype = _whole(x), _whole(h0), _whole(c0), packed.weights[1].dtype
+    tape = tape_for(kind_of(packed, T, B, mask is not None), tape)
+    tape.start(x, packed.tokens, None if mask is None else masks.factors(mask, h0.shape, dtype))
+    tape.plan = _plan(packed, B)
+    if not packed.tokens:
+        multiply(x.reshape(T * B, -1), packed.weights[0], tape.gates.reshape(T * B, -1), precision=packed.precision)
+    if tape.plan is None:
+        steps.forward(packed, tape, h0, c0)
+    else:
+        resident.forward(packed, tape, tape.plan, h0, c0)
+    return tape.h[1:], (tape.h[T].copy(), tape.c[T].copy()), tape
+
+
+def lstm_backward(
+    dh: Array,
+    packed: PackedLSTM,
+    tape: Tape,
+    dW_x: Array,
+    dW_h: Array,
+    db: Array,
+    dvariant: Variant = PLAIN,
+) -> tuple[Array | None, Array, Array]:
+    dh = _whole(dh)
+    if tape.plan is None:
+        dh0, dc0 = steps.backward(packed, tape, dh, db, dvariant)
+    else:
+        dh0, dc0 = resident.backward(packed, tape, tape.plan, dh)
+        gradients.add_column_sums(tape.gates, db)  # z = ... + b
+    return _add_weight_gradients(packed, tape, dW_x, dW_h), dh0, dc0
+
+
+def _add_weight_gradients(packed: PackedLSTM, tape: Tape, dW_x: Array, dW_h: Array) -> Array | None:
+    """Add to dW_x and dW_h what da, which lies where the gates did, says of them; return dx, None for token ids."""
+    (T, B), R, precision = tape.shape, packed.state_size, packed.precision
+    da = tape.gates.reshape(T * B, -1)
+    multiply(tape.seen[:-1].reshape(T * B, R).T, da, dW_h, add=True, precision=precision)  # a = seen @ W_h + ...
+    if packed.tokens:
+        gradients.add_rows(tape.ids, da, dW_x)  # a = W_x[x] + ...
+        return None
+    multiply(tape.x.reshape(T * B, -1).T, da, dW_x, add=True, precision=precision)  # a = x @ W_x + ...
+    dx = cp.empty(tape.x.shape, dW_x.dtype)
+    multiply(da, packed.weights[0].T, dx.reshape(T * B, -1), precision=precision)  # a = x @ W_x + ...
+    return dx

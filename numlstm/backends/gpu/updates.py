@@ -1,0 +1,121 @@
+"""Norms and optimizers: passes over flat arrays, `kernels/sums.cu` and `kernels/updates.cu`.
+
+The norm of the gradients stays on the device, where clipping reads it; so no step waits. The equations are in
+`_numpy_updates.py`. Knows nothing about what the parameters mean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from .. import Array, Packed
+from .lazy import cp
+from .modules import blocks_for, launch
+from .numbers import Number
+
+THREADS = 256
+PER_BLOCK = 8192  # entries whose squares a block of kernels/sums.cu adds up
+GOOD_STEPS = 2000.0  # with finite gradients, after which the loss scale doubles
+LARGEST_SCALE = 2.0**24
+
+
+def global_norm(grads: Array) -> Number:
+    return _norm("squares", grads)
+
+
+def unscale_(grads: Array, scale: Array) -> Number:
+    """Divide grads by scale[0] in place, adjust `scale` by what comes out, and return its norm.
+
+    `scale (2)`, float64: the loss scale, and the number of good steps since it changed. A norm that is not finite
+    halves it, to 1 at least; 2000 good steps double it, to 2^24 at most.
+    """
+    norm = _norm("unscaled_squares", grads, scale)
+    arguments = (scale, norm.array, np.float64(GOOD_STEPS), np.float64(LARGEST_SCALE))
+    launch("sums", "adjust", grads.dtype, (1,), (1,), arguments)
+    return norm
+
+
+def _norm(kernel: str, grads: Array, *more: Array) -> Number:
+    blocks = max(1, -(-grads.size // PER_BLOCK))
+    partial = cp.empty(blocks, np.float64)
+    launch("sums", kernel, grads.dtype, (blocks,), (THREADS,), (grads, np.int64(grads.size), *more, partial))
+    norm = Number()
+    launch("sums", "root", grads.dtype, (1,), (THREADS,), (partial, np.int32(blocks), norm.array))
+    return norm
+
+
+def _clip_factor(norm: Number, clip: float, dtype: npt.DTypeLike) -> Array:
+    """Return min(1, clip / (norm + 1e-6)), 1 if clip is 0, NaN if the norm is not finite: (1) on the device."""
+    factor = cp.empty(1, dtype)
+    launch("sums", "clip_factor", dtype, (1,), (1,), (norm.array, np.float64(clip), factor))
+    return factor
+
+
+def _pass(kernel: str, arrays: Sequence[Array], *arguments: Any) -> None:
+    """Launch a kernel over flat arrays; Python's floats are handed to it in their dtype."""
+    size, dtype = arrays[0].size, arrays[0].dtype
+    exact = [dtype.type(each) if isinstance(each, float) else each for each in arguments]
+    launch("updates", kernel, dtype, blocks_for(size, THREADS), (THREADS,), (*arrays, np.int64(size), *exact))
+
+
+def adam_(
+    params: Array,
+    grads: Array,
+    m: Array,
+    v: Array,
+    *,
+    step: int,
+    lr: float,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+    norm: Number,
+    clip: float,
+    l2: float = 0.0,
+    decay: float = 0.0,
+    packed: Sequence[Packed] = (),
+) -> None:
+    factor = _clip_factor(norm, clip, params.dtype)
+    unbiased_lr, unbias = lr / (1 - beta1**step), 1 / (1 - beta2**step)
+    rates = (unbiased_lr, 1 - beta1, 1 - beta2, unbias, epsilon, float(l2), 1 - lr * decay)
+    _pass("adam", (params, grads, m, v), factor, *rates)
+    for each in packed:
+        each.renew()
+
+
+def update_(
+    rule: str,
+    params: Array,
+    grads: Array,
+    slots: Sequence[Array],
+    *,
+    lr: float,
+    norm: Number,
+    clip: float,
+    settings: Mapping[str, float],
+) -> None:
+    factor = _clip_factor(norm, clip, params.dtype)
+    s = {name: float(value) for name, value in settings.items()}
+    if rule == "ftrl":
+        _pass("ftrl", (params, grads, *slots), factor, lr, -s["lr_power"], s["l1"], s["l2"])
+    elif rule == "adagrad":
+        _pass("adagrad", (params, grads, slots[0]), factor, lr, s["weight_decay"], s["epsilon"])
+    elif rule == "rmsprop":  # without momentum there is no velocity, and what stands for it is left alone
+        rates = s["weight_decay"], 1 - s["rho"], s["epsilon"], s["momentum"]
+        _pass("rmsprop", (params, grads, slots[0], slots[-1]), factor, lr, *rates)
+    else:
+        velocity = slots[-1] if slots else params
+        momentum, nesterov = s.get("momentum", 0.0), np.int32(bool(s.get("nesterov")))
+        _pass("sgd", (params, grads, velocity), factor, lr, s["weight_decay"], momentum, nesterov)
+
+
+def clamp_(values: Array, bound: float) -> None:
+    _pass("clamp", (values,), float(bound))
+
+
+def approach_(values: Array, to: Array, share: float) -> None:
+    _pass("approach", (values, to), float(share))

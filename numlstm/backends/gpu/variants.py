@@ -1,0 +1,99 @@
+"""Layer norm and projections: what their cells do beyond the plain ones, step by step, and their weights' gradients.
+
+Hands the kernels of `kernels/cells.cu` what they read. Knows nothing about the order of the steps: see `steps.py`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .. import Variant
+from . import gradients
+from .modules import blocks_for, launch
+from .tapes import Tape
+
+if TYPE_CHECKING:
+    from .recurrence import PackedLSTM
+
+Array = Any
+FEWEST, MOST = 32, 256  # threads of a block, which owns a row
+
+
+def _launch(name: str, tape: Tape, *arguments: Any) -> None:
+    """Launch a kernel with a block for each row, of as many threads as H alone says: sums never change their order."""
+    B, H = tape.c.shape[1:]
+    threads = FEWEST
+    while threads < min(H, MOST):
+        threads *= 2
+    launch("cells", name, tape.c.dtype, (B,), (threads,), arguments, shared=threads * 4 * tape.c.dtype.itemsize)
+
+
+def normed_forward(packed: PackedLSTM, tape: Tape, t: int) -> None:
+    """Take the cells of step t, whose gates hold a = x W_x + h_prev W_h, to c and m."""
+    variant = packed.variant
+    _launch(
+        "normed_forward",
+        tape,
+        packed.weights[2],
+        variant.gain,
+        variant.c_gain,
+        variant.c_bias,
+        tape.mask,
+        tape.c[t],
+        tape.gates[t],
+        tape.n[t],
+        tape.scale[t],
+        tape.c[t + 1],
+        tape.n_c[t],
+        tape.c_scale[t],
+        tape.m[t],
+        tape.seen[t + 1],
+        *map(np.int32, (packed.hidden_size, tape.hides_cells, variant.hard)),
+    )
+
+
+def normed_backward(
+    packed: PackedLSTM, tape: Tape, t: int, dm: Array, dh_next: Array, dc_next: Array, last: bool
+) -> None:
+    """Turn the gates of step t into da, given the gradient of m; dc_next leaves for the step before."""
+    variant = packed.variant
+    _launch(
+        "normed_backward",
+        tape,
+        variant.gain,
+        variant.c_gain,
+        variant.c_bias,
+        dm,
+        dh_next,
+        tape.mask,
+        tape.c[t],
+        tape.n[t],
+        tape.scale[t],
+        tape.n_c[t],
+        tape.c_scale[t],
+        tape.gates[t],
+        tape.dz[t],
+        tape.dn_c[t],
+        dc_next,
+        *map(np.int32, (packed.hidden_size, tape.hides_cells, variant.hard, last)),
+    )
+
+
+def projected_backward(tape: Tape, dh: Array, dh_next: Array, out: Array, last: bool) -> None:
+    """Write the whole gradient of h (B, R) of a step to out: dh from above and what the next step says, if there is one."""
+    if last:
+        out[...] = dh
+        return
+    numbers = (np.int32(out.size), np.int32(tape.masked))
+    arguments = (dh, dh_next, tape.mask, out, *numbers)  # seen = h * mask
+    launch("cells", "add_hidden", dh.dtype, blocks_for(out.size, MOST), (MOST,), arguments)
+
+
+def add_norm_gradients(tape: Tape, db: Array, dvariant: Variant) -> None:
+    """Add to the gradients of b, gain, c_gain and c_bias what all steps say."""
+    gradients.add_column_sums(tape.dz, db)  # z = gain * n + b
+    gradients.add_column_sums(tape.dz, dvariant.gain, tape.n)  # z = gain * n + b
+    gradients.add_column_sums(tape.dn_c, dvariant.c_gain, tape.n_c)  # tanh(c_gain * n_c + c_bias)
+    gradients.add_column_sums(tape.dn_c, dvariant.c_bias)  # tanh(c_gain * n_c + c_bias)
