@@ -143,7 +143,8 @@ def choose(H: int, B: int, itemsize: int, device: Device) -> Plan | None:
 
     NUMLSTM_GPU_PATH=resident or steps overrides the choice. Raises `BackendError` for other values of it, and for
     resident where the layer does not fit. Layers with layer norm or a projection always go step by step: they are not
-    asked about here. Products through cuBLAS follow --precision; the one-launch recurrence stays in the parameters' dtype.
+    asked about here. Products through cuBLAS follow --precision; the one-launch recurrence itself stays in the
+    parameters' dtype.
     """
     path = asked()
     if path == "steps":
