@@ -13,3 +13,10 @@ def device():
         pytest.skip(emulation.missing())
     with emulation.emulated() as device:
         yield device
+
+
+@pytest.fixture(params=[0, 1, 7], ids=["ascending", "descending", "shuffled"])
+def in_order(request, device):
+    """The same, with the threads of a block going in that order."""
+    device.order = request.param
+    return device

@@ -13,14 +13,13 @@ import numpy as np
 from .. import Array
 from .lazy import cp
 from .modules import launch
-from .numbers import Number
+from .numbers import SUMS, SUMS_SHARED, Number
 from .products import multiply
 
 ROWS = 8  # of a block whose warps have a row each
 CHUNKS = 128  # parts, at most, that the rows are cut into to add up columns
 CHUNK_ROWS = 64  # rows of a part, at least
 WIDE = 1024  # from so many columns on a row has a block of its own to itself
-SUM_THREADS = 256  # of the blocks of kernels/sums.cu
 
 
 class PackedDense(NamedTuple):
@@ -62,7 +61,8 @@ def add_column_sums(d: Array, to: Array) -> None:
     chunks = -(-N // chunk_rows)
     partial = cp.empty((chunks, V), d.dtype)
     arguments = (d, np.int32(N), np.int32(V), np.int32(chunk_rows), partial)
-    launch("dense", "chunk_sums", d.dtype, (-(-V // 32), chunks), (32, ROWS), arguments)
+    shared = 32 * ROWS * d.itemsize
+    launch("dense", "chunk_sums", d.dtype, (-(-V // 32), chunks), (32, ROWS), arguments, shared=shared)
     launch("dense", "add_chunks", d.dtype, (-(-V // 128),), (128,), (partial, np.int32(chunks), np.int32(V), to))
 
 
@@ -75,7 +75,7 @@ def softmax_cross_entropy(logits: Array, targets: Array, *, scale: Array = None)
     grid, block = ((N,), (32 * ROWS, 1)) if V >= WIDE else ((-(-N // ROWS),), (32, ROWS))
     sizes = np.int32(N), np.int32(V), dtype.type(1 / N)
     arguments = (logits, targets, losses, *sizes, factor, np.int32(scale is not None))
-    launch("dense", "cross_entropy", dtype, grid, block, arguments)
+    launch("dense", "cross_entropy", dtype, grid, block, arguments, shared=2 * ROWS * dtype.itemsize)
     loss = Number()
-    launch("sums", "mean", dtype, (1,), (SUM_THREADS,), (losses, np.int32(N), loss.array))
+    launch("sums", "mean", dtype, (1,), SUMS, (losses, np.int32(N), loss.array), shared=SUMS_SHARED)
     return loss, logits

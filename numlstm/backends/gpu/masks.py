@@ -18,6 +18,7 @@ from .modules import blocks_for, launch
 THREADS = 256
 WARPS = 8  # of a block whose warps have a row each
 SLICE = 128  # columns of an embedding that a warp adds to
+PICKED_SHARED = 4 * (512 + 512 // 16) + 2 * 512 * WARPS  # bytes: ids that are looked through, and a list for each warp
 
 
 def dropout(x: Array, mask: Mask, *, out: Array = None) -> Array:
@@ -56,4 +57,4 @@ def embed_backward(dx: Array, ids: Array, dW: Array) -> None:
     V, E = dW.shape
     grid = -(-V // WARPS), -(-E // SLICE)
     arguments = (dx, ids, dW, np.int64(ids.size), np.int32(V), np.int32(E))
-    launch("masks", "add_picked", dW.dtype, grid, (32, WARPS), arguments)
+    launch("masks", "add_picked", dW.dtype, grid, (32, WARPS), arguments, shared=PICKED_SHARED)

@@ -15,6 +15,8 @@ from .. import Array
 from .lazy import cp
 from .transfer import to_numpy
 
+SUMS = (256,)  # threads of the blocks of kernels/sums.cu, which write numbers,
+SUMS_SHARED = 256 * 8  # and the bytes of their shared memory
 SLOTS = 512  # numbers that are fetched together: two or three for each training step
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import collections
 import functools
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -27,27 +27,37 @@ SHARE = 4  # a text may take this part of the memory that is free
 THREADS = 256
 
 
+class _Piece(NamedTuple):
+    """Bytes of the ring, and an event: when they were sent."""
+
+    first: int
+    last: int
+    sent: Any
+
+
 class _Ring:
     """Pinned memory that is handed out round and round; a piece is free again when the device has read it."""
 
     def __init__(self, size: int) -> None:
         self.bytes = np.frombuffer(cp.cuda.alloc_pinned_memory(size), np.uint8, size)
         self.next = 0
-        self.unread: collections.deque[tuple[int, int, Any]] = collections.deque()  # first, last, event; oldest first
+        self.unread: collections.deque[_Piece] = collections.deque()  # oldest first
 
     def send(self, values: npt.NDArray[Any], to: Array) -> None:
         """Queue the copy of a flat array of at most `PIECE` bytes."""
         first = self.next if self.next + values.nbytes <= len(self.bytes) else 0
         last = first + values.nbytes
-        while self.unread and (self.unread[0][2].done or any(a < last and first < b for a, b, _ in self.unread)):
-            self.unread.popleft()[2].synchronize()  # waits only where the device is a whole ring behind
+        while self.unread and self.unread[0].sent.done:
+            self.unread.popleft()
+        while any(piece.first < last and first < piece.last for piece in self.unread):
+            self.unread.popleft().sent.synchronize()  # waits only where the device is a whole ring behind
         piece = self.bytes[first:last].view(values.dtype)
         piece[...] = values
         stream = cp.cuda.get_current_stream()
         to.set(piece, stream=stream)
         event = cp.cuda.Event(disable_timing=True)
         event.record(stream)
-        self.unread.append((first, last, event))
+        self.unread.append(_Piece(first, last, event))
         self.next = -(-last // ALIGNED) * ALIGNED
 
 

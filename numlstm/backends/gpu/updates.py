@@ -15,12 +15,12 @@ import numpy.typing as npt
 from .. import Array, Packed
 from .lazy import cp
 from .modules import blocks_for, launch
-from .numbers import Number
+from .numbers import SUMS, SUMS_SHARED, Number
 
 THREADS = 256
 PER_BLOCK = 8192  # entries whose squares a block of kernels/sums.cu adds up
 GOOD_STEPS = 2000.0  # with finite gradients, after which the loss scale doubles
-LARGEST_SCALE = 2.0**24
+LEAST_SCALE, MOST_SCALE = 1.0, 2.0**24
 
 
 def global_norm(grads: Array) -> Number:
@@ -34,7 +34,7 @@ def unscale_(grads: Array, scale: Array) -> Number:
     halves it, to 1 at least; 2000 good steps double it, to 2^24 at most.
     """
     norm = _norm("unscaled_squares", grads, scale)
-    arguments = (scale, norm.array, np.float64(GOOD_STEPS), np.float64(LARGEST_SCALE))
+    arguments = (scale, norm.array, *map(np.float64, (GOOD_STEPS, LEAST_SCALE, MOST_SCALE)))
     launch("sums", "adjust", grads.dtype, (1,), (1,), arguments)
     return norm
 
@@ -42,9 +42,11 @@ def unscale_(grads: Array, scale: Array) -> Number:
 def _norm(kernel: str, grads: Array, *more: Array) -> Number:
     blocks = max(1, -(-grads.size // PER_BLOCK))
     partial = cp.empty(blocks, np.float64)
-    launch("sums", kernel, grads.dtype, (blocks,), (THREADS,), (grads, np.int64(grads.size), *more, partial))
+    arguments = (grads, np.int64(grads.size), *more, partial)
+    launch("sums", kernel, grads.dtype, (blocks,), SUMS, arguments, shared=SUMS_SHARED)
     norm = Number()
-    launch("sums", "root", grads.dtype, (1,), (THREADS,), (partial, np.int32(blocks), norm.array))
+    arguments = (partial, np.int32(blocks), norm.array)
+    launch("sums", "root", grads.dtype, (1,), SUMS, arguments, shared=SUMS_SHARED)
     return norm
 
 
@@ -56,9 +58,9 @@ def _clip_factor(norm: Number, clip: float, dtype: npt.DTypeLike) -> Array:
 
 
 def _pass(kernel: str, arrays: Sequence[Array], *arguments: Any) -> None:
-    """Launch a kernel over flat arrays; Python's floats are handed to it in their dtype."""
+    """Launch a kernel over flat arrays; Python's numbers are handed to it in the arrays' dtype."""
     size, dtype = arrays[0].size, arrays[0].dtype
-    exact = [dtype.type(each) if isinstance(each, float) else each for each in arguments]
+    exact = [dtype.type(each) if isinstance(each, (int, float)) else each for each in arguments]
     launch("updates", kernel, dtype, blocks_for(size, THREADS), (THREADS,), (*arrays, np.int64(size), *exact))
 
 
@@ -81,7 +83,7 @@ def adam_(
 ) -> None:
     factor = _clip_factor(norm, clip, params.dtype)
     unbiased_lr, unbias = lr / (1 - beta1**step), 1 / (1 - beta2**step)
-    rates = (unbiased_lr, 1 - beta1, 1 - beta2, unbias, epsilon, float(l2), 1 - lr * decay)
+    rates = (unbiased_lr, 1 - beta1, 1 - beta2, unbias, epsilon, l2, 1 - lr * decay)
     _pass("adam", (params, grads, m, v), factor, *rates)
     for each in packed:
         each.renew()
@@ -99,7 +101,7 @@ def update_(
     settings: Mapping[str, float],
 ) -> None:
     factor = _clip_factor(norm, clip, params.dtype)
-    s = {name: float(value) for name, value in settings.items()}
+    s = settings
     if rule == "ftrl":
         _pass("ftrl", (params, grads, *slots), factor, lr, -s["lr_power"], s["l1"], s["l2"])
     elif rule == "adagrad":
@@ -114,8 +116,8 @@ def update_(
 
 
 def clamp_(values: Array, bound: float) -> None:
-    _pass("clamp", (values,), float(bound))
+    _pass("clamp", (values,), bound)
 
 
 def approach_(values: Array, to: Array, share: float) -> None:
-    _pass("approach", (values, to), float(share))
+    _pass("approach", (values, to), share)

@@ -11,9 +11,9 @@ KERNEL add_bias(REAL* out, const REAL* b, int N, int V) {
   for (int v = threadIdx.x; v < V; v += 32) row[v] += b[v];
 }
 
-// Blocks of (32, 8): partial[chunk, column] = the sum of a column of d (N, V) over the chunk's rows.
+// Blocks of (32, 8), with a REAL each in shared memory: partial[chunk, column] = the sum of a column of d (N, V) over the chunk's rows.
 KERNEL chunk_sums(const REAL* d, int N, int V, int chunk_rows, REAL* partial) {
-  __shared__ REAL parts[ROWS][32];
+  DYN_SHARED(REAL, parts);
   int v = blockIdx.x * 32 + threadIdx.x;
   long long first = (long long)blockIdx.y * chunk_rows;
   long long last = first + chunk_rows < N ? first + chunk_rows : N;
@@ -21,10 +21,10 @@ KERNEL chunk_sums(const REAL* d, int N, int V, int chunk_rows, REAL* partial) {
   if (v < V) {
     for (long long n = first + threadIdx.y; n < last; n += ROWS) sum += d[n * V + v];
   }
-  parts[threadIdx.y][threadIdx.x] = sum;
+  parts[threadIdx.y * 32 + threadIdx.x] = sum;
   __syncthreads();
   if (threadIdx.y == 0 && v < V) {
-    for (int k = 1; k < ROWS; k++) sum += parts[k][threadIdx.x];
+    for (int k = 1; k < ROWS; k++) sum += parts[k * 32 + threadIdx.x];
     partial[(long long)blockIdx.y * V + v] = sum;
   }
 }
@@ -63,10 +63,12 @@ INLINE REAL row_largest(REAL value, REAL* parts) {
 }
 
 // Blocks of (32, 8), a warp a row, or of (256, 1), a block a row. losses (N) = -log softmax(logits)[targets]; logits
-// (N, V) become `factor` times their gradient, or *scaled times it if use_scaled. A NaN stays within its row.
+// (N, V) become `factor` times their gradient, or *scaled times it if use_scaled. A NaN stays within its row. Shared
+// memory of 16 REAL.
 KERNEL cross_entropy(REAL* logits, const int* targets, REAL* losses, int N, int V, REAL factor, const REAL* scaled,
                      int use_scaled) {
-  __shared__ REAL largest_parts[ROWS], sum_parts[ROWS];
+  DYN_SHARED(REAL, largest_parts);
+  REAL* sum_parts = largest_parts + ROWS;
   long long n = (long long)blockIdx.x * blockDim.y + threadIdx.y;
   bool live = n < N;                      // the last block may have warps without a row: they go along to the barriers
   REAL* row = logits + (live ? n : 0) * V;

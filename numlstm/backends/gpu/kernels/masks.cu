@@ -59,12 +59,12 @@ KERNEL pick(const int* ids, const REAL* W, REAL* out, long long N, int E) {
 
 // Blocks of (32, 8): a warp owns 128 columns of one row of dW (V, E) and adds to it the rows of dx (N, E) that have its
 // id, in the order of n. The block's ids come through shared memory, where each lane looks at a run of them; a prefix
-// sum over the lanes tells each where in the warp's list to write those that it found.
+// sum over the lanes tells each where in the warp's list to write those that it found. Shared memory of PADDED(CHUNK)
+// ids and a list of CHUNK 16-bit numbers for each warp.
 KERNEL add_picked(const REAL* dx, const int* ids, REAL* dW, long long N, int V, int E) {
-  __shared__ int chunk[PADDED(CHUNK)];
-  __shared__ short lists[WARPS][CHUNK];
+  DYN_SHARED(int, chunk);
+  unsigned short* list = reinterpret_cast<unsigned short*>(chunk + PADDED(CHUNK)) + threadIdx.y * CHUNK;
   int lane = threadIdx.x, row = blockIdx.x * WARPS + threadIdx.y, column = blockIdx.y * 32 * SLICE + lane;
-  short* list = lists[threadIdx.y];
   REAL sums[SLICE] = {(REAL)0, (REAL)0, (REAL)0, (REAL)0};
   bool any = false;
   for (long long start = 0; start < N; start += CHUNK) {
@@ -84,7 +84,7 @@ KERNEL add_picked(const REAL* dx, const int* ids, REAL* dW, long long N, int V, 
     before -= own;
     if (own) {
       for (int k = EACH * lane; k < EACH * (lane + 1); k++) {
-        if (chunk[PADDED(k)] == row) list[before++] = (short)k;
+        if (chunk[PADDED(k)] == row) list[before++] = (unsigned short)k;
       }
     }
     __syncthreads();

@@ -1,5 +1,6 @@
 // Sums in float64, in an order that the number of entries alone decides, and what is made of them. Of the kernels of
-// training, only these compute in float64 in a float build. Blocks of 256 threads, but where one thread is enough.
+// training, only these compute in float64 in a float build. Blocks of 256 threads, with as many numbers of float64 in
+// shared memory, but where one thread is enough.
 
 #define THREADS 256
 #define PER_BLOCK 8192
@@ -19,7 +20,7 @@ INLINE double block_sum(double value, double* parts) {
 
 // One block: out = the mean of N losses.
 KERNEL mean(const REAL* losses, int N, double* out) {
-  __shared__ double parts[THREADS];
+  DYN_SHARED(double, parts);
   double sum = 0;
   for (int n = threadIdx.x; n < N; n += THREADS) sum += (double)losses[n];
   sum = block_sum(sum, parts);
@@ -28,7 +29,7 @@ KERNEL mean(const REAL* losses, int N, double* out) {
 
 // partial[block] = the sum of the squares of the block's PER_BLOCK entries.
 KERNEL squares(const REAL* grads, long long size, double* partial) {
-  __shared__ double parts[THREADS];
+  DYN_SHARED(double, parts);
   long long first = (long long)blockIdx.x * PER_BLOCK;
   long long last = first + PER_BLOCK < size ? first + PER_BLOCK : size;
   double sum = 0;
@@ -42,7 +43,7 @@ KERNEL squares(const REAL* grads, long long size, double* partial) {
 
 // grads /= scale[0], and their squares as above.
 KERNEL unscaled_squares(REAL* grads, long long size, const double* scale, double* partial) {
-  __shared__ double parts[THREADS];
+  DYN_SHARED(double, parts);
   long long first = (long long)blockIdx.x * PER_BLOCK;
   long long last = first + PER_BLOCK < size ? first + PER_BLOCK : size;
   REAL divisor = (REAL)scale[0];
@@ -58,7 +59,7 @@ KERNEL unscaled_squares(REAL* grads, long long size, const double* scale, double
 
 // One block: norm = the root of the sum of the blocks' squares.
 KERNEL root(const double* partial, int count, double* norm) {
-  __shared__ double parts[THREADS];
+  DYN_SHARED(double, parts);
   double sum = 0;
   for (int k = threadIdx.x; k < count; k += THREADS) sum += partial[k];
   sum = block_sum(sum, parts);
@@ -73,13 +74,13 @@ KERNEL clip_factor(const double* norm, double clip, REAL* factor) {
 }
 
 // One thread: scale (the loss scale, good steps since it changed) after a step whose gradients had this norm.
-KERNEL adjust(double* scale, const double* norm, double steps, double largest) {
+KERNEL adjust(double* scale, const double* norm, double steps, double least, double most) {
   double value = scale[0], good = scale[1] + 1;
   if (!(*norm <= LARGEST)) {
-    value = value > 2 ? value / 2 : 1;
+    value = value / 2 > least ? value / 2 : least;
     good = 0;
   } else if (good >= steps) {
-    value = 2 * value < largest ? 2 * value : largest;
+    value = 2 * value < most ? 2 * value : most;
     good = 0;
   }
   scale[0] = value;

@@ -79,7 +79,7 @@ KERNEL ftrl(REAL* params, const REAL* grads, REAL* accumulator, REAL* linear, lo
 KERNEL clamp(REAL* values, long long size, REAL bound) {
   for (long long n = FLAT_INDEX; n < size; n += FLAT_STRIDE) {
     REAL x = values[n];
-    values[n] = x < -bound ? -bound : (x > bound ? bound : x);  // NaN stays
+    if (x - x == (REAL)0) values[n] = x < -bound ? -bound : (x > bound ? bound : x);  // infinity and NaN stay
   }
 }
 
