@@ -1,7 +1,7 @@
 """Drawing text: N tokens for each of B streams, the numbers they are drawn by, and the choice between two ways.
 
 A stream's tokens and state do not depend, to the last bit, on how many others there are: all sums over inputs go through
-them in the same order by both ways (`kernels/generation.cu`, `kernels/steps.cu`), and so do those of the draw, whose
+them in the same order by both ways (`kernels/generation.cu`, `kernels/generation_steps.cu`), and so do those of the draw, whose
 blocks have as many threads whatever the way. Knows nothing about texts; `numlstm/sampling.py` states the distribution.
 """
 
@@ -17,7 +17,7 @@ from ...errors import BackendError
 from ...philox import WORD
 from ...sampling import Sampling
 from .. import Array, Packed
-from . import paths, stepping
+from . import generation_steps, paths
 from .drawing import Drawing, desk_bytes, draw_threads
 from .lazy import cp
 from .modules import blocks_for, launch
@@ -92,7 +92,7 @@ def generate(
     if rows:
         _in_one_launch(network, rows, layers, output, carried, read, numbers, drawing, drawn, embedding)
     else:
-        stepping.by_steps(layers, output, carried, read, numbers, drawing, drawn, embedding)
+        generation_steps.by_steps(layers, output, carried, read, numbers, drawing, drawn, embedding)
     return to_numpy(drawn), carried
 
 
@@ -111,7 +111,7 @@ def choose(network: Network, B: int, device: paths.Device) -> int:
         launches * LAUNCH + max(streams / 16 * weights * bytes / L2_BYTES,  2 * weights * streams / (FLOPS / 2)) / multiprocessors
 
     The figures are those of `paths.py`: expectations, not measurements. For one stream in float32 they put the border near
-    two layers of 290 units on an H100. NUMLSTM_GPU_PATH=resident or steps overrides the choice.
+    two layers of 220 units on an H100. NUMLSTM_GPU_PATH=resident or steps overrides the choice.
 
     Layers with layer norm or a projection, and networks whose state and logits are too large for the shared memory of a
     block, always go step by step. Raises `BackendError` for other values of NUMLSTM_GPU_PATH, and for resident where a plain
@@ -141,7 +141,7 @@ def _launch_seconds(network: Network, B: int, rows: int, device: paths.Device) -
 
 
 def _steps_seconds(network: Network, B: int, device: paths.Device) -> float:
-    reading = -(-B // stepping.STREAMS[-1]) * network.weights * network.itemsize / paths.L2_BYTES
+    reading = -(-B // generation_steps.STREAMS[-1]) * network.weights * network.itemsize / paths.L2_BYTES
     work = 2 * network.weights * B * (network.itemsize / 4) / (paths.FLOPS * paths.PRODUCT_SHARE)
     return (2 * len(network.units) + 2) * paths.LAUNCH + max(reading, work) / device.multiprocessors
 

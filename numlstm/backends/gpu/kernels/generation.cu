@@ -1,5 +1,5 @@
 // Drawing text: N tokens in one launch (`write_1`, `write_2`, `write_4`), a block walking through them with 1, 2 or 4 streams
-// whose state and logits are in its shared memory; or a token's drawing alone, for networks that `steps.cu` runs.
+// whose state and logits are in its shared memory; or a token's drawing alone, for networks that `generation_steps.cu` runs.
 // A sum over inputs goes through them in order, in one thread, so a stream's numbers do not depend on its batch.
 #include "cell.cuh"
 #include "philox.cuh"
