@@ -1,0 +1,160 @@
+"""Shows that the ladder catches faults: plants one after the other, and asks each rung whether it sees it.
+
+    python tests/gpu/faults.py                 all of them, two at a time: about an hour
+    python tests/gpu/faults.py --only sums.cu  those of one file
+
+Each fault of `planted_kernels.py` and `planted_host.py` is planted in a copy of the package, and each rung's tests are run
+on the copy until one fails. Prints a table and keeps it in `faults.json`. Exits with 1 if no rung caught one of them,
+or if a rung fails without any.
+"""
+
+from __future__ import annotations
+
+import argparse
+import concurrent.futures
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from planted_host import HOST
+from planted_kernels import KERNELS
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = Path(__file__).with_suffix(".json")
+GPU = Path("numlstm/backends/gpu")
+SECONDS = 900  # that a rung may take: a kernel that hangs is caught
+
+# The tests of each rung, those that stop soonest first. Kernels that a fault cannot be in are left out: see `tests_of`.
+KERNEL_TESTS = {
+    "recurrence.cu": ["test_recurrence_kernels.py"],
+    "cells.cu": ["test_recurrence_kernels.py"],
+    "gradients.cu": ["test_recurrence_kernels.py", "test_mask_kernels.py"],
+    "dense.cu": ["test_dense_kernels.py"],
+    "sums.cu": ["test_update_kernels.py", "test_dense_kernels.py"],
+    "updates.cu": ["test_update_kernels.py"],
+    "masks.cu": ["test_mask_kernels.py"],
+    "text.cu": ["test_transfer.py"],
+    "generation.cu": ["test_generation_kernels.py"],
+    "sampling.cuh": ["test_generation_kernels.py"],
+    "steps.cu": ["test_generation_kernels.py"],
+}
+CONTRACT = [
+    "tests/backends/test_contract.py",
+    "tests/backends/test_variants.py",
+    "tests/backends/test_generation.py",
+    "tests/backends/test_sampling.py",
+    "tests/gpu/test_trained.py",
+    "tests/gpu/test_transfer.py",
+]
+RUNGS = ("1", "2", "2s", "3")
+
+
+class Fault(NamedTuple):
+    """What is planted: in a file below the package of the GPU backend, the first `old` becomes `new`."""
+
+    file: str
+    old: str
+    new: str
+
+    @property
+    def kernel(self) -> bool:
+        """Whether it is in a kernel."""
+        return self.file.endswith((".cu", ".cuh"))
+
+
+def faults() -> list[Fault]:
+    """Return all faults, those of the kernels first."""
+    return [Fault(f"kernels/{file}", old, new) for file, old, new in KERNELS] + [Fault(*each) for each in HOST]
+
+
+def plant(fault: Fault, root: Path) -> None:
+    """Plant a fault in the package below `root`; raises ValueError if there is no place for it."""
+    path = root / GPU / fault.file
+    text = path.read_text(encoding="utf-8")
+    if fault.old not in text:
+        raise ValueError(f"{fault.file} has no {fault.old!r}")
+    path.write_text(text.replace(fault.old, fault.new, 1), encoding="utf-8")
+
+
+def tests_of(fault: Fault | None, rung: str) -> list[str]:
+    """Return what pytest is to run of a rung for a fault, nothing where the rung cannot see it."""
+    kernels = sorted({name for names in KERNEL_TESTS.values() for name in names})
+    own = kernels if fault is None or not fault.kernel else KERNEL_TESTS[Path(fault.file).name]
+    in_kernel = fault is None or fault.kernel
+    if rung == "1":
+        stem = None if fault is None else Path(fault.file).stem
+        texts = "" if stem is None else {"sampling": "generation"}.get(stem, stem)
+        chosen = ["-k", f"[{texts}]"] if texts else []
+        return ["tests/gpu/test_compiled_by_nvidia.py", *chosen] if in_kernel else []
+    if rung == "2":
+        return [f"tests/gpu/{name}" for name in own] if in_kernel else []
+    if rung == "2s":
+        return ["tests/gpu/test_sanitized.py"] if in_kernel else []
+    return [*CONTRACT, "-k", "emulated or trained or transfer"]
+
+
+def caught(fault: Fault | None, rung: str) -> str:
+    """Return "yes", "no" or, for a rung that has no test that could see the fault, "-"."""
+    chosen = tests_of(fault, rung)
+    if not chosen:
+        return "-"
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        for name in ("numlstm", "tests", "benchmarks", "corpus", "models"):
+            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copy(ROOT / "pyproject.toml", root)
+        if fault is not None:
+            plant(fault, root)
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *chosen]
+        environment = os.environ | {"PYTHONPATH": str(root)}
+        try:
+            ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=SECONDS)
+        except subprocess.TimeoutExpired:
+            return "yes"
+        if ran.returncode not in (0, 1):  # pytest's own: usage, nothing found, an error of collection
+            raise RuntimeError(f"{fault}, rung {rung}: pytest ended with {ran.returncode}\n{ran.stdout[-2000:]}")
+        if ran.returncode == 0 and " passed" not in ran.stdout:
+            raise RuntimeError(f"rung {rung} ran nothing here:\n{ran.stdout[-2000:]}")
+        return "yes" if ran.returncode else "no"
+
+
+def judged(fault: Fault) -> dict[str, str]:
+    """Return what each rung said of a fault."""
+    started = time.perf_counter()
+    found = {rung: caught(fault, rung) for rung in RUNGS}
+    marks = "  ".join(f"{rung}: {said:3}" for rung, said in found.items())
+    print(f"{marks}  {fault.file}: {fault.new.strip()[:70]!r} ({time.perf_counter() - started:.0f} s)", flush=True)
+    return {**fault._asdict(), **found}
+
+
+def main() -> int:
+    """Plant the faults that were asked for, and tell what caught them."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", default="", help="faults of files whose name has this")
+    parser.add_argument("--jobs", type=int, default=2, help="faults at a time")
+    parser.add_argument("--as-is", action="store_true", help="ask the rungs without any fault first")
+    asked = parser.parse_args()
+    if asked.as_is and (wrong := [rung for rung in RUNGS if caught(None, rung) != "no"]):
+        print(f"without any fault these rungs fail: {', '.join(wrong)}")
+        return 1
+    chosen = [fault for fault in faults() if asked.only in fault.file]
+    with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
+        results = list(pool.map(judged, chosen))
+    survived = [each for each in results if "yes" not in [each[rung] for rung in RUNGS]]
+    for rung in RUNGS:
+        asked_of = [each for each in results if each[rung] != "-"]
+        print(f"rung {rung}: caught {sum(each[rung] == 'yes' for each in asked_of)} of {len(asked_of)}")
+    print(f"{len(results)} faults, {len(survived)} survived")
+    if not asked.only:
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    return 1 if survived else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
