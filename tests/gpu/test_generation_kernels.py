@@ -109,7 +109,7 @@ def select(how, rows):
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("V", [1, 2, 65, 5000])
 def test_mixed_settings_in_one_block(device, monkeypatch, order, V):
-    """A block that draws for four streams, each by its own rules, draws what the reference does, and so do the steps."""
+    """A block that draws for four streams, each by its own rules, draws what the reference does; so do the steps."""
     device.order, device.card.processors = order, 1
     B = 5
     case, how = Case(V, B=B, N=2 if V == 5000 else 4), mixed(V, B, masked=V != 65)

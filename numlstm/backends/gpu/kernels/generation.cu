@@ -1,6 +1,7 @@
-// Drawing text: N tokens in one launch (`write_1`, `write_2`, `write_4`), a block walking through them with 1, 2 or 4 streams
-// whose state and logits are in its shared memory; or a token's drawing alone, for networks that `generation_steps.cu` runs.
-// A sum over inputs goes through them in order, in one thread, so a stream's numbers do not depend on its batch.
+// Drawing text: N tokens in one launch (`write_1`, `write_2`, `write_4`), a block walking through them with 1, 2 or 4
+// streams whose state and logits are in its shared memory; or a token's drawing alone, for networks that
+// `generation_steps.cu` runs. A sum over inputs goes through them in order, in one thread, so a stream's numbers do not
+// depend on its batch. Every thread reaches every barrier: what a block does between two of them is the same for all.
 #include "cell.cuh"
 #include "philox.cuh"
 #include "sampling.cuh"
@@ -218,8 +219,8 @@ KERNEL __launch_bounds__(LARGEST, 1) write_4(NETWORK, SETTINGS, TEXT) {
 
 
 // Draw token n of all streams from logits (B, V), a block one after the other; drawn (B) is written.
-KERNEL __launch_bounds__(LARGEST, 1) draw(const REAL* logits, int V, SETTINGS, const double* uniforms, int* drawn, int n,
-                                          int B) {
+KERNEL __launch_bounds__(LARGEST, 1)
+    draw(const REAL* logits, int V, SETTINGS, const double* uniforms, int* drawn, int n, int B) {
   DYN_SHARED(unsigned char, memory);
   Table at;
   lay_table(memory, V, keys, order, small != 0, at);
