@@ -1,10 +1,10 @@
 """Shows that the ladder catches faults: plants one after the other, and asks each rung whether it sees it.
 
-    python tests/gpu/faults.py                 all of them, two at a time: about an hour
+    python tests/gpu/faults.py               all of them, two at a time: about an hour
     python tests/gpu/faults.py --only sums.cu  those of one file
 
-Each fault of `planted_kernels.py` and `planted_host.py` is planted in a copy of the package, and each rung's tests are run
-on the copy until one fails. Prints a table and keeps it in `faults.json`. Exits with 1 if no rung caught one of them,
+Each fault of `planted_kernels.py` and `planted_host.py` is planted in a copy of the package, and each rung's tests are
+run on the copy until one fails. Prints a table and keeps it in `faults.json`. Exits with 1 if no rung caught one of them,
 or if a rung fails without any.
 """
 
@@ -42,7 +42,7 @@ KERNEL_TESTS = {
     "text.cu": ["test_transfer.py"],
     "generation.cu": ["test_generation_kernels.py"],
     "sampling.cuh": ["test_generation_kernels.py"],
-    "steps.cu": ["test_generation_kernels.py"],
+    "generation_steps.cu": ["test_generation_kernels.py"],
 }
 CONTRACT = [
     "tests/backends/test_contract.py",

@@ -32,5 +32,5 @@ HOST = [
     ("masks.py", "grid = -(-V // WARPS), -(-E // SLICE)", "grid = V // WARPS, -(-E // SLICE)"),
     ("modules.py", "if shared > UNASKED_SHARED:", "if shared > 2 * UNASKED_SHARED:"),
     ("steps.py", "for t in reversed(range(T)):", "for t in range(T):"),
-    ("stepping.py", "read = ids if n == 0 else drawn[n - 1]", "read = ids if n == 0 else drawn[n]"),
+    ("generation_steps.py", "read = ids if n == 0 else drawn[n - 1]", "read = ids if n == 0 else drawn[n]"),
 ]  # fmt: skip

@@ -83,6 +83,6 @@ KERNELS = [
     ("sampling.cuh", "place += at.keys[w] >= key;", "place += at.keys[w] > key;"),
     ("sampling.cuh", "return weight >= s.min_p ? weight", "return weight > s.min_p ? weight"),
     ("sampling.cuh", "left = 1 + place_of(left, weight, s.top_p", "left = place_of(left, weight, s.top_p"),
-    ("steps.cu", "int depth = min(DEPTH, K - from);", "int depth = DEPTH;"),
-    ("steps.cu", "*scale = (REAL)1 / sqrt(", "*scale = (REAL)1 / ("),
+    ("generation_steps.cu", "int depth = min(DEPTH, K - from);", "int depth = DEPTH;"),
+    ("generation_steps.cu", "*scale = (REAL)1 / sqrt(", "*scale = (REAL)1 / ("),
 ]  # fmt: skip
