@@ -38,7 +38,11 @@
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
 #define __launch_bounds__(...)  // checked by the builder, which reads it from the text
-#define __shared__ STATIC_SHARED_MEMORY_IS_NOT_EMULATED_USE_DYN_SHARED
+#ifdef __SANITIZE_ADDRESS__
+#define __shared__ static  // guarded by the sanitizer, which leaves alone what has a section of its own
+#else
+#define __shared__ static __attribute__((section("block_shared")))  // not in templates and inline functions
+#endif
 #define DYN_SHARED(T, name) T* name = reinterpret_cast<T*>(emulation::shared_memory())
 
 struct dim3 {
@@ -63,6 +67,12 @@ struct Place {  // where a thread is
   dim3 thread, block, threads, blocks;
   int number;  // of the thread in its block, x first
 };
+
+extern "C" [[gnu::weak, gnu::visibility("hidden")]] char __start_block_shared[], __stop_block_shared[];
+
+inline void poison_static() {
+  if (__start_block_shared) memset(__start_block_shared, POISON, size_t(__stop_block_shared - __start_block_shared));
+}
 
 struct Launch {
   dim3 blocks, threads;

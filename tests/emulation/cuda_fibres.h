@@ -187,6 +187,7 @@ inline void run(const Launch& launch) {
   for (size_t n = 0; n < count; n++) turns[n] = int(launch.order == 1 ? count - 1 - n : n);
   for (unsigned long long n = 0; n < blocks && problem.empty(); n++) {
     shared.poison();
+    poison_static();
     run_block(unravel(launch.order == 1 ? blocks - 1 - n : n, launch.blocks), turns, random);
     shared.check();
   }

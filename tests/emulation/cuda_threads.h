@@ -1,6 +1,7 @@
 // The threads of a launch as threads of the system, so that ThreadSanitizer sees who reads what without waiting.
 //
-// As many blocks as fit run at once, so that races between blocks are seen too. Slow: for small shapes. Deadlocks are
+// As many blocks as fit run at once, so that races between blocks are seen too; where a text has static shared memory,
+// which exists only once, blocks run one after the other. Slow: for small shapes. Deadlocks are
 // named by cuda_fibres.h; here a barrier that some threads will never reach ends the process.
 #pragma once
 
@@ -93,8 +94,11 @@ inline void run_together(const Launch& launch, unsigned long long first, unsigne
 inline void run(const Launch& launch) {
   size_t count = size_t(launch.threads.x) * launch.threads.y * launch.threads.z;
   unsigned long long blocks = 1ull * launch.blocks.x * launch.blocks.y * launch.blocks.z;
-  unsigned long long together = std::max<size_t>(1, MOST_AT_ONCE / count);
-  for (unsigned long long n = 0; n < blocks; n += together) run_together(launch, n, std::min(blocks, n + together), count);
+  unsigned long long together = __start_block_shared ? 1 : std::max<size_t>(1, MOST_AT_ONCE / count);
+  for (unsigned long long n = 0; n < blocks; n += together) {
+    poison_static();
+    run_together(launch, n, std::min(blocks, n + together), count);
+  }
 }
 
 }  // namespace emulation

@@ -181,9 +181,30 @@ def test_atomics_on_floats_are_refused():
         Kernel(f"{HEAD}KERNEL add(float* x) {{ atomicAdd(x, 1.0f); }}", "add")
 
 
-def test_static_shared_memory_is_refused():
-    with pytest.raises(EmulationError, match="USE_DYN_SHARED"):
-        Kernel(f"{HEAD}KERNEL add() {{ __shared__ float x[4]; x[0] = 1; }}", "add")
+STATIC = (
+    HEAD
+    + """
+KERNEL turned(const REAL* x, REAL* y) {
+  __shared__ REAL part[32];
+  y[32 + threadIdx.x] = part[threadIdx.x];
+  BARRIER;
+  part[threadIdx.x] = x[threadIdx.x];
+  BARRIER;
+  y[threadIdx.x] = part[31 - threadIdx.x];
+}
+"""
+)
+
+
+@pytest.mark.parametrize("flags", [(), ("-DEMULATION_THREADS",)], ids=str)
+def test_static_shared_memory(flags):
+    x, y = np.arange(32, dtype=np.float32), np.zeros(64, np.float32)
+    Kernel(STATIC, "turned", (*FLOAT, "-DBARRIER=__syncthreads()"), flags)((3,), (32,), (x, y))
+    np.testing.assert_array_equal(y[:32], x[::-1])
+    assert np.isnan(y[32:]).all()
+    if not flags:
+        Kernel(STATIC, "turned", (*FLOAT, "-DBARRIER="), flags)((3,), (32,), (x, y))
+        assert np.isnan(y[:32]).any()
 
 
 def test_a_kernel_that_is_not_there():

@@ -6,15 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from .modules import launch
+from .lazy import cp
+from .modules import blocks_for, launch
 
 Array = Any
 FILE = "gradients"
 COLUMNS, LANES = 32, 16  # threads of a block: columns side by side, and lanes that share the rows
-
-
-def _blocks(columns: int) -> int:
-    return -(-columns // COLUMNS)
+CHUNK_ROWS, MOST_CHUNKS = 256, 64  # few columns would leave most multiprocessors idle: blocks share the rows as well
+THREADS = 256
 
 
 def _launch(name: str, values: Array, grid: tuple[int, ...], *arguments: Any) -> None:
@@ -25,12 +24,18 @@ def _launch(name: str, values: Array, grid: tuple[int, ...], *arguments: Any) ->
 def add_column_sums(values: Array, out: Array, times: Array = None) -> None:
     """Add to out (N) the sums of the columns of values (..., N), or of their products with `times` (..., N)."""
     N = out.size
+    rows = values.size // N
+    chunk_rows = max(CHUNK_ROWS, -(-rows // MOST_CHUNKS))
+    chunks = -(-rows // chunk_rows)
+    partial = cp.empty((chunks, N), values.dtype)
+    numbers = (np.int64(rows), np.int64(chunk_rows), np.int32(N), np.int32(times is not None))
     factors = values if times is None else times
-    numbers = (np.int64(values.size // N), np.int32(N), np.int32(times is not None))
-    _launch("add_column_sums", values, (_blocks(N),), values, factors, out, *numbers)
+    _launch("sum_chunks", values, (-(-N // COLUMNS), chunks), values, factors, partial, *numbers)
+    arguments = (partial, out, np.int32(chunks), np.int32(N))
+    launch(FILE, "add_chunks", values.dtype, blocks_for(N, THREADS), (THREADS,), arguments)
 
 
 def add_rows(ids: Array, values: Array, out: Array) -> None:
     """Add each row of values (P, N) to the row of out (V, N) that its id, of ids (P), chose."""
     V, N = out.shape
-    _launch("add_rows", values, (V, _blocks(N)), ids, values, out, np.int32(ids.size), np.int32(N))
+    _launch("add_rows", values, (V, -(-N // COLUMNS)), ids, values, out, np.int32(ids.size), np.int32(N))

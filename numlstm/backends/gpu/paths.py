@@ -7,6 +7,7 @@ Knows nothing about what the kernels compute; what they hold in shared memory is
 from __future__ import annotations
 
 import functools
+import math
 import os
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from .lazy import cp
 VARIABLE = "NUMLSTM_GPU_PATH"
 PATHS = ("resident", "steps")
 
-ROWS = (1, 2, 4, 8)  # how many rows of the batch a block may own: there is a kernel for each
+ROWS = (1, 2, 4)  # how many rows of the batch a block may own: there is a kernel for each
 MOST_THREADS = 512  # of a block; the kernels' texts promise the compiler no more
 MOST_UNITS = 256  # threads side by side
 MOST_SLICES = 8
@@ -72,7 +73,7 @@ def _device(number: int) -> Device:
 
 
 def block_shape(H: int) -> Shape:
-    """Return the threads of a block for a layer of H units: of H alone, so that a row's sums never change their order."""
+    """Return the threads of a block for H units: of H alone, so that a row's sums never change their order."""
     units = min(-(-H // 32) * 32, MOST_UNITS)
     slices = 1
     while 2 * slices <= min(MOST_SLICES, MOST_THREADS // units, H // SLICE):
@@ -81,7 +82,7 @@ def block_shape(H: int) -> Shape:
 
 
 def _launch(weights: int, rest: int, H: int, shape: Shape, available: int) -> Launch | None:
-    """Return the launch of a pass that needs `rest` bytes, with as much of W_h kept as has room, None if there is none."""
+    """Return the launch of a pass that needs `rest` bytes and keeps as much of W_h as has room, None if none has."""
     if rest > available:
         return None
     row = shape.slices * H * weights  # one row for each slice
@@ -100,7 +101,7 @@ def resident_plan(H: int, rows: int, itemsize: int, device: Device) -> Plan | No
 
 def resident_seconds(H: int, B: int, itemsize: int, plan: Plan, device: Device) -> float:
     """Return what a step of the one-launch path is expected to take: see `choose`."""
-    rounds = -(-(-(-B // plan.rows)) // device.multiprocessors)
+    rounds = math.ceil(math.ceil(B / plan.rows) / device.multiprocessors)
     total = 4 * H * H * itemsize
     kept = min(plan.forward.kept * plan.shape.slices, H) * 4 * H * itemsize
     reading = (total - kept) / L2_BYTES + kept / SHARED_BYTES
@@ -141,8 +142,8 @@ def choose(H: int, B: int, itemsize: int, device: Device) -> Plan | None:
     and B may decide between them.
 
     NUMLSTM_GPU_PATH=resident or steps overrides the choice. Raises `BackendError` for other values of it, and for
-    resident where the layer does not fit. Layers with layer norm or a projection always go step by step, and are not asked
-    about here. Products through cuBLAS follow --precision; the one-launch recurrence stays in the parameters' dtype.
+    resident where the layer does not fit. Layers with layer norm or a projection always go step by step: they are not
+    asked about here. Products through cuBLAS follow --precision; the one-launch recurrence stays in the parameters' dtype.
     """
     path = asked()
     if path == "steps":
@@ -151,8 +152,8 @@ def choose(H: int, B: int, itemsize: int, device: Device) -> Plan | None:
     if not plans:
         if path == "resident":
             raise BackendError(
-                f"{VARIABLE} is resident, but a layer of {H} units does not fit the {device.shared} bytes of shared memory "
-                "that a block may have: leave it out"
+                f"{VARIABLE} is resident, but a layer of {H} units does not fit the {device.shared} bytes of shared "
+                "memory that a block may have: leave it out"
             )
         return None
     best = min(plans, key=lambda plan: resident_seconds(H, B, itemsize, plan, device))

@@ -54,8 +54,8 @@ def _scalar(value: int, dtype: str) -> np.ndarray[Any, Any]:
 def multiply(a: Array, b: Array, out: Array, *, add: bool = False, precision: str = "") -> None:
     """Write a (M, K) times b (K, N) to out (M, N), or add it to what is there.
 
-    All are 2-d views, of one dtype, whose rows or columns have no gaps. `precision` is "", "tf32", "bf16" or "fp16", the
-    last three for float32 only. Raises `BackendError` for other layouts.
+    All are 2-d views, of one dtype, whose rows or columns have no gaps. `precision` is "", "tf32", "bf16" or "fp16",
+    the last three for float32 only. Raises `BackendError` for other layouts.
     """
     target = _matrix(out)
     if target.transposed:

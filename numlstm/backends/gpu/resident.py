@@ -1,7 +1,7 @@
 """The first path of a layer over a sequence: all of its steps in one launch, forward and backward.
 
-Hands the kernels of `kernels/recurrence.cu` what they read. Knows nothing about layer norm, projections and the gradients
-of weights.
+Hands the kernels of `kernels/recurrence.cu` what they read. Knows nothing about layer norm, projections and the
+gradients of weights.
 """
 
 from __future__ import annotations

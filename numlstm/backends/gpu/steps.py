@@ -29,7 +29,7 @@ def launch_flat(name: str, dtype: Any, entries: int, *arguments: Any) -> None:
 
 
 def forward(packed: PackedLSTM, tape: Tape, h0: Array, c0: Array) -> None:
-    """Fill the tape; without token ids `gates` holds the input's part of the gates, which a = x W_x + h_prev W_h needs."""
+    """Fill the tape; without token ids `gates` holds the input's part of a = x W_x + h_prev W_h."""
     W_x, W_h, _ = packed.weights
     tape.h[0][...], tape.c[0][...] = h0, c0
     if tape.masked:
@@ -76,7 +76,7 @@ def backward(packed: PackedLSTM, tape: Tape, dh: Array, db: Array, dvariant: Var
     (T, B), R, H, dtype = tape.shape, packed.state_size, packed.hidden_size, dh.dtype
     variant, precision = packed.variant, packed.precision
     dc_next, dh_next = cp.zeros((B, H), dtype), cp.empty((B, R), dtype)
-    dr = dm = None
+    dr = dm = cp.empty((0, B, R), dtype)
     if variant.W_p is not None:
         dr, dm = cp.empty((T, B, R), dtype), cp.empty((B, H), dtype)
     for t in reversed(range(T)):

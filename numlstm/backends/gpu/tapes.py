@@ -42,10 +42,10 @@ def kind_of(packed: PackedLSTM, T: int, B: int, masked: bool) -> Kind:
 class Tape:
     """Row 0 of h, seen and c (T + 1, ...) is the state before the first step.
 
-    gates (T, B, 4H) holds the input's part of the gates, then their values, then the gradient of their inputs. `seen` is
-    what the layer sees of h: h itself, or h times the mask (B, R). With layer norm: n (T, B, 4H) the normalised inputs,
-    scale (T, B, 4), n_c (T, B, H) the normalised cell, c_scale (T, B); and of the backward pass dz (T, B, 4H) and dn_c (T, B, H), the gradients of what
-    gain and c_gain made. With a projection: m (T, B, H), what is projected.
+    gates (T, B, 4H) holds the input's part of the gates, then their values, then the gradient of their inputs. `seen`
+    is what the layer sees of h: h itself, or h times the mask (B, R). With layer norm: n (T, B, 4H) the normalised
+    inputs, scale (T, B, 4), n_c (T, B, H) the normalised cell, c_scale (T, B); and of the backward pass dz (T, B, 4H)
+    and dn_c (T, B, H), the gradients of what gain and c_gain made. With a projection: m (T, B, H), what is projected.
     """
 
     def __init__(self, kind: Kind) -> None:

@@ -82,7 +82,7 @@ def normed_backward(
 
 
 def projected_backward(tape: Tape, dh: Array, dh_next: Array, out: Array, last: bool) -> None:
-    """Write the whole gradient of h (B, R) of a step to out: dh from above and what the next step says, if there is one."""
+    """Write to out the whole gradient of a step's h (B, R): dh from above and, but for the last, what the next says."""
     if last:
         out[...] = dh
         return

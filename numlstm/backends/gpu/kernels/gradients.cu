@@ -11,19 +11,29 @@ INLINE REAL over_lanes(REAL sum, REAL* sums) {
   return total;
 }
 
-// out[n] += the sum of values[p, n], or of values[p, n] * factors[p, n], over the rows.
-KERNEL __launch_bounds__(512) add_column_sums(const REAL* __restrict__ values, const REAL* __restrict__ factors,
-                                              REAL* out, long long rows, int N, int product) {
+// partial[chunk, n] = the sum of values[p, n], or of values[p, n] * factors[p, n], over the rows of a chunk, blockIdx.y.
+KERNEL __launch_bounds__(512) sum_chunks(const REAL* __restrict__ values, const REAL* __restrict__ factors,
+                                         REAL* partial, long long rows, long long chunk_rows, int N, int product) {
   DYN_SHARED(REAL, sums);
   const int n = blockIdx.x * blockDim.x + threadIdx.x;
+  const long long first = blockIdx.y * chunk_rows, last = min(first + chunk_rows, rows);
   REAL sum = (REAL)0;
   if (n < N) {
 #pragma unroll 4
-    for (long long p = threadIdx.y; p < rows; p += blockDim.y)
+    for (long long p = first + threadIdx.y; p < last; p += blockDim.y)
       sum = product ? fma(values[p * N + n], factors[p * N + n], sum) : sum + values[p * N + n];
   }
   sum = over_lanes(sum, sums);
-  if (n < N && threadIdx.y == 0) out[n] += sum;
+  if (n < N && threadIdx.y == 0) partial[(long long)blockIdx.y * N + n] = sum;
+}
+
+// out[n] += the sum of partial[chunk, n] over the chunks.
+KERNEL add_chunks(const REAL* __restrict__ partial, REAL* out, int chunks, int N) {
+  for (long long n = FLAT_INDEX; n < N; n += FLAT_STRIDE) {
+    REAL sum = (REAL)0;
+    for (int k = 0; k < chunks; k++) sum += partial[(long long)k * N + n];
+    out[n] += sum;
+  }
 }
 
 // out[id, n] += the sum of values[p, n] over the rows p of that id, which is the block's blockIdx.x.

@@ -39,7 +39,7 @@ INLINE void keep(const Four* __restrict__ packed, const Slice& slice, int H, Fou
 
 template <int ROWS>
 INLINE void add_forward(const Four* weights, int H, const Rows<ROWS>* h, int count, Four* sums) {
-#pragma unroll(ROWS * sizeof(REAL) > 32 ? 1 : 4)
+#pragma unroll 4
   for (int k = 0; k < count; k++) {
     Four w = weights[k * (long long)H];
     Rows<ROWS> now = h[k];
@@ -53,7 +53,7 @@ INLINE void add_forward(const Four* weights, int H, const Rows<ROWS>* h, int cou
   }
 }
 
-// Two sums for each row: one would wait for itself, four leave too few registers for 8 rows.
+// Two sums for each row: one would wait for itself, four would take the registers of other rows.
 template <int ROWS>
 INLINE void add_backward(const Four* weights, int H, const Four* dz, int count, REAL (*sums)[2]) {
 #pragma unroll(ROWS * sizeof(REAL) > 16 ? 1 : 2)
@@ -182,7 +182,6 @@ INLINE void forward(FORWARD_PARAMETERS) {
 KERNEL __launch_bounds__(MOST_THREADS, 1) forward_1(FORWARD_PARAMETERS) { forward<1>(FORWARD_ARGUMENTS); }
 KERNEL __launch_bounds__(MOST_THREADS, 1) forward_2(FORWARD_PARAMETERS) { forward<2>(FORWARD_ARGUMENTS); }
 KERNEL __launch_bounds__(MOST_THREADS, 1) forward_4(FORWARD_PARAMETERS) { forward<4>(FORWARD_ARGUMENTS); }
-KERNEL __launch_bounds__(MOST_THREADS, 1) forward_8(FORWARD_PARAMETERS) { forward<8>(FORWARD_ARGUMENTS); }
 
 // What the backward pass reads of one row and unit in one step.
 struct Cell {
@@ -224,6 +223,7 @@ INLINE void backward(BACKWARD_PARAMETERS) {
   REAL* dh_next = parts + S * ROWS * U;
   REAL* dc_next = dh_next + ROWS * H;
   const long long first = (long long)blockIdx.x * ROWS;
+  // What the next step reads of memory is asked for before the products, so that it arrives while they are made.
   const bool early = s < ROWS && first + s < B && u < H;
 
   keep(W, slice, H, own);
@@ -241,7 +241,7 @@ INLINE void backward(BACKWARD_PARAMETERS) {
         Four dz;
         clear<1>(&dz);
         if (first + r < B) {
-          Cell now = r == s && j == u ? ready : cell_of(gates, c, dh, t, first + r, B, H, j);
+          Cell now = early && r == s && j == u ? ready : cell_of(gates, c, dh, t, first + r, B, H, j);
           REAL i = now.gates.i, f = now.gates.f, g = now.gates.g, o = now.gates.o, tanh_c = tanh(now.c);
           REAL dh_t = now.dh + dh_next[r * H + j];
           // h = o * tanh(c), and c goes on to step t + 1
@@ -297,7 +297,6 @@ INLINE void backward(BACKWARD_PARAMETERS) {
 KERNEL __launch_bounds__(MOST_THREADS, 1) backward_1(BACKWARD_PARAMETERS) { backward<1>(BACKWARD_ARGUMENTS); }
 KERNEL __launch_bounds__(MOST_THREADS, 1) backward_2(BACKWARD_PARAMETERS) { backward<2>(BACKWARD_ARGUMENTS); }
 KERNEL __launch_bounds__(MOST_THREADS, 1) backward_4(BACKWARD_PARAMETERS) { backward<4>(BACKWARD_ARGUMENTS); }
-KERNEL __launch_bounds__(MOST_THREADS, 1) backward_8(BACKWARD_PARAMETERS) { backward<8>(BACKWARD_ARGUMENTS); }
 
 // Pack W_h (H, 4H) for both passes: the weights from unit k to the gates of unit j are entry (k, j) of `ahead`, (j, k) of
 // `back`.
