@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from numlstm.backends import Array, Backend
 from . import shapes
 from .shapes import Shape
 
-Outputs = dict[str, Any]  # arrays of the backend and plain numbers
+Outputs = dict[str, Any]  # arrays and numbers of the backend
 
 TOLERANCE = 5e-5  # of float32: the largest difference allowed, relative to the largest entry of an array
 STREAMS = {1: 128, 64: 8}  # and how many characters of each a call draws
@@ -28,12 +28,16 @@ _TEMPERATURE = 0.6
 _GAIN = 4.0  # of the parameters that characters are drawn with: the likeliest ones then vary
 
 
+def nothing() -> None:
+    """Prepare nothing."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Call:
     """A call that can be made again and again; `prepare` readies what it overwrites and is not part of it."""
 
     run: Callable[[], Outputs]
-    prepare: Callable[[], object] = lambda: None
+    prepare: Callable[[], object] = nothing
 
     def run_once(self) -> Outputs:
         """Prepare and call."""
@@ -85,7 +89,7 @@ def largest_error(backend: Backend, found: Outputs, expected: Outputs) -> float:
     errors = [0.0]
     for name, value in expected.items():
         if value is not None:
-            a = found[name] if isinstance(value, float) else backend.to_numpy(found[name])
+            a = float(found[name]) if isinstance(value, float) else backend.to_numpy(found[name])
             errors.append(np.abs(a - value).max() / max(np.abs(value).max(), 1e-300))
     return float(np.max(errors))  # not Python's max, which passes over what is not a number
 
@@ -176,20 +180,20 @@ def _softmax_cross_entropy(shape: Shape, backend: Backend, dtype: str) -> Call:
 
     def run() -> Outputs:
         loss, dlogits = backend.softmax_cross_entropy(work, targets)
-        return {"loss": float(loss), "dlogits": dlogits}
+        return {"loss": loss, "dlogits": dlogits}
 
     return Call(run, prepare)
 
 
 def _global_norm(P: int, backend: Backend, dtype: str) -> Call:
     gradients = _Numbers(backend, dtype).uniform(0.01, P)
-    return Call(lambda: {"norm": float(backend.global_norm(gradients))})
+    return Call(lambda: {"norm": backend.global_norm(gradients)})
 
 
 def _adam(P: int, H: int | None, backend: Backend, dtype: str) -> Call:
     draw = _Numbers(backend, dtype)
-    params, gradients, m, v = draw.uniform(0.1, P), draw.uniform(0.01, P), draw.uniform(0.01, P), draw.uniform(0.01, P)
-    v[...] = v * v  # a mean of squares
+    params, gradients, m = draw.uniform(0.1, P), draw.uniform(0.01, P), draw.uniform(0.01, P)
+    v = draw.moved(draw.rng.uniform(-0.01, 0.01, P) ** 2)  # a mean of squares
     rates = {"step": 10, "lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8}
     rates |= {"norm": backend.global_norm(gradients), "clip": 1.0}
     packed = []
@@ -228,7 +232,7 @@ def _clear(arrays: Any) -> None:
         array[...] = 0
 
 
-def wait(backend: Backend, outputs: Mapping[str, Any]) -> None:
-    """Return when the outputs are there: a GPU's calls return before."""
-    if backend.name not in ("cpu", "reference"):
-        backend.to_numpy(next(value for value in outputs.values() if not isinstance(value, float))[:1])
+def wait(backend: Backend) -> None:
+    """Return when the device has done all that was queued, which it does in order."""
+    if backend.queued:
+        backend.to_numpy(backend.zeros(1, "float32"))

@@ -2,21 +2,23 @@
 
 Every kernel of the shapes that `train.py` measures is called as the network calls it, at the seam of the backends:
 first beside the reference in float64, with which it must agree, then in turns with multiply-adds on registers alone
-(`peak.py`), on one thread and on all cores.
+(`peak.py`), on one thread and on all cores. A device that queues its work is waited for only after many calls, so that
+what is timed is the work and not the way there and back. Ends with a report that can be pasted into an issue.
 """
 
 from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any
 
-from numlstm import backends
+from numlstm import backends, report
 from numlstm.backends import Backend, reference
 from numlstm.errors import BackendError
 
 from . import pictures
-from .cases import TOLERANCE, Call, Case, Outputs, cases, largest_error, wait
+from .cases import TOLERANCE, Call, Case, Outputs, cases, largest_error, nothing, wait
 from .contest import divided
 from .measure import options, spread, thread_counts, threads_in_words, write_results
 from .peak import Peak
@@ -24,6 +26,7 @@ from .shapes import Shape
 from .train import SHAPES
 
 _PEAK_SHARE = 0.4  # of the time that a kernel gets
+_RESOLUTION = 1e-8  # seconds; a difference of two times may come out as nothing
 
 
 def measure(backend: Backend, shape: Shape, threads: list[int], rounds: int, seconds: float) -> list[dict[str, Any]]:
@@ -39,7 +42,7 @@ def measure(backend: Backend, shape: Shape, threads: list[int], rounds: int, sec
         }
         for each in threads
     ]
-    peaks = [Peak(each) for each in threads]
+    peaks = [Peak(each) if backend.name == "cpu" else None for each in threads]
     for case in cases(shape):
         expected = case.make(reference, "float64").run_once()
         for result, peak in zip(results, peaks, strict=True):
@@ -49,7 +52,7 @@ def measure(backend: Backend, shape: Shape, threads: list[int], rounds: int, sec
 
 
 def _measured(
-    backend: Backend, case: Case, expected: Outputs, peak: Peak, rounds: int, seconds: float
+    backend: Backend, case: Case, expected: Outputs, peak: Peak | None, rounds: int, seconds: float
 ) -> dict[str, Any]:
     call = case.make(backend, "float32")
     error = largest_error(backend, call.run_once(), expected)
@@ -57,8 +60,8 @@ def _measured(
         raise RuntimeError(f"{case.name} on {backend.name} is off by {error:.2g}; expected at most {TOLERANCE:g}")
     each, peaks = [], []
     for _ in range(rounds):
-        each.append(_seconds(backend, call, seconds))
-        if case.flop and backend.name == "cpu":
+        each.append((queued_seconds if backend.queued else _seconds)(backend, call, seconds))
+        if case.flop and peak is not None:
             peaks.append(peak.per_second(_PEAK_SHARE * seconds))
     return {"largest_error": float(f"{error:.2g}"), **_rates(case, each, peaks)}
 
@@ -69,10 +72,35 @@ def _seconds(backend: Backend, call: Call, seconds: float) -> float:
     while spent < seconds:
         call.prepare()
         started = time.perf_counter()
-        wait(backend, call.run())
+        call.run()
         spent += time.perf_counter() - started
         calls += 1
     return spent / calls
+
+
+def queued_seconds(backend: Backend, call: Call, seconds: float) -> float:
+    """Queue calls for at least so long, wait once for all of them, and return the seconds of one call.
+
+    What prepares a call is queued between the calls; the time that it takes without them is taken off.
+    """
+    calls = 1
+    while True:
+        whole = _until_done(backend, calls, lambda: call.run_once())
+        if whole >= seconds:
+            break
+        calls *= 2
+    if call.prepare is not nothing:
+        whole -= _until_done(backend, calls, call.prepare)
+    return max(whole, _RESOLUTION * calls) / calls
+
+
+def _until_done(backend: Backend, calls: int, work: Callable[[], object]) -> float:
+    wait(backend)  # for what was queued before
+    started = time.perf_counter()
+    for _ in range(calls):
+        work()
+    wait(backend)
+    return time.perf_counter() - started
 
 
 def _rates(case: Case, seconds: list[float], peaks: list[float]) -> dict[str, Any]:
@@ -107,6 +135,20 @@ def _show(result: dict[str, Any]) -> None:
         print(f"{where}{name:<28}{line}", flush=True)
 
 
+def report_of(backend: Backend, results: list[dict[str, Any]]) -> str:
+    """Return the device, the versions, the largest errors and the median times, to be pasted into an issue."""
+    kernels = [(name, kernel) for result in results for name, kernel in result["kernels"].items()]
+    errors = report.worst((name, kernel["largest_error"]) for name, kernel in kernels)
+    times = {
+        f"us, {result['name']}, {threads_in_words(result['threads'])}": ", ".join(
+            f"{name.replace(',', '')} {1e6 * kernel['seconds']['median']:.3g}"
+            for name, kernel in result["kernels"].items()
+        )
+        for result in results
+    }
+    return report.as_text(report.facts(backend, errors, times))
+
+
 def main() -> None:
     parser = options("kernels", __doc__)
     parser.add_argument("--device", default="cpu", help="backends by name, with commas between (default: cpu)")
@@ -116,7 +158,9 @@ def main() -> None:
     chosen: tuple[Shape, ...] = SHAPES
     if args.quick:
         chosen, args.rounds, args.seconds = SHAPES[:1], 2, 0.005
-    results, absent = [], {}
+    results: list[dict[str, Any]] = []
+    absent: dict[str, str] = {}
+    reports: list[str] = []
     for device in args.device.split(","):
         try:
             backend = backends.load(device)
@@ -125,13 +169,19 @@ def main() -> None:
             print(f"{device} is left out: {error}")
             continue
         threads = thread_counts() if device == "cpu" else [1]
+        own: list[dict[str, Any]] = []
         for shape in chosen:
             measured = measure(backend, shape, threads, args.rounds, args.seconds)
-            results += measured
+            own += measured
             for result in measured:
                 _show(result)
+        results += own
+        reports.append(report_of(backend, own))
     found = {"tolerance": TOLERANCE, "absent": absent, "results": results}
-    pictures.draw_if_possible(write_results("kernels", args, found))
+    if results:
+        pictures.draw_if_possible(write_results("kernels", args, found))
+    for each in reports:
+        print(f"\n{each}")
 
 
 if __name__ == "__main__":

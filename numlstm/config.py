@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from .errors import ConfigError
 
 DTYPES = ("float32", "float64")
-PRECISIONS = ("float32", "bf16")
+PRECISIONS = ("float32", "bf16", "tf32", "fp16")
 GATE_ACTIVATIONS = ("sigmoid", "hard-sigmoid")
 SCHEDULES = ("constant", "cosine", "linear", "step", "plateau")
 BATCHINGS = ("streams", "windows")
@@ -56,11 +56,13 @@ def _number(name: str, value: object, low: float, high: float = math.inf, *, abo
 def check_precision(precision: object, dtype: str = "float32") -> None:
     """Check how the products of a network with parameters of `dtype` are to be computed.
 
-    "float32" means in the parameters' own dtype, and "bf16" from factors rounded to 8 significant bits, summed in
-    float32. Raises `ConfigError` for anything else, and for bf16 where the parameters are not float32.
+    "float32" means in the parameters' own dtype. The others sum in float32 what they multiply from rounded factors: of
+    8 significant bits in "bf16", of 11 in "tf32" and "fp16", which holds nothing above 65504. Raises `ConfigError` for
+    anything else, and for one of these where the parameters are not float32.
     """
     _require(precision in PRECISIONS, "precision", precision, " or ".join(PRECISIONS))
-    _require(precision != "bf16" or dtype == "float32", "dtype", dtype, "float32 where the precision is bf16")
+    fits = precision == "float32" or dtype == "float32"
+    _require(fits, "dtype", dtype, f"float32 where the precision is {precision}")
 
 
 @dataclasses.dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 Every entry of every array of a subject (see `subjects.py`) is moved, and the loss of the backend's own forward pass, in
 float64, must change as its backward pass says. A backend other than `reference` must also agree with that one in
-float64, in float32 and, where it can multiply bf16 numbers, in bf16, outputs included. Knows nothing about how a
+float64, in float32 and in whatever of bf16, tf32 and fp16 it can multiply, outputs included. Knows nothing about how a
 backend computes, and prints nothing.
 """
 
@@ -37,11 +37,16 @@ class Agreement(NamedTuple):
 # step's, the next layer's, and the weights' own. 2^-6 is eight such errors that add up, of an array's largest entry:
 # smaller ones may be what is left of larger terms. Measured: 0.54 %; with other seeds 0.7 % in the middle of 30, and
 # 2.2 % once, where a layer of one unit had nothing but small entries.
+# tf32 and fp16 have 11 bits. What is given is rounded here; a GPU may cut off what does not fit of its own h and
+# gradients, which is off by up to 2^-10 of the number: four times that. No GPU has been measured.
 AGREEMENTS = {
     "float64": Agreement("float64", 1e-10, FLOOR),
     "float32": Agreement("float32", 1e-4, 0.03),
     "bf16": Agreement("float32", 2**-6, 1.0),
+    "tf32": Agreement("float32", 2**-8, 1.0),
+    "fp16": Agreement("float32", 2**-8, 1.0),
 }
+ROUNDED = {"bf16": 8, "tf32": 11, "fp16": 11}  # significant bits of what is multiplied, by precision
 
 # Central differences of the sixth order: the error h^6 / 140 times the seventh derivative is small enough to let the
 # step h be long, and the loss's rounding is divided by it. Measured: half or twice this step is worse.
@@ -64,6 +69,12 @@ class Row:
     def ok(self) -> bool:
         """Whether the error is allowed; one that is not a number is not."""
         return self.error <= self.allowed
+
+    @property
+    def kind(self) -> str:
+        """What the array was judged by: finite differences, or the reference and how it was computed."""
+        title = self.what.rpartition(":")[0]
+        return next((f"to reference, {each}" for each in AGREEMENTS if title.endswith(each)), "finite differences")
 
 
 # All of a subject's sizes differ, so that no two axes can be mistaken for one another.
@@ -102,22 +113,22 @@ def check(backend: Backend, *, seed: int = 0, threads: int | None = None) -> Ite
             yield from against_reference(backend, subject, dtype)
 
 
-def check_bf16(backend: Backend, *, seed: int = 0) -> Iterator[Row]:
-    """Check every output and gradient that a backend computes from bf16 numbers, yielding a row per array.
+def check_rounded(backend: Backend, precision: str, *, seed: int = 0) -> Iterator[Row]:
+    """Check every output and gradient that a backend computes in a precision of `ROUNDED`, yielding a row per array.
 
-    Raises `BackendError` if the backend cannot do so: see `bf16_missing`.
+    Raises `BackendError` if the backend cannot do so: see `precision_missing`.
     """
     rng = np.random.default_rng(seed)
     for sizes in (LARGE, *PAIRED):
         for kind in (Stack, Network):
-            yield from against_reference(backend, kind(rng, sizes), "bf16")
+            yield from against_reference(backend, kind(rng, sizes), precision)
 
 
-def bf16_missing(backend: Backend) -> str:
-    """Return "" if a backend can multiply bf16 numbers on this machine, else one line that says why not."""
+def precision_missing(backend: Backend, precision: str) -> str:
+    """Return "" if a backend can multiply in that precision on this machine, else one line that says why not."""
     W, b = backend.zeros((1, 4), "float32"), backend.zeros(4, "float32")
     try:
-        backend.pack_lstm(W, W, b, tokens=False, precision="bf16")
+        backend.pack_lstm(W, W, b, tokens=False, precision=precision)
     except BackendError as error:
         return str(error)
     return ""
@@ -138,10 +149,10 @@ def relative_error(found: npt.ArrayLike, expected: npt.ArrayLike, floor: float =
     return float((np.abs(a - n) / scale).max())
 
 
-def as_bf16(values: npt.ArrayLike) -> Values:
-    """Return numbers rounded to the nearest of 8 significant bits, as bf16 holds them; ties go to the even one."""
+def rounded_to(values: npt.ArrayLike, bits: int) -> Values:
+    """Return numbers rounded to the nearest of so many significant bits; ties go to the even one."""
     mantissa, exponent = np.frexp(values)
-    return np.asarray(np.ldexp(np.round(mantissa * 2**8) / 2**8, exponent))
+    return np.asarray(np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent))
 
 
 def finite_differences(value: Callable[[Named], float], inputs: Named, name: str, step: float = _STEP) -> Values:
@@ -174,10 +185,11 @@ def against_reference(backend: Backend, subject: Subject, precision: str) -> Ite
     The precision is one of `AGREEMENTS`. Both read the same numbers, those that it can hold.
     """
     agreement = AGREEMENTS[precision]
-    inputs = {name: as_bf16(values) if precision == "bf16" else values for name, values in subject.inputs.items()}
+    bits = ROUNDED.get(precision)
+    inputs = {name: rounded_to(values, bits) if bits else values for name, values in subject.inputs.items()}
     rounded = {name: values.astype(agreement.dtype) for name, values in inputs.items()}
     exact = {name: values.astype(np.float64) for name, values in rounded.items()}
-    output, found = subject.gradients(backend, rounded, "bf16" if precision == "bf16" else "")
+    output, found = subject.gradients(backend, rounded, precision if bits else "")
     expected_output, expected = subject.gradients(backends.load("reference"), exact)
     pairs = {"output": (output, expected_output)}
     pairs |= {f"d {name}": (found[name], expected[name]) for name in subject.inputs}

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from numlstm import backends, gradcheck
+from numlstm import backends, gradcheck, report
 from numlstm.backends import PLAIN, reference
 from numlstm.cli.check import check as check_command
 from numlstm.errors import BackendError, ConfigError
@@ -163,22 +163,26 @@ def test_finite_differences_of_a_known_function():
     assert inputs["x"][0, 0] == 0.3
 
 
-def rounding_lstm(change=None):
+def rounding_lstm(change=None, precision="bf16"):
     """The reference with h and the gates' gradients rounded to bf16 where products read them; `change`s dW_h."""
+    asked, bits = precision, gradcheck.ROUNDED[precision]
+
+    def as_short(values):
+        return gradcheck.rounded_to(values, bits)
 
     def rounded(packed):
-        return reference.Layer(*(gradcheck.as_bf16(w).astype(w.dtype) for w in packed[:2]), packed[2])
+        return reference.Layer(*(as_short(w).astype(w.dtype) for w in packed[:2]), packed[2])
 
     def pack_lstm(W_x, W_h, b, *, tokens, precision="", variant=PLAIN, packed=None):
-        assert precision == "bf16"
+        assert precision == asked
         return rounded((W_x, W_h, b))
 
     def lstm_forward(x, packed, h0, c0, *, mask=None, tape=None):
         h, last, tape = reference.lstm_forward(x, packed, h0, c0, mask=mask)
-        return gradcheck.as_bf16(h).astype(h.dtype), last, tape
+        return as_short(h).astype(h.dtype), last, tape
 
     def lstm_backward(dh, packed, tape, dW_x, dW_h, db, dvariant=PLAIN):
-        dh = gradcheck.as_bf16(dh).astype(dh.dtype)
+        dh = as_short(dh).astype(dh.dtype)
         gradients = reference.lstm_backward(dh, packed, tape, dW_x, dW_h, db, dvariant)
         if change is not None:
             change(dW_h)
@@ -188,10 +192,21 @@ def rounding_lstm(change=None):
 
 
 def test_what_is_rounded_to_bf16_is_accepted():
-    rows = list(gradcheck.check_bf16(rounding_lstm()))
+    rows = list(gradcheck.check_rounded(rounding_lstm(), "bf16"))
     assert [row for row in rows if not row.ok] == []
     assert {row.allowed for row in rows} == {2**-6}
     assert max(row.error for row in rows) > 1e-3, "nothing was rounded"
+
+
+@pytest.mark.parametrize("precision", ["tf32", "fp16"])
+def test_what_is_rounded_to_eleven_bits_is_accepted_and_what_has_eight_is_not(precision):
+    rows = list(gradcheck.check_rounded(rounding_lstm(precision=precision), precision))
+    assert [row for row in rows if not row.ok] == []
+    assert {row.allowed for row in rows} == {2**-8}
+    assert max(row.error for row in rows) > 1e-4, "nothing was rounded"
+    coarse = rounding_lstm()
+    coarse.pack_lstm = lambda W_x, W_h, b, **_: reference.Layer(W_x, W_h, b)
+    assert [row for row in gradcheck.check_rounded(coarse, precision) if not row.ok]
 
 
 @pytest.mark.parametrize("factor", [1.03, 0.97, 0.0, np.nan])
@@ -199,8 +214,8 @@ def test_a_bf16_gradient_that_is_off_by_three_percent_is_rejected(factor):
     def scale(dW_h):
         dW_h *= factor
 
-    wrong = {row.what for row in gradcheck.check_bf16(rounding_lstm(scale)) if not row.ok}
-    assert {row.what for row in gradcheck.check_bf16(rounding_lstm()) if row.what.endswith("W_h")} == wrong
+    wrong = {row.what for row in gradcheck.check_rounded(rounding_lstm(scale), "bf16") if not row.ok}
+    assert {row.what for row in gradcheck.check_rounded(rounding_lstm(), "bf16") if row.what.endswith("W_h")} == wrong
 
 
 @pytest.mark.parametrize("row", [0, -1])
@@ -208,17 +223,19 @@ def test_a_bf16_gradient_without_its_first_or_last_row_is_rejected(row):
     def leave_out(dW_h):
         dW_h[row] = 0
 
-    wrong = [row.what for row in gradcheck.check_bf16(rounding_lstm(leave_out)) if not row.ok]
-    assert len(wrong) == len([row for row in gradcheck.check_bf16(rounding_lstm()) if row.what.endswith("W_h")])
+    wrong = [row.what for row in gradcheck.check_rounded(rounding_lstm(leave_out), "bf16") if not row.ok]
+    assert len(wrong) == len(
+        [row for row in gradcheck.check_rounded(rounding_lstm(), "bf16") if row.what.endswith("W_h")]
+    )
 
 
-def test_as_bf16_keeps_eight_bits_and_rounds_ties_to_even():
+def test_rounding_keeps_eight_bits_and_rounds_ties_to_even():
     given = [1.0, 255.0, 257.0, 259.0, -257.5, 1 + 2**-8, 1 + 3 * 2**-8, 0.0, 3e-38]
     expected = [1.0, 255.0, 256.0, 260.0, -258.0, 1.0, 1 + 2**-6, 0.0, 3e-38]
-    found = gradcheck.as_bf16(given)
+    found = gradcheck.rounded_to(given, 8)
     np.testing.assert_array_equal(found[:-1], expected[:-1])
     np.testing.assert_allclose(found, expected, rtol=2**-8)
-    np.testing.assert_array_equal(found, gradcheck.as_bf16(found))
+    np.testing.assert_array_equal(found, gradcheck.rounded_to(found, 8))
 
 
 @pytest.fixture
@@ -233,6 +250,8 @@ def quick(monkeypatch):
 
 GOOD, BAD = Row("loss: d logits", (6, 5), 1e-9, 1e-7), Row("dense: d W", (4, 5), np.nan, 1e-7)
 BF16 = Row("1 layer, bf16: d x", (3, 2, 5), 0.005, 2**-6)
+FP16 = Row("1 layer, fp16: d x", (3, 2, 5), 0.001, 2**-8)
+ERRORS = {"finite differences": 1e-9}
 
 
 def test_the_command_prints_one_json_object(quick, capsys):
@@ -243,7 +262,8 @@ def test_the_command_prints_one_json_object(quick, capsys):
         "device": "reference",
         "description": reference.describe(),
         "ok": True,
-        "not_checked": {"bf16": gradcheck.bf16_missing(reference)},
+        "not_checked": {each: gradcheck.precision_missing(reference, each) for each in ("bf16", "tf32", "fp16")},
+        "report": report.facts(reference, ERRORS),
         "rows": [{"what": "loss: d logits", "shape": [6, 5], "error": 1e-9, "allowed": 1e-7, "ok": True}],
     }
 
@@ -255,18 +275,23 @@ def test_the_command_prints_a_table(quick, capsys):
     assert "loss: d logits" in out
     assert "6 x 5" in out
     assert "all 2 gradients agree" in out
-    assert out.rstrip().endswith("precision bf16 needs cpu")
+    for precision, where in (("bf16", "cpu or gpu"), ("tf32", "gpu"), ("fp16", "gpu")):
+        assert f"{precision} was not checked: " in out
+        assert f"precision {precision} needs {where}" in out
+    assert out.endswith(report.as_text(report.facts(reference, ERRORS)) + "\n")
 
 
 def test_the_command_checks_what_it_is_asked_to(monkeypatch, capsys):
     monkeypatch.setattr(gradcheck, "check", lambda backend, **_: iter([GOOD]))
-    monkeypatch.setattr(gradcheck, "check_bf16", lambda backend: iter([BF16]))
-    monkeypatch.setattr(gradcheck, "bf16_missing", lambda backend: "")
-    for precision, rows in ((None, [GOOD, BF16]), ("float32", [GOOD]), ("bf16", [BF16])):
+    rounded = {"bf16": BF16, "fp16": FP16}
+    monkeypatch.setattr(gradcheck, "check_rounded", lambda backend, precision: iter([rounded[precision]]))
+    monkeypatch.setattr(gradcheck, "precision_missing", lambda backend, precision: "no" * (precision == "tf32"))
+    every = (None, [GOOD, BF16, FP16])
+    for precision, rows in (every, ("float32", [GOOD]), ("bf16", [BF16]), ("fp16", [FP16])):
         check_command("reference", True, precision=precision)
         said = json.loads(capsys.readouterr().out)
         assert [row["what"] for row in said["rows"]] == [row.what for row in rows]
-        assert said["not_checked"] == {}
+        assert said["not_checked"] == ({"tf32": "no"} if precision is None else {})
 
 
 def test_bf16_that_cannot_be_checked_is_an_error_only_if_asked_for(quick, capsys):

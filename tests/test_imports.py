@@ -70,6 +70,7 @@ MAY_IMPORT["tensorboard"] = {"errors", "measures", "gates", "text"}
 MAY_IMPORT["events"] = {*_BELOW, "train", "gates", "measures", "version"}
 MAY_IMPORT["subjects"] = {*_BELOW}
 MAY_IMPORT["gradcheck"] = {*_BELOW, "subjects"}
+MAY_IMPORT["report"] = {"backends", "version"}
 MAY_IMPORT["sharing"] = {"weights"}
 MAY_IMPORT["average"] = {"backends", "model"}
 MAY_IMPORT["run"] = {*_BELOW, "average"}

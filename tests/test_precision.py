@@ -16,6 +16,7 @@ import pytest
 
 from numlstm import backends, params
 from numlstm.backends.cpu import processor
+from numlstm.cli import start
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import BackendError, ConfigError
 from numlstm.model import Model
@@ -52,6 +53,26 @@ def test_bf16_of_float64_parameters_is_refused() -> None:
 def test_the_reference_refuses_bf16() -> None:
     with pytest.raises(BackendError, match="precision bf16 needs cpu"):
         Model.create(5, (3,), device="reference", precision="bf16")
+
+
+@pytest.mark.parametrize("precision", ["tf32", "fp16"])
+def test_what_only_a_gpu_multiplies(precision: str) -> None:
+    with pytest.raises(BackendError, match=f"precision {precision} needs --device gpu"):
+        Model.create(5, (3,), device="cpu", precision=precision)
+    with pytest.raises(BackendError, match=f"precision {precision} needs gpu: use --device gpu"):
+        Model.create(5, (3,), device="reference", precision=precision)
+    with pytest.raises(ConfigError, match=f"expected float32 where the precision is {precision}"):
+        Model.create(5, (3,), device="cpu", dtype="float64", precision=precision)
+
+
+@pytest.mark.parametrize("device", ["cpu", "reference"])
+def test_a_run_of_a_gpu_goes_on_elsewhere_in_float32(device: str) -> None:
+    file = reference_run().to_file()
+    assert file.state is not None
+    object.__setattr__(file.state.config, "precision", "tf32")
+    with pytest.raises(BackendError, match="device gpu: add --precision float32 to go on with this run"):
+        start._resumed(file, backends.load(device), None)
+    assert start._resumed(file, backends.load(device), "float32").model.precision == "float32"
 
 
 @pytest.mark.usefixtures("without_bf16")

@@ -66,6 +66,9 @@ class Backend(Protocol):
     def describe(self) -> str:
         """Return the device and its threads in a few words."""
 
+    def about(self) -> dict[str, str]:
+        """Return what somebody who reads a report of this device would ask about it, by name: sizes and versions."""
+
     def set_threads(self, threads: int | None) -> int:
         """Use so many threads from now on (None: one per core); return how many they are."""
 
@@ -291,14 +294,21 @@ def load(name: str) -> Backend:
     Raises `BackendError` if there is no backend of that name or it does not work on this machine.
     """
     if name == "auto":
-        return next(b for b in map(_import, _preferred()) if not b.available())
-    if name not in names():
-        raise BackendError(f"no device is called {name!r}; expected auto, {', '.join(names())}")
-    backend = _import(name)
-    missing = backend.available()
+        return next(_import(each) for each in _preferred() if not why_not(each))
+    missing = why_not(name)
     if missing:
         raise BackendError(f"the device {name} does not work here: {missing}")
-    return backend
+    return _import(name)
+
+
+def why_not(name: str) -> str:
+    """Return "" if the backend `name` works on this machine, else one line: what is missing, and what mends it.
+
+    For a GPU that is found out by running a kernel on it, once. Raises `BackendError` if there is no such backend.
+    """
+    if name not in names():
+        raise BackendError(f"no device is called {name!r}; expected auto, {', '.join(names())}")
+    return _import(name).available()
 
 
 def _preferred() -> list[str]:

@@ -69,6 +69,10 @@ def describe() -> str:
     return "reference (NumPy)"
 
 
+def about() -> dict[str, str]:
+    return {"numpy": np.__version__}
+
+
 def set_threads(threads: int | None) -> int:
     return 1
 
@@ -96,7 +100,11 @@ def pack_lstm(
     packed: Any = None,
 ) -> Layer:
     if precision:
-        raise BackendError(f"the device reference computes in the parameters' dtype; precision {precision} needs cpu")
+        where = "cpu or gpu" if precision == "bf16" else "gpu"
+        raise BackendError(
+            f"the device reference computes in the parameters' dtype; precision {precision} needs {where}: "
+            f"use --device {where.rpartition(' ')[2]}"
+        )
     return Layer(W_x, W_h, b, variant)
 
 

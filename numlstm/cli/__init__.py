@@ -56,9 +56,6 @@ class _Commands(typer.core.TyperGroup):
         except NumlstmError as error:
             print(f"numlstm: {error}", file=sys.stderr)
             raise typer.Exit(1) from None
-        except MemoryError:
-            print("numlstm: out of memory; lower --batch-size, --seq-len or --layers", file=sys.stderr)
-            raise typer.Exit(1) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except OSError as error:
@@ -70,6 +67,14 @@ class _Commands(typer.core.TyperGroup):
                 raise typer.Exit(0) from None
             with contextlib.suppress(OSError):
                 print(f"numlstm: not all could be written: {error}; make room, or write it elsewhere", file=sys.stderr)
+            raise typer.Exit(1) from None
+        except Exception as error:
+            from .giving_up import told
+
+            line = told(error, ctx.invoked_subcommand)
+            if not line:
+                raise
+            print(f"numlstm: {line}", file=sys.stderr)
             raise typer.Exit(1) from None
 
 

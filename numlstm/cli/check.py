@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ..errors import BackendError
-from .options import Device, Json, Threads, open_backend
+from .options import Device, Json, Threads, described, open_backend
 from .working import working
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ def check(
     precision: Annotated[
         str | None,
         typer.Option(
-            help="[bold]bf16[/bold] checks that alone, [bold]float32[/bold] leaves it out.  "
-            "[dim]\\[default: both where the processor can][/dim]",
+            help="[bold]bf16[/bold], [bold]tf32[/bold] or [bold]fp16[/bold] checks that alone, [bold]float32[/bold] "
+            "none of them.  [dim]\\[default: all that the device can][/dim]",
             show_default=False,
         ),
     ] = None,
@@ -39,32 +39,45 @@ def check(
     Each entry of each array is moved a little, and the loss must change
     as the backward pass says: to 1e-7, relative, in float64. Any device but
     [bold]reference[/bold] must also agree with that one, outputs included:
-    to 1e-10 in float64, 1e-4 in float32, and 1.6 % of an array's largest entry
-    in bf16, whose numbers have 8 bits. Exits with 1 if anything is off.
+    to 1e-10 in float64, 1e-4 in float32, and of an array's largest entry
+    to 1.6 % in bf16, whose numbers have 8 bits, and 0.4 % in tf32 and fp16,
+    which have 11. Ends with a report to be pasted into an issue. Exits with 1
+    if anything is off.
 
     Example:
 
     [bold]numlstm check --device cpu[/bold]
     """
-    from .. import gradcheck
+    from .. import gradcheck, report
     from ..config import check_precision
 
     if precision is not None:
         check_precision(precision)
     backend = open_backend(device, threads)
+    asked = [precision] if precision else ["float32", *gradcheck.ROUNDED]
+    missing = {each: gradcheck.precision_missing(backend, each) for each in asked if each != "float32"}
+    if precision and missing.get(precision):
+        raise BackendError(missing[precision])
+    rows: list[Row] = []
     with working(f"checking {backend.describe()}"):
-        missing = "" if precision == "float32" else gradcheck.bf16_missing(backend)
-        if precision == "bf16" and missing:
-            raise BackendError(missing)
-        rows = [] if precision == "bf16" else list(gradcheck.check(backend, threads=threads))
-        if precision != "float32" and not missing:
-            rows += gradcheck.check_bf16(backend)
+        if "float32" in asked:
+            rows += gradcheck.check(backend, threads=threads)
+        for each, why_not in missing.items():
+            rows += [] if why_not else gradcheck.check_rounded(backend, each)
+    missing = {each: why_not for each, why_not in missing.items() if why_not}
+    about = report.facts(backend, report.worst((row.kind, row.error) for row in rows))
     if json_:
-        typer.echo(json.dumps(_as_json(backend, rows, missing), allow_nan=False))
+        typer.echo(json.dumps(_as_json(backend, rows, missing, about), allow_nan=False))
     else:
-        _print_table(backend, rows)
-        if missing:
-            typer.echo(f"bf16 was not checked: {missing}")
+        _print_table(described(backend, device), rows)
+        for each, why_not in missing.items():
+            typer.echo(f"{each} was not checked: {why_not}")
+        typer.echo(f"\n{report.as_text(about)}")
+    _fail(backend, rows)
+
+
+def _fail(backend: Backend, rows: Sequence[Row]) -> None:
+    """Raise `BackendError` if a row is not as it should be."""
     failed = [row.what for row in rows if not row.ok]
     if failed:
         raise BackendError(
@@ -73,12 +86,15 @@ def check(
         )
 
 
-def _as_json(backend: Backend, rows: Sequence[Row], bf16_missing: str) -> dict[str, Any]:
+def _as_json(
+    backend: Backend, rows: Sequence[Row], missing: Mapping[str, str], about: Mapping[str, str]
+) -> dict[str, Any]:
     return {
         "device": backend.name,
         "description": backend.describe(),
         "ok": all(row.ok for row in rows),
-        "not_checked": {"bf16": bf16_missing} if bf16_missing else {},
+        "not_checked": dict(missing),
+        "report": dict(about),
         "rows": [
             {
                 "what": row.what,
@@ -92,11 +108,12 @@ def _as_json(backend: Backend, rows: Sequence[Row], bf16_missing: str) -> dict[s
     }
 
 
-def _print_table(backend: Backend, rows: Sequence[Row]) -> None:
+def _print_table(device: str, rows: Sequence[Row]) -> None:
     from rich.console import Console
+    from rich.markup import escape
     from rich.table import Table
 
-    table = Table("what", "shape", title=f"gradients of {backend.describe()}")
+    table = Table("what", "shape", title=f"gradients of {escape(device)}")
     for heading in ("error", "allowed", "ok"):
         table.add_column(heading, justify="right")
     for row in rows:

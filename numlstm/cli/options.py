@@ -22,7 +22,8 @@ Weights = Annotated[
 Device = Annotated[
     str,
     typer.Option(
-        help="[bold]auto[/bold] (the fastest that works), [bold]cpu[/bold], [bold]reference[/bold] (NumPy, slow)."
+        help="[bold]auto[/bold] (gpu if it works, else cpu), [bold]cpu[/bold], [bold]gpu[/bold] (an NVIDIA one), "
+        "[bold]reference[/bold] (NumPy, slow)."
     ),
 ]
 Threads = Annotated[
@@ -60,6 +61,14 @@ def open_backend(device: str, threads: int | None) -> Backend:
     backend = backends.load(device)
     backend.set_threads(threads)
     return backend
+
+
+def described(backend: Backend, device: str) -> str:
+    """Return the device that was taken and, where it was for auto to choose, why it is not the GPU."""
+    from .. import backends
+
+    why_not = backends.why_not("gpu") if device == "auto" and backend.name != "gpu" else ""
+    return f"{backend.describe()}; no GPU: {why_not}" if why_not else backend.describe()
 
 
 def stderr() -> Console:

@@ -100,8 +100,8 @@ class Watch:
         return (self.run.config.steps - self.run.step) * (time.monotonic() - self.began) / max(1, done)
 
 
-def show_start(console: Console, run: Run, text: Corpus, path: str) -> None:
-    """Show what is about to be trained on what."""
+def show_start(console: Console, run: Run, text: Corpus, path: str, device: str) -> None:
+    """Show what is about to be trained on what; `device` is the device in words."""
     config = run.config
     parts = streams(text, config)
     training, unit = len(parts.ids), text.vocab.unit
@@ -118,7 +118,7 @@ def show_start(console: Console, run: Run, text: Corpus, path: str) -> None:
     console.print(f"            {training:,} to train on, {len(text.ids) - training:,} to validate on")
     console.print(shape_table(run.model.config))
     products = "" if config.precision == "float32" else f", {config.precision} products"
-    console.print(f"device      {run.model.backend.describe()}{products}", markup=False)
+    console.print(f"device      {device}{products}", markup=False, soft_wrap=True)
     begins = f", from step {run.step:,}" if run.step else ""
     epochs = epochs_in(run, parts) if run.step else config.steps / parts.steps_per_epoch
     console.print(

@@ -34,18 +34,19 @@ def watch(
     sample_length: int,
     sample_every: int = 1,
     *,
+    device: str,
     every: Every,
     deadline: float | None = None,
     sinks: Sequence[Sink] = (),
 ) -> None:
     """Train to the end, or until the user or the clock stops it, showing and saving what comes, and telling the sinks.
 
-    `deadline` is a time of `time.monotonic`. Exits with 130 if the user stopped it. Raises `DivergedError`, with what
-    is kept, and `WeightsError` if the last save fails.
+    `device` is the device in words, `deadline` a time of `time.monotonic`. Exits with 130 if the user stopped it.
+    Raises `DivergedError`, with what is kept, and `WeightsError` if the last save fails.
     """
     console = stderr()
     prompt = prompt or _prompt_line(text)
-    show_start(console, run, text, path)
+    show_start(console, run, text, path, device)
     saver = Saver(run, path, every, lambda line: console.print(line, style="red", markup=False))
     recorder = Recorder(sinks, run, text, path, console)
     with stop_asked(deadline) as stop:  # until the run is saved: the signal may come again

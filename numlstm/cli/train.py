@@ -14,7 +14,7 @@ from ..errors import ConfigError
 from . import train_options as o
 from .amounts import Every, parse_duration, parse_epochs, parse_every
 from .job import PLACE, job_name
-from .options import Device, Log, TensorBoard, Threads, open_backend
+from .options import Device, Log, TensorBoard, Threads, described, open_backend
 
 if TYPE_CHECKING:
     from ..run import Run
@@ -143,7 +143,8 @@ def train(
         _note_command(run, given)
         session.prepare(run)
     samples = {"sample_length": sample_length, "sample_every": sample_every}
-    session.watch(run, text, path, prompt, **samples, every=every, deadline=deadline, sinks=sinks)
+    taken = described(run.model.backend, device)
+    session.watch(run, text, path, prompt, **samples, device=taken, every=every, deadline=deadline, sinks=sinks)
 
 
 def _note_command(run: Run, given: Mapping[str, Any]) -> None:

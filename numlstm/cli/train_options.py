@@ -226,8 +226,9 @@ Precision = Annotated[
     str | None,
     _option(
         _RUN,
-        "[bold]bf16[/bold] multiplies numbers of 16 bits and adds up in float32, where the processor can; "
-        "weights stay float32, and [bold]gen[/bold] and [bold]eval[/bold] compute in float32 alone.",
+        "[bold]bf16[/bold] multiplies numbers of 16 bits and adds up in float32, where the processor or GPU can, and "
+        "so do [bold]tf32[/bold] (of 19 bits) and [bold]fp16[/bold] on a GPU; weights stay float32, and "
+        "[bold]gen[/bold] and [bold]eval[/bold] compute in float32 alone.",
         f"{TrainConfig.precision}, or the resumed run's",
     ),
 ]

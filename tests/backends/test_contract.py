@@ -430,7 +430,7 @@ def test_signatures_are_the_protocol_s(name, function):
 
 
 def test_the_protocol_is_not_empty():
-    assert len(offered()) == 26
+    assert len(offered()) == 27
 
 
 def test_auto_finds_a_backend_that_works():

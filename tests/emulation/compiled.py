@@ -128,7 +128,7 @@ class Kernel:
         signature = getattr(loaded, f"{name}__signature")
         signature.restype = ctypes.c_char_p
         self.signature: list[str] = signature().decode().split()
-        self._bound: int = getattr(loaded, f"{name}__bound")()
+        self.most_threads = min(MOST_THREADS, getattr(loaded, f"{name}__bound")())
 
     @property
     def max_dynamic_shared_size_bytes(self) -> int:
@@ -174,10 +174,8 @@ class Kernel:
                 raise EmulationError(f"{self.name}: a {what} of {tuple(given)}; each size is 1 to {most}")
             sizes.append((ctypes.c_uint * 3)(*full))
         threads = int(np.prod(list(sizes[1])))
-        if threads > min(MOST_THREADS, self._bound):
-            raise EmulationError(
-                f"{self.name}: {threads} threads in a block; it can have {min(MOST_THREADS, self._bound)}"
-            )
+        if threads > self.most_threads:
+            raise EmulationError(f"{self.name}: {threads} threads in a block; it can have {self.most_threads}")
         if shared > self._asked_shared:
             raise EmulationError(
                 f"{self.name}: {shared} bytes of shared memory; max_dynamic_shared_size_bytes is {self._asked_shared}"

@@ -37,6 +37,7 @@ from typing import Any
 from . import cores  # noqa: F401
 
 # isort: split
+import numba
 import numpy as np
 import numpy.typing as npt
 
@@ -89,6 +90,15 @@ def describe() -> str:
     return f"cpu ({shards_of()} thread{'s' * (shards_of() > 1)}, {processor.register_file().name})"
 
 
+def about() -> dict[str, str]:
+    return {
+        "threads": str(shards_of()),
+        "registers": processor.register_file().name,
+        "numba": numba.__version__,
+        "numpy": np.__version__,
+    }
+
+
 def asarray(values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
     return np.array(values, dtype)
 
@@ -120,6 +130,8 @@ def pack_lstm(
     variant: Variant = PLAIN,
     packed: PackedLSTM | None = None,
 ) -> PackedLSTM:
+    if precision in ("tf32", "fp16"):
+        raise BackendError(f"the device cpu computes in float32 or bf16; precision {precision} needs --device gpu")
     if precision not in ("", "bf16") or (precision and W_h.dtype != np.float32):
         raise BackendError(f"precision is {precision!r} for {W_h.dtype} weights; expected bf16 for float32, or none")
     pairs = precision == "bf16"

@@ -1,0 +1,260 @@
+"""What a GPU should make of a training step, on paper: nothing here was measured, and nothing here needs a GPU.
+
+Counts what each kernel of a step has to multiply, to move and to launch, and divides by what NVIDIA says of a card:
+`limit`, which no kernel can pass, and `expected`, with the shares of it that kernels usually reach. The recurrence
+takes what `numlstm/backends/gpu/paths.py` expects of the path that it would choose. Prints the tables of `docs/gpu.md`:
+
+    python -m benchmarks.gpu_on_paper [--write]
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
+
+from numlstm.backends.gpu import paths
+
+from .measure import ROOT
+from .shapes import Shape
+from .train import SHAPES
+
+DOCUMENT = ROOT / "docs" / "gpu.md"
+
+
+@dataclasses.dataclass(frozen=True)
+class Card:
+    """A GPU by its maker's figures: bytes and operations a second, `shared` bytes that a block may have."""
+
+    name: str
+    multiprocessors: int
+    shared: int
+    memory: float
+    float32: float
+    tf32: float  # of tensor cores, dense
+
+    @property
+    def device(self) -> paths.Device:
+        """What the choice of a path needs to know."""
+        return paths.Device(self.multiprocessors, self.shared)
+
+
+CARDS = (
+    Card("H100 SXM", 132, 227 * 1024, 3.35e12, 67e12, 494e12),
+    # Clocks, and with them the operations, depend on the laptop: from 11 to 15 TFLOP/s; TF32 is about twice that.
+    Card("RTX 4060 Laptop", 24, 99 * 1024, 0.256e12, 12e12, 24e12),
+)
+FLOAT = 4  # bytes
+MEMORY_SHARE, PRODUCT_SHARE = 0.7, 0.5  # of the maker's figures, that are expected of kernels and of cuBLAS
+DEVICE_LAUNCH = 2e-6  # seconds from the end of a kernel to the next one's first instruction, at least
+HOST_LAUNCH = paths.LAUNCH  # seconds of Python and driver for each launch
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """One kernel, or several of a kind, in a training step.
+
+    `flop` of products, `moved` bytes of memory at least, `launches`, and `blocks` that it is cut into where they are
+    so few that they do not fill a card. A recurrence has its layer's `units` and the `steps` and `rows` of the batch.
+    """
+
+    name: str
+    flop: int = 0
+    moved: int = 0
+    launches: int = 1
+    blocks: int = 0
+    units: int = 0
+    steps: int = 0
+    rows: int = 0
+
+
+def works(shape: Shape) -> Iterator[Work]:
+    """Yield what a training step of a shape consists of, with Adam and float32."""
+    B, V, N = shape.batch_size, shape.vocab_size, shape.seq_len * shape.batch_size
+    yield Work("batch: gathered, gradients set to 0", moved=FLOAT * (3 * N + parameters(shape)), launches=3)
+    below = (0, *shape.layers)
+    for D, H in zip(below, shape.layers, strict=False):
+        recurrence = {"units": H, "steps": shape.seq_len, "rows": B}
+        step = 2 * N * H * 4 * H
+        if D:
+            yield Work("input product", 2 * N * D * 4 * H, FLOAT * (N * D + D * 4 * H + N * 4 * H))
+        # reads what the input says of the gates, of tokens from a few rows of W_x; writes gates, c and h
+        yield Work("recurrence, forward", step, FLOAT * N * H * (10 if D else 6), 1, **recurrence)
+        # reads gates, c and dh; writes the gradient of the gates
+        yield Work("recurrence, backward", step, FLOAT * N * H * 10, 1, **recurrence)
+        yield Work("bias gradient", moved=FLOAT * N * 4 * H, blocks=-(-4 * H // 32))
+        yield Work("weight gradient, W_h", step, FLOAT * (N * 5 * H + 4 * H * H))
+        if D:
+            yield Work("weight gradient, W_x", 2 * N * D * 4 * H, FLOAT * (N * D + N * 4 * H + D * 4 * H))
+            yield Work("input gradient", 2 * N * D * 4 * H, FLOAT * (N * 4 * H + D * 4 * H + N * D))
+        else:
+            yield Work("weight gradient, rows of W_x", moved=FLOAT * (N * 4 * H + 2 * V * 4 * H))
+        yield Work("packing, last state", moved=FLOAT * (12 * H * H + 4 * B * H), launches=3)
+    H = shape.layers[-1]
+    yield Work("output product and bias", 2 * N * H * V, FLOAT * (N * H + H * V + 3 * N * V), 2)
+    yield Work("loss", moved=FLOAT * 2 * N * V, launches=2)
+    yield Work("output gradients", 4 * N * H * V, FLOAT * (2 * N * H + 3 * N * V + 2 * H * V), 4)
+    yield Work("norm, clipping, Adam", moved=FLOAT * 8 * parameters(shape), launches=4)
+
+
+def parameters(shape: Shape) -> int:
+    """Return how many parameters a shape has."""
+    below = (shape.vocab_size, *shape.layers)
+    lstm = sum(4 * H * (D + H + 1) for D, H in zip(below, shape.layers, strict=False))
+    return lstm + (shape.layers[-1] + 1) * shape.vocab_size
+
+
+def path_of(work: Work, card: Card) -> str:
+    """Return which path a recurrence takes on a card."""
+    return "steps" if paths.choose(work.units, work.rows, FLOAT, card.device) is None else "resident"
+
+
+def launches(work: Work, card: Card) -> int:
+    """Return how many launches the work is: step by step, a product and a cell kernel for each."""
+    return 2 * work.steps if work.units and path_of(work, card) == "steps" else work.launches
+
+
+def limit(work: Work, card: Card, products: str) -> float:
+    """Return the seconds that the card cannot do the work in less than, by its maker's figures."""
+    per_second = card.float32 if work.units else getattr(card, products)  # the recurrence stays in float32
+    return max(work.flop / per_second, work.moved / card.memory)
+
+
+def expected(work: Work, card: Card, products: str) -> float:
+    """Return the seconds that the work is expected to take on the device."""
+    start = launches(work, card) * DEVICE_LAUNCH
+    if work.units:
+        return start + work.steps * step_seconds(work, card)
+    memory = work.moved / (MEMORY_SHARE * card.memory)
+    if work.blocks:
+        memory = max(memory, work.moved / (work.blocks * paths.L2_BYTES))
+    return start + max(work.flop / (PRODUCT_SHARE * getattr(card, products)), memory)
+
+
+def step_seconds(work: Work, card: Card) -> float:
+    """Return what `paths` expects of one step of a recurrence; launches, which are counted apart, not included."""
+    plan = paths.choose(work.units, work.rows, FLOAT, card.device)
+    if plan is not None:
+        return paths.resident_seconds(work.units, work.rows, FLOAT, plan, card.device)
+    return paths.steps_seconds(work.units, work.rows, FLOAT, card.device) - 2 * paths.LAUNCH
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """A whole training step of a shape on a card: characters a second, and seconds of the device and the host."""
+
+    limit: float
+    expected: float
+    device: float
+    host: float
+    launches: int
+    paths: str
+
+
+def step(shape: Shape, card: Card, products: str = "float32") -> Step:
+    """Return what is to be expected; the host queues launches while the device works, so the slower of them counts."""
+    all_works, characters = list(works(shape)), shape.batch_size * shape.seq_len
+    count = sum(launches(work, card) for work in all_works)
+    device = sum(expected(work, card, products) for work in all_works)
+    host = count * HOST_LAUNCH
+    chosen = sorted({path_of(work, card) for work in all_works if work.units})
+    return Step(
+        limit=characters / sum(limit(work, card, products) for work in all_works),
+        expected=characters / max(device, host),
+        device=device,
+        host=host,
+        launches=count,
+        paths=" and ".join(chosen),
+    )
+
+
+def kernels_table(shape: Shape, cards: Sequence[Card] = CARDS) -> str:
+    """Return the kernels of a shape's step as a Markdown table: work, and microseconds on each card."""
+    heads = ["kernel", "launches", "MFLOP", "MB", *(f"{card.name}: limit, expected, µs" for card in cards)]
+    rows = [heads, ["---", *["---:"] * (len(heads) - 1)]]
+    for work in together(list(works(shape))):
+        name, same = work[0].name, len(work)
+        row = [name + (f" ({same} layers)" if same > 1 else "")]
+        row.append(" / ".join(sorted({str(sum(launches(each, card) for each in work)) for card in cards}, key=int)))
+        row += [_figure(sum(each.flop for each in work) / 1e6), _figure(sum(each.moved for each in work) / 1e6)]
+        for card in cards:
+            both = (sum(how(each, card, "float32") for each in work) for how in (limit, expected))
+            row.append(", ".join(_figure(1e6 * seconds) for seconds in both))
+        rows.append(row)
+    return _markdown(rows)
+
+
+def together(all_works: Sequence[Work]) -> list[list[Work]]:
+    """Return the works by name, in the order in which the names come."""
+    names = dict.fromkeys(work.name for work in all_works)
+    return [[work for work in all_works if work.name == name] for name in names]
+
+
+def shapes_table(card: Card, shapes: Sequence[Shape] = SHAPES) -> str:
+    """Return what is expected of whole training steps on a card as a Markdown table."""
+    rows = [
+        [
+            "layers x size, batch, length",
+            "path",
+            "launches",
+            "device, ms",
+            "host, ms",
+            "limit, characters/s",
+            "expected, characters/s",
+            "the same, products in tf32",
+        ],
+        ["---", "---", *["---:"] * 6],
+    ]
+    for shape in shapes:
+        found, faster = step(shape, card), step(shape, card, "tf32")
+        name = f"{len(shape.layers)}x{shape.layers[0]}, {shape.batch_size}, {shape.seq_len}"
+        milliseconds = (_figure(1e3 * found.device), _figure(1e3 * found.host))
+        rates = (_rate(found.limit), _rate(found.expected), _rate(faster.expected))
+        rows.append([name, found.paths, str(found.launches), *milliseconds, *rates])
+    return _markdown(rows)
+
+
+def _figure(value: float) -> str:
+    """Return two digits of a number: more would say more than is known."""
+    if not value:
+        return "-"
+    rounded = float(f"{value:.2g}")
+    return f"{rounded:,.0f}" if rounded >= 10 else f"{rounded:g}"
+
+
+def _rate(value: float) -> str:
+    return f"{value / 1e6:.2g} M" if value < 1e8 else f"{float(f'{value:.2g}') / 1e6:,.0f} M"
+
+
+def _markdown(rows: Sequence[Sequence[str]]) -> str:
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def tables() -> dict[str, str]:
+    """Return the tables of `docs/gpu.md` by name."""
+    found = {f"kernels of {shape.name}": kernels_table(shape) for shape in (SHAPES[1], SHAPES[4])}
+    return found | {f"steps on {card.name}": shapes_table(card) for card in CARDS}
+
+
+def renewed(document: str) -> str:
+    """Return a document with the table after each of its marks `<!-- on paper: NAME -->` as it is now."""
+    for name, table in tables().items():
+        mark = f"<!-- on paper: {name} -->\n"
+        pattern = re.escape(mark) + r"(?:\|[^\n]*\n)*"
+        document = re.sub(pattern, lambda _, new=f"{mark}{table}\n": new, document)
+    return document
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_on_paper", description=__doc__.partition("\n")[0])
+    parser.add_argument("--write", action="store_true", help="put the tables into docs/gpu.md")
+    if parser.parse_args().write:
+        DOCUMENT.write_text(renewed(DOCUMENT.read_text("utf-8")), "utf-8")
+        return
+    for name, table in tables().items():
+        print(f"<!-- on paper: {name} -->\n{table}\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,97 @@
+"""What the current GPU is: its name, its size, and the versions of what runs on it.
+
+Knows nothing about whether it works (`probe.py`) nor about kernels.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from typing import Any
+
+from . import paths
+from .lazy import cp
+from .probe import version
+
+# Layers whose path a report tells: the largest that `numlstm check` runs, and those of the benchmarks, in float32.
+_LAYERS = ((33, 7), (128, 16), (128, 32), (128, 128), (256, 64), (512, 64), (512, 100))
+_FLOAT = 4  # bytes
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """A GPU, and the software under it.
+
+    `sm` is the compute capability as in sm_90, `multiprocessors` how many there are, `shared_memory` the bytes that a
+    block may be granted, `total_memory` bytes; `runtime`, `driver` and `nvrtc` are versions of CUDA, as in 13.2: those
+    that CuPy was built for, that the driver supports, and of the compiler.
+    """
+
+    id: int
+    name: str
+    sm: int
+    multiprocessors: int
+    shared_memory: int
+    total_memory: int
+    runtime: str
+    driver: str
+    nvrtc: str
+    cupy: str
+
+    @property
+    def free_memory(self) -> int:
+        """The bytes that nobody holds now; what CuPy's pool holds and could use again is not among them."""
+        return int(cp.cuda.Device(self.id).mem_info[0])
+
+
+def facts() -> Facts:
+    """Return the facts of the current device."""
+    return _facts(int(cp.cuda.Device().id))
+
+
+@functools.cache
+def _facts(number: int) -> Facts:
+    device, runtime = cp.cuda.Device(number), cp.cuda.runtime
+    properties, attributes = runtime.getDeviceProperties(number), device.attributes
+    return Facts(
+        id=number,
+        name=_text(properties["name"]),
+        sm=int(device.compute_capability),
+        multiprocessors=int(attributes["MultiProcessorCount"]),
+        shared_memory=int(attributes.get("MaxSharedMemoryPerBlockOptin") or attributes["MaxSharedMemoryPerBlock"]),
+        total_memory=int(device.mem_info[1]),
+        runtime=version(runtime.runtimeGetVersion()),
+        driver=version(runtime.driverGetVersion()),
+        nvrtc=".".join(map(str, cp.cuda.nvrtc.getVersion())),
+        cupy=str(cp.__version__),
+    )
+
+
+def _text(name: Any) -> str:
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+
+
+def describe() -> str:
+    found = facts()
+    return f"gpu ({found.name}, sm_{found.sm}, {found.total_memory / 2**30:.0f} GB)"
+
+
+def about() -> dict[str, str]:
+    found = facts()
+    return {
+        "gpu": found.name,
+        "sm": str(found.sm),
+        "multiprocessors": str(found.multiprocessors),
+        "shared memory": f"{found.shared_memory / 1024:.0f} KiB a block",
+        "memory": f"{found.total_memory / 2**30:.1f} GiB",
+        "driver": f"for CUDA {found.driver}",
+        "cuda": found.runtime,
+        "cupy": found.cupy,
+        "nvrtc": found.nvrtc,
+        "paths": "; ".join(f"{H} units, {B} rows: {_path(H, B)}" for H, B in _LAYERS),
+    }
+
+
+def _path(H: int, B: int) -> str:
+    plan = paths.choose(H, B, _FLOAT, paths.device())
+    return "steps" if plan is None else f"resident, {plan.rows} rows a block"

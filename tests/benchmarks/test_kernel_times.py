@@ -1,0 +1,87 @@
+"""How kernels are timed on devices that queue their work, what is said of a device not there, and the report."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from benchmarks import kernels
+from benchmarks.cases import Call
+from numlstm import backends
+from numlstm.backends import reference
+
+KERNEL, PREPARE = 0.002, 0.001  # seconds of the device for each
+
+
+class Queue:
+    """A device that works through what was queued when somebody waits for it, and counts who does."""
+
+    queued = True
+
+    def __init__(self) -> None:
+        self.seconds, self.waits = 0.0, 0
+
+    def add(self, seconds: float) -> None:
+        self.seconds += seconds
+
+    def zeros(self, shape: int, dtype: str) -> int:
+        return shape
+
+    def to_numpy(self, array: int) -> None:
+        time.sleep(self.seconds)
+        self.seconds, self.waits = 0.0, self.waits + 1
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_queue_is_timed_as_a_whole_without_what_prepares_the_calls(prepared: bool) -> None:
+    device = Queue()
+    more = {"prepare": lambda: device.add(PREPARE)} if prepared else {}
+    call = Call(lambda: device.add(KERNEL), **more)  # type: ignore[arg-type]
+    found = kernels.queued_seconds(device, call, 0.1)  # type: ignore[arg-type]
+    assert 0.8 * KERNEL < found < 1.5 * KERNEL
+    assert device.waits < 20, "no waiting after each call"
+
+
+def test_a_kernel_that_takes_no_time_to_speak_of() -> None:
+    ticks = iter([0.0, 1.0, 1.0, 3.0])
+    device = Queue()
+    call = Call(dict, prepare=lambda: None)
+    clock = SimpleNamespace(perf_counter=lambda: next(ticks))
+    before, kernels.time = kernels.time, clock  # type: ignore[assignment]
+    try:
+        assert kernels.queued_seconds(device, call, 0.5) == kernels._RESOLUTION  # type: ignore[arg-type]
+    finally:
+        kernels.time = before
+
+
+def test_a_device_that_is_not_there_is_left_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(name: str) -> None:
+        raise backends.BackendError("the device gpu does not work here: it hides")
+
+    monkeypatch.setattr(backends, "load", load)
+    monkeypatch.setattr(sys, "argv", ["kernels", "--quick", "--device", "gpu"])
+    kernels.main()
+    assert capsys.readouterr().out == "gpu is left out: the device gpu does not work here: it hides\n"
+
+
+def test_the_report_has_errors_and_times() -> None:
+    def kernel(seconds: float, error: float) -> dict[str, object]:
+        return {"seconds": {"median": seconds}, "largest_error": error}
+
+    results = [
+        {"name": "1x8 B2 T3", "threads": 1, "kernels": {"adam_": kernel(2e-6, 1e-8), "a, b": kernel(3e-5, 1e-7)}},
+        {"name": "2x8 B2 T3", "threads": 2, "kernels": {"adam_": kernel(4.44e-6, 3e-8)}},
+    ]
+    said = kernels.report_of(reference, results).splitlines()
+    assert said[0] == said[-1] == "```"
+    found = dict(line.split("  ", 1) for line in said[1:-1])
+    found = {name: value.strip() for name, value in found.items()}
+    assert found["device"] == "reference (NumPy)"
+    assert (found["error, adam_"], found["error, a, b"]) == ("3.0e-08", "1.0e-07")
+    assert found["us, 1x8 B2 T3, 1 thread"] == "adam_ 2, a b 30"
+    assert found["us, 2x8 B2 T3, 2 threads"] == "adam_ 4.44"
