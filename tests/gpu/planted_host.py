@@ -16,7 +16,11 @@ HOST = [
      "operations[left.transposed],\n        operations[right.transposed]"),
     ("products.py", "_scalar(int(add), dtype)", "_scalar(1, dtype)"),
     ("products.py", "cublas.setPointerMode(handle, cublas.CUBLAS_POINTER_MODE_HOST)\n", "\n"),
-    ("recurrence.py", "multiply(tape.seen[:-1].reshape(T * B, R).T, da", "multiply(tape.seen[1:].reshape(T * B, R).T, da"),
+    (
+        "recurrence.py",
+        "multiply(tape.seen[:-1].reshape(T * B, R).T, da",
+        "multiply(tape.seen[1:].reshape(T * B, R).T, da",
+    ),
     ("recurrence.py", "return a if a.flags.c_contiguous else a.copy()", "return a"),
     # Memory that is used again, or gone, too early.
     ("recurrence.py", "(tape.h[T].copy(), tape.c[T].copy())", "(tape.h[T], tape.c[T])"),
@@ -27,9 +31,13 @@ HOST = [
     ("numbers.py", "if slot >= len(self.copy):", "if not len(self.copy):"),
     ("numbers.py", "self.copy = to_numpy(self.slots[: self.taken])", "self.copy = to_numpy(self.slots[: slot + 1])"),
     # Sizes of launches.
-    ("dense.py", "shared = 32 * ROWS * d.itemsize", "shared = 32 * d.itemsize"),
-    ("paths.py", "forward = _launch(four, parts * four + 3 * rows * H * itemsize", "forward = _launch(four, parts * four + 2 * rows * H * itemsize"),
-    ("masks.py", "grid = -(-V // WARPS), -(-E // SLICE)", "grid = V // WARPS, -(-E // SLICE)"),
+    ("columns.py", "shared = BLOCK[0] * BLOCK[1]", "shared = BLOCK[0]"),
+    (
+        "paths.py",
+        "forward = _launch(four, parts * four + 3 * rows * H * itemsize",
+        "forward = _launch(four, parts * four + 2 * rows * H * itemsize",
+    ),
+    ("masks.py", "grid = -(-V * split // WARPS), ", "grid = V * split // WARPS, "),
     ("modules.py", "if shared > UNASKED_SHARED:", "if shared > 2 * UNASKED_SHARED:"),
     ("steps.py", "for t in reversed(range(T)):", "for t in range(T):"),
     ("generation_steps.py", "read = ids if n == 0 else drawn[n - 1]", "read = ids if n == 0 else drawn[n]"),

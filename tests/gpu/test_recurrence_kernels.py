@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from numlstm.backends import PLAIN, Variant, reference
-from numlstm.backends.gpu import gradients, paths, products, recurrence, transfer
+from numlstm.backends.gpu import columns, masks, paths, products, recurrence, transfer
 from numlstm.dropout import Mask
 from numlstm.errors import BackendError
 
@@ -229,7 +229,7 @@ def test_ids_of_another_type_are_refused(device):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("rows", "N"), [(1, 1), (15, 33), (257, 3), (70 * gradients.CHUNK_ROWS + 5, 2)])
+@pytest.mark.parametrize(("rows", "N"), [(1, 1), (15, 33), (257, 3), (70 * columns.CHUNK_ROWS + 5, 2)])
 def test_column_sums(device, rows, N, dtype, order):
     device.order = order
     rng = np.random.default_rng(rows)
@@ -240,7 +240,7 @@ def test_column_sums(device, rows, N, dtype, order):
         (times, (values * factors.astype("float64")).sum(0)),
     ):
         out = GPU.asarray(np.ones(N + 1, dtype))[1:]  # a view that does not begin at 16 bytes
-        gradients.add_column_sums(on, out, other)
+        columns.add_column_sums(on, out, other)
         np.testing.assert_allclose(GPU.to_numpy(out), 1 + wanted, rtol=0, atol=ERROR[dtype] * rows**0.5 * 4)
 
 
@@ -255,7 +255,7 @@ def test_rows_are_added_to_those_that_ids_choose(device, P, V, N, order):
     wanted = start.copy()
     np.add.at(wanted, ids, values)
     out = GPU.asarray(np.concatenate([[0.0], start.reshape(-1)]))[1:].reshape(V, N)
-    gradients.add_rows(GPU.asarray(ids), GPU.asarray(values), out)
+    masks.embed_backward(GPU.asarray(values), GPU.asarray(ids), out)
     np.testing.assert_allclose(GPU.to_numpy(out), wanted, rtol=1e-11, atol=1e-11)
     if V > 1:
         np.testing.assert_array_equal(GPU.to_numpy(out)[1], start[1])

@@ -3,13 +3,14 @@
 The functions are those of the `Backend` protocol, whose docstrings say what goes in and out. The rooms:
 
     probe.py        whether there is a GPU that works, and what is missing
-    device.py       what it is
+    device.py       what it is, and about.py what is told of it
     lazy.py         CuPy, imported when it is first used
     modules.py      the kernels' texts (kernels/*.cu): compiled, and launched
     transfer.py     arrays to the device and back; the text that lies there
     numbers.py      numbers that are left on the device until someone reads them
     products.py     matrix products, by cuBLAS
     paths.py        how a layer of a given size is run
+    columns.py      sums over all rows of a sequence
     recurrence.py   one layer over a whole sequence, forward and backward
     variants.py     the same for layers with layer norm or a projection
     dense.py        the output layer and the loss
@@ -18,14 +19,14 @@ The functions are those of the `Backend` protocol, whose docstrings say what goe
     generation.py   drawing tokens
 
 Work is queued on CuPy's current stream; only `to_numpy`, `generate` and float() of a number wait for it. Sums are added
-up in a fixed order, so that the same input gives the same bits. The package can be imported without CuPy; nothing else of
-it can be used then. Knows nothing about networks of several layers, training, files or texts.
+up in a fixed order, so that the same input gives the same bits. The package can be imported without CuPy; nothing else
+of it can be used then. Knows nothing about networks of several layers, training, files or texts.
 """
 
 from __future__ import annotations
 
+from .about import about, describe
 from .dense import dense_backward, dense_forward, pack_dense, softmax_cross_entropy
-from .device import about, describe
 from .generation import generate, uniforms
 from .masks import dropout, embed, embed_backward
 from .probe import available

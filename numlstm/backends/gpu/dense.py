@@ -11,14 +11,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .. import Array
+from . import columns
 from .lazy import cp
 from .modules import launch
 from .numbers import SUMS, SUMS_SHARED, Number
 from .products import multiply
 
 ROWS = 8  # of a block whose warps have a row each
-CHUNKS = 128  # parts, at most, that the rows are cut into to add up columns
-CHUNK_ROWS = 64  # rows of a part, at least
 WIDE = 1024  # from so many columns on a row has a block of its own to itself
 
 
@@ -48,22 +47,10 @@ def dense_forward(h: Array, packed: PackedDense, *, out: Array = None) -> Array:
 def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db: Array) -> Array:
     W, _ = packed.weights
     multiply(h.T, dlogits, dW, add=True)  # logits = h @ W + b
-    add_column_sums(dlogits, db)  # logits = h @ W + b
+    columns.add_column_sums(dlogits, db)  # logits = h @ W + b
     dh = cp.empty(h.shape, h.dtype)
     multiply(dlogits, W.T, dh)  # logits = h @ W + b
     return dh
-
-
-def add_column_sums(d: Array, to: Array) -> None:
-    """Add the sums of the columns of d (N, V) to `to` (V), in an order that N alone decides."""
-    N, V = d.shape
-    chunk_rows = max(CHUNK_ROWS, -(-N // CHUNKS))
-    chunks = -(-N // chunk_rows)
-    partial = cp.empty((chunks, V), d.dtype)
-    arguments = (d, np.int32(N), np.int32(V), np.int32(chunk_rows), partial)
-    shared = 32 * ROWS * d.itemsize
-    launch("dense", "chunk_sums", d.dtype, (-(-V // 32), chunks), (32, ROWS), arguments, shared=shared)
-    launch("dense", "add_chunks", d.dtype, (-(-V // 128),), (128,), (partial, np.int32(chunks), np.int32(V), to))
 
 
 def softmax_cross_entropy(logits: Array, targets: Array, *, scale: Array = None) -> tuple[Number, Array]:

@@ -14,9 +14,8 @@ import numpy as np
 from ...dropout import Mask
 from ...errors import BackendError
 from .. import PLAIN, Variant
-from . import gradients, paths, resident, steps
+from . import columns, masks, paths, resident, steps
 from .lazy import cp
-from .masks import factors
 from .modules import blocks_for, launch
 from .products import check_precision, multiply
 from .tapes import Tape, kind_of, tape_for
@@ -111,7 +110,7 @@ def lstm_forward(
     T, B = x.shape[:2]
     x, h0, c0, dtype = _whole(x), _whole(h0), _whole(c0), packed.weights[1].dtype
     tape = tape_for(kind_of(packed, T, B, mask is not None), tape)
-    tape.start(x, packed.tokens, None if mask is None else factors(mask, h0.shape, dtype))
+    tape.start(x, packed.tokens, None if mask is None else masks.factors(mask, h0.shape, dtype))
     tape.plan = _plan(packed, B)
     if not packed.tokens:
         multiply(x.reshape(T * B, -1), packed.weights[0], tape.gates.reshape(T * B, -1), precision=packed.precision)
@@ -136,7 +135,7 @@ def lstm_backward(
         dh0, dc0 = steps.backward(packed, tape, dh, db, dvariant)
     else:
         dh0, dc0 = resident.backward(packed, tape, tape.plan, dh)
-        gradients.add_column_sums(tape.gates, db)  # z = ... + b
+        columns.add_column_sums(tape.gates, db)  # z = ... + b
     return _add_weight_gradients(packed, tape, dW_x, dW_h), dh0, dc0
 
 
@@ -146,7 +145,7 @@ def _add_weight_gradients(packed: PackedLSTM, tape: Tape, dW_x: Array, dW_h: Arr
     da = tape.gates.reshape(T * B, -1)
     multiply(tape.seen[:-1].reshape(T * B, R).T, da, dW_h, add=True, precision=precision)  # a = seen @ W_h + ...
     if packed.tokens:
-        gradients.add_rows(tape.ids, da, dW_x)  # a = W_x[x] + ...
+        masks.embed_backward(da, tape.ids, dW_x)  # a = W_x[x] + ...
         return None
     multiply(tape.x.reshape(T * B, -1).T, da, dW_x, add=True, precision=precision)  # a = x @ W_x + ...
     dx = cp.empty(tape.x.shape, dW_x.dtype)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import Variant
-from . import gradients, variants
+from . import columns, variants
 from .lazy import cp
 from .modules import blocks_for, launch
 from .products import multiply
@@ -92,7 +92,7 @@ def backward(packed: PackedLSTM, tape: Tape, dh: Array, db: Array, dvariant: Var
     if variant.W_p is not None:
         multiply(tape.m.reshape(T * B, H).T, dr.reshape(T * B, R), dvariant.W_p, add=True, precision=precision)
     if variant.gain is None:
-        gradients.add_column_sums(tape.gates, db)  # z = ... + b
+        columns.add_column_sums(tape.gates, db)  # z = ... + b
     else:
         variants.add_norm_gradients(tape, db, dvariant)
     dh0 = dh_next

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import Variant
-from . import gradients
+from . import columns
 from .modules import blocks_for, launch
 from .tapes import Tape
 
@@ -93,7 +93,7 @@ def projected_backward(tape: Tape, dh: Array, dh_next: Array, out: Array, last: 
 
 def add_norm_gradients(tape: Tape, db: Array, dvariant: Variant) -> None:
     """Add to the gradients of b, gain, c_gain and c_bias what all steps say."""
-    gradients.add_column_sums(tape.dz, db)  # z = gain * n + b
-    gradients.add_column_sums(tape.dz, dvariant.gain, tape.n)  # z = gain * n + b
-    gradients.add_column_sums(tape.dn_c, dvariant.c_gain, tape.n_c)  # tanh(c_gain * n_c + c_bias)
-    gradients.add_column_sums(tape.dn_c, dvariant.c_bias)  # tanh(c_gain * n_c + c_bias)
+    columns.add_column_sums(tape.dz, db)  # z = gain * n + b
+    columns.add_column_sums(tape.dz, dvariant.gain, tape.n)  # z = gain * n + b
+    columns.add_column_sums(tape.dn_c, dvariant.c_gain, tape.n_c)  # tanh(c_gain * n_c + c_bias)
+    columns.add_column_sums(tape.dn_c, dvariant.c_bias)  # tanh(c_gain * n_c + c_bias)

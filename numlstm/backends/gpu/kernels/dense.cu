@@ -11,33 +11,6 @@ KERNEL add_bias(REAL* out, const REAL* b, int N, int V) {
   for (int v = threadIdx.x; v < V; v += 32) row[v] += b[v];
 }
 
-// Blocks of (32, 8), with a REAL each in shared memory: partial[chunk, column] = the sum of a column of d (N, V) over the chunk's rows.
-KERNEL chunk_sums(const REAL* d, int N, int V, int chunk_rows, REAL* partial) {
-  DYN_SHARED(REAL, parts);
-  int v = blockIdx.x * 32 + threadIdx.x;
-  long long first = (long long)blockIdx.y * chunk_rows;
-  long long last = first + chunk_rows < N ? first + chunk_rows : N;
-  REAL sum = (REAL)0;
-  if (v < V) {
-    for (long long n = first + threadIdx.y; n < last; n += ROWS) sum += d[n * V + v];
-  }
-  parts[threadIdx.y * 32 + threadIdx.x] = sum;
-  __syncthreads();
-  if (threadIdx.y == 0 && v < V) {
-    for (int k = 1; k < ROWS; k++) sum += parts[k * 32 + threadIdx.x];
-    partial[(long long)blockIdx.y * V + v] = sum;
-  }
-}
-
-// A thread a column: db (V) += the sum of its chunks.
-KERNEL add_chunks(const REAL* partial, int chunks, int V, REAL* db) {
-  int v = blockIdx.x * blockDim.x + threadIdx.x;
-  if (v >= V) return;
-  REAL sum = (REAL)0;
-  for (int k = 0; k < chunks; k++) sum += partial[(long long)k * V + v];
-  db[v] += sum;
-}
-
 // The sum, or the largest, of what the threads of a row hold: a warp, or, where parts is used, all warps of a block.
 INLINE REAL row_sum(REAL value, REAL* parts) {
   for (int step = 16; step; step /= 2) value += __shfl_xor_sync(FULL, value, step);

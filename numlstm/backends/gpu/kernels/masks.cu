@@ -1,4 +1,5 @@
 // Dropout's masks, made as they are used, and the rows of an embedding, picked and added to.
+#include "philox.cuh"
 
 #define WARPS 8
 #define SLICE 4   // columns of each lane, 32 apart
@@ -6,29 +7,23 @@
 #define LIST 256  // entries of a warp's list: it is gone through at 128, and AHEAD * 32 may come on top
 #define FULL 0xffffffffu
 
+// The four words of an entry's counter: see dropout.py.
 struct Words {
   unsigned w[4];
 };
 
-// Philox4x32-10 (Salmon et al. 2011) for the counter (a, b, c, d) and the key (k, m): see dropout.py.
-INLINE Words philox(unsigned a, unsigned b, unsigned c, unsigned d, unsigned k, unsigned m) {
-  for (int round = 0; round < 10; round++) {
-    unsigned long long left = (unsigned long long)a * 0xD2511F53u, right = (unsigned long long)c * 0xCD9E8D57u;
-    a = (unsigned)(right >> 32) ^ b ^ k;
-    b = (unsigned)right;
-    c = (unsigned)(left >> 32) ^ d ^ m;
-    d = (unsigned)left;
-    k += 0x9E3779B9u;
-    m += 0xBB67AE85u;
-  }
-  return Words{{a, b, c, d}};
+INLINE Words words_of(long long four, unsigned place, unsigned step_low, unsigned step_high, unsigned key_low,
+                      unsigned key_high) {
+  Words words = {{(unsigned)four, place, step_low, step_high}};
+  philox(words.w, key_low, key_high);
+  return words;
 }
 
 // out = x * factor, or 0 where the mask leaves an entry out; a thread makes the four entries of one counter. out may be x.
 KERNEL drop(const REAL* x, REAL* out, long long size, unsigned long long threshold, REAL factor, unsigned place,
             unsigned step_low, unsigned step_high, unsigned key_low, unsigned key_high) {
   for (long long four = FLAT_INDEX; 4 * four < size; four += FLAT_STRIDE) {
-    Words words = philox((unsigned)four, place, step_low, step_high, key_low, key_high);
+    Words words = words_of(four, place, step_low, step_high, key_low, key_high);
     for (int k = 0; k < 4; k++) {
       long long n = 4 * four + k;
       if (n < size) out[n] = words.w[k] < threshold ? (REAL)0 : x[n] * factor;
@@ -40,7 +35,7 @@ KERNEL drop(const REAL* x, REAL* out, long long size, unsigned long long thresho
 KERNEL factors(REAL* out, long long size, unsigned long long threshold, REAL factor, unsigned place,
                unsigned step_low, unsigned step_high, unsigned key_low, unsigned key_high) {
   for (long long four = FLAT_INDEX; 4 * four < size; four += FLAT_STRIDE) {
-    Words words = philox((unsigned)four, place, step_low, step_high, key_low, key_high);
+    Words words = words_of(four, place, step_low, step_high, key_low, key_high);
     for (int k = 0; k < 4; k++) {
       long long n = 4 * four + k;
       if (n < size) out[n] = words.w[k] < threshold ? (REAL)0 : factor;

@@ -35,34 +35,3 @@ KERNEL add_chunks(const REAL* __restrict__ partial, REAL* out, int chunks, int N
     out[n] += sum;
   }
 }
-
-// out[id, n] += the sum of values[p, n] over the rows p of that id, which is the block's blockIdx.x.
-//
-// The threads of a block look through 32 ids each, side by side, and note in the bits of a word which are theirs; then
-// each lane goes through every so-manieth word.
-KERNEL __launch_bounds__(512) add_rows(const int* __restrict__ ids, const REAL* __restrict__ values, REAL* out, int rows,
-                                       int N) {
-  DYN_SHARED(unsigned, words);
-  const int id = blockIdx.x, threads = blockDim.x * blockDim.y;
-  const int own = threadIdx.y * blockDim.x + threadIdx.x, n = blockIdx.y * blockDim.x + threadIdx.x;
-  REAL sum = (REAL)0;
-  for (int first = 0; first < rows; first += 32 * threads) {
-    unsigned word = 0;
-    for (int bit = 0; bit < 32; bit++) {
-      int p = first + bit * threads + own;
-      if (p < rows && ids[p] == id) word |= 1u << bit;
-    }
-    __syncthreads();
-    words[own] = word;
-    __syncthreads();
-    if (n >= N) continue;
-    for (int w = threadIdx.y; w < threads; w += blockDim.y)
-      for (unsigned left = words[w]; left; left &= left - 1) {
-        long long p = first + (__ffs((int)left) - 1) * threads + w;
-        sum += values[p * N + n];
-      }
-  }
-  __syncthreads();
-  sum = over_lanes(sum, reinterpret_cast<REAL*>(words));
-  if (n < N && threadIdx.y == 0) out[(long long)id * N + n] += sum;
-}
