@@ -1,5 +1,5 @@
-// Sums over the rows of a sequence. A block is of (columns, lanes) threads; lane y sums every so-manieth row from its own
-// on, then the lanes' sums are added in their order: no atomics, the same bits each time.
+// Sums over the rows of a sequence. A block is of (columns, lanes) threads; lane y sums each blockDim.y-th row from its
+// own on, then the lanes' sums are added in their order: no atomics, the same bits each time.
 
 // Return the sum of a column over the lanes, to lane 0.
 INLINE REAL over_lanes(REAL sum, REAL* sums) {
@@ -11,7 +11,8 @@ INLINE REAL over_lanes(REAL sum, REAL* sums) {
   return total;
 }
 
-// partial[chunk, n] = the sum of values[p, n], or of values[p, n] * factors[p, n], over the rows of a chunk, blockIdx.y.
+// partial[chunk, n] = the sum of values[p, n], or of values[p, n] * factors[p, n], over the rows of a chunk,
+// blockIdx.y.
 KERNEL __launch_bounds__(512) sum_chunks(const REAL* __restrict__ values, const REAL* __restrict__ factors,
                                          REAL* partial, long long rows, long long chunk_rows, int N, int product) {
   DYN_SHARED(REAL, sums);
@@ -39,9 +40,9 @@ KERNEL add_chunks(const REAL* __restrict__ partial, REAL* out, int chunks, int N
 // out[id, n] += the sum of values[p, n] over the rows p of that id, which is the block's blockIdx.x.
 //
 // The threads of a block look through 32 ids each, side by side, and note in the bits of a word which are theirs; then
-// each lane goes through every so-manieth word.
-KERNEL __launch_bounds__(512) add_rows(const int* __restrict__ ids, const REAL* __restrict__ values, REAL* out, int rows,
-                                       int N) {
+// each lane goes through each blockDim.y-th word.
+KERNEL __launch_bounds__(512) add_rows(const int* __restrict__ ids, const REAL* __restrict__ values, REAL* out,
+                                       int rows, int N) {
   DYN_SHARED(unsigned, words);
   const int id = blockIdx.x, threads = blockDim.x * blockDim.y;
   const int own = threadIdx.y * blockDim.x + threadIdx.x, n = blockIdx.y * blockDim.x + threadIdx.x;
