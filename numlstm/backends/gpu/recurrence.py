@@ -16,7 +16,7 @@ from ...errors import BackendError
 from .. import PLAIN, Variant
 from . import gradients, paths, resident, steps
 from .lazy import cp
-from .masks import factors
+from .masks import embed_backward, factors
 from .modules import blocks_for, launch
 from .products import check_precision, multiply
 from .tapes import Tape, kind_of, tape_for
@@ -146,7 +146,7 @@ def _add_weight_gradients(packed: PackedLSTM, tape: Tape, dW_x: Array, dW_h: Arr
     da = tape.gates.reshape(T * B, -1)
     multiply(tape.seen[:-1].reshape(T * B, R).T, da, dW_h, add=True, precision=precision)  # a = seen @ W_h + ...
     if packed.tokens:
-        gradients.add_rows(tape.ids, da, dW_x)  # a = W_x[x] + ...
+        embed_backward(da, tape.ids, dW_x)  # a = W_x[x] + ...
         return None
     multiply(tape.x.reshape(T * B, -1).T, da, dW_x, add=True, precision=precision)  # a = x @ W_x + ...
     dx = cp.empty(tape.x.shape, dW_x.dtype)
