@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from numlstm.backends import PLAIN, Variant, reference
-from numlstm.backends.gpu import columns, masks, paths, products, recurrence, transfer
+from numlstm.backends.gpu import columns, paths, products, recurrence, transfer
 from numlstm.dropout import Mask
 from numlstm.errors import BackendError
 
@@ -242,23 +242,6 @@ def test_column_sums(device, rows, N, dtype, order):
         out = GPU.asarray(np.ones(N + 1, dtype))[1:]  # a view that does not begin at 16 bytes
         columns.add_column_sums(on, out, other)
         np.testing.assert_allclose(GPU.to_numpy(out), 1 + wanted, rtol=0, atol=ERROR[dtype] * rows**0.5 * 4)
-
-
-@pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize(("P", "V", "N"), [(1, 1, 1), (7, 3, 33), (900, 40, 35), (3 * 32 * 512 + 77, 2, 1)])
-def test_rows_are_added_to_those_that_ids_choose(device, P, V, N, order):
-    device.order = order
-    rng = np.random.default_rng(P)
-    ids = rng.integers(0, V, P).astype(np.int32)
-    ids[ids == 1] = 0  # one that nothing chooses
-    values, start = rng.standard_normal((P, N)), rng.standard_normal((V, N))
-    wanted = start.copy()
-    np.add.at(wanted, ids, values)
-    out = GPU.asarray(np.concatenate([[0.0], start.reshape(-1)]))[1:].reshape(V, N)
-    masks.embed_backward(GPU.asarray(values), GPU.asarray(ids), out)
-    np.testing.assert_allclose(GPU.to_numpy(out), wanted, rtol=1e-11, atol=1e-11)
-    if V > 1:
-        np.testing.assert_array_equal(GPU.to_numpy(out)[1], start[1])
 
 
 LAYOUTS = {

@@ -7,26 +7,15 @@
 #define LIST 256  // entries of a warp's list: it is gone through at 128, and AHEAD * 32 may come on top
 #define FULL 0xffffffffu
 
-// The four words of an entry's counter: see dropout.py.
-struct Words {
-  unsigned w[4];
-};
-
-INLINE Words words_of(long long four, unsigned place, unsigned step_low, unsigned step_high, unsigned key_low,
-                      unsigned key_high) {
-  Words words = {{(unsigned)four, place, step_low, step_high}};
-  philox(words.w, key_low, key_high);
-  return words;
-}
-
-// out = x * factor, or 0 where the mask leaves an entry out; a thread makes the four entries of one counter. out may be x.
+// out, which may be x, = x * factor, or 0 where the mask leaves an entry out; a thread makes the entries of a counter.
 KERNEL drop(const REAL* x, REAL* out, long long size, unsigned long long threshold, REAL factor, unsigned place,
             unsigned step_low, unsigned step_high, unsigned key_low, unsigned key_high) {
   for (long long four = FLAT_INDEX; 4 * four < size; four += FLAT_STRIDE) {
-    Words words = words_of(four, place, step_low, step_high, key_low, key_high);
+    unsigned words[4] = {(unsigned)four, place, step_low, step_high};
+    philox(words, key_low, key_high);  // its counter, see dropout.py
     for (int k = 0; k < 4; k++) {
       long long n = 4 * four + k;
-      if (n < size) out[n] = words.w[k] < threshold ? (REAL)0 : x[n] * factor;
+      if (n < size) out[n] = words[k] < threshold ? (REAL)0 : x[n] * factor;
     }
   }
 }
@@ -35,16 +24,17 @@ KERNEL drop(const REAL* x, REAL* out, long long size, unsigned long long thresho
 KERNEL factors(REAL* out, long long size, unsigned long long threshold, REAL factor, unsigned place,
                unsigned step_low, unsigned step_high, unsigned key_low, unsigned key_high) {
   for (long long four = FLAT_INDEX; 4 * four < size; four += FLAT_STRIDE) {
-    Words words = words_of(four, place, step_low, step_high, key_low, key_high);
+    unsigned words[4] = {(unsigned)four, place, step_low, step_high};
+    philox(words, key_low, key_high);  // its counter, see dropout.py
     for (int k = 0; k < 4; k++) {
       long long n = 4 * four + k;
-      if (n < size) out[n] = words.w[k] < threshold ? (REAL)0 : factor;
+      if (n < size) out[n] = words[k] < threshold ? (REAL)0 : factor;
     }
   }
 }
 
 // Blocks of (32, 8): a warp copies a row of W (V, E) to out (N, E).
-KERNEL pick(const int* ids, const REAL* W, REAL* out, long long N, int E) {
+KERNEL __launch_bounds__(32 * WARPS) pick(const int* ids, const REAL* W, REAL* out, long long N, int E) {
   long long n = (long long)blockIdx.x * WARPS + threadIdx.y;
   if (n >= N) return;
   const REAL* row = W + (long long)ids[n] * E;
@@ -65,7 +55,8 @@ INLINE void add_listed(const REAL* from, const int* list, int count, int column,
 // Blocks of (32, 8): to a row of dW (V, E) are added the rows of dx (N, E) of its id, 128 columns by `split` warps of a
 // block, 1 or 8: each goes through as many of the ids, lists those that it looks for, and adds their rows in the order
 // of n; then the warps' sums are added in their order. Shared memory of LIST ints and 128 REAL for each warp.
-KERNEL add_picked(const REAL* dx, const int* ids, REAL* dW, int N, int V, int E, int split) {
+KERNEL __launch_bounds__(32 * WARPS, 2) add_picked(const REAL* dx, const int* ids, REAL* dW, int N, int V, int E,
+                                                    int split) {
   DYN_SHARED(REAL, all_sums);
   int lane = threadIdx.x, warp = threadIdx.y, part = warp % split;
   int* list = reinterpret_cast<int*>(all_sums + WARPS * SLICE * 32) + warp * LIST;
