@@ -215,7 +215,7 @@ struct Left {
 };
 
 // The token drawn for a stream; the same for all threads of the block.
-__device__ __noinline__ int draw_token(const Stream& s, const Table& at) {
+extern "C" __device__ __noinline__ int draw_token(const Stream& s, const Table& at) {
   bool cut = s.temperature > (double)0 && ((s.top_k > 0 && s.top_k < s.V) || s.top_p < (double)1);
   u64 best, limit = 0;
   int best_id, limit_id = s.V;
