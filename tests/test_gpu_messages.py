@@ -263,7 +263,7 @@ def test_the_device_in_words(machine: Machine, monkeypatch: pytest.MonkeyPatch) 
         assert (found.driver, found.runtime, found.nvrtc, found.cupy) == ("13.0", "13.2", "13.5", "14.2.0")
         about = device.about()
         assert {"gpu", "sm", "driver", "cuda", "cupy", "nvrtc"} <= {*about}
-        assert about["paths"].startswith("33 units, 7 rows: resident, 1 rows a block; 128 units, 16 rows: resident")
+        assert about["paths"].startswith("33 units, 7 rows: resident, blocks of 1; 128 units, 16 rows: resident")
         monkeypatch.setenv(paths.VARIABLE, "steps")
         assert device.about()["paths"].startswith("33 units, 7 rows: steps; 128 units, 16 rows: steps")
     finally:

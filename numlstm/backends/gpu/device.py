@@ -94,4 +94,4 @@ def about() -> dict[str, str]:
 
 def _path(H: int, B: int) -> str:
     plan = paths.choose(H, B, _FLOAT, paths.device())
-    return "steps" if plan is None else f"resident, {plan.rows} rows a block"
+    return "steps" if plan is None else f"resident, blocks of {plan.rows}"
