@@ -24,6 +24,7 @@ from numlstm import cachedir
 
 HEADERS = Path(__file__).parent
 COMPILER = "g++"
+FLAGS = "NUMLSTM_EMULATION_FLAGS"
 OPTIONS = ("-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-pthread", "-ffp-contract=off", "-fno-gnu-unique")
 MODULES = (
     "-fvisibility=hidden",
@@ -53,6 +54,11 @@ def missing() -> str:
 def kernels(text: str) -> dict[str, str]:
     """Return the names of the kernels of a text, each with the most threads that its launch bounds allow."""
     return {name: (bounds or str(MOST_THREADS)).split(",")[0] for bounds, name in KERNEL.findall(text)}
+
+
+def flags_asked_for() -> tuple[str, ...]:
+    """Return the flags of g++ that the environment asks for: how tests are run again under a sanitizer."""
+    return tuple(os.environ.get(FLAGS, "").split())
 
 
 @functools.cache
@@ -113,13 +119,13 @@ class Kernel:
         text: str,
         name: str,
         options: tuple[str, ...] = (),
-        flags: tuple[str, ...] = (),
+        flags: tuple[str, ...] | None = None,
         *,
         shared_limit: int = 227 * 1024,
     ) -> None:
         if name not in kernels(text):
             raise EmulationError(f"no kernel {name}; the text has {', '.join(kernels(text)) or 'none'}")
-        loaded = library(text, options, flags)
+        loaded = library(text, options, flags_asked_for() if flags is None else flags)
         self.name, self.options, self.order = name, options, 0
         self._asked_shared, self._shared_limit = UNASKED_SHARED, shared_limit
         self._run = getattr(loaded, f"{name}__run")
@@ -128,7 +134,7 @@ class Kernel:
         signature = getattr(loaded, f"{name}__signature")
         signature.restype = ctypes.c_char_p
         self.signature: list[str] = signature().decode().split()
-        self._bound: int = getattr(loaded, f"{name}__bound")()
+        self.most_threads = min(MOST_THREADS, getattr(loaded, f"{name}__bound")())
 
     @property
     def max_dynamic_shared_size_bytes(self) -> int:
@@ -174,10 +180,8 @@ class Kernel:
                 raise EmulationError(f"{self.name}: a {what} of {tuple(given)}; each size is 1 to {most}")
             sizes.append((ctypes.c_uint * 3)(*full))
         threads = int(np.prod(list(sizes[1])))
-        if threads > min(MOST_THREADS, self._bound):
-            raise EmulationError(
-                f"{self.name}: {threads} threads in a block; it can have {min(MOST_THREADS, self._bound)}"
-            )
+        if threads > self.most_threads:
+            raise EmulationError(f"{self.name}: {threads} threads in a block; it can have {self.most_threads}")
         if shared > self._asked_shared:
             raise EmulationError(
                 f"{self.name}: {shared} bytes of shared memory; max_dynamic_shared_size_bytes is {self._asked_shared}"

@@ -1,13 +1,14 @@
 """The CUDA kernels: their texts, compiled when they are first used, and the one place that launches them.
 
-A text of `kernels/` is compiled behind `kernels/common.cuh`, with REAL as the numbers' type. CuPy keeps what NVRTC made
-on disk. Nothing checks what a kernel is handed but the tests' emulation: a pointer for an array, a NumPy scalar of the
-exact type for a number. Knows nothing about what the kernels compute.
+A text of `kernels/` is compiled behind `kernels/common.cuh`, what it includes in its place, with REAL as the numbers'
+type. CuPy keeps what NVRTC made on disk. Nothing checks what a kernel is handed but the tests' emulation: a pointer for
+an array, a NumPy scalar of the exact type for a number. Knows nothing about what the kernels compute.
 """
 
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from .lazy import cp
 
 FOLDER = Path(__file__).parent / "kernels"
 REALS = {"float32": "float", "float64": "double"}
+_INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
 UNASKED_SHARED = 48 * 1024  # bytes of shared memory that a block may have without being granted more
 
 
@@ -29,7 +31,13 @@ def texts() -> list[str]:
 
 def text(name: str) -> str:
     """Return the text of a file of kernels as it is compiled."""
-    return "\n".join((FOLDER / each).read_text(encoding="utf-8") for each in ("common.cuh", f"{name}.cu"))
+    return "\n".join(_with_included(each) for each in ("common.cuh", f"{name}.cu"))
+
+
+def _with_included(file: str) -> str:
+    """Return the text of a file with that of the files it includes in their places: NVRTC knows no folder of ours."""
+    written = (FOLDER / file).read_text(encoding="utf-8")
+    return _INCLUDE.sub(lambda found: _with_included(found[1]), written)
 
 
 def options(dtype: npt.DTypeLike) -> tuple[str, ...]:

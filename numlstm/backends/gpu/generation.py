@@ -1,0 +1,193 @@
+"""Drawing text: N tokens for each of B streams, the numbers they are drawn by, and the choice between two ways.
+
+A stream's tokens and state do not depend, to the last bit, on how many others there are: all sums over inputs go through
+them in the same order by both ways (`kernels/generation.cu`, `kernels/steps.cu`), and so do those of the draw, whose
+blocks have as many threads whatever the way. Knows nothing about texts; `numlstm/sampling.py` states the distribution.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import BackendError
+from ...philox import WORD
+from ...sampling import Sampling
+from .. import Array, Packed
+from . import paths, stepping
+from .drawing import Drawing, desk_bytes, draw_threads
+from .lazy import cp
+from .modules import blocks_for, launch
+from .transfer import asarray, to_numpy
+
+ROWS = (1, 2, 4)  # streams of a block: there is a kernel for each
+
+
+class Network(NamedTuple):
+    """The sizes that the choice of the way goes by: units of each layer, the embedding's size (0: none), the vocabulary's.
+
+    `plain` says that no layer has layer norm or a projection, `itemsize` the bytes of a number.
+    """
+
+    units: tuple[int, ...]
+    embedding: int
+    vocabulary: int
+    itemsize: int
+    plain: bool
+
+    @property
+    def weights(self) -> int:
+        """How many weights a token's step reads, whoever the stream."""
+        inputs = (self.embedding, *self.units)
+        gates = sum(4 * H * (D + H) for D, H in zip(inputs, self.units, strict=False))
+        return gates + self.units[-1] * self.vocabulary
+
+    @property
+    def threads(self) -> int:
+        """The threads of a block that draws."""
+        return draw_threads(max(self.units), self.vocabulary)
+
+    def shared(self, rows: int) -> int:
+        """Return the bytes of shared memory of a block with so many streams: h twice, c, what is read, the logits, ids."""
+        numbers = rows * (3 * sum(self.units) + self.embedding + self.vocabulary)
+        return desk_bytes(self.threads, self.vocabulary) + numbers * self.itemsize + rows * 4
+
+
+def uniforms(seed: int, streams: Sequence[int], first: int, count: int) -> Array:
+    """Return the random numbers (count, B) that `numlstm.philox.uniforms` states, in float64, made on the device."""
+    out = cp.empty((count, len(streams)), np.float64)
+    if out.size:
+        key = (np.uint32(seed % WORD), np.uint32(seed // WORD % WORD))
+        numbers = asarray(np.asarray(streams, np.int64).astype(np.uint32))
+        sizes = (np.uint64(first), np.int64(count), np.int32(len(streams)))
+        launch(
+            "generation", "uniform_numbers", np.float32, blocks_for(out.size, 256), (256,), (out, numbers, *key, *sizes)
+        )
+    return out
+
+
+def generate(
+    layers: Sequence[Packed],
+    output: Packed,
+    state: Sequence[tuple[Array, Array]],
+    ids: Array,
+    uniforms: Array,
+    sampling: Sampling,
+    embedding: Array = None,
+) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
+    """Draw tokens (N, B) as the seam says; all is queued, and the host waits once, for the tokens."""
+    N, B = uniforms.shape
+    carried = [(h.copy(), c.copy()) for h, c in state]
+    if not N * B:
+        return np.empty((N, B), np.int32), carried
+    numbers, read = asarray(uniforms, np.float64), asarray(ids, np.int32)
+    drawn = cp.empty((N, B), np.int32)
+    network = _network(layers, output, embedding)
+    rows = choose(network, B, paths.device())
+    blocks = -(-B // rows) if rows else min(B, 4 * paths.device().multiprocessors)
+    drawing = Drawing.of(sampling, network.vocabulary, network.threads, blocks)
+    if rows:
+        _in_one_launch(network, rows, layers, output, carried, read, numbers, drawing, drawn, embedding)
+    else:
+        stepping.by_steps(layers, output, carried, read, numbers, drawing, drawn, embedding)
+    return to_numpy(drawn), carried
+
+
+def choose(network: Network, B: int, device: paths.Device) -> int:
+    """Return how many streams a block draws for in one launch, or 0: a token takes a few launches, for all streams.
+
+    A block of the one launch owns `rows` streams and reads all weights of the network through L2 for each token. The
+    blocks work side by side, one on each multiprocessor, and in as many rounds as there are more of them. So a token is
+    expected to take
+
+        rounds * max(weights * bytes / L2_BYTES,  rows * 2 * weights / FLOPS)
+
+    against two launches a layer and two for the logits and the draw, and products that all multiprocessors share, 16
+    streams reading a weight at once:
+
+        launches * LAUNCH + max(streams / 16 * weights * bytes / L2_BYTES,  2 * weights * streams / (FLOPS / 2)) / multiprocessors
+
+    The figures are those of `paths.py`: expectations, not measurements. For one stream in float32 they put the border near
+    two layers of 290 units on an H100. NUMLSTM_GPU_PATH=resident or steps overrides the choice.
+
+    Layers with layer norm or a projection, and networks whose state and logits are too large for the shared memory of a
+    block, always go step by step. Raises `BackendError` for other values of NUMLSTM_GPU_PATH, and for resident where a plain
+    network does not fit.
+    """
+    path = paths.asked()
+    if path == "steps" or not network.plain:
+        return 0
+    fitting = [rows for rows in ROWS if network.shared(rows) <= device.shared]
+    if not fitting:
+        if path == "resident":
+            raise BackendError(
+                f"{paths.VARIABLE} is resident, but drawing from {network.vocabulary} tokens by layers of "
+                f"{', '.join(map(str, network.units))} needs {network.shared(1)} bytes of shared memory, of which a block "
+                f"may have {device.shared}: leave it out"
+            )
+        return 0
+    best = min(fitting, key=lambda rows: _launch_seconds(network, B, rows, device))
+    slow = _launch_seconds(network, B, best, device) > _steps_seconds(network, B, device)
+    return 0 if slow and not path else best
+
+
+def _launch_seconds(network: Network, B: int, rows: int, device: paths.Device) -> float:
+    rounds = -(-(-(-B // rows)) // device.multiprocessors)
+    reading = network.weights * network.itemsize / paths.L2_BYTES
+    return rounds * max(reading, rows * 2 * network.weights * (network.itemsize / 4) / paths.FLOPS)
+
+
+def _steps_seconds(network: Network, B: int, device: paths.Device) -> float:
+    reading = -(-B // stepping.STREAMS[-1]) * network.weights * network.itemsize / paths.L2_BYTES
+    work = 2 * network.weights * B * (network.itemsize / 4) / (paths.FLOPS * paths.PRODUCT_SHARE)
+    return (2 * len(network.units) + 2) * paths.LAUNCH + max(reading, work) / device.multiprocessors
+
+
+def _network(layers: Sequence[Packed], output: Packed, embedding: Array) -> Network:
+    W, _ = output.weights
+    return Network(
+        tuple(layer.hidden_size for layer in layers),
+        0 if embedding is None else embedding.shape[1],
+        W.shape[1],
+        W.dtype.itemsize,
+        all(layer.variant.gain is None and layer.variant.W_p is None for layer in layers),
+    )
+
+
+def _in_one_launch(
+    network: Network,
+    rows: int,
+    layers: Sequence[Packed],
+    output: Packed,
+    state: Sequence[tuple[Array, Array]],
+    ids: Array,
+    uniforms: Array,
+    drawing: Drawing,
+    drawn: Array,
+    embedding: Array,
+) -> None:
+    W, b = output.weights
+    N, B = drawn.shape
+    table = asarray(np.array([_row(*each) for each in zip(layers, state, strict=True)], np.int64))
+    sizes = (np.int32(len(layers)), W if embedding is None else embedding, np.int32(network.embedding))
+    text = (ids, uniforms, drawn, np.int32(N), np.int32(B))
+    launch(
+        "generation",
+        f"write_{rows}",
+        W.dtype,
+        (-(-B // rows),),
+        (network.threads,),
+        (table, *sizes, W, b, np.int32(network.vocabulary), *drawing.arguments(), *text),
+        shared=network.shared(rows),
+    )
+
+
+def _row(layer: Packed, state: tuple[Array, Array]) -> list[int]:
+    """Return a layer's row of the table: the addresses of its weights and its state, its sizes, its kind of gates."""
+    arrays = (*layer.weights, *state)
+    sizes = (layer.weights[0].shape[0], layer.hidden_size, int(layer.variant.hard))
+    return [*(array.data.ptr for array in arrays), *sizes]
+
