@@ -109,17 +109,13 @@ INLINE void forward(FORWARD_PARAMETERS) {
   for (int r = s; r < ROWS; r += S)
 #pragma unroll 1
     for (int j = u; j < H; j += U) {
+      if (first + r >= B) continue;  // the last block may own rows that are not there: what it sums for them is dropped
       long long at = (first + r) * H + j;
-      bool there = first + r < B;
-      REAL start = there ? h0[at] : (REAL)0, factor = there && masked ? mask[at] : (REAL)1;
-      hs[j].of[r] = start * factor;
-      cs[r * H + j] = there ? c0[at] : (REAL)0;
-      if (!there) hs[H + j].of[r] = (REAL)0;
-      if (there) {
-        h[at] = start;
-        c[at] = c0[at];
-        if (masked) seen[at] = start * factor;
-      }
+      REAL start = h0[at], shown = masked ? start * mask[at] : start;
+      h[at] = start;
+      if (masked) seen[at] = shown;
+      hs[j].of[r] = shown;
+      c[at] = cs[r * H + j] = c0[at];
     }
   __syncthreads();
 
@@ -238,25 +234,23 @@ INLINE void backward(BACKWARD_PARAMETERS) {
     for (int r = s; r < ROWS; r += S)
 #pragma unroll 1
       for (int j = u; j < H; j += U) {
+        if (first + r >= B) continue;
+        Cell now = early && r == s && j == u ? ready : cell_of(gates, c, dh, t, first + r, B, H, j);
+        REAL i = now.gates.i, f = now.gates.f, g = now.gates.g, o = now.gates.o, tanh_c = tanh(now.c);
+        REAL dh_t = now.dh + dh_next[r * H + j];
+        // h = o * tanh(c), and c goes on to step t + 1
+        REAL dc = fma(dh_t * o, fma(-tanh_c, tanh_c, (REAL)1), dc_next[r * H + j]);
         Four dz;
-        clear<1>(&dz);
-        if (first + r < B) {
-          Cell now = early && r == s && j == u ? ready : cell_of(gates, c, dh, t, first + r, B, H, j);
-          REAL i = now.gates.i, f = now.gates.f, g = now.gates.g, o = now.gates.o, tanh_c = tanh(now.c);
-          REAL dh_t = now.dh + dh_next[r * H + j];
-          // h = o * tanh(c), and c goes on to step t + 1
-          REAL dc = fma(dh_t * o, fma(-tanh_c, tanh_c, (REAL)1), dc_next[r * H + j]);
-          dz.i = dc * g * slope_of(i, hard);                     // c = f * c_prev + i * g, i = sigma(z_i)
-          dz.f = dc * now.c_prev * slope_of(f, hard);            // c = f * c_prev + i * g, f = sigma(z_f)
-          dz.g = dc * i * fma(-g, g, (REAL)1);                   // c = f * c_prev + i * g, g = tanh(z_g)
-          dz.o = dh_t * tanh_c * slope_of(o, hard);              // h = o * tanh(c), o = sigma(z_o)
-          dc_next[r * H + j] = dc * f;                           // c = f * c_prev + i * g
-          REAL* mine = gates + ((long long)t * B + first + r) * 4 * H + j;
-          mine[0] = dz.i;
-          mine[H] = dz.f;
-          mine[2 * H] = dz.g;
-          mine[3 * H] = dz.o;
-        }
+        dz.i = dc * g * slope_of(i, hard);           // c = f * c_prev + i * g, i = sigma(z_i)
+        dz.f = dc * now.c_prev * slope_of(f, hard);  // c = f * c_prev + i * g, f = sigma(z_f)
+        dz.g = dc * i * fma(-g, g, (REAL)1);         // c = f * c_prev + i * g, g = tanh(z_g)
+        dz.o = dh_t * tanh_c * slope_of(o, hard);    // h = o * tanh(c), o = sigma(z_o)
+        dc_next[r * H + j] = dc * f;                 // c = f * c_prev + i * g
+        REAL* mine = gates + ((long long)t * B + first + r) * 4 * H + j;
+        mine[0] = dz.i;
+        mine[H] = dz.f;
+        mine[2 * H] = dz.g;
+        mine[3 * H] = dz.o;
         dzs[j * ROWS + r] = dz;
       }
     __syncthreads();
