@@ -3,7 +3,7 @@
 The functions are those of the `Backend` protocol, whose docstrings say what goes in and out. The rooms:
 
     probe.py        whether there is a GPU that works, and what is missing
-    device.py       what it is, and about.py what is told of it
+    device.py       what it is, and reported.py what a report tells of it
     lazy.py         CuPy, imported when it is first used
     modules.py      the kernels' texts (kernels/*.cu): compiled, and launched
     transfer.py     arrays to the device and back; the text that lies there
@@ -25,12 +25,13 @@ of it can be used then. Knows nothing about networks of several layers, training
 
 from __future__ import annotations
 
-from .about import about, describe
 from .dense import dense_backward, dense_forward, pack_dense, softmax_cross_entropy
+from .device import describe
 from .generation import generate, uniforms
 from .masks import dropout, embed, embed_backward
 from .probe import available
 from .recurrence import lstm_backward, lstm_forward, pack_lstm
+from .reported import about
 from .transfer import asarray, hold, to_numpy, window, zeros
 from .updates import adam_, approach_, clamp_, global_norm, unscale_, update_
 

@@ -64,3 +64,8 @@ def _facts(number: int) -> Facts:
 
 def _text(name: Any) -> str:
     return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+
+
+def describe() -> str:
+    found = facts()
+    return f"gpu ({found.name}, sm_{found.sm}, {found.total_memory / 2**30:.0f} GB)"

@@ -1,18 +1,17 @@
-"""What is told of the current GPU, in a few words and in a report. Knows nothing about who reads it."""
+"""What a report tells of the GPU: what it is, the versions of what runs on it, and which path layers take.
+
+Knows nothing about who reads it.
+"""
 
 from __future__ import annotations
 
+from ...errors import BackendError
 from . import paths
 from .device import facts
 
 # Layers whose path a report tells: the largest that `numlstm check` runs, and those of the benchmarks, in float32.
 _LAYERS = ((33, 7), (128, 16), (128, 32), (128, 128), (256, 64), (512, 64), (512, 100))
 _FLOAT = 4  # bytes
-
-
-def describe() -> str:
-    found = facts()
-    return f"gpu ({found.name}, sm_{found.sm}, {found.total_memory / 2**30:.0f} GB)"
 
 
 def about() -> dict[str, str]:
@@ -32,5 +31,8 @@ def about() -> dict[str, str]:
 
 
 def _path(H: int, B: int) -> str:
-    plan = paths.choose(H, B, _FLOAT, paths.device())
-    return "steps" if plan is None else f"resident, {plan.rows} rows a block"
+    try:
+        plan = paths.choose(H, B, _FLOAT, paths.device())
+    except BackendError:  # NUMLSTM_GPU_PATH asks for what this layer does not fit, or for no path at all
+        return f"not {paths.asked()}"
+    return "steps" if plan is None else f"resident, blocks of {plan.rows}"
