@@ -20,7 +20,7 @@ CARDS = {75: (64, 20), 90: (227, 132)}  # KiB of shared memory of a block, multi
 
 
 def on_a_card(sm, order, compute):
-    """What the backend computes on such a card, its threads in that order: 0 ascending, 1 descending, others shuffled."""
+    """What the backend computes on such a card, threads in that order: 0 ascending, 1 descending, else shuffled."""
     with emulation.emulated() as device:
         device.order, device.card.sm = order, sm
         shared, device.card.processors = CARDS[sm]

@@ -133,11 +133,11 @@ def test_a_reader_that_goes_away_loses_nothing(text_file: Path, tiny: tuple[str,
 _SLOW_STEPS = """
 import sys, time
 import numlstm.train as train
-make = train._step
-def slow(run, reader):
+make = train._make
+def slow(*given):
     time.sleep(0.02)
-    return make(run, reader)
-train._step = slow
+    return make(*given)
+train._make = slow
 from numlstm.cli import main
 main()
 """
