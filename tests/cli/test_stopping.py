@@ -49,7 +49,7 @@ def test_a_signal_that_comes_twice_stops_once(
     number: str, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     """As from `timeout`, which tells the process and its group, and from a terminal that closes."""
-    process = start(tmp_path, slow("numlstm.train", "_step", 0.4), text_file, *tiny, "--steps", "60")
+    process = start(tmp_path, slow("numlstm.train", "_make", 0.4), text_file, *tiny, "--steps", "60")
     wait_for(tmp_path / "now")
     for _ in range(2):
         process.send_signal(getattr(signal, number))
@@ -73,7 +73,7 @@ def test_a_signal_while_the_run_is_saved_loses_nothing(text_file: Path, tiny: tu
 def test_ctrl_c_again_stops_at_once_and_says_what_is_kept(
     text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
-    process = start(tmp_path, slow("numlstm.train", "_step", 60), text_file, *tiny, "--steps", "60")
+    process = start(tmp_path, slow("numlstm.train", "_make", 60), text_file, *tiny, "--steps", "60")
     wait_for(tmp_path / "now")
     process.send_signal(signal.SIGINT)
     time.sleep(1.5)
