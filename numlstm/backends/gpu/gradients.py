@@ -1,4 +1,4 @@
-"""Sums over all rows of a sequence, in an order that is always the same. Knows nothing about what the rows mean."""
+"""Sums of columns over all rows of a sequence, in an order that is always the same. Knows nothing about their meaning."""
 
 from __future__ import annotations
 
@@ -10,15 +10,9 @@ from .lazy import cp
 from .modules import blocks_for, launch
 
 Array = Any
-FILE = "gradients"
 COLUMNS, LANES = 32, 16  # threads of a block: columns side by side, and lanes that share the rows
 CHUNK_ROWS, MOST_CHUNKS = 256, 64  # few columns would leave most multiprocessors idle: blocks share the rows as well
 THREADS = 256
-
-
-def _launch(name: str, values: Array, grid: tuple[int, ...], *arguments: Any) -> None:
-    shared = LANES * COLUMNS * max(values.dtype.itemsize, 4)
-    launch(FILE, name, values.dtype, grid, (COLUMNS, LANES), arguments, shared=shared)
 
 
 def add_column_sums(values: Array, out: Array, times: Array = None) -> None:
@@ -30,12 +24,8 @@ def add_column_sums(values: Array, out: Array, times: Array = None) -> None:
     partial = cp.empty((chunks, N), values.dtype)
     numbers = (np.int64(rows), np.int64(chunk_rows), np.int32(N), np.int32(times is not None))
     factors = values if times is None else times
-    _launch("sum_chunks", values, (-(-N // COLUMNS), chunks), values, factors, partial, *numbers)
-    arguments = (partial, out, np.int32(chunks), np.int32(N))
-    launch(FILE, "add_chunks", values.dtype, blocks_for(N, THREADS), (THREADS,), arguments)
-
-
-def add_rows(ids: Array, values: Array, out: Array) -> None:
-    """Add each row of values (P, N) to the row of out (V, N) that its id, of ids (P), chose."""
-    V, N = out.shape
-    _launch("add_rows", values, (V, -(-N // COLUMNS)), ids, values, out, np.int32(ids.size), np.int32(N))
+    grid, shared = (-(-N // COLUMNS), chunks), LANES * COLUMNS * values.dtype.itemsize
+    parts = (values, factors, partial, *numbers)
+    launch("gradients", "sum_chunks", values.dtype, grid, (COLUMNS, LANES), parts, shared=shared)
+    total = (partial, out, np.int32(chunks), np.int32(N))
+    launch("gradients", "add_chunks", values.dtype, blocks_for(N, THREADS), (THREADS,), total)

@@ -17,8 +17,9 @@ from .modules import blocks_for, launch
 
 THREADS = 256
 WARPS = 8  # of a block whose warps have a row each
-SLICE = 128  # columns of an embedding that a warp adds to
-PICKED_SHARED = 4 * (512 + 512 // 16) + 2 * 512 * WARPS  # bytes: ids that are looked through, and a list for each warp
+SLICE = 128  # columns of an embedding that a warp adds to at a time
+LIST = 256  # rows that a warp notes before it adds them
+FEW = 2048  # up to so many tokens there are not warps enough unless several share a token
 
 
 def dropout(x: Array, mask: Mask, *, out: Array = None) -> Array:
@@ -55,6 +56,8 @@ def embed(ids: Array, W: Array) -> Array:
 
 def embed_backward(dx: Array, ids: Array, dW: Array) -> None:
     V, E = dW.shape
-    grid = -(-V // WARPS), -(-E // SLICE)
-    arguments = (dx, ids, dW, np.int64(ids.size), np.int32(V), np.int32(E))
-    launch("masks", "add_picked", dW.dtype, grid, (32, WARPS), arguments, shared=PICKED_SHARED)
+    split = WARPS if V <= FEW else 1  # warps that share a token's rows
+    grid = -(-V * split // WARPS), -(-E // SLICE)
+    shared = WARPS * (SLICE * dW.itemsize + LIST * 4)
+    sizes = np.int32(ids.size), np.int32(V), np.int32(E), np.int32(split)
+    launch("masks", "add_picked", dW.dtype, grid, (32, WARPS), (dx, ids, dW, *sizes), shared=shared)

@@ -6,13 +6,12 @@ Knows nothing about what the kernels compute; what they hold in shared memory is
 
 from __future__ import annotations
 
-import functools
 import math
 import os
 from typing import NamedTuple
 
 from ...errors import BackendError
-from .lazy import cp
+from .device import facts
 
 VARIABLE = "NUMLSTM_GPU_PATH"
 PATHS = ("resident", "steps")
@@ -63,13 +62,8 @@ class Plan(NamedTuple):
 
 def device() -> Device:
     """Return what is to be known of the current device."""
-    return _device(cp.cuda.Device().id)
-
-
-@functools.cache
-def _device(number: int) -> Device:
-    facts = cp.cuda.Device(number).attributes
-    return Device(facts["MultiProcessorCount"], facts["MaxSharedMemoryPerBlockOptin"])
+    found = facts()
+    return Device(found.multiprocessors, found.shared_memory)
 
 
 def block_shape(H: int) -> Shape:
@@ -139,11 +133,12 @@ def choose(H: int, B: int, itemsize: int, device: Device) -> Plan | None:
     The figures are expectations, not measurements: they put the border near H = 256 for float32 and a batch that an
     H100 holds in one round. More rows to a block save rounds; of those that take the same time the fewest are taken.
     The threads and their slices are of H alone and ROWS changes no row's bits, but the two paths round differently,
-    and B may decide between them.
+    and B may decide between them; so may cuBLAS choose other sums for other numbers of rows.
 
     NUMLSTM_GPU_PATH=resident or steps overrides the choice. Raises `BackendError` for other values of it, and for
     resident where the layer does not fit. Layers with layer norm or a projection always go step by step: they are not
-    asked about here. Products through cuBLAS follow --precision; the one-launch recurrence stays in the parameters' dtype.
+    asked about here. Products through cuBLAS follow --precision; the one-launch recurrence itself stays in the
+    parameters' dtype.
     """
     path = asked()
     if path == "steps":

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...errors import BackendError
+from .device import facts
 from .lazy import cp
 
 Array = Any
@@ -99,7 +100,7 @@ def check_precision(precision: str, dtype: Any) -> None:
         raise BackendError(f"precision is {precision!r}; expected {', '.join(NEEDS)}, or none")
     if np.dtype(dtype) != np.float32:
         raise BackendError(f"precision {precision} is for float32 parameters; these are {np.dtype(dtype)}")
-    found = int(cp.cuda.Device().compute_capability)
+    found = facts().sm
     if found < NEEDS[precision]:
         raise BackendError(
             f"precision {precision} needs a GPU of compute capability {NEEDS[precision] / 10}; "

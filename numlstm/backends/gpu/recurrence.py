@@ -14,8 +14,9 @@ import numpy as np
 from ...dropout import Mask
 from ...errors import BackendError
 from .. import PLAIN, Variant
-from . import gradients, masks, paths, resident, steps
+from . import gradients, paths, resident, steps
 from .lazy import cp
+from .masks import embed_backward, factors
 from .modules import blocks_for, launch
 from .products import check_precision, multiply
 from .tapes import Tape, kind_of, tape_for
@@ -110,7 +111,7 @@ def lstm_forward(
     T, B = x.shape[:2]
     x, h0, c0, dtype = _whole(x), _whole(h0), _whole(c0), packed.weights[1].dtype
     tape = tape_for(kind_of(packed, T, B, mask is not None), tape)
-    tape.start(x, packed.tokens, None if mask is None else masks.factors(mask, h0.shape, dtype))
+    tape.start(x, packed.tokens, None if mask is None else factors(mask, h0.shape, dtype))
     tape.plan = _plan(packed, B)
     if not packed.tokens:
         multiply(x.reshape(T * B, -1), packed.weights[0], tape.gates.reshape(T * B, -1), precision=packed.precision)
@@ -145,7 +146,7 @@ def _add_weight_gradients(packed: PackedLSTM, tape: Tape, dW_x: Array, dW_h: Arr
     da = tape.gates.reshape(T * B, -1)
     multiply(tape.seen[:-1].reshape(T * B, R).T, da, dW_h, add=True, precision=precision)  # a = seen @ W_h + ...
     if packed.tokens:
-        gradients.add_rows(tape.ids, da, dW_x)  # a = W_x[x] + ...
+        embed_backward(da, tape.ids, dW_x)  # a = W_x[x] + ...
         return None
     multiply(tape.x.reshape(T * B, -1).T, da, dW_x, add=True, precision=precision)  # a = x @ W_x + ...
     dx = cp.empty(tape.x.shape, dW_x.dtype)

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...errors import BackendError
 from .. import Array
 from .lazy import cp
 from .modules import blocks_for, launch
@@ -22,7 +21,7 @@ from .modules import blocks_for, launch
 RING = 2**23  # bytes of pinned memory
 PIECE = RING // 4  # bytes of a large array that are copied at a time, so that filling one and sending others overlap
 ALIGNED = 512
-TOKENS = ("uint8", "uint16", "int32")  # kinds of texts that `window` reads
+TOKENS = ("uint8", "uint16", "uint32", "int32")  # what ids may be for `window` to read them
 SHARE = 4  # a text may take this part of the memory that is free
 THREADS = 256
 
@@ -98,12 +97,10 @@ def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike) -> Array:
 def hold(ids: npt.NDArray[np.integer[Any]]) -> Array | None:
     """Return the encoded text `ids (N,)` on the device, None where it takes more than a quarter of its free memory.
 
-    Raises `BackendError` for ids that are not uint8, uint16 or int32.
+    None for ids of 64 bits as well, which the caller may hand over window by window.
     """
-    if ids.dtype.name not in TOKENS:
-        raise BackendError(f"the text's ids are {ids.dtype.name}; expected {', '.join(TOKENS)}; encode the text again")
     free, _ = cp.cuda.Device().mem_info
-    if ids.nbytes > free // SHARE:
+    if ids.dtype.name not in TOKENS or ids.nbytes > free // SHARE:
         return None
     text = cp.empty(ids.shape, ids.dtype)
     _send(ids, text)

@@ -12,15 +12,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import Array, Packed
+from .. import Array, Packed, Scaling
 from .lazy import cp
 from .modules import blocks_for, launch
 from .numbers import SUMS, SUMS_SHARED, Number
 
 THREADS = 256
 PER_BLOCK = 8192  # entries whose squares a block of kernels/sums.cu adds up
-GOOD_STEPS = 2000.0  # with finite gradients, after which the loss scale doubles
-LEAST_SCALE, MOST_SCALE = 1.0, 2.0**24
 
 
 def global_norm(grads: Array) -> Number:
@@ -28,13 +26,8 @@ def global_norm(grads: Array) -> Number:
 
 
 def unscale_(grads: Array, scale: Array) -> Number:
-    """Divide grads by scale[0] in place, adjust `scale` by what comes out, and return its norm.
-
-    `scale (2)`, float64: the loss scale, and the number of good steps since it changed. A norm that is not finite
-    halves it, to 1 at least; 2000 good steps double it, to 2^24 at most.
-    """
     norm = _norm("unscaled_squares", grads, scale)
-    arguments = (scale, norm.array, *map(np.float64, (GOOD_STEPS, LEAST_SCALE, MOST_SCALE)))
+    arguments = (scale, norm.array, *map(np.float64, (Scaling.PATIENCE, Scaling.LEAST, Scaling.MOST)))
     launch("sums", "adjust", grads.dtype, (1,), (1,), arguments)
     return norm
 

@@ -1,7 +1,7 @@
 // One step of a layer beside the products that cuBLAS makes: the second path, and all of layer norm and projections.
 //
-// The plain kernels have a thread for each row and unit. With layer norm a block owns a row and sums over its units in an
-// order that depends on their number and the block's size alone. Equations and their gradients: reference.py.
+// The plain kernels have a thread for each row and unit. With layer norm a block owns a row and sums over its units in
+// an order that depends on their number and the block's size alone. Equations and their gradients: reference.py.
 
 #define EPSILON ((REAL)1e-5)  // added to the variance that layer norm divides by the root of
 
@@ -27,8 +27,8 @@ KERNEL add_hidden(const REAL* above, const REAL* __restrict__ next, const REAL* 
     out[n] = gradient_of_h(above[n], next, mask, n, masked);
 }
 
-// The gates (B, 4H) hold a; they leave as the gates' values. c (B, H) and h (B, H) are made of them and c_prev, and seen
-// of h and the mask.
+// The gates (B, 4H) hold a; they leave as the gates' values. c (B, H) and h (B, H) are made of them and c_prev, and
+// seen of h and the mask.
 KERNEL cells_forward(const REAL* __restrict__ b, const REAL* __restrict__ mask, const REAL* __restrict__ c_prev,
                      REAL* gates, REAL* c, REAL* h, REAL* seen, int B, int H, int masked, int hard) {
   for (long long n = FLAT_INDEX; n < (long long)B * H; n += FLAT_STRIDE) {
@@ -47,7 +47,7 @@ KERNEL cells_forward(const REAL* __restrict__ b, const REAL* __restrict__ mask, 
   }
 }
 
-// Return the gradient of the gates' inputs, and bring dc_next from what step t + 1 says of c_t to what step t says of c.
+// Return the gradient of the gates' inputs; dc_next comes as what step t + 1 says of c and leaves for step t - 1.
 INLINE Four gates_backward(const Four& gates, REAL dc, REAL dh, REAL tanh_c, REAL c_prev, REAL* dc_next, int hard) {
   Four dz;
   dc += *dc_next;                                         // c_t goes on to step t + 1 as well
@@ -162,8 +162,8 @@ KERNEL __launch_bounds__(256) normed_forward(const REAL* __restrict__ b, const R
   }
 }
 
-// With layer norm: as cells_backward, a block for each row. The gates leave as da; dz (B, 4H) and dn_c (B, H), the gradient
-// of c_gain * n_c + c_bias, are kept for the gradients of the weights.
+// With layer norm: as cells_backward, a block for each row. The gates leave as da; dz (B, 4H) and dn_c (B, H), the
+// gradient of c_gain * n_c + c_bias, are kept for the gradients of the weights.
 KERNEL __launch_bounds__(256) normed_backward(
     const REAL* __restrict__ gain, const REAL* __restrict__ c_gain, const REAL* __restrict__ c_bias,
     const REAL* __restrict__ dh, const REAL* __restrict__ dh_next, const REAL* __restrict__ mask,

@@ -4,15 +4,16 @@
 #define FULL 0xffffffffu
 
 // Blocks of (32, 8): a warp adds b (V) to a row of out (N, V).
-KERNEL add_bias(REAL* out, const REAL* b, int N, int V) {
+KERNEL __launch_bounds__(32 * ROWS) add_bias(REAL* out, const REAL* b, int N, int V) {
   long long n = (long long)blockIdx.x * ROWS + threadIdx.y;
   if (n >= N) return;
   REAL* row = out + n * V;
   for (int v = threadIdx.x; v < V; v += 32) row[v] += b[v];
 }
 
-// Blocks of (32, 8), with a REAL each in shared memory: partial[chunk, column] = the sum of a column of d (N, V) over the chunk's rows.
-KERNEL chunk_sums(const REAL* d, int N, int V, int chunk_rows, REAL* partial) {
+// Blocks of (32, 8), with a REAL each in shared memory: partial[chunk, column] = the sum of a column of d (N, V) over
+// the chunk's rows.
+KERNEL __launch_bounds__(32 * ROWS) chunk_sums(const REAL* d, int N, int V, int chunk_rows, REAL* partial) {
   DYN_SHARED(REAL, parts);
   int v = blockIdx.x * 32 + threadIdx.x;
   long long first = (long long)blockIdx.y * chunk_rows;
@@ -65,8 +66,8 @@ INLINE REAL row_largest(REAL value, REAL* parts) {
 // Blocks of (32, 8), a warp a row, or of (256, 1), a block a row. losses (N) = -log softmax(logits)[targets]; logits
 // (N, V) become `factor` times their gradient, or *scaled times it if use_scaled. A NaN stays within its row. Shared
 // memory of 16 REAL.
-KERNEL cross_entropy(REAL* logits, const int* targets, REAL* losses, int N, int V, REAL factor, const REAL* scaled,
-                     int use_scaled) {
+KERNEL __launch_bounds__(32 * ROWS) cross_entropy(REAL* logits, const int* targets, REAL* losses, int N, int V,
+                                                      REAL factor, const REAL* scaled, int use_scaled) {
   DYN_SHARED(REAL, largest_parts);
   REAL* sum_parts = largest_parts + ROWS;
   long long n = (long long)blockIdx.x * blockDim.y + threadIdx.y;

@@ -1,38 +1,22 @@
 // Dropout's masks, made as they are used, and the rows of an embedding, picked and added to.
 
 #define WARPS 8
-#define CHUNK 512                // token ids that a block looks through at a time
-#define EACH (CHUNK / 32)        // of them, those that one lane looks at
-#define PADDED(n) ((n) + (n) / EACH)  // so that the lanes' first ids lie in 32 different banks
-#define SLICE 4                  // columns of each lane
+#define SLICE 4   // columns of each lane, 32 apart
+#define AHEAD 4   // times 32 token ids are read before they are looked at
+#define LIST 256  // entries of a warp's list: it is gone through at 128, and AHEAD * 32 may come on top
 #define FULL 0xffffffffu
 
-struct Words {
-  unsigned w[4];
-};
+#include "philox.cuh"
 
-// Philox4x32-10 (Salmon et al. 2011) for the counter (a, b, c, d) and the key (k, m): see dropout.py.
-INLINE Words philox(unsigned a, unsigned b, unsigned c, unsigned d, unsigned k, unsigned m) {
-  for (int round = 0; round < 10; round++) {
-    unsigned long long left = (unsigned long long)a * 0xD2511F53u, right = (unsigned long long)c * 0xCD9E8D57u;
-    a = (unsigned)(right >> 32) ^ b ^ k;
-    b = (unsigned)right;
-    c = (unsigned)(left >> 32) ^ d ^ m;
-    d = (unsigned)left;
-    k += 0x9E3779B9u;
-    m += 0xBB67AE85u;
-  }
-  return Words{{a, b, c, d}};
-}
-
-// out = x * factor, or 0 where the mask leaves an entry out; a thread makes the four entries of one counter. out may be x.
+// out, which may be x, = x * factor, or 0 where the mask leaves an entry out; a thread makes the entries of a counter.
 KERNEL drop(const REAL* x, REAL* out, long long size, unsigned long long threshold, REAL factor, unsigned place,
             unsigned step_low, unsigned step_high, unsigned key_low, unsigned key_high) {
   for (long long four = FLAT_INDEX; 4 * four < size; four += FLAT_STRIDE) {
-    Words words = philox((unsigned)four, place, step_low, step_high, key_low, key_high);
+    unsigned words[4] = {(unsigned)four, place, step_low, step_high};
+    philox(words, key_low, key_high);  // its counter, see dropout.py
     for (int k = 0; k < 4; k++) {
       long long n = 4 * four + k;
-      if (n < size) out[n] = words.w[k] < threshold ? (REAL)0 : x[n] * factor;
+      if (n < size) out[n] = words[k] < threshold ? (REAL)0 : x[n] * factor;
     }
   }
 }
@@ -41,63 +25,77 @@ KERNEL drop(const REAL* x, REAL* out, long long size, unsigned long long thresho
 KERNEL factors(REAL* out, long long size, unsigned long long threshold, REAL factor, unsigned place,
                unsigned step_low, unsigned step_high, unsigned key_low, unsigned key_high) {
   for (long long four = FLAT_INDEX; 4 * four < size; four += FLAT_STRIDE) {
-    Words words = philox((unsigned)four, place, step_low, step_high, key_low, key_high);
+    unsigned words[4] = {(unsigned)four, place, step_low, step_high};
+    philox(words, key_low, key_high);  // its counter, see dropout.py
     for (int k = 0; k < 4; k++) {
       long long n = 4 * four + k;
-      if (n < size) out[n] = words.w[k] < threshold ? (REAL)0 : factor;
+      if (n < size) out[n] = words[k] < threshold ? (REAL)0 : factor;
     }
   }
 }
 
 // Blocks of (32, 8): a warp copies a row of W (V, E) to out (N, E).
-KERNEL pick(const int* ids, const REAL* W, REAL* out, long long N, int E) {
+KERNEL __launch_bounds__(32 * WARPS) pick(const int* ids, const REAL* W, REAL* out, long long N, int E) {
   long long n = (long long)blockIdx.x * WARPS + threadIdx.y;
   if (n >= N) return;
   const REAL* row = W + (long long)ids[n] * E;
   for (int e = threadIdx.x; e < E; e += 32) out[n * E + e] = row[e];
 }
 
-// Blocks of (32, 8): a warp owns 128 columns of one row of dW (V, E) and adds to it the rows of dx (N, E) that have its
-// id, in the order of n. The block's ids come through shared memory, where each lane looks at a run of them; a prefix
-// sum over the lanes tells each where in the warp's list to write those that it found. Shared memory of PADDED(CHUNK)
-// ids and a list of CHUNK 16-bit numbers for each warp.
-KERNEL add_picked(const REAL* dx, const int* ids, REAL* dW, long long N, int V, int E) {
-  DYN_SHARED(int, chunk);
-  unsigned short* list = reinterpret_cast<unsigned short*>(chunk + PADDED(CHUNK)) + threadIdx.y * CHUNK;
-  int lane = threadIdx.x, row = blockIdx.x * WARPS + threadIdx.y, column = blockIdx.y * 32 * SLICE + lane;
-  REAL sums[SLICE] = {(REAL)0, (REAL)0, (REAL)0, (REAL)0};
-  bool any = false;
-  for (long long start = 0; start < N; start += CHUNK) {
-    int count = N - start < CHUNK ? (int)(N - start) : CHUNK;
-    for (int k = threadIdx.y * 32 + lane; k < CHUNK; k += 32 * WARPS) {
-      chunk[PADDED(k)] = k < count ? ids[start + k] : -1;
-    }
-    __syncthreads();
-    int own = 0;
-    for (int k = EACH * lane; k < EACH * (lane + 1); k++) own += chunk[PADDED(k)] == row;
-    int before = own;
-    for (int step = 1; step < 32; step *= 2) {
-      int lower = __shfl_up_sync(FULL, before, step);
-      if (lane >= step) before += lower;
-    }
-    int found = __shfl_sync(FULL, before, 31);
-    before -= own;
-    if (own) {
-      for (int k = EACH * lane; k < EACH * (lane + 1); k++) {
-        if (chunk[PADDED(k)] == row) list[before++] = (unsigned short)k;
-      }
-    }
-    __syncthreads();
+// Add the rows of dx (N, E) that the list names, counted from `from` on, to this lane's columns, in the list's order.
+INLINE void add_listed(const REAL* from, const int* list, int count, int column, int E, REAL* sums) {
 #pragma unroll 4
-    for (int k = 0; k < found; k++) {
-      const REAL* from = dx + (start + list[k]) * E;
-      for (int s = 0; s < SLICE; s++) {
-        if (column + 32 * s < E) sums[s] += from[column + 32 * s];
-      }
+  for (int k = 0; k < count; k++) {
+    const REAL* row = from + (long long)list[k] * E;
+    for (int s = 0; s < SLICE; s++) {
+      if (column + 32 * s < E) sums[s] += row[column + 32 * s];
     }
-    any = any || found > 0;
   }
-  if (!any || row >= V) return;
+}
+
+// Blocks of (32, 8): to a row of dW (V, E) are added the rows of dx (N, E) of its id, 128 columns by `split` warps of a
+// block, 1 or 8: each goes through as many of the ids, lists those that it looks for, and adds their rows in the order
+// of n; then the warps' sums are added in their order. Shared memory of LIST ints and 128 REAL for each warp.
+KERNEL __launch_bounds__(32 * WARPS, 2) add_picked(const REAL* dx, const int* ids, REAL* dW, int N, int V, int E,
+                                                    int split) {
+  DYN_SHARED(REAL, all_sums);
+  int lane = threadIdx.x, warp = threadIdx.y, part = warp % split;
+  int* list = reinterpret_cast<int*>(all_sums + WARPS * SLICE * 32) + warp * LIST;
+  int row = blockIdx.x * (WARPS / split) + warp / split, column = blockIdx.y * SLICE * 32 + lane;
+  int first = (int)((long long)N * part / split), last = (int)((long long)N * (part + 1) / split);
+  const REAL* from = dx + (long long)first * E;
+  REAL sums[SLICE] = {(REAL)0, (REAL)0, (REAL)0, (REAL)0};
+  int count = 0, all = 0;
+  for (int start = 0; start < last - first; start += AHEAD * 32) {
+    bool hits[AHEAD];
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      int n = start + 32 * k + lane;
+      hits[k] = n < last - first && ids[first + n] == row;
+    }
+#pragma unroll
+    for (int k = 0; k < AHEAD; k++) {
+      unsigned found = __ballot_sync(FULL, hits[k]);
+      if (hits[k]) list[count + __popc(found & ((1u << lane) - 1))] = start + 32 * k + lane;
+      count += __popc(found);
+    }
+    if (count < LIST - AHEAD * 32 && start + AHEAD * 32 < last - first) continue;
+    __syncwarp(FULL);
+    add_listed(from, list, count, column, E, sums);
+    __syncwarp(FULL);
+    all += count;
+    count = 0;
+  }
+  if (split > 1) {
+    REAL* own = all_sums + warp * SLICE * 32 + lane;
+    for (int s = 0; s < SLICE; s++) own[32 * s] = sums[s];
+    __syncthreads();
+    all = 1;
+    for (int other = 1; part == 0 && other < split; other++) {
+      for (int s = 0; s < SLICE; s++) sums[s] += own[(other * SLICE + s) * 32];
+    }
+  }
+  if (part || !all || row >= V) return;  // a row whose id never came is not touched
   for (int s = 0; s < SLICE; s++) {
     if (column + 32 * s < E) dW[(long long)row * E + column + 32 * s] += sums[s];
   }

@@ -1,13 +1,13 @@
 // One layer over a whole sequence in one launch, forward and backward.
 //
 // A block owns ROWS rows of the batch and walks through all T steps; rows are independent, so blocks never meet. Of its
-// blockDim.x * blockDim.y threads, thread (u, s) sums slice s of the products for unit u, u + blockDim.x, ...; the slices'
-// sums are added in their order, after a barrier, by the threads that own a row and unit: (u, s) owns rows s, s +
-// blockDim.y, ... of its units, in all steps. What a block computes for a row does not depend on ROWS.
+// blockDim.x * blockDim.y threads, thread (u, s) sums slice s of the products for unit u, u + blockDim.x, ...; the
+// slices' sums are added in their order, after a barrier, by the threads that own a row and unit: (u, s) owns rows s, s
+// + blockDim.y, ... of its units, in all steps. What a block computes for a row does not depend on ROWS.
 //
-// W_h is read as one `Four` for each pair of units, `packed`[k * H + j]: forward the weights from unit k to the gates of
-// unit j, backward those from unit j to the gates of unit k. Of each slice the first `kept` rows stay in shared memory,
-// the others come through L2 at each step. Knows nothing about layer norm and projections: see cells.cu.
+// W_h is read as one `Four` for each pair of units, `packed`[k * H + j]: forward the weights from unit k to the gates
+// of unit j, backward those from unit j to the gates of unit k. Of each slice the first `kept` rows stay in shared
+// memory, the others come through L2 at each step. Knows nothing about layer norm and projections: see cells.cu.
 
 #define MOST_THREADS 512
 
@@ -74,7 +74,8 @@ INLINE void clear(Four* sums) {
   for (int r = 0; r < ROWS; r++) sums[r].i = sums[r].f = sums[r].g = sums[r].o = (REAL)0;
 }
 
-// The input's part of a unit's gates, the bias with it: of a token it is a row of W_x, of activations it lies in `gates`.
+// The input's part of a unit's gates, the bias with it: of a token it is a row of W_x, of activations it lies in
+// `gates`.
 INLINE Four start_of(const REAL* from, const REAL* b, int H, int j) {
   Four z;
   z.i = from[j] + b[j];
@@ -109,17 +110,13 @@ INLINE void forward(FORWARD_PARAMETERS) {
   for (int r = s; r < ROWS; r += S)
 #pragma unroll 1
     for (int j = u; j < H; j += U) {
+      if (first + r >= B) continue;  // the last block may own rows that are not there: what it sums for them is dropped
       long long at = (first + r) * H + j;
-      bool there = first + r < B;
-      REAL start = there ? h0[at] : (REAL)0, factor = there && masked ? mask[at] : (REAL)1;
-      hs[j].of[r] = start * factor;
-      cs[r * H + j] = there ? c0[at] : (REAL)0;
-      if (!there) hs[H + j].of[r] = (REAL)0;
-      if (there) {
-        h[at] = start;
-        c[at] = c0[at];
-        if (masked) seen[at] = start * factor;
-      }
+      REAL start = h0[at], shown = masked ? start * mask[at] : start;
+      h[at] = start;
+      if (masked) seen[at] = shown;
+      hs[j].of[r] = shown;
+      c[at] = cs[r * H + j] = c0[at];
     }
   __syncthreads();
 
@@ -209,8 +206,8 @@ INLINE Cell cell_of(const REAL* gates, const REAL* c, const REAL* dh, long long 
       int hard
 #define BACKWARD_ARGUMENTS dh, packed, mask, c, gates, dh0, dc0, T, B, H, kept, masked, hard
 
-// dz takes the place of the gates. Shared memory: kept rows of W_h (S kept H) and dz (H ROWS), Four; partial sums (S ROWS
-// U), what step t + 1 says of h and of c (ROWS H each), REAL.
+// dz takes the place of the gates. Shared memory: kept rows of W_h (S kept H) and dz (H ROWS), Four; partial sums (S
+// ROWS U), what step t + 1 says of h and of c (ROWS H each), REAL.
 template <int ROWS>
 INLINE void backward(BACKWARD_PARAMETERS) {
   DYN_SHARED(Four, shared);
@@ -238,25 +235,23 @@ INLINE void backward(BACKWARD_PARAMETERS) {
     for (int r = s; r < ROWS; r += S)
 #pragma unroll 1
       for (int j = u; j < H; j += U) {
+        if (first + r >= B) continue;
+        Cell now = early && r == s && j == u ? ready : cell_of(gates, c, dh, t, first + r, B, H, j);
+        REAL i = now.gates.i, f = now.gates.f, g = now.gates.g, o = now.gates.o, tanh_c = tanh(now.c);
+        REAL dh_t = now.dh + dh_next[r * H + j];
+        // h = o * tanh(c), and c goes on to step t + 1
+        REAL dc = fma(dh_t * o, fma(-tanh_c, tanh_c, (REAL)1), dc_next[r * H + j]);
         Four dz;
-        clear<1>(&dz);
-        if (first + r < B) {
-          Cell now = early && r == s && j == u ? ready : cell_of(gates, c, dh, t, first + r, B, H, j);
-          REAL i = now.gates.i, f = now.gates.f, g = now.gates.g, o = now.gates.o, tanh_c = tanh(now.c);
-          REAL dh_t = now.dh + dh_next[r * H + j];
-          // h = o * tanh(c), and c goes on to step t + 1
-          REAL dc = fma(dh_t * o, fma(-tanh_c, tanh_c, (REAL)1), dc_next[r * H + j]);
-          dz.i = dc * g * slope_of(i, hard);                     // c = f * c_prev + i * g, i = sigma(z_i)
-          dz.f = dc * now.c_prev * slope_of(f, hard);            // c = f * c_prev + i * g, f = sigma(z_f)
-          dz.g = dc * i * fma(-g, g, (REAL)1);                   // c = f * c_prev + i * g, g = tanh(z_g)
-          dz.o = dh_t * tanh_c * slope_of(o, hard);              // h = o * tanh(c), o = sigma(z_o)
-          dc_next[r * H + j] = dc * f;                           // c = f * c_prev + i * g
-          REAL* mine = gates + ((long long)t * B + first + r) * 4 * H + j;
-          mine[0] = dz.i;
-          mine[H] = dz.f;
-          mine[2 * H] = dz.g;
-          mine[3 * H] = dz.o;
-        }
+        dz.i = dc * g * slope_of(i, hard);           // c = f * c_prev + i * g, i = sigma(z_i)
+        dz.f = dc * now.c_prev * slope_of(f, hard);  // c = f * c_prev + i * g, f = sigma(z_f)
+        dz.g = dc * i * fma(-g, g, (REAL)1);         // c = f * c_prev + i * g, g = tanh(z_g)
+        dz.o = dh_t * tanh_c * slope_of(o, hard);    // h = o * tanh(c), o = sigma(z_o)
+        dc_next[r * H + j] = dc * f;                 // c = f * c_prev + i * g
+        REAL* mine = gates + ((long long)t * B + first + r) * 4 * H + j;
+        mine[0] = dz.i;
+        mine[H] = dz.f;
+        mine[2 * H] = dz.g;
+        mine[3 * H] = dz.o;
         dzs[j * ROWS + r] = dz;
       }
     __syncthreads();
@@ -298,8 +293,8 @@ KERNEL __launch_bounds__(MOST_THREADS, 1) backward_1(BACKWARD_PARAMETERS) { back
 KERNEL __launch_bounds__(MOST_THREADS, 1) backward_2(BACKWARD_PARAMETERS) { backward<2>(BACKWARD_ARGUMENTS); }
 KERNEL __launch_bounds__(MOST_THREADS, 1) backward_4(BACKWARD_PARAMETERS) { backward<4>(BACKWARD_ARGUMENTS); }
 
-// Pack W_h (H, 4H) for both passes: the weights from unit k to the gates of unit j are entry (k, j) of `ahead`, (j, k) of
-// `back`.
+// Pack W_h (H, 4H) for both passes: the weights from unit k to the gates of unit j are entry (k, j) of `ahead`, (j, k)
+// of `back`.
 KERNEL pack(const REAL* __restrict__ W_h, REAL* ahead, REAL* back, int H) {
   const long long entries = (long long)H * H;
   for (long long n = FLAT_INDEX; n < entries; n += FLAT_STRIDE) {

@@ -19,7 +19,7 @@ INLINE double block_sum(double value, double* parts) {
 }
 
 // One block: out = the mean of N losses.
-KERNEL mean(const REAL* losses, int N, double* out) {
+KERNEL __launch_bounds__(THREADS) mean(const REAL* losses, int N, double* out) {
   DYN_SHARED(double, parts);
   double sum = 0;
   for (int n = threadIdx.x; n < N; n += THREADS) sum += (double)losses[n];
@@ -28,7 +28,7 @@ KERNEL mean(const REAL* losses, int N, double* out) {
 }
 
 // partial[block] = the sum of the squares of the block's PER_BLOCK entries.
-KERNEL squares(const REAL* grads, long long size, double* partial) {
+KERNEL __launch_bounds__(THREADS) squares(const REAL* grads, long long size, double* partial) {
   DYN_SHARED(double, parts);
   long long first = (long long)blockIdx.x * PER_BLOCK;
   long long last = first + PER_BLOCK < size ? first + PER_BLOCK : size;
@@ -42,7 +42,8 @@ KERNEL squares(const REAL* grads, long long size, double* partial) {
 }
 
 // grads /= scale[0], and their squares as above.
-KERNEL unscaled_squares(REAL* grads, long long size, const double* scale, double* partial) {
+KERNEL __launch_bounds__(THREADS) unscaled_squares(REAL* grads, long long size, const double* scale,
+                                                  double* partial) {
   DYN_SHARED(double, parts);
   long long first = (long long)blockIdx.x * PER_BLOCK;
   long long last = first + PER_BLOCK < size ? first + PER_BLOCK : size;
@@ -58,7 +59,7 @@ KERNEL unscaled_squares(REAL* grads, long long size, const double* scale, double
 }
 
 // One block: norm = the root of the sum of the blocks' squares.
-KERNEL root(const double* partial, int count, double* norm) {
+KERNEL __launch_bounds__(THREADS) root(const double* partial, int count, double* norm) {
   DYN_SHARED(double, parts);
   double sum = 0;
   for (int k = threadIdx.x; k < count; k += THREADS) sum += partial[k];

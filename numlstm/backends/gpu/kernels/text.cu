@@ -15,4 +15,8 @@ KERNEL window_uint16(const unsigned short* text, const long long* starts, int le
   GATHER
 }
 
+KERNEL window_uint32(const unsigned int* text, const long long* starts, int length, int B, int* x, int* y) {
+  GATHER
+}
+
 KERNEL window_int32(const int* text, const long long* starts, int length, int B, int* x, int* y) { GATHER }
