@@ -20,7 +20,7 @@ CARDS = {75: (64, 20), 90: (227, 132)}  # KiB of shared memory of a block, multi
 
 
 def on_a_card(sm, order, compute):
-    """What the backend computes on such a card, threads in that order: 0 ascending, 1 descending, else shuffled."""
+    """What the backend computes on such a card, the threads in that order (see `Emulation`)."""
     with emulation.emulated() as device:
         device.order, device.card.sm = order, sm
         shared, device.card.processors = CARDS[sm]
@@ -39,7 +39,7 @@ def test_a_layer(shape, tokens, path, monkeypatch):
         found = [on_a_card(sm, order, lambda on: run_layer(on, inputs, tokens=tokens)[0]) for order in (0, 1, 7)]
         assert_close(found[0], expected, "float32")
         for other in found[1:]:
-            assert_same({k: v for k, v in other.items() if v is not None}, found[0])
+            assert_same(other, {name: values for name, values in found[0].items() if values is not None})
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 2), (33, 70, 70)], ids=str)

@@ -121,7 +121,7 @@ def test_what_is_right_passes(sanitizer):
     [
         (ADDRESS, "__syncthreads();", RIGHT.replace("int32(0)", "int32(1)"), "heap-buffer-overflow"),
         (ADDRESS, "__syncthreads();", RIGHT.replace("128", "124"), "heap-buffer-overflow"),
-        (ADDRESS, "int far = 1 << 30; far *= 2 + n;", RIGHT, "signed integer overflow"),
+        (ADDRESS, "part[n] = (n + (1 << 30)) * 2;", RIGHT, "signed integer overflow"),
         (THREADS, "", RIGHT, "data race"),
         (THREADS, "__syncthreads();", "Kernel(TEXT, 'everyone')((2,), (1,), (y,))", "data race"),
         (THREADS, "if (threadIdx.x) __syncthreads();", RIGHT, "deadlock: 31 threads wait at a barrier"),
