@@ -17,6 +17,7 @@ import pytest
 
 from numlstm import backends
 from numlstm.backends.gpu import device, modules, paths, probe
+from numlstm.backends.gpu.reported import about
 from numlstm.cli import giving_up
 from numlstm.errors import BackendError
 
@@ -261,11 +262,14 @@ def test_the_device_in_words(machine: Machine, monkeypatch: pytest.MonkeyPatch) 
         assert (found.sm, found.multiprocessors, found.shared_memory) == (90, 132, 227 << 10)
         assert (found.total_memory, found.free_memory) == (80 * 2**30 - 5, 70 * 2**30)
         assert (found.driver, found.runtime, found.nvrtc, found.cupy) == ("13.0", "13.2", "13.5", "14.2.0")
-        about = device.about()
-        assert {"gpu", "sm", "driver", "cuda", "cupy", "nvrtc"} <= {*about}
-        assert about["paths"].startswith("33 units, 7 rows: resident, 1 rows a block; 128 units, 16 rows: resident")
+        told = about()
+        assert {"gpu", "sm", "driver", "cuda", "cupy", "nvrtc"} <= {*told}
+        assert told["paths"].startswith("33 units, 7 rows: resident, blocks of 1; 128 units, 16 rows: resident")
         monkeypatch.setenv(paths.VARIABLE, "steps")
-        assert device.about()["paths"].startswith("33 units, 7 rows: steps; 128 units, 16 rows: steps")
+        assert about()["paths"].startswith("33 units, 7 rows: steps; 128 units, 16 rows: steps")
+        monkeypatch.setenv(paths.VARIABLE, "resident")
+        monkeypatch.setattr(paths, "device", lambda: paths.Device(132, 8 << 10))
+        assert about()["paths"].endswith("512 units, 100 rows: not resident")
     finally:
         device._facts.cache_clear()
 

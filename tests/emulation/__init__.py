@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from .compiled import EmulationError, Kernel, Launched, kernels
+from .compiled import EmulationError, Kernel, Launched, flags_asked_for, kernels
 from .compiled import missing as _missing_compiler
 
 __all__ = ["Emulation", "EmulationError", "Kernel", "Launched", "emulated", "kernels", "missing"]
@@ -102,15 +102,18 @@ class _Function(Kernel):
 
 
 @contextlib.contextmanager
-def emulated(flags: tuple[str, ...] = ()) -> Iterator[Emulation]:
-    """Replace CuPy's device by an emulated one, compiled with those flags of g++, and what the package holds of it."""
+def emulated(flags: tuple[str, ...] | None = None) -> Iterator[Emulation]:
+    """Replace CuPy's device by an emulated one, and let the package forget what it knows of another.
+
+    Kernels are compiled with those flags of g++, or those that `NUMLSTM_EMULATION_FLAGS` holds.
+    """
     import cupy
     from cupy.cuda import memory
 
     from . import streams
 
     streams.renew()
-    emulation = Emulation(flags)
+    emulation = Emulation(flags_asked_for() if flags is None else flags)
     before = memory.get_allocator()
     with contextlib.ExitStack() as stack:
         for target, name, value in _replacements(emulation):

@@ -24,6 +24,7 @@ from numlstm import cachedir
 
 HEADERS = Path(__file__).parent
 COMPILER = "g++"
+FLAGS = "NUMLSTM_EMULATION_FLAGS"
 OPTIONS = ("-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-pthread", "-ffp-contract=off", "-fno-gnu-unique")
 MODULES = (
     "-fvisibility=hidden",
@@ -53,6 +54,11 @@ def missing() -> str:
 def kernels(text: str) -> dict[str, str]:
     """Return the names of the kernels of a text, each with the most threads that its launch bounds allow."""
     return {name: (bounds or str(MOST_THREADS)).split(",")[0] for bounds, name in KERNEL.findall(text)}
+
+
+def flags_asked_for() -> tuple[str, ...]:
+    """Return the flags of g++ that the environment asks for: how tests are run again under a sanitizer."""
+    return tuple(os.environ.get(FLAGS, "").split())
 
 
 @functools.cache
@@ -113,13 +119,13 @@ class Kernel:
         text: str,
         name: str,
         options: tuple[str, ...] = (),
-        flags: tuple[str, ...] = (),
+        flags: tuple[str, ...] | None = None,
         *,
         shared_limit: int = 227 * 1024,
     ) -> None:
         if name not in kernels(text):
             raise EmulationError(f"no kernel {name}; the text has {', '.join(kernels(text)) or 'none'}")
-        loaded = library(text, options, flags)
+        loaded = library(text, options, flags_asked_for() if flags is None else flags)
         self.name, self.options, self.order = name, options, 0
         self._asked_shared, self._shared_limit = UNASKED_SHARED, shared_limit
         self._run = getattr(loaded, f"{name}__run")

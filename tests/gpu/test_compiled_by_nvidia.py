@@ -23,10 +23,12 @@ DOUBLE = {
     "clip_factor": "of the norm, one number an update",
     "adjust": "of the norm, one number an update",
     "share_of_scale": "of the loss scale, one number a batch",
+    "draw_token": "tokens are drawn in float64",
+    "uniform_numbers": "by numbers of 53 bits",
 }
 BUILDS = [(sm, "float32") for sm in PROCESSORS] + [(sm, "float64") for sm in GENERATIONS]
 ARITHMETIC = re.compile(r"^\s*(?:@!?%p\d+\s+)?(?!ld|st|mov)(\w[\w.]*\.f64\b[\w.]*)", re.MULTILINE)
-SECTION = re.compile(r"^\.(?:visible \.entry|visible \.func|func)\b[^(]*?(\w+)\(", re.MULTILINE)
+SECTION = re.compile(r"^(?:\.visible )?\.(?:entry|func)\s+(?:\(.*?\)\s*)?(\w+)\(", re.MULTILINE)
 
 
 def needed(sm: int) -> int:

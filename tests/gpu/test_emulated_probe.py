@@ -9,13 +9,14 @@ if emulation.missing():
     pytest.skip(emulation.missing(), allow_module_level=True)
 
 from numlstm.backends.gpu import device as facts
-from numlstm.backends.gpu import modules, paths, probe
+from numlstm.backends.gpu import modules, probe
+from numlstm.backends.gpu.reported import about
 
 
 @pytest.fixture(autouse=True)
 def asked_anew():
     """What is found out of the emulated device is not kept for others."""
-    kept = (probe.available, facts._facts, modules.kernel, modules._module, paths._device)
+    kept = (probe.available, facts._facts, modules.kernel, modules._module)
     for each in kept:
         each.cache_clear()
     yield
@@ -66,4 +67,4 @@ def test_the_facts(device):
     assert found.shared_memory == device.card.shared_per_block
     assert 0 < found.free_memory <= found.total_memory == device.card.memory
     assert facts.describe() == "gpu (Emulated card, sm_90, 1 GB)"
-    assert facts.about()["driver"] == "for CUDA 13.0"
+    assert about()["driver"] == "for CUDA 13.0"

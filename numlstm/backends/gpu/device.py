@@ -9,13 +9,8 @@ import dataclasses
 import functools
 from typing import Any
 
-from . import paths
 from .lazy import cp
 from .probe import version
-
-# Layers whose path a report tells: the largest that `numlstm check` runs, and those of the benchmarks, in float32.
-_LAYERS = ((33, 7), (128, 16), (128, 32), (128, 128), (256, 64), (512, 64), (512, 100))
-_FLOAT = 4  # bytes
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,24 +69,3 @@ def _text(name: Any) -> str:
 def describe() -> str:
     found = facts()
     return f"gpu ({found.name}, sm_{found.sm}, {found.total_memory / 2**30:.0f} GB)"
-
-
-def about() -> dict[str, str]:
-    found = facts()
-    return {
-        "gpu": found.name,
-        "sm": str(found.sm),
-        "multiprocessors": str(found.multiprocessors),
-        "shared memory": f"{found.shared_memory / 1024:.0f} KiB a block",
-        "memory": f"{found.total_memory / 2**30:.1f} GiB",
-        "driver": f"for CUDA {found.driver}",
-        "cuda": found.runtime,
-        "cupy": found.cupy,
-        "nvrtc": found.nvrtc,
-        "paths": "; ".join(f"{H} units, {B} rows: {_path(H, B)}" for H, B in _LAYERS),
-    }
-
-
-def _path(H: int, B: int) -> str:
-    plan = paths.choose(H, B, _FLOAT, paths.device())
-    return "steps" if plan is None else f"resident, {plan.rows} rows a block"

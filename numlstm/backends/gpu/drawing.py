@@ -5,6 +5,7 @@ The sizes here are those of `kernels/sampling.cuh`. Knows nothing about networks
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -25,13 +26,13 @@ MOST_THREADS = 256  # of a block; the kernels' texts promise the compiler no mor
 def draw_threads(units: int, vocabulary: int) -> int:
     """Return the threads of a block that draws: one for each unit and each token, or as many as share them evenly.
 
-    Of the network's sizes alone, so that a stream's sums never change their order. Small networks have a part of a warp.
+    Of the network's sizes alone, so that a stream's sums never change their order. Small ones get a part of a warp.
     """
     needed = max(units, min(vocabulary, MOST_THREADS))
     if needed <= 32:
         return max(8, 1 << (needed - 1).bit_length())
-    each = -(-needed // MOST_THREADS)
-    return -(-(-(-needed // each)) // 32) * 32
+    each = math.ceil(needed / MOST_THREADS)
+    return 32 * math.ceil(needed / each / 32)
 
 
 def desk_bytes(threads: int, vocabulary: int) -> int:

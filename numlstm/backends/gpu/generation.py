@@ -1,14 +1,15 @@
 """Drawing text: N tokens for each of B streams, the numbers they are drawn by, and the choice between two ways.
 
-A stream's tokens and state do not depend, to the last bit, on how many others there are: all sums over inputs go through
-them in the same order by both ways (`kernels/generation.cu`, `kernels/steps.cu`), and so do those of the draw, whose
-blocks have as many threads whatever the way. Knows nothing about texts; `numlstm/sampling.py` states the distribution.
+A stream's tokens and state do not depend, to the last bit, on how many others there are: by both ways all sums over
+inputs go through them in the same order (see `kernels/generation.cu`), and the blocks that draw have as many threads.
+Knows nothing about texts; `numlstm/sampling.py` states the distribution.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +18,7 @@ from ...errors import BackendError
 from ...philox import WORD
 from ...sampling import Sampling
 from .. import Array, Packed
-from . import paths, stepping
+from . import generation_steps, paths
 from .drawing import Drawing, desk_bytes, draw_threads
 from .lazy import cp
 from .modules import blocks_for, launch
@@ -27,7 +28,7 @@ ROWS = (1, 2, 4)  # streams of a block: there is a kernel for each
 
 
 class Network(NamedTuple):
-    """The sizes that the choice of the way goes by: units of each layer, the embedding's size (0: none), the vocabulary's.
+    """The sizes that the choice of the way goes by: each layer's units, the embedding's (0: none), the vocabulary's.
 
     `plain` says that no layer has layer norm or a projection, `itemsize` the bytes of a number.
     """
@@ -51,7 +52,7 @@ class Network(NamedTuple):
         return draw_threads(max(self.units), self.vocabulary)
 
     def shared(self, rows: int) -> int:
-        """Return the bytes of shared memory of a block with so many streams: h twice, c, what is read, the logits, ids."""
+        """Return the bytes of shared memory of a block of so many streams: h twice, c, what is read, logits, ids."""
         numbers = rows * (3 * sum(self.units) + self.embedding + self.vocabulary)
         return desk_bytes(self.threads, self.vocabulary) + numbers * self.itemsize + rows * 4
 
@@ -92,7 +93,7 @@ def generate(
     if rows:
         _in_one_launch(network, rows, layers, output, carried, read, numbers, drawing, drawn, embedding)
     else:
-        stepping.by_steps(layers, output, carried, read, numbers, drawing, drawn, embedding)
+        generation_steps.by_steps(layers, output, carried, read, numbers, drawing, drawn, embedding)
     return to_numpy(drawn), carried
 
 
@@ -108,14 +109,15 @@ def choose(network: Network, B: int, device: paths.Device) -> int:
     against two launches a layer and two for the logits and the draw, and products that all multiprocessors share, 16
     streams reading a weight at once:
 
-        launches * LAUNCH + max(streams / 16 * weights * bytes / L2_BYTES,  2 * weights * streams / (FLOPS / 2)) / multiprocessors
+        launches * LAUNCH
+            + max(streams / 16 * weights * bytes / L2_BYTES,  2 * weights * streams / (FLOPS / 2)) / multiprocessors
 
-    The figures are those of `paths.py`: expectations, not measurements. For one stream in float32 they put the border near
-    two layers of 290 units on an H100. NUMLSTM_GPU_PATH=resident or steps overrides the choice.
+    The figures are those of `paths.py`: expectations, not measurements. For one stream in float32 they put the border
+    near two layers of 220 units on an H100. NUMLSTM_GPU_PATH=resident or steps overrides the choice.
 
     Layers with layer norm or a projection, and networks whose state and logits are too large for the shared memory of a
-    block, always go step by step. Raises `BackendError` for other values of NUMLSTM_GPU_PATH, and for resident where a plain
-    network does not fit.
+    block, always go step by step. Raises `BackendError` for other values of NUMLSTM_GPU_PATH, and for resident where a
+    plain network does not fit.
     """
     path = paths.asked()
     if path == "steps" or not network.plain:
@@ -125,8 +127,8 @@ def choose(network: Network, B: int, device: paths.Device) -> int:
         if path == "resident":
             raise BackendError(
                 f"{paths.VARIABLE} is resident, but drawing from {network.vocabulary} tokens by layers of "
-                f"{', '.join(map(str, network.units))} needs {network.shared(1)} bytes of shared memory, of which a block "
-                f"may have {device.shared}: leave it out"
+                f"{', '.join(map(str, network.units))} needs {network.shared(1)} bytes of shared memory, of which a "
+                f"block may have {device.shared}: leave it out"
             )
         return 0
     best = min(fitting, key=lambda rows: _launch_seconds(network, B, rows, device))
@@ -135,13 +137,13 @@ def choose(network: Network, B: int, device: paths.Device) -> int:
 
 
 def _launch_seconds(network: Network, B: int, rows: int, device: paths.Device) -> float:
-    rounds = -(-(-(-B // rows)) // device.multiprocessors)
+    rounds = math.ceil(-(-B // rows) / device.multiprocessors)
     reading = network.weights * network.itemsize / paths.L2_BYTES
     return rounds * max(reading, rows * 2 * network.weights * (network.itemsize / 4) / paths.FLOPS)
 
 
 def _steps_seconds(network: Network, B: int, device: paths.Device) -> float:
-    reading = -(-B // stepping.STREAMS[-1]) * network.weights * network.itemsize / paths.L2_BYTES
+    reading = -(-B // generation_steps.STREAMS[-1]) * network.weights * network.itemsize / paths.L2_BYTES
     work = 2 * network.weights * B * (network.itemsize / 4) / (paths.FLOPS * paths.PRODUCT_SHARE)
     return (2 * len(network.units) + 2) * paths.LAUNCH + max(reading, work) / device.multiprocessors
 
@@ -190,4 +192,3 @@ def _row(layer: Packed, state: tuple[Array, Array]) -> list[int]:
     arrays = (*layer.weights, *state)
     sizes = (layer.weights[0].shape[0], layer.hidden_size, int(layer.variant.hard))
     return [*(array.data.ptr for array in arrays), *sizes]
-

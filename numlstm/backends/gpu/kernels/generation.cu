@@ -1,6 +1,7 @@
-// Drawing text: N tokens in one launch (`write_1`, `write_2`, `write_4`), a block walking through them with 1, 2 or 4 streams
-// whose state and logits are in its shared memory; or a token's drawing alone, for networks that `steps.cu` runs.
-// A sum over inputs goes through them in order, in one thread, so a stream's numbers do not depend on its batch.
+// Drawing text: N tokens in one launch (`write_1`, `write_2`, `write_4`), a block walking through them with 1, 2 or 4
+// streams whose state and logits are in its shared memory; or a token's drawing alone, for networks that
+// `generation_steps.cu` runs. A sum over inputs goes through them in order, in one thread, so a stream's numbers do not
+// depend on its batch. Every thread reaches every barrier: what a block does between two of them is the same for all.
 #include "cell.cuh"
 #include "philox.cuh"
 #include "sampling.cuh"
@@ -96,8 +97,9 @@ INLINE void step_layer(const Layer& layer, const int* ids, const REAL* x, const 
     for (int q = 0; q < 4; q++)
 #pragma unroll
       for (int r = 0; r < ROWS; r++) acc[q][r] = x ? (REAL)0 : layer.W_x[((size_t)ids[r] * 4 + q) * H + j];
-    if (x) add_gates<ROWS>(acc, x, layer.W_x, layer.D, H, j);
-    add_gates<ROWS>(acc, h, layer.W_h, H, H, j);
+#pragma unroll 1
+    for (int part = x ? 0 : 1; part < 2; part++)  // one text of the sums for x and h: it is long
+      add_gates<ROWS>(acc, part ? h : x, part ? layer.W_h : layer.W_x, part ? H : layer.D, H, j);
     REAL b_i = layer.b[j], b_f = layer.b[H + j], b_g = layer.b[2 * H + j], b_o = layer.b[3 * H + j];
 #pragma unroll
     for (int r = 0; r < ROWS; r++) {
@@ -191,6 +193,7 @@ INLINE void write_text(unsigned char* memory, NETWORK, SETTINGS, TEXT) {
     }
     find_logits<ROWS>(x, W_y, b_y, deepest, V, logits);
     __syncthreads();
+#pragma unroll 1
     for (int r = 0; r < ROWS && row + r < B; r++) {
       size_t place = (size_t)n * B + row + r;
       int token = draw_for(row + r, B, n, logits + (size_t)r * V, V, uniforms[place], at, SETTINGS_ON);
@@ -218,8 +221,8 @@ KERNEL __launch_bounds__(LARGEST, 1) write_4(NETWORK, SETTINGS, TEXT) {
 
 
 // Draw token n of all streams from logits (B, V), a block one after the other; drawn (B) is written.
-KERNEL __launch_bounds__(LARGEST, 1) draw(const REAL* logits, int V, SETTINGS, const double* uniforms, int* drawn, int n,
-                                          int B) {
+KERNEL __launch_bounds__(LARGEST, 1)
+    draw(const REAL* logits, int V, SETTINGS, const double* uniforms, int* drawn, int n, int B) {
   DYN_SHARED(unsigned char, memory);
   Table at;
   lay_table(memory, V, keys, order, small != 0, at);

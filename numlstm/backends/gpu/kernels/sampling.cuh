@@ -1,20 +1,20 @@
 // How a block draws one stream's token: numlstm/sampling.py, in float64 as it asks. All threads of a block draw for the
 // same stream, so that what its settings ask for is the same decision for all of them, and all reach every barrier.
-// Sums are made in shares: thread t has the tokens t * n, t * n + 1, ..., adds them up in that order, and 16 threads' sums
-// make one of a group. The order depends on V and the size of the block, not on how many streams there are.
+// Sums are made in shares: thread t has the tokens t * n, t * n + 1, ..., adds them up in that order, and 16 threads'
+// sums make one of a group. The order depends on V and the size of the block, not on how many streams there are.
 
 typedef unsigned long long u64;
 
 // The settings of all streams, as a kernel is handed them: `numbers (4, B)` are temperature, top_p, min_p and penalty;
-// `recent (B, window)` a ring of the last tokens and `counts (B, V)` how often each is in it, window 0 where no stream has a
-// penalty; `allowed (B, V)` holds if `masked`. A block has V of the `keys` and the next power of two of the `order` to
-// itself, unless V is `small`: then they are in its shared memory, and tokens are ordered by counting.
+// `recent (B, window)` a ring of the last tokens and `counts (B, V)` how often each is in it, window 0 where no stream
+// has a penalty; `allowed (B, V)` holds if `masked`. A block has V of the `keys` and the next power of two of the
+// `order` to itself, unless V is `small`: then they are in its shared memory, and tokens are ordered by counting.
 #define SETTINGS                                                                                                 \
   const double *numbers, const int *top_k, int *recent, int *counts, int window, const unsigned char *allowed,   \
       int masked, u64 *keys, int *order, int small
 #define SETTINGS_ON numbers, top_k, recent, counts, window, allowed, masked, keys, order, small
 
-// One stream: its settings, its logits and its number. counts is 0 where nothing is penalised, allowed where all may come.
+// One stream's settings, logits and number. counts is 0 where nothing is penalised, allowed where all may come.
 struct Stream {
   const REAL* logits;
   int V;
@@ -35,6 +35,8 @@ struct Desk {
   int best_id_of[GROUPS];
   int token, unused;
 };
+
+static_assert(sizeof(Desk) == 328, "drawing.py says how large a desk is");
 
 // The desk, its arrays, and the order in which tokens are likely.
 struct Table {
@@ -213,7 +215,7 @@ struct Left {
 };
 
 // The token drawn for a stream; the same for all threads of the block.
-__device__ __noinline__ int draw_token(const Stream& s, const Table& at) {
+extern "C" __device__ __noinline__ int draw_token(const Stream& s, const Table& at) {
   bool cut = s.temperature > (double)0 && ((s.top_k > 0 && s.top_k < s.V) || s.top_p < (double)1);
   u64 best, limit = 0;
   int best_id, limit_id = s.V;

@@ -1,8 +1,8 @@
 """Drawing step by step: for each token and each layer a product and its cells, then the logits and the draw.
 
 For networks that one launch cannot hold, layers with layer norm or a projection, and many streams of large layers. All
-launches are queued, and nothing waits. Products are kernels of our own (`kernels/steps.cu`): what a library adds up in which
-order depends on how many streams there are. Knows nothing about the choice of the way.
+launches are queued, and nothing waits. Products are kernels of our own (`kernels/generation_steps.cu`): the order in
+which a library adds depends on how many streams there are. Knows nothing about the choice of the way.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ STREAMS = (4, 16)  # streams of a block of a product: there is a kernel for each
 COLUMNS = 64  # threads of it
 CELLS = 256  # threads of a block of cells
 
-OF_ROWS, BY_ID, OF_WEIGHTS = (np.int32(kind) for kind in range(3))  # see kernels/steps.cu
+OF_ROWS, BY_ID, OF_WEIGHTS = (np.int32(kind) for kind in range(3))  # see kernels/generation_steps.cu
 
 
 def by_steps(
@@ -67,12 +67,13 @@ def _step(layer: Packed, room: _Rooms, chosen: np.int32, ids: Array, x: Array, h
     shown = h if room.m is None else room.m
     _sums(room.z, chosen, ids, x, W_x, h=h, W_h=W_h, bias=b if gain is None else None)
     if gain is None:
-        arguments = (room.z, c, shown, np.int32(hard), np.int32(B), np.int32(H))
-        launch("steps", "cells", c.dtype, blocks_for(B * H, CELLS), (CELLS,), arguments)
+        sizes = (np.int32(hard), np.int32(B), np.int32(H))
+        launch("generation_steps", "cells", c.dtype, blocks_for(B * H, CELLS), (CELLS,), (room.z, c, shown, *sizes))
     else:
         threads = min(1 << (H - 1).bit_length(), CELLS)
         arguments = (room.z, c, shown, gain, b, c_gain, c_bias, np.int32(hard), np.int32(H))
-        launch("steps", "norm_cells", c.dtype, (B,), (threads,), arguments, shared=threads * c.dtype.itemsize)
+        shared = threads * c.dtype.itemsize
+        launch("generation_steps", "norm_cells", c.dtype, (B,), (threads,), arguments, shared=shared)
     if W_p is not None:
         _sums(h, OF_ROWS, ids, shown, W_p)
 
@@ -90,13 +91,14 @@ def _sums(
 ) -> None:
     """Queue out (B, N) = x W + h W_h + bias, without what is None."""
     B, N = out.shape
-    streams = STREAMS[0] if B <= STREAMS[0] else STREAMS[-1]
+    few, many = STREAMS
+    streams = few if len(out) <= few else many
     threads = min(COLUMNS, -(-N // 8) * 8)
     inputs: tuple[Any, ...] = (ids, chosen, W if x is None else x, W, np.int32(W.shape[0]))
     carried = (W, W, np.int32(0)) if h is None else (h, W_h, np.int32(W_h.shape[0]))
     added = (W, np.int32(0)) if bias is None else (bias, np.int32(1))
     launch(
-        "steps",
+        "generation_steps",
         f"sums_{streams}",
         out.dtype,
         (-(-N // threads), -(-B // streams)),

@@ -1,5 +1,5 @@
-// One step of a layer for all streams, in pieces: products, then cells. The products add in the order in which `write_text`
-// of generation.cu does, so that a plain layer's numbers are the same by both ways.
+// One step of a layer for all streams, in pieces: products, then cells. The products add in the order in which
+// `write_text` of generation.cu does, so that a plain layer's numbers are the same by both ways.
 #include "cell.cuh"
 
 #define DEPTH 32  // inputs that a block reads at once
@@ -36,8 +36,8 @@ INLINE void add_products(REAL (&acc)[ROWS], const REAL* x, const int* ids, const
   }
 }
 
-// out (B, N) = x W (K, N) + h (B, R) W_h (R, N) + b (N); R is 0 where there is no h, and b only added if `biased`. A thread
-// has a column, of ROWS streams.
+// out (B, N) = x W (K, N) + h (B, R) W_h (R, N) + b (N); R is 0 where there is no h, and b only added if `biased`. A
+// thread has a column, of ROWS streams.
 template <int ROWS>
 INLINE void sum_inputs(OPERANDS) {
   __shared__ REAL read[DEPTH][ROWS];
@@ -66,7 +66,7 @@ KERNEL cells(const REAL* z, REAL* c, REAL* h, int hard, int B, int H) {
   }
 }
 
-// The sum of a number of each thread, the same for all; `room` has as many places as the block has threads, a power of two.
+// The sum of a number of each thread, the same for all; `room` has a place for each of the threads, a power of two.
 INLINE REAL sum_of_block(REAL own, REAL* room) {
   room[threadIdx.x] = own;
   __syncthreads();
