@@ -1,7 +1,4 @@
-"""Sums of columns over all rows of a sequence, in an order that is always the same: the gradients of biases and gains.
-
-Knows nothing about what the rows mean.
-"""
+"""Sums of columns over all rows of a sequence, always in the same order. Knows nothing about what they mean."""
 
 from __future__ import annotations
 
