@@ -19,6 +19,7 @@ from .modules import blocks_for, launch
 
 STREAMS = (4, 16)  # streams of a block of a product: there is a kernel for each
 COLUMNS = 64  # threads of it
+DEPTH = 32  # inputs of each stream that it reads at once, into shared memory
 CELLS = 256  # threads of a block of cells
 
 OF_ROWS, BY_ID, OF_WEIGHTS = (np.int32(kind) for kind in range(3))  # see kernels/generation_steps.cu
@@ -104,6 +105,7 @@ def _sums(
         (-(-N // threads), -(-B // streams)),
         (threads,),
         (out, *inputs, *carried, *added, np.int32(B), np.int32(N)),
+        shared=DEPTH * streams * out.dtype.itemsize,
     )
 
 

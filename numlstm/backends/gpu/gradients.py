@@ -1,4 +1,4 @@
-"""Sums of columns over all rows of a sequence, in an order that is always the same. Knows nothing about their meaning."""
+"""Sums of columns over all rows of a sequence, always in the same order. Knows nothing about what they mean."""
 
 from __future__ import annotations
 

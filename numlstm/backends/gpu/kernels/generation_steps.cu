@@ -17,13 +17,13 @@
 // Add to acc the products of the block's streams' inputs with column `column` of W (K, N).
 template <int ROWS>
 INLINE void add_products(REAL (&acc)[ROWS], const REAL* x, const int* ids, const REAL* W, int K, int row, int B, int N,
-                         int column, REAL (&read)[DEPTH][ROWS]) {
+                         int column, REAL* read) {
   for (int from = 0; from < K; from += DEPTH) {
     int depth = min(DEPTH, K - from);
     __syncthreads();
     for (int n = threadIdx.x; n < DEPTH * ROWS; n += blockDim.x) {
       int k = n % DEPTH, s = min(row + n / DEPTH, B - 1);
-      if (k < depth) read[k][n / DEPTH] = x[(size_t)(ids ? ids[s] : s) * K + from + k];
+      if (k < depth) read[k * ROWS + n / DEPTH] = x[(size_t)(ids ? ids[s] : s) * K + from + k];
     }
     __syncthreads();
     if (column < N) {
@@ -31,16 +31,15 @@ INLINE void add_products(REAL (&acc)[ROWS], const REAL* x, const int* ids, const
 #pragma unroll 4
       for (int k = 0; k < depth; k++, w += N)
 #pragma unroll
-        for (int r = 0; r < ROWS; r++) acc[r] += read[k][r] * *w;
+        for (int r = 0; r < ROWS; r++) acc[r] += read[k * ROWS + r] * *w;
     }
   }
 }
 
 // out (B, N) = x W (K, N) + h (B, R) W_h (R, N) + b (N); R is 0 where there is no h, and b only added if `biased`. A
-// thread has a column, of ROWS streams.
+// thread has a column, of ROWS streams; `read` is DEPTH * ROWS numbers of shared memory.
 template <int ROWS>
-INLINE void sum_inputs(OPERANDS) {
-  __shared__ REAL read[DEPTH][ROWS];
+INLINE void sum_inputs(REAL* read, OPERANDS) {
   int column = blockIdx.x * blockDim.x + threadIdx.x, row = blockIdx.y * ROWS;
   REAL acc[ROWS];
 #pragma unroll
@@ -53,8 +52,15 @@ INLINE void sum_inputs(OPERANDS) {
     if (column < N && row + r < B) out[(size_t)(row + r) * N + column] = biased ? acc[r] + b[column] : acc[r];
 }
 
-KERNEL __launch_bounds__(128) sums_4(OPERANDS) { sum_inputs<4>(OPERANDS_ON); }
-KERNEL __launch_bounds__(128) sums_16(OPERANDS) { sum_inputs<16>(OPERANDS_ON); }
+KERNEL __launch_bounds__(128) sums_4(OPERANDS) {
+  DYN_SHARED(REAL, read);
+  sum_inputs<4>(read, OPERANDS_ON);
+}
+
+KERNEL __launch_bounds__(128) sums_16(OPERANDS) {
+  DYN_SHARED(REAL, read);
+  sum_inputs<16>(read, OPERANDS_ON);
+}
 
 // c (B, H) in place and h (B, H) from the gates' inputs z (B, 4H).
 KERNEL cells(const REAL* z, REAL* c, REAL* h, int hard, int B, int H) {

@@ -39,7 +39,7 @@ INLINE void keep(const Four* __restrict__ packed, const Slice& slice, int H, Fou
 
 template <int ROWS>
 INLINE void add_forward(const Four* weights, int H, const Rows<ROWS>* h, int count, Four* sums) {
-#pragma unroll 4
+#pragma unroll(ROWS * sizeof(REAL) > 16 ? 2 : 4)
   for (int k = 0; k < count; k++) {
     Four w = weights[k * (long long)H];
     Rows<ROWS> now = h[k];
