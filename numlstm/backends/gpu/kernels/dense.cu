@@ -46,7 +46,7 @@ KERNEL __launch_bounds__(32 * ROWS) cross_entropy(REAL* logits, const int* targe
   bool live = n < N;                      // the last block may have warps without a row: they go along to the barriers
   REAL* row = logits + (live ? n : 0) * V;
   int end = live ? V : 0, target = live ? targets[n] : 0;
-  REAL of_target = row[target], largest = row[0];
+  REAL of_target = live ? row[target] : (REAL)0, largest = live ? row[0] : (REAL)0;
   for (int v = threadIdx.x; v < end; v += blockDim.x) largest = row[v] > largest ? row[v] : largest;
   largest = row_largest(largest, largest_parts);
   REAL sum = (REAL)0;
