@@ -12,7 +12,7 @@ KERNELS = [
     ("recurrence.cu", "const Rows<ROWS>* now = hs + (t & 1) * H", "const Rows<ROWS>* now = hs + (t & 2) * H"),
     ("recurrence.cu", "sums[r].f = fma(now.of[r], w.f, sums[r].f)", "sums[r].f = fma(now.of[r], w.g, sums[r].f)"),
     ("recurrence.cu", "z.o = from[3 * H + j] + b[3 * H + j]", "z.o = from[3 * H + j] + b[2 * H + j]"),
-    ("recurrence.cu", "hs[j].of[r] = start * factor", "hs[j].of[r] = start"),
+    ("recurrence.cu", "shown = masked ? start * mask[at] : start", "shown = masked ? start * mask[j] : start"),
     ("recurrence.cu", "  __syncthreads();\n\n  for (int t = 0; t < T; t++) {", "\n  for (int t = 0; t < T; t++) {"),
     ("recurrence.cu", "for (int t = 0; t < T; t++) {", "for (int t = 0; t < T - 1; t++) {"),
     (
