@@ -98,11 +98,11 @@ def tests_of(fault: Fault | None, rung: str) -> list[str]:
     if rung == "2s":
         whole = "tests/gpu/test_sanitized.py"
         chosen = (
-            {"recurrence.cu": ["-k", "layers"], "cells.cu": []}.get(Path(fault.file).name, ["-k", "rest"])
+            {"recurrence.cu": "resident", "cells.cu": "steps or rest"}.get(Path(fault.file).name, "rest")
             if fault
-            else []
+            else ""
         )
-        return [whole, *chosen] if in_kernel else []
+        return [whole, *(["-k", chosen] if chosen else [])] if in_kernel else []
     return [*CONTRACT, "-k", "emulated or transfer"]
 
 
