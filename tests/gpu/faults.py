@@ -1,6 +1,6 @@
 """Shows that the ladder catches faults: plants one after the other, and asks each rung whether it sees it.
 
-    python tests/gpu/faults.py               all of them, two at a time: about an hour
+    python tests/gpu/faults.py               all of them, two at a time: about half an hour
     python tests/gpu/faults.py --only sums.cu  those of one file
 
 Each fault of `planted_kernels.py` and `planted_host.py` is planted in a copy of the package, and each rung's tests are
@@ -67,6 +67,13 @@ class Fault(NamedTuple):
         """Whether it is in a kernel."""
         return self.file.endswith((".cu", ".cuh"))
 
+    @property
+    def of_memory(self) -> bool:
+        """Whether it is of what the sanitizers watch: a barrier, a bound, or a place in shared memory."""
+        return self.kernel and any(
+            sign in self.old for sign in ("__sync", ">= B", "PER_BLOCK", "depth", "% 2", "(t & 1)")
+        )
+
 
 def faults() -> list[Fault]:
     """Return all faults, those of the kernels first."""
@@ -102,7 +109,7 @@ def tests_of(fault: Fault | None, rung: str) -> list[str]:
             if fault
             else ""
         )
-        return [whole, *(["-k", chosen] if chosen else [])] if in_kernel else []
+        return [whole, *(["-k", chosen] if chosen else [])] if fault is None or fault.of_memory else []
     return [*CONTRACT, "-k", "emulated or transfer"]
 
 

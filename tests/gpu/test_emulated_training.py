@@ -149,6 +149,17 @@ def test_a_step_sends_nothing_but_where_it_reads(device, text):
     assert device.counts.uploads - before[0] <= 2 * (run.step - before[1])
 
 
+def test_a_text_that_is_read_here_does_not_make_the_host_wait_either(device, text, monkeypatch):
+    """Such as one that is mapped from a file and too large for the device: the next batch is read while it computes."""
+    held, sent = (new_run(text, backends.load("gpu")) for _ in range(2))
+    expected = finish(held, text)
+    monkeypatch.setattr(backends.load("gpu"), "hold", lambda ids: None)
+    before = device.counts.synchronisations
+    found = finish(sent, text)
+    assert device.counts.synchronisations - before == 7
+    assert [step.loss for step in found] == [step.loss for step in expected]
+
+
 def test_too_large_a_network_says_what_to_lower(device, text):
     backend = backends.load("gpu")
     device.memory.capacity = device.memory.used + 2_000_000
