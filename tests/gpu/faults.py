@@ -1,11 +1,11 @@
 """Shows that the ladder catches faults: plants one after the other, and asks each rung whether it sees it.
 
-    python tests/gpu/faults.py               all of them, two at a time: about half an hour
+    python tests/gpu/faults.py --again         all of them, two at a time: about half an hour
     python tests/gpu/faults.py --only sums.cu  those of one file
 
 Each fault of `planted_kernels.py` and `planted_host.py` is planted in a copy of the package, and each rung's tests are
-run on the copy until one fails. Prints a table and keeps it in `faults.json`. Exits with 1 if no rung caught one of
-them.
+run on the copy until one fails. Prints a table and keeps it in `faults.json`, fault by fault: it goes on where it was
+stopped. Exits with 1 if no rung caught one of them.
 """
 
 from __future__ import annotations
@@ -44,14 +44,23 @@ KERNEL_TESTS = {
     "sampling.cuh": ["test_generation_kernels.py"],
     "generation_steps.cu": ["test_generation_kernels.py"],
 }
-CONTRACT = [
-    "tests/backends/test_contract.py",
-    "tests/backends/test_variants.py",
-    "tests/backends/test_generation.py",
-    "tests/backends/test_sampling.py",
-    "tests/gpu/test_transfer.py",
-    "tests/gpu/test_emulated_training.py",
-]
+CONTRACT = "tests/backends/test_contract.py"
+VARIANTS = "tests/backends/test_variants.py"
+DRAWING = ["tests/backends/test_generation.py", "tests/backends/test_sampling.py", "tests/test_philox.py"]
+TRANSFER, TRAINING = "tests/gpu/test_transfer.py", "tests/gpu/test_emulated_training.py"
+# Of the whole backend's, with pytest's -k, those that call a kernel; for the rest of it all.
+BACKEND_TESTS = {
+    "recurrence.cu": ([CONTRACT], "emulated and layer"),
+    "cells.cu": ([VARIANTS], "emulated"),
+    "columns.cu": ([CONTRACT], "emulated and layer"),
+    "dense.cu": ([CONTRACT], "emulated and (dense or loss)"),
+    "sums.cu": ([CONTRACT], "emulated and (norm or loss or adam)"),
+    "updates.cu": ([CONTRACT], "emulated and (adam or rule or clamp or approach)"),
+    "masks.cu": ([VARIANTS], "emulated"),
+    "text.cu": ([CONTRACT], "emulated and windows"),
+}
+DRAWING_TESTS = (DRAWING, "emulated or philox or every_backend")
+WHOLE = ([CONTRACT, VARIANTS, *DRAWING, TRANSFER, TRAINING], "emulated or transfer or every_backend")
 RUNGS = ("1", "2", "2s", "3")
 
 
@@ -110,7 +119,8 @@ def tests_of(fault: Fault | None, rung: str) -> list[str]:
             else ""
         )
         return [whole, *(["-k", chosen] if chosen else [])] if fault is None or fault.of_memory else []
-    return [*CONTRACT, "-k", "emulated or transfer"]
+    files, words = BACKEND_TESTS.get(Path(fault.file).name, DRAWING_TESTS) if fault and fault.kernel else WHOLE
+    return [*files, "-k", words]
 
 
 def caught(fault: Fault | None, rung: str) -> str:
@@ -131,7 +141,7 @@ def caught(fault: Fault | None, rung: str) -> str:
             ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=SECONDS)
         except subprocess.TimeoutExpired:
             return "yes"
-        if ran.returncode not in (0, 1):  # pytest's own: usage, nothing found, an error of collection
+        if ran.returncode in (2, 3, 4, 5):  # pytest's own: usage, nothing found, an error of collection
             raise RuntimeError(f"{fault}, rung {rung}: pytest ended with {ran.returncode}\n{ran.stdout[-2000:]}")
         if ran.returncode == 0 and " passed" not in ran.stdout:
             raise RuntimeError(f"rung {rung} ran nothing here:\n{ran.stdout[-2000:]}")
@@ -144,29 +154,39 @@ def judged(fault: Fault) -> dict[str, str]:
     found = {rung: caught(fault, rung) for rung in RUNGS}
     marks = "  ".join(f"{rung}: {said:3}" for rung, said in found.items())
     print(f"{marks}  {fault.file}: {fault.new.strip()[:70]!r} ({time.perf_counter() - started:.0f} s)", flush=True)
-    return {**fault._asdict(), **found}
+    return found
+
+
+def kept() -> dict[Fault, dict[str, str]]:
+    """Return what the rungs said of the faults when they were last asked."""
+    results = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return {Fault(each["file"], each["old"], each["new"]): {rung: each[rung] for rung in RUNGS} for each in results}
 
 
 def main() -> int:
     """Plant the faults that were asked for, and tell what caught them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", help="faults of files whose name has this")
+    parser.add_argument("--again", action="store_true", help="those too of which faults.json tells already")
     parser.add_argument("--jobs", type=int, default=2, help="faults at a time")
     parser.add_argument("--as-is", action="store_true", help="ask the rungs without any fault first")
     asked = parser.parse_args()
     if asked.as_is and (wrong := [rung for rung in RUNGS if caught(None, rung) != "no"]):
         print(f"without any fault these rungs fail: {', '.join(wrong)}")
         return 1
-    chosen = [fault for fault in faults() if asked.only in fault.file]
+    known = {} if asked.again or not RESULTS.exists() else kept()
+    chosen = [fault for fault in faults() if asked.only in fault.file and fault not in known]
     with concurrent.futures.ThreadPoolExecutor(asked.jobs) as pool:
-        results = list(pool.map(judged, chosen))
+        for fault, found in zip(chosen, pool.map(judged, chosen), strict=True):
+            known[fault] = found
+            results = [{**each._asdict(), **known[each]} for each in faults() if each in known]
+            RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
+    results = [{**each._asdict(), **known[each]} for each in faults() if each in known]
     survived = [each for each in results if "yes" not in [each[rung] for rung in RUNGS]]
     for rung in RUNGS:
         asked_of = [each for each in results if each[rung] != "-"]
         print(f"rung {rung}: caught {sum(each[rung] == 'yes' for each in asked_of)} of {len(asked_of)}")
     print(f"{len(results)} faults, {len(survived)} survived")
-    if not asked.only:
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return 1 if survived else 0
 
 
