@@ -50,9 +50,9 @@ DRAWING = ["tests/backends/test_generation.py", "tests/backends/test_sampling.py
 TRANSFER, TRAINING = "tests/gpu/test_transfer.py", "tests/gpu/test_emulated_training.py"
 # Of the whole backend's, with pytest's -k, those that call a kernel; for the rest of it all.
 BACKEND_TESTS = {
-    "recurrence.cu": ([CONTRACT], "emulated and layer"),
+    "recurrence.cu": ([CONTRACT], "emulated and (layer or added)"),
     "cells.cu": ([VARIANTS], "emulated"),
-    "columns.cu": ([CONTRACT], "emulated and layer"),
+    "columns.cu": ([CONTRACT], "emulated and (layer or added)"),
     "dense.cu": ([CONTRACT], "emulated and (dense or loss)"),
     "sums.cu": ([CONTRACT], "emulated and (norm or loss or adam)"),
     "updates.cu": ([CONTRACT], "emulated and (adam or rule or clamp or approach)"),
