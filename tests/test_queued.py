@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from numlstm import params
+from numlstm import train as training
 from numlstm.backends import Scaling, reference
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import DivergedError
@@ -102,6 +103,21 @@ def test_a_slow_device_is_asked_after_every_step(source_text):
     assert at == [1, 2, 3, 4, 4]
 
 
+def test_short_epochs_do_not_make_it_read_ever_more_together(source_text, monkeypatch):
+    """Of which no more than one step is ever made together: after a thousand there would be no such number."""
+    asked, steps = [], training._steps
+
+    def noted(run, reader, feed, most):
+        asked.append(most)
+        return steps(run, reader, feed, most)
+
+    monkeypatch.setattr(training, "_steps", noted)
+    config = dataclasses.replace(CONFIG, batch_size=20, seq_len=50)
+    trained(queued(slow=0.001), source_text[:1001], config)
+    assert len(asked) == 60
+    assert max(asked) <= 100
+
+
 def test_a_run_that_diverges_says_at_which_step(source_text):
     def softmax_cross_entropy(logits, targets, *, scale=None):
         softmax_cross_entropy.calls += 1
@@ -141,3 +157,13 @@ def test_fp16_leaves_a_step_out_whose_gradient_overflows(source_text):
     assert good == 20 - len(left_out)
     assert np.isfinite(run.model.flat).all()
     assert events[-2].loss < events[0].loss
+
+
+def test_fp16_whose_gradients_are_infinite_at_any_scale_diverges(source_text):
+    def dense_backward(dlogits, h, packed, dW, db):
+        dW[...] = np.inf
+        return reference.dense_backward(dlogits, h, packed, dW, db)
+
+    config = dataclasses.replace(CONFIG, precision="fp16")
+    with pytest.raises(DivergedError, match=r"at step 25 .* norm inf; .* --precision float32"):
+        trained(queued(precision="fp16", dense_backward=dense_backward), source_text[:1200], config)
