@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .backends import Number
+from .backends import Number, Scaling
 from .dropout import Dropout
 from .errors import DivergedError
 from .evaluate import evaluate
@@ -27,6 +27,7 @@ from .text.batches import AnyIds, Batches
 
 _EVALUATION_STREAMS = 32
 _READING_SECONDS = 0.1  # how often what steps did is read from a device that queues them
+_HALVINGS = math.log2(Scaling.MOST / Scaling.LEAST)  # of a loss scale, at most, until it stays as it is
 _LOSSES = 2000  # epochs in a history: with 170,000 of them a file would be too long to be saved
 
 
@@ -89,11 +90,10 @@ def train(run: Run, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
             yield _end_epoch(run, reader, val_ids)
         if run.finished:
             return
-        started = time.perf_counter()
-        yield from _steps(run, reader, feed, most)
+        steps = _steps(run, reader, feed, most)
         if run.model.backend.queued:
-            seconds = time.perf_counter() - started
-            most = max(1, min(2 * most, round(most * _READING_SECONDS / seconds)))
+            most = max(1, min(2 * most, round(_READING_SECONDS / steps[-1].seconds)))
+        yield from steps
 
 
 def _at_an_end(run: Run, reader: Batches) -> bool:
@@ -111,8 +111,10 @@ def _steps(run: Run, reader: Batches, feed: Feed, most: int) -> list[Step]:
     seconds = (time.perf_counter() - started) / len(made)
     steps = []
     for each, loss, (before, clipped) in zip(made, losses, norms, strict=True):
-        _check_finite(run, each.step, loss, before)
         record = run.record
+        if run.loss_scale is not None:
+            record["left_out"] = 0 if math.isfinite(before) else record.get("left_out", 0) + 1
+        _check_finite(run, each.step, loss, before)
         if each.begins:
             record.update(epoch_loss=0.0, epoch_tokens=0)
         record["epoch_loss"] += loss * each.tokens
@@ -174,13 +176,17 @@ def _make(run: Run, reader: Batches, feed: Feed) -> _Made:
 
 
 def _check_finite(run: Run, step: int, loss: float, norm: float) -> None:
-    """Raise `DivergedError` if a step's loss is not finite, or its gradient's norm with no loss scale to blame."""
-    config = run.config
-    if math.isfinite(loss) and (math.isfinite(norm) or run.loss_scale is not None):
+    """Raise `DivergedError` if a step's loss is not finite, or its gradient's norm with no loss scale to blame.
+
+    After so many updates left out in a row that the scale is as low as it gets, it is no longer to blame.
+    """
+    config, scaled = run.config, run.loss_scale is not None
+    if math.isfinite(loss) and (math.isfinite(norm) or (scaled and run.record["left_out"] <= _HALVINGS)):
         return
+    other = ", or use --precision float32" if scaled else ""
     raise DivergedError(
         f"at step {step} the loss is {loss:g} and the gradient's norm {norm:g}; expected finite "
-        f"numbers: lower --lr (now {config.lr:g}) or --clip (now {config.clip:g})"
+        f"numbers: lower --lr (now {config.lr:g}) or --clip (now {config.clip:g}){other}"
     )
 
 

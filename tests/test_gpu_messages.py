@@ -332,6 +332,20 @@ def test_memory_that_does_not_suffice(command: str | None, lower: str) -> None:
         assert line.endswith(", or use --device cpu") == (not where)
 
 
+@pytest.mark.parametrize(
+    "said",
+    [
+        "cudaErrorMemoryAllocation: out of memory",
+        "CUDA_ERROR_OUT_OF_MEMORY: out of memory",
+        "CUBLAS_STATUS_ALLOC_FAILED",
+    ],
+)
+def test_memory_that_others_than_the_pool_lack(said: str) -> None:
+    error = type("CUDAError", (RuntimeError,), {"__module__": "cupy_backends.cuda.x"})
+    expected = f"out of memory on the GPU ({said}); lower --samples or --beam, or use --device cpu"
+    assert giving_up.told(error(said), "gen") == expected
+
+
 def test_a_gpu_that_fails_in_the_middle() -> None:
     error = type("CUDARuntimeError", (RuntimeError,), {"__module__": "cupy_backends.cuda.api.runtime"})
     line = giving_up.told(error("cudaErrorIllegalAddress: an illegal\naddress"), "train")

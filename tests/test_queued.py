@@ -1,18 +1,18 @@
 """Training on a device that queues its work: steps are read together, and nothing else differs.
 
-The device is the reference backend, slowed down or not, that says it queues and holds the text.
+The device is the reference backend that says it queues and holds the text; its steps take no time but a clock's.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import time
 import types
 
 import numpy as np
 import pytest
 
 from numlstm import params
+from numlstm import train as training
 from numlstm.backends import Scaling, reference
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import DivergedError
@@ -23,6 +23,24 @@ from numlstm.train import Epoch, Run, Step, train
 CONFIG = TrainConfig(steps=60, batch_size=4, seq_len=8, lr=0.01, warmup_steps=3, seed=5, reset_state=0.2)
 
 
+class Clock:
+    """Seconds that pass when the device works, and a little when somebody looks."""
+
+    now = 0.0
+
+    def perf_counter(self):
+        self.now += 1e-6
+        return self.now
+
+
+CLOCK = Clock()
+
+
+@pytest.fixture(autouse=True)
+def clock(monkeypatch):
+    monkeypatch.setattr(training, "time", CLOCK)
+
+
 class Later:
     """A number that counts how often numbers are waited for."""
 
@@ -30,7 +48,7 @@ class Later:
         self.value, self.waits = value, waits
 
     def __float__(self):
-        self.waits.append(time.perf_counter())
+        self.waits.append(CLOCK.now)
         return float(self.value)
 
 
@@ -40,7 +58,7 @@ def queued(waits=None, slow=0.0, precision="", **altered):
 
     def softmax_cross_entropy(*arguments, **options):
         loss, dlogits = reference.softmax_cross_entropy(*arguments, **options)
-        time.sleep(slow)
+        CLOCK.now += slow
         return Later(loss, waits), dlogits
 
     def pack_lstm(*arguments, **options):
@@ -92,7 +110,7 @@ def test_it_waits_about_ten_times_a_second_and_at_an_epoch_s_end(source_text):
     readings = 1 + int((pauses > 0.002).sum())
     assert len(waits) >= len([event for event in events if isinstance(event, Step)])
     assert readings <= 25, "1, 2, 4, ... steps are read together, as many as take a tenth of a second"
-    assert pauses.max() < 2, "and not many more"
+    assert pauses.max() < 0.2, "and not many more"
 
 
 def test_a_slow_device_is_asked_after_every_step(source_text):
@@ -100,6 +118,21 @@ def test_a_slow_device_is_asked_after_every_step(source_text):
     _, events, at = trained(queued(slow=0.12), source_text[:1200], config)
     assert [event.step for event in events if isinstance(event, Step)] == [1, 2, 3, 4]
     assert at == [1, 2, 3, 4, 4]
+
+
+def test_short_epochs_do_not_make_it_read_ever_more_together(source_text, monkeypatch):
+    """Of which no more than one step is ever made together: after a thousand there would be no such number."""
+    asked, steps = [], training._steps
+
+    def noted(run, reader, feed, most):
+        asked.append(most)
+        return steps(run, reader, feed, most)
+
+    monkeypatch.setattr(training, "_steps", noted)
+    config = dataclasses.replace(CONFIG, batch_size=20, seq_len=50)
+    trained(queued(slow=0.001), source_text[:1001], config)
+    assert len(asked) == 60
+    assert max(asked) <= 100
 
 
 def test_a_run_that_diverges_says_at_which_step(source_text):
@@ -141,3 +174,13 @@ def test_fp16_leaves_a_step_out_whose_gradient_overflows(source_text):
     assert good == 20 - len(left_out)
     assert np.isfinite(run.model.flat).all()
     assert events[-2].loss < events[0].loss
+
+
+def test_fp16_whose_gradients_are_infinite_at_any_scale_diverges(source_text):
+    def dense_backward(dlogits, h, packed, dW, db):
+        dW[...] = np.inf
+        return reference.dense_backward(dlogits, h, packed, dW, db)
+
+    config = dataclasses.replace(CONFIG, precision="fp16")
+    with pytest.raises(DivergedError, match=r"at step 25 .* norm inf; .* --precision float32"):
+        trained(queued(precision="fp16", dense_backward=dense_backward), source_text[:1200], config)

@@ -35,18 +35,19 @@ class Saver:
     def __init__(self, run: Run, path: str, every: Every, say: Callable[[str], None]) -> None:
         self.run, self.path, self.every, self.say = run, path, every, say
         self.last, self.began = time.monotonic(), run.step
+        self.last_step = run.step
         self.saved = (-1, False)  # the step, and whether what it came to was told
         self.snapshots = frozenset(run.record["snapshot_epochs"])
 
     def due(self) -> bool:
-        """Return whether the run, between two steps, is to be saved now."""
+        """Return whether the run, between two steps, is to be saved now; it may have made several since the last."""
         if self.every.steps:
-            return self.run.step % self.every.steps == 0
+            return self.run.step // self.every.steps > self.last_step // self.every.steps
         return time.monotonic() - self.last > self.every.seconds
 
     def save(self) -> None:
         """Save; a failure is told: there may be room by the next time."""
-        self.last = time.monotonic()
+        self.last, self.last_step = time.monotonic(), self.run.step
         try:
             self._write(self.path)
         except WeightsError as error:

@@ -119,7 +119,7 @@ def _train(
                 shown.step(event)
                 if saver.due():
                     saver.save()
-            if stop.asked:
+            if stop.asked and event.step == run.step:  # several steps may come together, and all are told of
                 return
     except DivergedError as error:
         raise DivergedError(f"{error}; {saver.what_is_kept()}") from None

@@ -26,7 +26,7 @@ def precision_of(path: Path) -> str:
     ("options", "said"),
     [
         (("--precision", "bf16"), "precision bf16 does not work here: "),
-        (("--precision", "bf16", "--device", "reference"), "precision bf16 needs cpu"),
+        (("--precision", "bf16", "--device", "reference"), "precision bf16 needs --device cpu"),
         (("--precision", "half"), "precision is 'half'; expected float32 or bf16"),
     ],
 )
