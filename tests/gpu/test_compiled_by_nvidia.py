@@ -26,6 +26,7 @@ DOUBLE = {
     "draw_token": "tokens are drawn in float64",
     "uniform_numbers": "by numbers of 53 bits",
 }
+ADDED = ("-ftz=true", "--device-as-default-execution-space")  # by CuPy, to what it is asked for
 BUILDS = [(sm, "float32") for sm in PROCESSORS] + [(sm, "float64") for sm in GENERATIONS]
 ARITHMETIC = re.compile(r"^\s*(?:@!?%p\d+\s+)?(?!ld|st|mov)(\w[\w.]*\.f64\b[\w.]*)", re.MULTILINE)
 SECTION = re.compile(r"^(?:\.visible )?\.(?:entry|func)\s+(?:\(.*?\)\s*)?(\w+)\(", re.MULTILINE)
@@ -40,7 +41,7 @@ def compiled(text: str, options=modules.options) -> dict[tuple[int, str], dict[s
     builds = [build for build in BUILDS if library(needed(build[0]))]
 
     def make(build):
-        return compiler(needed(build[0])).kernels(text, build[0], options(build[1]))
+        return compiler(needed(build[0])).kernels(text, build[0], (*options(build[1]), *ADDED))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(builds, pool.map(make, builds), strict=True))
@@ -107,7 +108,7 @@ def largest_blocks(text: str) -> dict[str, int]:
 
 def in_double(text: str, allowed: dict[str, str]) -> dict[str, list[str]]:
     """The float64 instructions of the kernels and functions of a float build, but for those that may have some."""
-    assembly = compiler(13).assembly(text, 80, modules.options("float32"))
+    assembly = compiler(13).assembly(text, 80, (*modules.options("float32"), *ADDED))
     starts = [*SECTION.finditer(assembly)]
     ends = [each.start() for each in starts[1:]] + [len(assembly)]
     parts = {each[1]: assembly[each.start() : end] for each, end in zip(starts, ends, strict=True)}
