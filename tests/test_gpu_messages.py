@@ -9,6 +9,7 @@ import ctypes
 import importlib.util
 import subprocess
 import sys
+import types
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -308,6 +309,9 @@ def test_the_device_taken_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = backends.load("reference")
     assert described(cpu, "auto") == "reference (NumPy); no GPU: it hides"
     assert described(cpu, "reference") == "reference (NumPy)", "nobody asked for a GPU"
+    gpu = types.SimpleNamespace(name="gpu", describe=lambda: "gpu (A card)")
+    assert described(gpu, "auto") == "gpu (A card); a test kernel ran on it"
+    assert described(gpu, "gpu") == "gpu (A card)"
 
 
 @pytest.mark.parametrize(

@@ -64,11 +64,14 @@ def open_backend(device: str, threads: int | None) -> Backend:
 
 
 def described(backend: Backend, device: str) -> str:
-    """Return the device that was taken and, where it was for auto to choose, why it is not the GPU."""
+    """Return the device that was taken and, where it was for auto to choose, why."""
     from .. import backends
 
-    why_not = backends.why_not("gpu") if device == "auto" and backend.name != "gpu" else ""
-    return f"{backend.describe()}; no GPU: {why_not}" if why_not else backend.describe()
+    if device != "auto":
+        return backend.describe()
+    if backend.name == "gpu":
+        return f"{backend.describe()}; a test kernel ran on it"
+    return f"{backend.describe()}; no GPU: {backends.why_not('gpu')}"
 
 
 def stderr() -> Console:

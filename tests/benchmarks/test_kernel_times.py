@@ -85,3 +85,14 @@ def test_the_report_has_errors_and_times() -> None:
     assert (found["error, adam_"], found["error, a, b"]) == ("3.0e-08", "1.0e-07")
     assert found["us, 1x8 B2 T3, 1 thread"] == "adam_ 2, a b 30"
     assert found["us, 2x8 B2 T3, 2 threads"] == "adam_ 4.44"
+
+
+def test_what_is_further_from_the_reference_than_rounding_is_named():
+    kernels_of = {"lstm_forward": {"largest_error": 1e-6}, "adam_": {"largest_error": 0.25}}
+    odd = {"generate, 1 stream": {"largest_error": float("nan")}}
+    results = [
+        {"name": "1x128", "device": "gpu", "kernels": kernels_of},
+        {"name": "2x128", "device": "cpu", "kernels": odd},
+    ]
+    assert kernels.far_off(results) == ["adam_ of 1x128 on gpu by 0.25", "generate, 1 stream of 2x128 on cpu by nan"]
+    assert kernels.far_off([{**results[0], "kernels": {"lstm_forward": {"largest_error": 1e-6}}}]) == []

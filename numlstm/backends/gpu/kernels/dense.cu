@@ -14,7 +14,10 @@ KERNEL __launch_bounds__(32 * ROWS) add_bias(REAL* out, const REAL* b, int N, in
 // The sum, or the largest, of what the threads of a row hold: a warp, or, where parts is used, all warps of a block.
 INLINE REAL row_sum(REAL value, REAL* parts) {
   for (int step = 16; step; step /= 2) value += __shfl_xor_sync(FULL, value, step);
-  if (blockDim.x == 32) return value;
+  if (blockDim.x == 32) {
+    __syncwarp(FULL);  // what the lanes read of the row was read before any of them writes to it
+    return value;
+  }
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
   __syncthreads();
   value = parts[0];
@@ -27,7 +30,10 @@ INLINE REAL row_largest(REAL value, REAL* parts) {
     REAL other = __shfl_xor_sync(FULL, value, step);
     value = other > value ? other : value;
   }
-  if (blockDim.x == 32) return value;
+  if (blockDim.x == 32) {
+    __syncwarp(FULL);
+    return value;
+  }
   if (threadIdx.x % 32 == 0) parts[threadIdx.x / 32] = value;
   __syncthreads();
   value = parts[0];
