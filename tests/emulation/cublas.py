@@ -62,7 +62,7 @@ def rounded(factor: np.ndarray, compute: int) -> np.ndarray:
 
 def module(memory: Memory) -> SimpleNamespace:
     """Return what stands in for `cupy.cuda.cublas` over that memory."""
-    modes = [HOST_MODE]
+    modes = [DEVICE_MODE]  # as whoever used the handle before may have left it: who multiplies says what it needs
 
     def expect_handle(handle: int) -> None:
         if handle != HANDLE:

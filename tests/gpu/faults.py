@@ -60,7 +60,11 @@ BACKEND_TESTS = {
     "text.cu": ([CONTRACT], "emulated and windows"),
 }
 DRAWING_TESTS = (DRAWING, "emulated or philox or every_backend")
-WHOLE = ([CONTRACT, VARIANTS, *DRAWING, TRANSFER, TRAINING], "emulated or transfer or every_backend")
+PRODUCTS = "tests/gpu/test_recurrence_kernels.py::test_products"
+WHOLE = (
+    [PRODUCTS, CONTRACT, VARIANTS, *DRAWING, TRANSFER, TRAINING],
+    "emulated or products or transfer or every_backend",
+)
 RUNGS = ("1", "2", "2s", "3")
 
 

@@ -244,13 +244,15 @@ def test_events_order_streams(device):
 
 
 def product(
-    a, b, c, alpha=1.0, beta=0.0, compute=68, *, lda=None, ldb=None, ldc=None, kind=0, algorithm=-1, handle=None
+    a, b, c, alpha=1.0, beta=0.0, compute=68, *, lda=None, ldb=None, ldc=None, kind=0, algorithm=-1, handle=None, mode=0
 ):
     """C = alpha A B + beta C for row-major arrays: column-major, it is B A transposed."""
     (m, k), n = a.shape, b.shape[1]
     scalars = np.array([alpha, beta], c.dtype)
     at = scalars.ctypes.data
     blas = cp.cuda.cublas
+    if mode is not None:
+        blas.setPointerMode(cp.cuda.device.get_cublas_handle(), mode)
     blas.gemmEx(
         cp.cuda.device.get_cublas_handle() if handle is None else handle,
         blas.CUBLAS_OP_N,
@@ -294,6 +296,7 @@ def test_a_product_of_transposed_parts_of_arrays(device):
     a, b = rng.standard_normal((6, 7)).astype(np.float32), rng.standard_normal((6, 9)).astype(np.float32)
     on_a, on_b, c = on_device(a), on_device(b), cp.zeros((4, 8), np.float32)
     one = np.array([1, 0], np.float32)
+    cp.cuda.cublas.setPointerMode(cp.cuda.device.get_cublas_handle(), cp.cuda.cublas.CUBLAS_POINTER_MODE_HOST)
     # c[:, :5] = a[:, 2:6].T b[:, 1:6]: column-major b is 5 by 6 and a 4 by 6
     cp.cuda.cublas.gemmEx(
         cp.cuda.device.get_cublas_handle(),
@@ -346,10 +349,12 @@ def test_a_leading_dimension_that_is_too_large_shows(device):
 def test_scalars_on_the_device_are_not_emulated(device):
     blas, handle = cp.cuda.cublas, cp.cuda.device.get_cublas_handle()
     a = cp.zeros((2, 2), np.float32)
-    blas.setPointerMode(handle, blas.CUBLAS_POINTER_MODE_DEVICE)
-    assert blas.getPointerMode(handle) == blas.CUBLAS_POINTER_MODE_DEVICE
+    assert blas.getPointerMode(handle) == blas.CUBLAS_POINTER_MODE_DEVICE, "as somebody may have left it"
     with pytest.raises(cublas.CUBLASError):
-        product(a, a, a)
+        product(a, a, a, mode=None)
+    blas.setPointerMode(handle, blas.CUBLAS_POINTER_MODE_HOST)
+    assert blas.getPointerMode(handle) == blas.CUBLAS_POINTER_MODE_HOST
+    product(a, a, a, mode=None)
 
 
 @pytest.mark.parametrize(("compute", "bits"), [(68, 23), (77, 10), (75, 7), (74, 10)])
