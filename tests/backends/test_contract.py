@@ -130,6 +130,21 @@ def test_a_layer_reads_what_the_layer_below_returns(backend, dtype, below):
     assert_same_sums(backend, results, {name: copied[name] for name in results}, dtype)
 
 
+@pytest.mark.parametrize("tokens", [True, False])
+def test_parts_of_larger_arrays(backend, tokens):
+    """What a layer reads may be a slice, with gaps between its rows."""
+    inputs = layer_inputs(np.random.default_rng(8), (4, 6, 5, 7), "float64", tokens=tokens)
+    whole, _ = run_layer(backend, inputs, tokens=tokens)
+    on = device_arrays(backend, inputs)
+    for name in ("x", "h0", "c0", "dh"):
+        gaps = [(1, 2)] * inputs[name].ndim
+        larger = np.pad(inputs[name], gaps, constant_values=1)
+        on[name] = backend.asarray(larger)[tuple(slice(1, -2) for _ in gaps)]
+    packed, h, (h_last, c_last), tape = forward(backend, on, tokens=tokens)
+    found = {"h": backend.to_numpy(h), "h_last": backend.to_numpy(h_last), "c_last": backend.to_numpy(c_last)}
+    assert_same({**found, **backward(backend, on, packed, tape)}, {k: v for k, v in whole.items() if v is not None})
+
+
 def test_the_last_state_is_a_copy(backend):
     inputs = layer_inputs(np.random.default_rng(4), (3, 2, 4, 5), "float64", tokens=False)
     on = device_arrays(backend, inputs)
