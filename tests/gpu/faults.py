@@ -61,10 +61,8 @@ BACKEND_TESTS = {
 }
 DRAWING_TESTS = (DRAWING, "emulated or philox or every_backend")
 PRODUCTS = "tests/gpu/test_recurrence_kernels.py::test_products"
-WHOLE = (
-    [PRODUCTS, CONTRACT, VARIANTS, *DRAWING, TRANSFER, TRAINING],
-    "emulated or products or transfer or every_backend",
-)
+MASKS = "tests/gpu/test_mask_kernels.py"
+WHOLE = ([PRODUCTS, MASKS, CONTRACT, VARIANTS, *DRAWING, TRANSFER, TRAINING], "not cpu")
 RUNGS = ("1", "2", "2s", "3")
 
 
