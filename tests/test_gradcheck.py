@@ -277,7 +277,7 @@ def test_the_command_prints_a_table(quick, capsys):
     assert "all 2 gradients agree" in out
     for precision, where in (("bf16", "cpu or gpu"), ("tf32", "gpu"), ("fp16", "gpu")):
         assert f"{precision} was not checked: " in out
-        assert f"precision {precision} needs {where}" in out
+        assert f"precision {precision} needs --device {where}" in out
     assert out.endswith(report.as_text(report.facts(reference, ERRORS)) + "\n")
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from numlstm import philox, sampling
 from numlstm.backends import PLAIN, Variant, reference
+from numlstm.backends.gpu import device as device_room
 from numlstm.backends.gpu import drawing, generation, paths, transfer
 from numlstm.errors import BackendError
 
@@ -131,7 +132,7 @@ def test_a_stream_draws_what_it_draws_alone(device, monkeypatch, way):
     together = {}
     for processors in (1, 5, 100):
         device.card.processors = processors
-        paths._device.cache_clear()
+        device_room._facts.cache_clear()
         together[processors] = case.drawn(how)
         assert_same(together[processors], together[1])
     for b in (0, 3, B - 1):
