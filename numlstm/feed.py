@@ -14,7 +14,10 @@ _CHECKED = 2**24  # ids that are looked at together
 
 
 class Feed:
-    """The batches of a text on a device. Raises `CorpusError` if the text has ids beyond the vocabulary."""
+    """The batches of a text on a device.
+
+    Raises `CorpusError`, when it is made or when a batch is read, if the text has ids beyond the vocabulary.
+    """
 
     def __init__(self, reader: Batches, backend: Backend, vocab_size: int) -> None:
         self.reader, self.backend = reader, backend
