@@ -5,7 +5,7 @@ The order, each level importing only from those before it:
     errors, temporary, remote, cachedir, shipped, stops, philox
            -> whole_file, config, dropout, sampling, text, backends, npz
            -> rules, params -> generate -> weights, model, optim -> evaluate, feed, run, subjects, gates, score
-           -> train, gradcheck, cells, score_page -> cli
+           -> train, gradcheck, cells, score_page, serve -> cli
 
 `gather` needs `text`, `params` and what they need, and nobody but `cli` needs it.
 """
@@ -77,6 +77,17 @@ MAY_IMPORT["run"] = {*_BELOW, "average"}
 MAY_IMPORT["feed"] = {"errors", "backends", "text"}
 MAY_IMPORT["train"] = {*_BELOW, "evaluate", "feed", "run"}
 MAY_IMPORT["gather"] = {"errors", "config", "text", "whole_file", "params", "advice", "gather"}
+MAY_IMPORT["serve"] = {
+    *_BELOW,
+    "likelihood",
+    "whole_file",
+    "temporary",
+    "shipped",
+    "runlog",
+    "measures",
+    "serve",
+    "version",
+}
 MAY_IMPORT["cli"] = {*MAY_IMPORT, "cli", "version"}
 MAY_IMPORT["__init__"] = {*MAY_IMPORT} - {"cli"}
 MAY_IMPORT["__main__"] = {"cli"}
@@ -98,6 +109,11 @@ ELSEWHERE = {
     "docx": lambda path: path == "gather/office.py",
     "pypdf": lambda path: path == "gather/pdf.py",
     "fsspec": lambda path: path == "remote.py",
+    "fastapi": lambda path: path.startswith("serve/"),
+    "starlette": lambda path: path.startswith("serve/"),
+    "pydantic": lambda path: path.startswith("serve/"),
+    "prometheus_client": lambda path: path.startswith("serve/"),
+    "uvicorn": lambda path: path.startswith(("serve/", "cli/serve")),
     "backports": lambda path: path == "text/compressed.py",
     "compression": lambda path: path == "text/compressed.py",  # of the standard library from Python 3.14
 }
@@ -206,7 +222,20 @@ def imported(*arguments):
     return names, ran.stdout
 
 
-HEAVY = {"numba", "cupy", "numpy", "llvmlite", "torch", "matplotlib", "tensorboardX", "pooch", "docx", "pypdf"}
+HEAVY = {
+    "numba",
+    "cupy",
+    "numpy",
+    "llvmlite",
+    "torch",
+    "matplotlib",
+    "tensorboardX",
+    "pooch",
+    "docx",
+    "pypdf",
+    "fastapi",
+    "uvicorn",
+}
 
 
 def test_importing_the_package_imports_nothing_heavy():

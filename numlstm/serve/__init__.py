@@ -1,0 +1,16 @@
+"""The server: an HTTP API, the batches that its texts are written in, training jobs, and a web page for all of it.
+
+    settings        what the server may do, and how much of everything
+    refusals        answers that say no: status, message, and what to do
+    names           which names models, texts and jobs may have: none that leads out of the folder
+    shelf           the models in the folder and those that ship, by name
+    engine          one thread that writes all texts, batched together as they come (and `loaded`: what is in memory)
+    completions     OpenAI's API; `earlier` that of the text server of old
+    jobs            training jobs, each in a process of its own, and what happens in them; `corpora` the texts for them
+    guards          keys, origins, limits and headers, before a request gets anywhere
+    metrics         counts for Prometheus
+    app             all of it as one ASGI application
+    page/           the web page, as it is sent
+
+Needs the extra `serve`. Knows nothing about the command line, which hands it the options of `train`.
+"""
