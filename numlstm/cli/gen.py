@@ -15,7 +15,7 @@ from .options import Device, DropUnknown, Json, Threads, Weights, open_backend
 
 if TYPE_CHECKING:
     from ..config import ModelConfig, SampleConfig
-    from ..generate import Written
+    from ..draft import Written
     from ..model import Model
     from ..text.vocab import Ids, Vocab
     from ..weights import WeightsFile
