@@ -171,6 +171,10 @@ def _server(config: uvicorn.Config, host: str) -> uvicorn.Server:
             await super().startup(sockets)
             _tell(host, sockets or [])
 
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await self.config.app.state.stop()  # first, so that streams end by themselves, and say why
+            await super().shutdown(sockets)
+
     return Server(config)
 
 

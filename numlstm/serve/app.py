@@ -24,10 +24,14 @@ from .shelf import Shelf
 def create_app(settings: Settings, options: Sequence[Any] = ()) -> FastAPI:
     """Return the application with these settings; `options` are those of training, as clients may give them.
 
-    It is at work between the start and the end of its lifespan.
+    It is at work between the start and the end of its lifespan. Awaiting its `state.stop` ends all that is under way
+    before that. Raises `BackendError` if the device does not work here.
     """
     shelf, metrics = Shelf(settings), Metrics()
     engine = Engine(settings, shelf.path)
+
+    async def stop() -> None:
+        engine.close()
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -36,7 +40,7 @@ def create_app(settings: Settings, options: Sequence[Any] = ()) -> FastAPI:
         try:
             yield
         finally:
-            engine.close()
+            await stop()
 
     app = FastAPI(
         title="numlstm",
@@ -46,7 +50,7 @@ def create_app(settings: Settings, options: Sequence[Any] = ()) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.engine = engine
+    app.state.engine, app.state.stop = engine, stop
     app.include_router(completions.router(settings, engine, metrics))
     app.include_router(models_api.router(shelf))
     app.include_router(earlier.router(settings, shelf, engine, metrics))
