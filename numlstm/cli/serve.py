@@ -111,7 +111,8 @@ def serve(
         max_jobs=max_jobs,
         allow_origins=tuple(origin.rstrip("/") for origin in allow_origin or ()),
     )
-    _run(settings, _listening(settings))
+    with _listening(settings) as listening:
+        _run(settings, listening)
 
 
 def _listening(settings: Settings) -> socket.socket:
