@@ -170,10 +170,9 @@ class _Pace:
 
     def took(self, steps: int, seconds: float) -> None:
         """Take note of how long so many steps took."""
-        if seconds > self.seconds:
-            self.size = max(1, steps // 2)
-        elif steps >= self.size and seconds < self.seconds / 2:
-            self.size = min(2 * self.size, self.most)
+        fitting = max(1, min(2 * steps, int(steps * self.seconds / max(seconds, 1e-9)), self.most))
+        if fitting < self.size or steps == self.size:
+            self.size = fitting
 
 
 def _read(members: list[_Member], size: int, zero_state: Callable[[int], Any], read: Callable[..., Any]) -> None:

@@ -31,7 +31,7 @@ from .streams import Piece, Stream, Token, Usage, Wanted
 
 __all__ = ["Engine", "Loaded", "Piece", "Stream", "Token", "Usage", "Wanted"]
 
-_TURN = 0.008  # seconds: a text that comes waits for no more than one turn
+_TURN = 0.012  # seconds: a text that comes waits for no more than a turn; shorter ones would spend them on the way
 _JOIN = 5.0  # seconds that closing waits for a turn to end
 
 T = TypeVar("T")
