@@ -32,6 +32,7 @@ from .streams import Piece, Stream, Token, Usage, Wanted
 __all__ = ["Engine", "Loaded", "Piece", "Stream", "Token", "Usage", "Wanted"]
 
 _TURN = 0.012  # seconds: a text that comes waits for no more than a turn; shorter ones would spend them on the way
+_EACH = 0.0003  # and for each text so much more: about as long as it takes to send a piece of it
 _JOIN = 5.0  # seconds that closing waits for a turn to end
 
 T = TypeVar("T")
@@ -135,7 +136,7 @@ class Engine:
 
     async def _build(self, file: WeightsFile) -> Batch:
         """Make the network of a file, on the engine's thread."""
-        return await asyncio.wrap_future(self._post(lambda: Batch(writer(file, self._backend), _TURN)))
+        return await asyncio.wrap_future(self._post(lambda: Batch(writer(file, self._backend), _TURN, _EACH)))
 
     def _post(self, function: Callable[[], T]) -> concurrent.futures.Future[T]:
         """Have the engine's thread call a function before its next turn."""
