@@ -82,6 +82,7 @@ MAY_IMPORT["serve"] = {
     "likelihood",
     "whole_file",
     "temporary",
+    "cachedir",
     "shipped",
     "runlog",
     "measures",

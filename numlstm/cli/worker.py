@@ -20,7 +20,9 @@ import sys
 import threading
 import traceback
 from pathlib import Path
+from typing import TextIO
 
+from ..errors import CorpusError
 from ..serve import lock
 from . import main as command_line
 
@@ -33,11 +35,14 @@ def main() -> None:
     """Run what stdin says and exit as it does: 0 done or out of time, 1 an error, 130 stopped."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the server may have had it ignored
     report, printed = sys.stdout, Printed()
-    sys.stdout = sys.stderr = printed  # type: ignore[assignment]
+    sys.stdout = sys.stderr = printed
     try:
         code = _run(*sys.argv[1:3])
     except KeyboardInterrupt:
         code = 130
+    except CorpusError as error:
+        print(error, file=printed)
+        code = 1
     except Exception as error:
         traceback.print_exc()
         print(f"the training failed ({type(error).__name__}); errors.txt in the job's folder says where", file=printed)
@@ -84,13 +89,20 @@ def _run(folder: str, lock_path: str) -> int:
     os.chdir(folder)
     with lock.holding(Path(lock_path)), contextlib.ExitStack() as opened:
         if told["text"] is not None:
-            sys.stdin = opened.enter_context(open(told["text"], encoding="utf-8"))
+            sys.stdin = opened.enter_context(_text(told["text"]))
         sys.argv = ["numlstm", *told["argv"]]
         try:
             command_line()
         except SystemExit as end:
             return end.code if isinstance(end.code, int) else int(end.code is not None)
     return 0
+
+
+def _text(path: str) -> TextIO:
+    try:
+        return open(path, encoding="utf-8")
+    except OSError as error:
+        raise CorpusError(f"the job's text cannot be read: {error.strerror or error}; begin another job") from None
 
 
 def _stop_when_told(control: io.FileIO) -> None:

@@ -18,11 +18,10 @@ WORKER = (sys.executable, "-m", "numlstm.cli.worker")
 
 _LONGEST = 2000  # characters of its last line
 # Not of the terminal's group, whose Ctrl-C is the server's. The child is told to stop when the server has.
-_APART: dict[str, Any] = (
-    {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
-    if sys.platform == "win32"
-    else {"start_new_session": True}
-)
+if sys.platform == "win32":
+    _APART: Any = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
+else:
+    _APART: Any = {"start_new_session": True}
 
 
 class Process:
@@ -62,11 +61,12 @@ class Process:
 
     def close(self) -> str:
         """Return the last line that it printed, "" if it could not say. It must have ended."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         with self._process.stdout as report:
-            return report.read(4 * _LONGEST).decode("utf-8", "replace")[:_LONGEST]
+            return str(report.read(4 * _LONGEST), "utf-8", "replace")[:_LONGEST]
 
     def _tell(self, line: str) -> None:
         assert self._process.stdin is not None

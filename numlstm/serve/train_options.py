@@ -23,7 +23,7 @@ _KINDS = {"int": "a whole number", "float": "a number", "text": "text", "flag": 
 
 @dataclasses.dataclass(frozen=True)
 class TrainOption:
-    """An option: `help` is plain text, `default` what is said of it; a run that goes on keeps those that are `fixed`."""
+    """An option: `help` is plain text, `default` what is said of it; a run that goes on keeps what is `fixed`."""
 
     name: str
     kind: Kind
@@ -43,7 +43,10 @@ def checked(options: Iterable[TrainOption], given: Mapping[str, Value]) -> dict[
     for name, value in given.items():
         if name not in known:
             raise Refusal(
-                400, f"no option is called {name!r:.80}; GET /v1/train/options lists them", "unknown_option", param="options"
+                400,
+                f"no option is called {name!r:.80}; GET /v1/train/options lists them",
+                "unknown_option",
+                param="options",
             )
         found[name] = _of_kind(known[name], value)
     return found
@@ -61,12 +64,16 @@ def _word(name: str) -> str:
 
 def _of_kind(option: TrainOption, value: Value) -> Value:
     """Return a value as its option wants it."""
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if option.kind == "flag" and isinstance(value, bool):
         return value
     if option.kind == "text" and isinstance(value, str) and _is_plain(value):
         return value
-    if number and math.isfinite(value) and abs(value) < _LARGEST:
+    if (
+        isinstance(value, (int, float))
+        and not isinstance(value, bool)
+        and math.isfinite(value)
+        and abs(value) < _LARGEST
+    ):
         if option.kind == "float":
             return float(value)
         if option.kind == "int" and value == int(value):
