@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .chances import log_softmax
 from .config import SampleConfig
-from .generate import Text, Written
-from .likelihood import log_softmax
+from .draft import Text, Written
 from .model import Model
 
 Tokens = npt.NDArray[np.int32]

@@ -5,11 +5,10 @@ Knows nothing about how texts are drawn or files.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
+from .chances import log_softmax
 from .model import Model
 
 _WINDOW = 256  # tokens whose logits are held at a time
@@ -29,9 +28,3 @@ def log_probabilities(model: Model, before: npt.ArrayLike, ids: npt.ArrayLike) -
         logits, state = model.logits(read[:, None], state)
         found.append(log_softmax(logits[:, 0])[np.arange(len(read)), whole[low + 1 : low + 1 + len(read)]])
     return np.concatenate([np.empty(0), *found])
-
-
-def log_softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return the log-probabilities (N, V) of logits (N, V), in float64."""
-    shifted = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
-    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True)))

@@ -14,6 +14,7 @@ Knows nothing about files' insides, optimizers or training.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -29,6 +30,7 @@ from .errors import ConfigError, CorpusError
 from .generate import generate, generate_many
 from .sampling import Draws, Sampling
 from .text.vocab import Vocab
+from .weights import WeightsFile
 
 State = list[tuple[Array, Array]]  # h (B, R) and c (B, H) of every layer
 # By (T, B): for each layer a tape, then what dropout leaves of the embedding and of each layer's h.
@@ -351,3 +353,15 @@ def load(path: str | os.PathLike[str], *, device: str = "auto") -> Model:
     """
     file = weights.load(path)
     return Model(file.config, file.params, backends.load(device), vocab=file.vocab)
+
+
+def writer(file: WeightsFile, backend: Backend, *, unknown: bool = False) -> Model:
+    """Return the network of a weights file for writing: without the sign for unknown words, unless `unknown` wants it.
+
+    By NumPy it writes in float64: each machine's rounds in its own way, then too little for a seed to tell.
+    """
+    config = dataclasses.replace(file.config, dtype="float64") if backend.name == "reference" else file.config
+    flat = file.params.astype(config.dtype)
+    if file.vocab.unknown_id is not None and not unknown:
+        params.views(flat, config)["output.b"][file.vocab.unknown_id] = -1e30  # so unlikely that it is never drawn
+    return Model(config, flat, backend, vocab=file.vocab)

@@ -19,8 +19,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from .chances import log_softmax
 from .errors import WeightsError
-from .likelihood import log_softmax
 from .model import Model
 from .text.batches import AnyIds
 from .text.mapped import release

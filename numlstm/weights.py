@@ -15,7 +15,7 @@ import json
 import math
 import os
 from collections.abc import Mapping
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
@@ -71,6 +71,15 @@ class WeightsFile:
     state: TrainState | None = None
 
 
+class Outline(NamedTuple):
+    """What a weights file tells of itself without its arrays; `training` is None if training cannot go on from it."""
+
+    config: ModelConfig
+    vocab: Vocab
+    summary: dict[str, Any]
+    training: TrainConfig | None
+
+
 def save(path: StrPath, file: WeightsFile, *, half: bool = False) -> None:
     """Write a weights file in one step: a crash leaves the old file or the new one.
 
@@ -104,18 +113,32 @@ def load(path: StrPath) -> WeightsFile:
     do not fit together.
     """
     with npz.reading(_place(path)) as file:
-        meta = _read_meta(file)
-        config = ModelConfig.from_dict(meta["config"])
-        vocab = Vocab.from_dict(meta["vocab"])
-        _check_vocab(vocab, config)
-        training = meta["training"]
-        train_config = None if training is None else TrainConfig.from_dict(training["config"])
-        expected = _expected(config, train_config, _LATEST in file.names)
-        stored = meta["stored"] or config.dtype
-        file.require(expected, stored, besides="meta")
-        params = _read_params(file, config, stored)
-        state = None if train_config is None else _read_state(file, train_config, training, params, expected)
+        config, vocab, train_config, meta, expected = _read_outline(file)
+        params = _read_params(file, config, meta["stored"] or config.dtype)
+        state = None if train_config is None else _read_state(file, train_config, meta["training"], params, expected)
         return WeightsFile(config, vocab, params, meta["summary"], state)
+
+
+def outline(path: StrPath) -> Outline:
+    """Return what a weights file tells of itself, checked as `load` checks it but for the numbers in its arrays.
+
+    Reads a few kilobytes, however large the file is. Raises `WeightsError`.
+    """
+    with npz.reading(_place(path)) as file:
+        config, vocab, train_config, meta, _ = _read_outline(file)
+        return Outline(config, vocab, meta["summary"], train_config)
+
+
+def _read_outline(file: npz.NpzReader) -> tuple[ModelConfig, Vocab, TrainConfig | None, dict[str, Any], Shapes]:
+    meta = _read_meta(file)
+    config = ModelConfig.from_dict(meta["config"])
+    vocab = Vocab.from_dict(meta["vocab"])
+    _check_vocab(vocab, config)
+    training = meta["training"]
+    train_config = None if training is None else TrainConfig.from_dict(training["config"])
+    expected = _expected(config, train_config, _LATEST in file.names)
+    file.require(expected, meta["stored"] or config.dtype, besides="meta")
+    return config, vocab, train_config, meta, expected
 
 
 def _place(path: StrPath) -> StrPath:

@@ -4,7 +4,8 @@ The order, each level importing only from those before it:
 
     errors, temporary, remote, cachedir, shipped, stops, philox
            -> whole_file, config, dropout, sampling, text, backends, npz
-           -> rules, params -> generate -> weights, model, optim -> evaluate, feed, run, subjects, gates, score
+           -> rules, params, chances -> draft -> batch -> generate -> weights, model, optim
+           -> evaluate, feed, run, subjects, gates, score
            -> train, gradcheck, cells, score_page, serve -> cli
 
 `gather` needs `text`, `params` and what they need, and nobody but `cli` needs it.
@@ -42,7 +43,10 @@ MAY_IMPORT = {
     "backends": {"errors", "cachedir", "dropout", "philox", "sampling", "backends"},
     "params": {"errors", "config"},
     "rules": {"errors", "text"},
-    "generate": {"errors", "config", "sampling", "rules", "stops", "text"},
+    "chances": set(),
+    "draft": {"errors", "config", "chances", "rules", "stops", "text"},
+    "batch": {"errors", "chances", "philox", "sampling", "text", "draft"},
+    "generate": {"config", "draft", "batch"},
     "weights": {"errors", "config", "text", "npz", "whole_file", "params", "shipped", "version"},
     "optim": {"errors", "config", "backends", "params"},
     "model": {"errors", "config", "dropout", "sampling", "text", "backends", "params", "generate", "weights"},
@@ -50,8 +54,8 @@ MAY_IMPORT = {
 _PLACES = {"temporary", "remote", "cachedir", "shipped", "whole_file"}
 _BELOW = {*MAY_IMPORT} - {"npz", *_PLACES}
 MAY_IMPORT["evaluate"] = {*_BELOW}
-MAY_IMPORT["likelihood"] = {"model"}
-MAY_IMPORT["beam"] = {"config", "generate", "likelihood", "model"}
+MAY_IMPORT["likelihood"] = {"chances", "model"}
+MAY_IMPORT["beam"] = {"config", "chances", "draft", "model"}
 # What tells of runs: of plain numbers and dicts, but for the two that look at the network and the run.
 MAY_IMPORT |= {
     "measures": set(),
@@ -82,6 +86,7 @@ MAY_IMPORT["serve"] = {
     "likelihood",
     "whole_file",
     "temporary",
+    "cachedir",
     "shipped",
     "runlog",
     "measures",

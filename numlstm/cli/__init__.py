@@ -19,7 +19,7 @@ from .. import __version__
 from ..errors import NumlstmError
 
 # The commands as `--help` lists them. Each is the function of its name in the module of its name.
-COMMANDS = ("train", "gen", "models", "eval", "score", "look", "info", "share", "corpus", "plot", "check")
+COMMANDS = ("train", "gen", "models", "eval", "score", "look", "info", "share", "corpus", "plot", "check", "serve")
 
 _SETTINGS: dict[str, Any] = {
     "add_completion": False,

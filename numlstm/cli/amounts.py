@@ -8,6 +8,7 @@ import re
 from ..errors import ConfigError
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGT]?)(i?)[bB]?")
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(s|m|h|steps?)")
 
 
@@ -35,6 +36,14 @@ def parse_every(option: str, text: str) -> Every:
     if found[2] in _SECONDS:
         return Every(seconds=parse_duration(option, text))
     return Every(steps=int(found[1]))
+
+
+def parse_size(option: str, text: str) -> int:
+    """Return the bytes that "500MB", "2G" or "4096" are; raises `ConfigError` if it is something else."""
+    found = _SIZE.fullmatch(text.strip())
+    if found is None:
+        raise ConfigError(f"{option} is {text!r}; expected a size such as 500MB or 2GB")
+    return int(float(found[1]) * 1024 ** " KMGT".index(found[2].upper() or " "))
 
 
 def parse_layers(layers: str) -> tuple[int, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import sys
 from collections.abc import Sequence
@@ -15,10 +14,9 @@ from .options import Device, DropUnknown, Json, Threads, Weights, open_backend
 
 if TYPE_CHECKING:
     from ..config import ModelConfig, SampleConfig
-    from ..generate import Written
+    from ..draft import Written
     from ..model import Model
     from ..text.vocab import Ids, Vocab
-    from ..weights import WeightsFile
 
 # Measured on two cores at 2.5 GHz. NumPy needs so many seconds per token for each layer, besides those for each
 # parameter and stream; importing Numba and loading the compiled kernels takes as long as it needs for the rest.
@@ -158,7 +156,7 @@ def gen(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, threads or 1)))
     from .. import weights as files
     from ..config import SampleConfig
-    from ..model import Model
+    from ..model import writer
     from .showing import Plan, check_output, write
     from .together import check_combination, unescaped
 
@@ -190,15 +188,9 @@ def gen(
     read = file.vocab.encode_prompt(prompt, drop_unknown=drop_unknown)
     if device == "auto" and is_quick(file.config, len(read) + config.length, beam or samples):
         device = "reference"
-    if not allow_unk:
-        _forbid_unknown(file)
 
     def open_model() -> Model:
-        backend, dtype = open_backend(device, threads), file.config.dtype
-        if backend.name == "reference":
-            dtype = "float64"  # each machine's NumPy rounds in its own way: then too little for a seed to tell
-        network = dataclasses.replace(file.config, dtype=dtype)
-        return Model(network, file.params.astype(dtype), backend, vocab=file.vocab)
+        return writer(file, open_backend(device, threads), unknown=allow_unk)
 
     if interactive:
         from .interactive import interact
@@ -230,14 +222,6 @@ def _length(length: int | None, initials: str, initials_of: str) -> int:
     if length is not None:
         return length
     return len(initials) * _PER_INITIAL.get(initials_of, 0) or _LENGTH
-
-
-def _forbid_unknown(file: WeightsFile) -> None:
-    """Make the sign for unknown words, if there is one, so unlikely that it is never drawn."""
-    from .. import params
-
-    if file.vocab.unknown_id is not None:
-        params.views(file.params, file.config)["output.b"][file.vocab.unknown_id] = -1e30
 
 
 def _tell_unknown(vocab: Vocab, ids: Ids) -> None:

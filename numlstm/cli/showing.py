@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..draft import Written
 from ..errors import ConfigError
-from ..generate import Writing, Written
+from ..generate import Writing
 from .working import working
 
 if TYPE_CHECKING:

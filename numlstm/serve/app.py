@@ -1,0 +1,109 @@
+"""The server as one ASGI application. Knows nothing about sockets and processes."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.responses import Response
+
+from .. import __version__
+from . import completions, earlier, models_api, page_files
+from .answers import add_handlers, refusals
+from .description import describe
+from .engine import Engine
+from .guards import Bodies, Crowds, Envelope, Keys, Strangers
+from .metrics import Measured, Metrics
+from .settings import Settings
+from .shelf import Shelf
+
+
+def create_app(settings: Settings, options: Sequence[Any] = ()) -> FastAPI:
+    """Return the application with these settings; `options` are those of training, as clients may give them.
+
+    It is at work between the start and the end of its lifespan.
+    """
+    shelf, metrics = Shelf(settings), Metrics()
+    engine = Engine(settings, shelf.path)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        shelf.sweep()
+        engine.start()
+        try:
+            yield
+        finally:
+            engine.close()
+
+    app = FastAPI(
+        title="numlstm",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.state.engine = engine
+    for routes in (completions, earlier):
+        app.include_router(routes.router(settings, shelf, engine, metrics))
+    app.include_router(models_api.router(shelf))
+    _add_state(app, settings, engine, metrics)
+    page_files.mount(app)
+    add_handlers(app)
+    _add_guards(app, settings, metrics)
+    describe(app, settings)
+    return app
+
+
+def _add_state(app: FastAPI, settings: Settings, engine: Engine, metrics: Metrics) -> None:
+    """Add the routes that tell how the server is."""
+    metrics.watch("texts_running", "Texts under way.", lambda: engine.running)
+
+    @app.get("/health", tags=["state"], responses=refusals())
+    async def health() -> dict[str, Any]:
+        """Say that the server is up, and what it allows."""
+        return {
+            "status": "ok",
+            "version": __version__,
+            "key": bool(settings.api_key),
+            "train": settings.train,
+            "max_tokens": settings.max_tokens,
+            "max_prompt": settings.max_prompt,
+            "max_upload": settings.max_upload,
+        }
+
+    text = {"text/plain": {"schema": {"type": "string"}}}
+
+    @app.get(
+        "/metrics",
+        tags=["state"],
+        response_class=Response,
+        responses={**refusals(), 200: {"content": text, "description": "Counts, as Prometheus reads them."}},
+    )
+    def counts() -> Response:
+        """Count requests, times, texts, tokens, models and jobs, for Prometheus."""
+        return metrics.answer()
+
+    @app.get("/favicon.ico", include_in_schema=False)
+    async def icon() -> Response:
+        return Response(status_code=204)
+
+
+def _add_guards(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
+    """Put the guards before the application, from the innermost to the outermost."""
+    app.add_middleware(Bodies, settings=settings)
+    app.add_middleware(Crowds, most=2 * settings.max_texts + 64)
+    app.add_middleware(Keys, key=settings.api_key)
+    if settings.allow_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.allow_origins,
+            allow_methods=["GET", "POST", "PUT", "DELETE"],
+            allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
+        )
+    app.add_middleware(Strangers, settings=settings)
+    app.add_middleware(Envelope)
+    app.add_middleware(Measured, metrics=metrics)
