@@ -47,9 +47,9 @@ def create_app(settings: Settings, options: Sequence[Any] = ()) -> FastAPI:
         redirect_slashes=False,
     )
     app.state.engine = engine
-    for routes in (completions, earlier):
-        app.include_router(routes.router(settings, shelf, engine, metrics))
+    app.include_router(completions.router(settings, engine, metrics))
     app.include_router(models_api.router(shelf))
+    app.include_router(earlier.router(settings, shelf, engine, metrics))
     _add_state(app, settings, engine, metrics)
     page_files.mount(app)
     add_handlers(app)
@@ -60,7 +60,10 @@ def create_app(settings: Settings, options: Sequence[Any] = ()) -> FastAPI:
 
 def _add_state(app: FastAPI, settings: Settings, engine: Engine, metrics: Metrics) -> None:
     """Add the routes that tell how the server is."""
+    engine.on_tokens = metrics.written.inc
     metrics.watch("texts_running", "Texts under way.", lambda: engine.running)
+    metrics.watch("models_loaded", "Models in memory.", lambda: len(engine.memory.models))
+    metrics.watch("models_bytes", "Memory that they take.", lambda: engine.memory.bytes)
 
     @app.get("/health", tags=["state"], responses=refusals())
     async def health() -> dict[str, Any]:

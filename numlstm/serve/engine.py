@@ -45,7 +45,8 @@ class Engine:
     """
 
     def __init__(self, settings: Settings, find: Callable[[str], Path]) -> None:
-        self.settings, self.on_tokens = settings, _nothing
+        self.settings = settings
+        self.on_tokens: Callable[[int], object] = _nothing
         self._backend = backends.load(settings.device)
         self._backend.set_threads(settings.threads)
         itemsize = 8 if self._backend.name == "reference" else None
