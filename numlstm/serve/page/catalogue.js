@@ -1,16 +1,19 @@
 // What the server has: models, texts and jobs, read again when something changes. Knows nothing about how they look.
 //
-// The document hears "models", "corpora" and "jobs" when there is something new.
+// The document hears "models", "corpora", "jobs" and "server" when there is something new.
 
-import { Refused, call } from "./api.js";
+import { call } from "./api.js";
 
 export const models = [];
 export const corpora = [];
 export const jobs = [];
-let training = true;
+let server = { train: true, max_tokens: 4096 };
 
-/** Whether this server trains. */
-export const trains = () => training;
+/** Whether this server trains, and lets what it has be changed. */
+export const trains = () => server.train;
+
+/** The length of the longest text that it writes, in tokens. */
+export const longest = () => server.max_tokens;
 
 export const LIVE = ["waiting", "running", "stopping"];
 export const isLive = (job) => LIVE.includes(job.state);
@@ -25,15 +28,12 @@ async function read(name, path, into, options) {
 export const readModels = (options) => read("models", "v1/models", models, options);
 export const readCorpora = (options) => read("corpora", "v1/corpora", corpora, options);
 
-/** Read the jobs; a server that does not train says so. */
-export async function readJobs(options) {
-  try {
-    await read("jobs", "v1/jobs", jobs, options);
-  } catch (error) {
-    if (!(error instanceof Refused && error.status === 403)) throw error;
-    training = false;
-    document.dispatchEvent(new CustomEvent("jobs"));
-  }
+export const readJobs = (options) => read("jobs", "v1/jobs", jobs, options);
+
+/** Read what the server allows. */
+export async function readServer() {
+  server = await call("GET", "health");
+  document.dispatchEvent(new CustomEvent("server"));
 }
 
 /** The model to write with if nobody has chosen: the newest of the reader's own, else the first that ships. */

@@ -1,7 +1,7 @@
 // The list of training jobs, and the line in the header that tells of the one that runs. Knows nothing about curves.
 
 import { call } from "./api.js";
-import { LIVE, isLive, jobs, readJobs, readModels, trains } from "./catalogue.js";
+import { LIVE, isLive, jobs, readJobs, readModels, readServer, trains } from "./catalogue.js";
 import { confirmed, say, tried, trouble } from "./dialogs.js";
 import { $, fill, h, shown } from "./elements.js";
 import { duration, loss, t, when, whole } from "./words.js";
@@ -81,8 +81,8 @@ async function look() {
 /** Read the jobs now and then from here on. */
 export function start() {
   document.addEventListener("jobs", () => { draw(); notice(); });
-  document.addEventListener("language", draw);
+  for (const kind of ["language", "server"]) document.addEventListener(kind, draw);
   document.addEventListener("back", () => readJobs({ quiet: true }).catch(() => {}));
   document.addEventListener("visibilitychange", look);
-  look();
+  readServer().catch(trouble).finally(look);
 }

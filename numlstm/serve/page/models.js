@@ -94,7 +94,7 @@ export function start() {
     $("upload-form").classList.remove("over");
     upload(event.dataTransfer.files[0]);
   });
-  for (const kind of ["models", "jobs", "language"]) document.addEventListener(kind, draw);
+  for (const kind of ["models", "jobs", "server", "language"]) document.addEventListener(kind, draw);
 }
 
 /** Show the view. */

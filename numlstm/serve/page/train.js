@@ -145,10 +145,9 @@ async function forget() {
 }
 
 async function read() {
-  if (!trains()) return;
   try {
     await Promise.all([readJobs(), readCorpora()]);
-    if (!trains() || options.length) return;
+    if (options.length) return;
     options = (await call("GET", "v1/train/options")).data;
     drawOptions(options, $("main-options"), $("rest-options"));
   } catch (error) {
@@ -185,5 +184,5 @@ export function start() {
 /** Show the form. */
 export function show() {
   drawSource();
-  read();
+  if (trains()) read();
 }

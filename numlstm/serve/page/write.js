@@ -1,6 +1,6 @@
 // The view in which models write: the form, and one sheet, or two side by side. Knows nothing about training.
 
-import { favourite, models, readModels } from "./catalogue.js";
+import { favourite, longest, models, readModels } from "./catalogue.js";
 import { trouble } from "./dialogs.js";
 import { $, h, shown } from "./elements.js";
 import { Sheet } from "./sheet.js";
@@ -144,6 +144,7 @@ export function start() {
   });
   document.addEventListener("models", () => { drawVoices(); drawButtons(); });
   document.addEventListener("language", draw);
+  document.addEventListener("server", () => { $("length").max = longest(); });
   document.addEventListener("back", () => readModels({ quiet: true }).catch(() => {}));
   readModels().catch(trouble);
 }
