@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import codecs
 import errno
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import IO, Any
 
@@ -53,7 +53,7 @@ class Corpora:
         """Return where a client's text of that name is or would be."""
         return self.folder / f"{name}.txt"
 
-    async def receive(self, name: str, chunks: AsyncIterator[bytes], *, overwrite: bool) -> dict[str, Any]:
+    async def receive(self, name: str, chunks: AsyncIterable[bytes], *, overwrite: bool) -> dict[str, Any]:
         """Keep a text that comes in pieces, and return what clients are told of it.
 
         Raises `Refusal`: 400 if it is empty or no UTF-8, 409 if the name is taken, 413 if it is too long, 507 if it
@@ -80,7 +80,7 @@ class Corpora:
             raise Refusal(403, f"{name} is a corpus of the catalogue, which stays", "corpus_fixed", param="name")
         self.path(name).unlink(missing_ok=True)
 
-    async def _write(self, path: Path, chunks: AsyncIterator[bytes]) -> None:
+    async def _write(self, path: Path, chunks: AsyncIterable[bytes]) -> None:
         whole = whole_file.writing(path)
         file = await asyncio.to_thread(whole.__enter__)
         try:
@@ -90,7 +90,7 @@ class Corpora:
             raise
         await asyncio.to_thread(whole.__exit__, None, None, None)  # which waits for the disk
 
-    async def _receive(self, file: IO[bytes], chunks: AsyncIterator[bytes]) -> None:
+    async def _receive(self, file: IO[bytes], chunks: AsyncIterable[bytes]) -> None:
         decoder, size = codecs.getincrementaldecoder("utf-8")(), 0
         async for chunk in chunks:
             size += len(chunk)

@@ -15,12 +15,13 @@ import dataclasses
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from .. import whole_file
 from .train_options import Value
 
 State = Literal["waiting", "running", "stopping", "stopped", "done", "failed"]
+STATES: tuple[State, ...] = get_args(State)
 FINAL = frozenset({"stopped", "done", "failed"})
 
 Stamp = list[int]  # what differs between two files of one name

@@ -10,9 +10,10 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from .. import shipped
 from ..errors import WeightsError
@@ -74,6 +75,14 @@ class Jobs:
         """Return the place of a waiting job in the queue, from 1; None if it does not wait."""
         queue = self.running.queue()
         return queue.index(job) + 1 if job in queue else None
+
+    def describe(self, job: Job) -> dict[str, Any]:
+        """Return what clients are told of a job."""
+        return job.to_json(self.place(job))
+
+    def count(self) -> dict[str, int]:
+        """Return how many jobs there are in each state."""
+        return Counter(job.state for job in self.running.jobs.values())
 
     def writing_to(self, model: str) -> Job | None:
         """Return the job that is not over and whose weights go to that model, if there is one."""
