@@ -140,13 +140,14 @@ def _run(settings: Settings, listening: socket.socket) -> None:
         import uvicorn
 
         from ..serve.app import create_app
+        from .serve_options import train_options
     except ModuleNotFoundError as error:
         raise BackendError(
             f"the server needs {error.name}, which is not installed: pip install 'numlstm[serve]'"
         ) from error
     _log_to_stderr()
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, train_options()),
         http="h11",
         loop="asyncio",
         ws="none",
