@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -146,8 +146,9 @@ def _run(settings: Settings, listening: socket.socket) -> None:
             f"the server needs {error.name}, which is not installed: pip install 'numlstm[serve]'"
         ) from error
     _log_to_stderr()
+    app = create_app(settings, train_options())
     config = uvicorn.Config(
-        create_app(settings, train_options()),
+        app,
         http="h11",
         loop="asyncio",
         ws="none",
@@ -158,14 +159,14 @@ def _run(settings: Settings, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=_LEAVING,
     )
-    server = _server(config, settings.host)
+    server = _server(config, settings.host, app.state.stop)
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn takes them over, and hands them back when all is done
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     server.run(sockets=[listening])
     print("stopped", file=sys.stderr)
 
 
-def _server(config: uvicorn.Config, host: str) -> uvicorn.Server:
+def _server(config: uvicorn.Config, host: str, stop: Callable[[], Awaitable[None]]) -> uvicorn.Server:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -174,7 +175,7 @@ def _server(config: uvicorn.Config, host: str) -> uvicorn.Server:
             _tell(host, sockets or [])
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            await self.config.app.state.stop()  # first, so that streams end by themselves, and say why
+            await stop()  # first, so that streams end by themselves, and say why
             await super().shutdown(sockets)
 
     return Server(config)
