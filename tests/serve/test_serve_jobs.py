@@ -1,0 +1,208 @@
+"""Training jobs over HTTP, from the upload of a text to the model: what a run on the command line makes, to the bit."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from training import ENDED, TEXT, TINY, Client, contents, train
+
+from numlstm import runlog
+from numlstm.cli.serve_options import train_options
+
+STEPS = 400  # about two seconds
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a run on the command line that nobody stopped."""
+    folder = tmp_path_factory.mktemp("whole")
+    train(folder, "whole.npz", steps=STEPS)
+    return folder
+
+
+@pytest.fixture
+def client(serve: Callable[..., Any]) -> Iterator[Client]:
+    """A client of a server of the test's own."""
+    with (found := Client(serve().url)).http:
+        yield found
+
+
+def moving(job: dict[str, Any]) -> bool:
+    return job["state"] in ENDED or (job["step"] or 0) > 5
+
+
+def test_a_life(client: Client, models: Path, whole: Path) -> None:
+    sent = client.ask("PUT", "/v1/corpora/mine", 201, content=TEXT.encode())
+    assert (sent["id"], sent["source"], sent["bytes"]) == ("mine", "upload", len(TEXT))
+    assert sent in client.ask("GET", "/v1/corpora")["data"]
+    id_ = client.create("new", corpus="mine", steps=STEPS)
+    events = list(client.events(id_))
+    kinds = [kind for _, kind, _ in events]
+    assert kinds[0] == "state"
+    assert [kind for kind in kinds if kind != "state"][0] == "start"
+    assert kinds[-2:] == ["end", "state"]
+    assert [data["step"] for _, kind, data in events if kind == "step"] == list(range(1, STEPS + 1))
+    assert {"epoch", "sample", "gates"} <= {*kinds}
+    states = [data["state"] for _, kind, data in events if kind == "state"]
+    assert list(dict.fromkeys(states)) in (["waiting", "running", "done"], ["running", "done"])
+    assert [data for number, _, data in events if number] == [
+        event for event in runlog.read(models / "jobs" / id_ / "run.jsonl")
+    ]
+
+    job = events[-1][2]
+    assert job == client.job(id_) == client.ask("GET", "/v1/jobs")["data"][0]
+    assert (job["state"], job["step"], job["steps"], job["error"]) == ("done", STEPS, STEPS, None)
+    assert job["created"] <= job["started"] <= job["ended"]
+    assert job["val_loss"] == events[-3][2].get("val_loss", job["val_loss"])
+    assert contents(models / "new.npz") == contents(whole / "whole.npz")
+    model = client.ask("GET", "/v1/models/new")
+    assert (model["resumable"], model["problem"], model["layers"]) == (True, None, [12, 9])
+    assert str(models).encode() not in (models / "new.npz").read_bytes(), "a client may download it"
+    text = client.ask("POST", "/v1/completions", json={"model": "new", "prompt": "class", "max_tokens": 3})
+    assert text["usage"]["completion_tokens"] == 3
+
+    half = len(events) // 2
+    number = max(each for each, _, _ in events[:half] if each)
+    rest = [event for event in events[half:] if event[1] != "state"]
+    for found in (client.events(id_, number), client.events(id_, last=str(number)), client.events(id_, number - 1)):
+        assert [event for event in found if event[1] != "state"] == rest
+
+
+def test_one_runs_and_others_wait_in_the_order_in_which_they_came(client: Client) -> None:
+    first, *others = (client.create(name, steps=100_000) for name in "abcd")
+    client.until(first, lambda job: job["state"] == "running")
+    assert [client.job(id_)["place"] for id_ in (first, *others)] == [None, 1, 2, 3]
+    assert client.ask("POST", f"/v1/jobs/{others[1]}/stop")["state"] == "stopped"
+    assert client.ask("POST", f"/v1/jobs/{others[1]}/resume")["place"] == 3, "who left has lost the place"
+    assert [client.job(id_)["place"] for id_ in others] == [1, 3, 2]
+    assert client.ask("POST", f"/v1/jobs/{first}/stop")["state"] in ("stopping", "stopped")
+    assert client.ended(first)["state"] == "stopped"
+    client.until(others[0], lambda job: job["state"] == "running")
+    assert [client.job(id_)["place"] for id_ in others] == [None, 2, 1]
+    assert [job["id"] for job in client.ask("GET", "/v1/jobs")["data"]] == [*others[::-1], first]
+    client.ask("POST", f"/v1/jobs/{others[0]}/stop")
+
+
+def test_stopped_and_gone_on_with_is_as_never_stopped(client: Client, models: Path, whole: Path) -> None:
+    id_ = client.create("new", steps=STEPS)
+    for _ in range(2):
+        before = client.job(id_)["step"] or 0
+        client.until(id_, lambda job: job["state"] in ENDED or (job["step"] or 0) > before + 5)
+        assert client.ask("POST", f"/v1/jobs/{id_}/stop")["state"] in ("stopping", "stopped")
+        job = client.ended(id_)
+        assert job["state"] == "stopped", job
+        assert before < job["step"] < STEPS
+        assert job["seconds_left"] is None
+        assert client.ask("POST", f"/v1/jobs/{id_}/resume", json={})["state"] == "waiting"
+    assert client.ended(id_)["state"] == "done"
+    assert contents(models / "new.npz") == contents(whole / "whole.npz")
+    starts = [data["step"] for _, kind, data in client.events(id_) if kind == "start"]
+    assert starts[0] == 0 < starts[1] < starts[2]
+
+
+def test_more_and_other_options_when_it_goes_on(client: Client, models: Path, whole: Path) -> None:
+    id_ = client.create("new", steps=20, lr=0.005, save_every="7steps")
+    assert client.ended(id_)["state"] == "done"
+    path = f"/v1/jobs/{id_}/resume"
+    error = client.refused("POST", path, 400, json={"options": {"layers": "13"}})
+    assert error["param"] == "options.layers"
+    changed = client.ask("POST", path, json={"options": {"epochs": 1, "lr": None, "dropout": 0.1}})
+    assert changed["options"] == {**TINY, "epochs": 1, "dropout": 0.1, "save_every": "7steps"}
+    job = client.ended(id_)
+    assert (job["state"], job["step"], job["epochs"]) == ("done", 85, 1)
+    again = client.ask("POST", path, json={"options": {"steps": 90}})
+    assert "epochs" not in again["options"]
+    assert client.ended(id_)["step"] == 90
+
+
+def test_deleting(client: Client, models: Path) -> None:
+    client.ask("PUT", "/v1/corpora/mine", 201, content=TEXT.encode())
+    id_ = client.create("new", corpus="mine", steps=100_000, save_every="1steps")
+    client.until(id_, lambda job: moving(job) and (models / "new.npz").exists())
+    for method in ("DELETE", "PUT"):
+        said = client.refused(method, "/v1/corpora/mine?overwrite=true", 409, content=b"another")["message"]
+        assert id_ in said
+    assert client.refused("DELETE", "/v1/models/new", 409)["code"] == "model_busy"
+    assert client.refused("PUT", "/v1/models/new/file?overwrite=true", 409, content=b"x")["code"] == "model_busy"
+    assert client.ask("DELETE", f"/v1/jobs/{id_}") == {"id": id_, "object": "training.job", "deleted": True}
+    client.refused("GET", f"/v1/jobs/{id_}", 404)
+    assert not (models / "jobs" / id_).exists()
+    assert client.ask("GET", "/v1/models/new")["resumable"]
+    assert client.ask("DELETE", "/v1/corpora/mine")["deleted"]
+    assert not list(models.glob("texts/*"))
+
+    id_ = client.create("newer", steps=100_000, save_every="1steps")
+    client.until(id_, lambda job: moving(job) and (models / "newer.npz").exists())
+    client.ask("DELETE", f"/v1/jobs/{id_}", params={"model": "true"})
+    client.refused("GET", "/v1/models/newer", 404)
+    assert sorted(path.name for path in models.iterdir()) == ["jobs", "new.npz", "texts", "tiny.npz"]
+
+
+def test_names_that_are_taken(client: Client, models: Path) -> None:
+    busy = client.create("busy", steps=100_000)
+    wanted = {"text": TEXT, "options": {**TINY, "steps": 1}}
+
+    def refusal(model: str, **more: Any) -> str:
+        return str(client.refused("POST", "/v1/jobs", 409, json={"model": model, **wanted, **more})["code"])
+
+    assert refusal("busy", overwrite=True) == refusal("BUSY") == "model_busy"
+    assert refusal("shakespeare", overwrite=True) == "model_exists", "it ships"
+    assert refusal("tiny") == "model_exists"
+    before = (models / "tiny.npz").read_bytes()
+    job = client.ask("POST", "/v1/jobs", 201, json={"model": "tiny", **wanted, "overwrite": True})
+    assert (models / "tiny.npz").read_bytes() == before, "until there is something to take its place"
+    client.ask("POST", f"/v1/jobs/{busy}/stop")
+    assert client.ended(job["id"])["state"] == "done"
+    assert (models / "tiny.npz").read_bytes() != before
+
+    later = client.ask("POST", "/v1/jobs", 201, json={"model": "tiny", **wanted, "overwrite": True})
+    assert client.ended(later["id"])["state"] == "done"
+    assert client.refused("POST", f"/v1/jobs/{job['id']}/resume", 409)["code"] == "model_busy"
+    assert client.refused("DELETE", f"/v1/jobs/{job['id']}?model=true", 409)["code"] == "in_use"
+    client.ask("DELETE", f"/v1/jobs/{job['id']}")
+    client.ask("DELETE", f"/v1/jobs/{later['id']}?model=true")
+    assert not (models / "tiny.npz").exists()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"batch_size": 100_000}, "the training part of the text is too short"),
+        ({"layers": "12,-9"}, "expected"),
+        ({"prompt": "ж"}, "--prompt has characters that the text lacks: 'ж'"),
+        ({"prompt": "--output=/etc/x\n--overwrite"}, ""),
+        ({"lr": 1e30, "optimizer": "sgd", "clip": 0, "schedule": "constant", "warmup_steps": 0}, "no longer a finite"),
+        ({"threads": 100_000}, "--threads is 100000"),
+    ],
+)
+def test_what_goes_wrong_is_told_in_a_line(
+    client: Client, models: Path, options: dict[str, Any], said: str
+) -> None:
+    id_ = client.create("new", **{"steps": 50, **options})
+    job = client.ended(id_)
+    assert job["state"] == ("failed" if said else "done"), job
+    if said:
+        assert said in job["error"]
+        assert "\n" not in job["error"]
+        assert str(models) not in job["error"]
+        assert client.ask("POST", f"/v1/jobs/{id_}/resume", json={"options": dict.fromkeys(options)})["error"] is None
+        assert client.ended(id_)["state"] == ("done" if "lr" not in options else "failed")
+    assert not (models / "etc").exists()
+
+
+def test_a_corpus_that_cannot_be_downloaded(serve: Callable[..., Any], tmp_path: Path) -> None:
+    nowhere = {"https_proxy": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9", "no_proxy": ""}
+    with (client := Client(serve(**nowhere, NUMLSTM_CACHE_DIR=str(tmp_path / "cache")).url)).http:
+        found = {corpus["id"]: corpus for corpus in client.ask("GET", "/v1/corpora")["data"]}
+        assert found["tales"]["here"]
+        assert not found["alice"]["here"]
+        job = client.ended(client.create("new", corpus="alice"))
+        assert job["state"] == "failed"
+        assert job["error"].startswith("the corpus alice is not here yet")
+        assert client.ended(client.create("new", corpus="tales", steps=1))["state"] == "done"
