@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import os
-import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +10,6 @@ import pytest
 from training import ENDED, TEXT, TINY, Client, contents, train
 
 from numlstm import runlog
-from numlstm.cli.serve_options import train_options
 
 STEPS = 400  # about two seconds
 
@@ -33,8 +29,8 @@ def client(serve: Callable[..., Any]) -> Iterator[Client]:
         yield found
 
 
-def moving(job: dict[str, Any]) -> bool:
-    return job["state"] in ENDED or (job["step"] or 0) > 5
+def moving(job: dict[str, Any], before: int = 0) -> bool:
+    return job["state"] in ENDED or (job["step"] or 0) > before + 5
 
 
 def test_a_life(client: Client, models: Path, whole: Path) -> None:
@@ -45,15 +41,13 @@ def test_a_life(client: Client, models: Path, whole: Path) -> None:
     events = list(client.events(id_))
     kinds = [kind for _, kind, _ in events]
     assert kinds[0] == "state"
-    assert [kind for kind in kinds if kind != "state"][0] == "start"
+    assert next(kind for kind in kinds if kind != "state") == "start"
     assert kinds[-2:] == ["end", "state"]
     assert [data["step"] for _, kind, data in events if kind == "step"] == list(range(1, STEPS + 1))
     assert {"epoch", "sample", "gates"} <= {*kinds}
     states = [data["state"] for _, kind, data in events if kind == "state"]
     assert list(dict.fromkeys(states)) in (["waiting", "running", "done"], ["running", "done"])
-    assert [data for number, _, data in events if number] == [
-        event for event in runlog.read(models / "jobs" / id_ / "run.jsonl")
-    ]
+    assert [data for number, _, data in events if number] == runlog.read(models / "jobs" / id_ / "run.jsonl")
 
     job = events[-1][2]
     assert job == client.job(id_) == client.ask("GET", "/v1/jobs")["data"][0]
@@ -93,7 +87,7 @@ def test_stopped_and_gone_on_with_is_as_never_stopped(client: Client, models: Pa
     id_ = client.create("new", steps=STEPS)
     for _ in range(2):
         before = client.job(id_)["step"] or 0
-        client.until(id_, lambda job: job["state"] in ENDED or (job["step"] or 0) > before + 5)
+        client.until(id_, lambda job, before=before: moving(job, before))
         assert client.ask("POST", f"/v1/jobs/{id_}/stop")["state"] in ("stopping", "stopped")
         job = client.ended(id_)
         assert job["state"] == "stopped", job
@@ -170,30 +164,48 @@ def test_names_that_are_taken(client: Client, models: Path) -> None:
     assert not (models / "tiny.npz").exists()
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"batch_size": 100_000}, "the training part of the text is too short"),
-        ({"layers": "12,-9"}, "expected"),
-        ({"prompt": "ж"}, "--prompt has characters that the text lacks: 'ж'"),
-        ({"prompt": "--output=/etc/x\n--overwrite"}, ""),
-        ({"lr": 1e30, "optimizer": "sgd", "clip": 0, "schedule": "constant", "warmup_steps": 0}, "no longer a finite"),
+def test_what_goes_wrong_is_told_in_a_line_and_can_be_mended(client: Client, models: Path) -> None:
+    wild = {"lr": 1e30, "optimizer": "sgd", "clip": 0, "schedule": "constant", "warmup_steps": 0}
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"batch_size": 100_000}, "the text has 5400 tokens, too few for 100000 parallel streams"),
+        ({"layers": "12,-9"}, "layer size is -9"),
+        ({"prompt": "\u0436"}, "--prompt has characters that the text lacks: '\u0436'"),
+        (wild, "the loss is "),
         ({"threads": 100_000}, "--threads is 100000"),
-    ],
-)
-def test_what_goes_wrong_is_told_in_a_line(
-    client: Client, models: Path, options: dict[str, Any], said: str
-) -> None:
-    id_ = client.create("new", **{"steps": 50, **options})
-    job = client.ended(id_)
-    assert job["state"] == ("failed" if said else "done"), job
-    if said:
+    ]
+    ids = [client.create(f"new{n}", **{"steps": 5, **options}) for n, (options, _) in enumerate(cases)]
+    for id_, (options, said) in zip(ids, cases, strict=True):
+        job = client.ended(id_)
+        assert job["state"] == "failed", job
         assert said in job["error"]
         assert "\n" not in job["error"]
         assert str(models) not in job["error"]
-        assert client.ask("POST", f"/v1/jobs/{id_}/resume", json={"options": dict.fromkeys(options)})["error"] is None
-        assert client.ended(id_)["state"] == ("done" if "lr" not in options else "failed")
-    assert not (models / "etc").exists()
+        gone = dict.fromkeys(options)
+        assert client.ask("POST", f"/v1/jobs/{id_}/resume", json={"options": gone})["error"] is None
+    assert [client.ended(id_)["state"] for id_ in ids] == ["done"] * len(ids)
+    assert all((models / f"new{n}.npz").exists() for n in range(len(ids)))
+
+
+def test_hostile_values_stay_values(client: Client, models: Path, tmp_path: Path) -> None:
+    values = [f"--output={tmp_path}/x.npz\n--overwrite", f"-o{tmp_path}/x.npz", "-"]
+    ids = [client.create(f"new{n}", text=TEXT + "=/\n".join(values) * 9, prompt=each, steps=2)
+           for n, each in enumerate(values)]  # fmt: skip
+    assert [client.ended(id_)["state"] for id_ in ids] == ["done"] * len(ids)
+    prompts = {event["prompt"] for id_ in ids for _, kind, event in client.events(id_) if kind == "sample"}
+    assert prompts == {*values}
+    assert not (tmp_path / "x.npz").exists()
+    assert len(list(models.glob("*.npz"))) == len(ids) + 1
+    for text in ("a\0b", "x" * 2001):
+        client.refused("POST", "/v1/jobs", 400, json={"model": "n", "text": TEXT, "options": {"prompt": text}})
+    for name in ("../x", "/etc/x", "a/b", "C:x", ".x", "-x", "x.", "nul", "a\n", "", "x" * 65, "~", "*"):
+        for wanted in ({"model": name, "text": TEXT}, {"model": "new", "corpus": name}):
+            client.refused("POST", "/v1/jobs", 400, json=wanted)
+    for word in ("http:..x", "jobs", "texts", "tiny.npz"):
+        client.refused("POST", "/v1/jobs", 400 if ":" in word else 404, json={"model": "new", "corpus": word})
+    for path in ("..%2fx", "%2e%2e", ".hidden", "tales", "x%00y", "-x"):
+        answer = client.http.put(f"/v1/corpora/{path}?overwrite=true", content=b"text")
+        assert answer.status_code in (400, 404, 405, 409), path
+    assert not (models / "texts").exists()
 
 
 def test_a_corpus_that_cannot_be_downloaded(serve: Callable[..., Any], tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""A client that trains, as tests need it, and what its runs must come to: what `numlstm train` makes of the same text."""
+"""A client that trains, as tests need it, and what its runs must come to: those of `numlstm train`."""
 
 from __future__ import annotations
 
