@@ -111,7 +111,8 @@ def serve(
         max_jobs=max_jobs,
         allow_origins=tuple(origin.rstrip("/") for origin in allow_origin or ()),
     )
-    _run(settings, _listening(settings))
+    with _listening(settings) as listening:
+        _run(settings, listening)
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -171,6 +172,10 @@ def _server(config: uvicorn.Config, host: str) -> uvicorn.Server:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             _tell(host, sockets or [])
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await self.config.app.state.stop()  # first, so that streams end by themselves, and say why
+            await super().shutdown(sockets)
 
     return Server(config)
 

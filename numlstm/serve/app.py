@@ -27,11 +27,16 @@ from .train_options import TrainOption
 def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastAPI:
     """Return the application with these settings; `options` are those of training, as clients may give them.
 
-    It is at work between the start and the end of its lifespan.
+    It is at work between the start and the end of its lifespan. Awaiting its `state.stop` ends all that is under way
+    before that. Raises `BackendError` if the device does not work here.
     """
     shelf, metrics = Shelf(settings), Metrics()
     engine, jobs = Engine(settings, shelf.path), Jobs(settings, shelf, options)
     shelf.busy = lambda name: jobs.writing_to(name) is not None
+
+    stopping = contextlib.AsyncExitStack()
+    stopping.push_async_callback(jobs.close)
+    stopping.callback(engine.close)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -41,8 +46,7 @@ def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastA
         try:
             yield
         finally:
-            await jobs.close()
-            engine.close()
+            await stopping.aclose()
 
     app = FastAPI(
         title="numlstm",
@@ -52,10 +56,10 @@ def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastA
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.engine = engine
-    for routes in (completions, earlier):
-        app.include_router(routes.router(settings, shelf, engine, metrics))
+    app.state.engine, app.state.stop = engine, stopping.aclose
+    app.include_router(completions.router(settings, engine, metrics))
     app.include_router(models_api.router(shelf))
+    app.include_router(earlier.router(settings, shelf, engine, metrics))
     app.include_router(corpora_api.router(jobs))
     app.include_router(jobs_api.router(jobs))
     metrics.watch_states("jobs", "Training jobs in each state.", STATES, jobs.count)
@@ -69,7 +73,10 @@ def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastA
 
 def _add_state(app: FastAPI, settings: Settings, engine: Engine, metrics: Metrics) -> None:
     """Add the routes that tell how the server is."""
+    engine.on_tokens = metrics.written.inc
     metrics.watch("texts_running", "Texts under way.", lambda: engine.running)
+    metrics.watch("models_loaded", "Models in memory.", lambda: len(engine.memory.models))
+    metrics.watch("models_bytes", "Memory that they take.", lambda: engine.memory.bytes)
 
     @app.get("/health", tags=["state"], responses=refusals())
     async def health() -> dict[str, Any]:

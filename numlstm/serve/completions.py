@@ -5,6 +5,7 @@ Knows nothing about batches or networks.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import secrets
 import time
@@ -15,16 +16,16 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
+from .. import __version__
 from ..config import SampleConfig
 from ..errors import CorpusError
 from ..text.vocab import Vocab
 from .answers import refusals
-from .engine import Engine, Piece, Token, Wanted
+from .engine import Engine, Loaded, Piece, Token, Wanted
 from .metrics import Metrics
 from .refusals import Refusal
 from .settings import Settings
 from .shapes import Completion, CompletionRequest, completion_request
-from .shelf import Shelf
 from .sse import Events, event
 from .writing import Texts, unless_gone
 
@@ -33,7 +34,7 @@ _GRACE = 60.0  # seconds that a client may take to read a stream's end
 _NAMED = 10  # characters that the model lacks
 
 
-def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -> APIRouter:
+def router(settings: Settings, engine: Engine, metrics: Metrics) -> APIRouter:
     """Return the route of completions."""
     routes = APIRouter(prefix="/v1", tags=["completions"])
     stream = {"text/event-stream": {"schema": {"type": "string"}}}
@@ -50,12 +51,12 @@ def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -
             "object": "text_completion",
             "created": int(time.time()),
             "model": loaded.name,
-            "system_fingerprint": shelf.fingerprint(loaded.name),
+            "system_fingerprint": _fingerprint(loaded, settings),
             "seed": seed,
         }
         if asked.stream:
-            return Events(_events(texts, asked, head), seconds=settings.max_seconds + _GRACE)
-        return JSONResponse(await unless_gone(request, _whole(texts, asked, head)))
+            return Events(_events(texts, asked, head), close=texts.close, seconds=settings.max_seconds + _GRACE)
+        return JSONResponse(await unless_gone(request, _whole(texts, asked, head), texts.close))
 
     create_completion.__annotations__["asked"] = completion_request(settings)  # with this server's limits
     routes.post(
@@ -66,28 +67,38 @@ def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -
     return routes
 
 
+def _fingerprint(loaded: Loaded, settings: Settings) -> str:
+    """Return a word that is another one when a seed may mean another text: for another file, device or numlstm."""
+    facts = (__version__, loaded.name, loaded.stamp.changed, loaded.stamp.size, settings.device)
+    return "fp_" + hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
+
+
 def _check(asked: CompletionRequest, settings: Settings) -> None:
     """Raise `Refusal` where settings of a request do not fit together."""
-    count = len(asked.prompt) if isinstance(asked.prompt, list) and not isinstance(asked.prompt[0], int) else 1
     n = asked.n or 1
+    count = len(_given(asked)) * n
     if asked.best_of not in (None, n):
         raise Refusal(400, f"best_of is {asked.best_of}; expected nothing, or n", "unsupported", param="best_of")
     if asked.stream_options is not None and not asked.stream:
         raise Refusal(400, "stream_options is only for stream: true", "invalid_value", param="stream_options")
-    if count * n > settings.max_texts:
+    if count > settings.max_texts:
         raise Refusal(
             400,
-            f"these are {count * n} texts; expected at most {settings.max_texts} at once",
+            f"these are {count} texts; expected at most {settings.max_texts} at once",
             "too_many_texts",
             param="n",
         )
 
 
+def _given(asked: CompletionRequest) -> list[str | list[int]]:
+    """Return the prompts as they were given."""
+    prompt = "" if asked.prompt is None else asked.prompt
+    return prompt if isinstance(prompt, list) and not isinstance(prompt[0], int) else [prompt]
+
+
 def _prompts(asked: CompletionRequest, vocab: Vocab, most: int) -> list[str]:
     """Return the prompts as texts; raises `Refusal` if one is too long, or has what the model lacks."""
-    given = "" if asked.prompt is None else asked.prompt
-    several = isinstance(given, list) and not isinstance(given[0], int)
-    return [_prompt(each, vocab, most, bool(asked.drop_unknown)) for each in (given if several else [given])]
+    return [_prompt(each, vocab, most, bool(asked.drop_unknown)) for each in _given(asked)]
 
 
 def _prompt(given: str | list[int], vocab: Vocab, most: int, drop_unknown: bool) -> str:
@@ -134,16 +145,11 @@ def _wanted(asked: CompletionRequest, prompts: Sequence[str], seed: int) -> list
 
 async def _whole(texts: Texts, asked: CompletionRequest, head: dict[str, Any]) -> dict[str, Any]:
     """Return the answer with all texts at their ends."""
-    count = len(texts.streams)
-    streams, found = texts.streams, [_Gathered() for _ in range(count)]
-    pieces = texts.pieces()
-    try:
-        async for n, piece in pieces:
-            found[n].take(piece)
-    finally:
-        await pieces.aclose()
+    found = [_Gathered() for _ in texts.streams]
+    async for n, piece in texts.pieces():
+        found[n].take(piece)
     choices = [_choice(n, each.text(), each.tokens, each.finish, asked) for n, each in enumerate(found)]
-    return {**head, "choices": choices, "usage": _usage(streams, asked)}
+    return {**head, "choices": choices, "usage": _usage(texts, asked)}
 
 
 class _Gathered:
@@ -167,48 +173,37 @@ async def _events(texts: Texts, asked: CompletionRequest, head: dict[str, Any]) 
     """Yield the answer as events, and what goes wrong on the way as one of them."""
     telling = asked.stream_options is not None and bool(asked.stream_options.include_usage)
     usage: dict[str, Any] = {"usage": None} if telling else {}
-    streams, pieces = texts.streams, texts.pieces()
     try:
-        async for n, piece in pieces:
+        async for n, piece in texts.pieces():
             choice = _choice(n, piece.text, piece.tokens, piece.finish, asked)
             yield event({**head, "choices": [choice], **usage})
-        if telling:
-            yield event({**head, "choices": [], "usage": _usage(streams, asked)})
-        yield b"data: [DONE]\n\n"
     except Refusal as refusal:
         yield event(refusal.body())
-    finally:
-        await pieces.aclose()
+        return
+    if telling:
+        yield event({**head, "choices": [], "usage": _usage(texts, asked)})
+    yield b"data: [DONE]\n\n"
 
 
 def _choice(index: int, text: str, tokens: list[Token], finish: str, asked: CompletionRequest) -> dict[str, Any]:
     logprobs = None if asked.logprobs is None else _logprobs(tokens, asked.logprobs)
-    return {"text": sendable(text), "index": index, "logprobs": logprobs, "finish_reason": finish or None}
+    return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish or None}
 
 
 def _logprobs(tokens: list[Token], most: int) -> dict[str, Any]:
     def top(token: Token) -> dict[str, float]:
-        return {sendable(text): max(logprob, _LEAST) for text, logprob in token.top}
+        return {text: max(logprob, _LEAST) for text, logprob in token.top}
 
     return {
-        "tokens": [sendable(token.text) for token in tokens],
+        "tokens": [token.text for token in tokens],
         "token_logprobs": [None if token.logprob is None else max(token.logprob, _LEAST) for token in tokens],
         "top_logprobs": [top(token) for token in tokens] if most else None,
         "text_offset": [token.offset for token in tokens],
     }
 
 
-def _usage(streams: Sequence[Any], asked: CompletionRequest) -> dict[str, int]:
+def _usage(texts: Texts, asked: CompletionRequest) -> dict[str, int]:
     """Return what was read and written: a prompt counts once, however many texts go on from it."""
-    read = sum(stream.usage.prompt_tokens for stream in streams[:: asked.n or 1])
-    written = sum(stream.usage.completion_tokens for stream in streams)
+    read = sum(stream.usage.prompt_tokens for stream in texts.streams[:: asked.n or 1])
+    written = sum(stream.usage.completion_tokens for stream in texts.streams)
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}
-
-
-def sendable(text: str) -> str:
-    """Return a text that UTF-8 can hold: a model of bytes may write some that are no character."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-    return text

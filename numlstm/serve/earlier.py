@@ -12,7 +12,6 @@ from starlette.responses import JSONResponse, Response
 
 from ..config import SampleConfig
 from .answers import refusals
-from .completions import sendable
 from .engine import Engine, Wanted
 from .guards import EARLIER
 from .metrics import Metrics
@@ -71,7 +70,7 @@ def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -
             length=outputLength, temperature=temperature, seed=secrets.randbelow(2**31) if seed is None else seed
         )
         texts = Texts(engine, loaded, [Wanted(inputText, config, drop_unknown=True)], metrics)
-        return JSONResponse({"generated": sendable(await unless_gone(request, _text(texts)))})
+        return JSONResponse({"generated": await unless_gone(request, _text(texts), texts.close)})
 
     return routes
 

@@ -31,7 +31,8 @@ from .streams import Piece, Stream, Token, Usage, Wanted
 
 __all__ = ["Engine", "Loaded", "Piece", "Stream", "Token", "Usage", "Wanted"]
 
-_TURN = 0.008  # seconds: a text that comes waits for no more than one turn
+_TURN = 0.012  # seconds: a text that comes waits for no more than a turn; shorter ones would spend them on the way
+_EACH = 0.0003  # and for each text so much more: about as long as it takes to send a piece of it
 _JOIN = 5.0  # seconds that closing waits for a turn to end
 
 T = TypeVar("T")
@@ -45,7 +46,8 @@ class Engine:
     """
 
     def __init__(self, settings: Settings, find: Callable[[str], Path]) -> None:
-        self.settings, self.on_tokens = settings, _nothing
+        self.settings = settings
+        self.on_tokens: Callable[[int], object] = _nothing
         self._backend = backends.load(settings.device)
         self._backend.set_threads(settings.threads)
         itemsize = 8 if self._backend.name == "reference" else None
@@ -58,7 +60,6 @@ class Engine:
         self._tokens, self._waking, self._closing = 0, False, False
         # The engine's thread's own.
         self._desks: dict[Loaded, dict[Text, Stream]] = {}
-        self._thread = threading.Thread(target=self._work, name="numlstm-engine", daemon=True)
 
     @property
     def running(self) -> int:
@@ -67,7 +68,8 @@ class Engine:
 
     def start(self) -> None:
         """Begin to work; the first thing is to have the kernels compiled if this machine never did."""
-        self._loop = asyncio.get_running_loop()
+        self._loop, self._closing = asyncio.get_running_loop(), False
+        self._thread = threading.Thread(target=self._work, name="numlstm-engine", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -75,13 +77,12 @@ class Engine:
         with self._changed:
             self._closing = True
             self._changed.notify()
-        if self._thread.is_alive():
-            self._thread.join(_JOIN)
+        self._thread.join(_JOIN)
         for _, future in self._tasks:
             future.cancel()
         for stream in self._running:
-            stream.fail(Refusal(503, "the server is stopping; try again when it is back", "stopping", retry_after=10))
-            stream.wake()
+            stream.fail(_stopping())
+            stream.wake(True)
 
     async def load(self, name: str) -> Loaded:
         """Return a model, loading it if it is not in memory or its file has changed; raises `Refusal`."""
@@ -90,7 +91,7 @@ class Engine:
     def write(self, model: Loaded, wanted: Wanted) -> Stream:
         """Begin a text; raises `Refusal` if too many are being written or this one cannot be."""
         if self._closing:
-            raise Refusal(503, "the server is stopping; try again when it is back", "stopping", retry_after=10)
+            raise _stopping()
         if self.running >= self.settings.max_texts:
             raise Refusal(
                 429,
@@ -135,7 +136,7 @@ class Engine:
 
     async def _build(self, file: WeightsFile) -> Batch:
         """Make the network of a file, on the engine's thread."""
-        return await asyncio.wrap_future(self._post(lambda: Batch(writer(file, self._backend), _TURN)))
+        return await asyncio.wrap_future(self._post(lambda: Batch(writer(file, self._backend), _TURN, _EACH)))
 
     def _post(self, function: Callable[[], T]) -> concurrent.futures.Future[T]:
         """Have the engine's thread call a function before its next turn."""
@@ -154,7 +155,7 @@ class Engine:
         for stream, over in news.items():
             if over and (model := self._running.pop(stream, None)):
                 self.memory.end(model)
-            stream.wake()
+            stream.wake(over)
 
     # What follows runs on the engine's thread.
 
@@ -261,6 +262,10 @@ def _compile(device: str) -> None:
     model, ids = Model.create(2, (4, 4), device=device), np.zeros((2, 4), np.int32)
     _, state = model.logits(ids, model.zero_state(4))
     model.draw(ids[0], state, np.zeros((1, 4)), 1.0)
+
+
+def _stopping() -> Refusal:
+    return Refusal(503, "the server is stopping; try again when it is back", "stopping", retry_after=10)
 
 
 def _nothing(tokens: int) -> None:

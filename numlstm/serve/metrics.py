@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
@@ -47,12 +46,6 @@ class Metrics:
     def clock(self) -> Clock:
         """Return a clock that starts now and is stopped by the first piece of a text."""
         return Clock(self.first)
-
-    def count(self, streams: Sequence[Any]) -> None:
-        """Count the tokens of texts that are at their ends."""
-        for stream in streams:
-            self.read.inc(stream.usage.prompt_tokens)
-            self.written.inc(stream.usage.completion_tokens)
 
     def answer(self) -> Response:
         """Return all of it, as Prometheus reads it."""

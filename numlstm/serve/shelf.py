@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
 import os
 import threading
 from collections.abc import AsyncIterable, Callable, Iterator
@@ -16,7 +15,7 @@ from typing import Any
 
 from starlette.concurrency import run_in_threadpool
 
-from .. import __version__, params, shipped, weights
+from .. import params, shipped, weights
 from ..errors import NumlstmError, WeightsError
 from ..temporary import is_abandoned, temporary_beside
 from . import names
@@ -76,12 +75,6 @@ class Shelf:
         if known is None or known[0] != stamp:
             known = self._known[name] = stamp, self._described(name, path, found)
         return known[1]
-
-    def fingerprint(self, name: str) -> str:
-        """Return a word that is another one when the model's file, or numlstm, is; raises `Refusal` (404)."""
-        model = self.describe(name)
-        facts = (__version__, name, model["created"], model["bytes"], self.settings.device)
-        return "fp_" + hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
 
     def all(self) -> list[dict[str, Any]]:
         """Describe all models, but for those that are deleted meanwhile."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 from starlette.responses import StreamingResponse
@@ -18,26 +18,27 @@ def event(data: Any, **fields: object) -> bytes:
 
 
 class Events(StreamingResponse):
-    """Sends events as they come. Whoever hangs up ends the generator that they come from at once.
+    """Sends events as they come. `close` is called at the end, which comes at once when the client hangs up.
 
-    So does a client that takes more than `seconds` for all of it, if that is given: it may be one that reads nothing.
+    It comes too if the client takes more than `seconds` for all of it: it may be one that reads nothing.
     """
 
     def __init__(
         self,
-        events: AsyncGenerator[bytes, None],
-        headers: Mapping[str, str] | None = None,
+        events: AsyncIterator[bytes],
         *,
+        close: Callable[[], None] | None = None,
         seconds: float | None = None,
     ) -> None:
         # X-Accel-Buffering: or nginx would keep events back until there are many.
-        super().__init__(events, 200, {**(headers or {}), "X-Accel-Buffering": "no"}, "text/event-stream")
-        self.events, self.seconds = events, seconds
+        super().__init__(events, headers={"X-Accel-Buffering": "no"}, media_type="text/event-stream")
+        self._close, self._seconds = close, seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
-            await asyncio.wait_for(super().__call__(scope, receive, send), self.seconds)
+            await asyncio.wait_for(super().__call__(scope, receive, send), self._seconds)
         except asyncio.TimeoutError:
             return
         finally:
-            await self.events.aclose()
+            if self._close is not None:
+                self._close()

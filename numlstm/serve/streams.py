@@ -78,7 +78,7 @@ class Stream(AsyncIterator[Piece]):
         self._size = len(self._said)  # characters of all that was said
         self._telling = None if wanted.logprobs is None else _Telling(text, wanted.echo)
         self._refusal: Refusal | None = None
-        self._written, self._over = 0, False
+        self._written, self._ended, self._over = 0, False, False
         self.deadline = float("inf")  # of time.monotonic
 
     @property
@@ -104,8 +104,12 @@ class Stream(AsyncIterator[Piece]):
         """End the text with an error, which comes after all that was written."""
         self._refusal = refusal
 
-    def wake(self) -> None:
-        """Tell whoever waits for the next piece that there may be one, in the event loop's thread."""
+    def wake(self, ended: bool) -> None:
+        """Tell whoever waits for the next piece that there may be one, or the last, in the event loop's thread.
+
+        The end is shown from then on, not before: by then another text may have this one's place.
+        """
+        self._ended |= ended
         self._news.set()
 
     async def __anext__(self) -> Piece:
@@ -115,16 +119,17 @@ class Stream(AsyncIterator[Piece]):
                 return piece
             if self._over:
                 raise StopAsyncIteration
-            if self._refusal is not None:
+            if self._ended and self._refusal is not None:
                 raise self._refusal
             await self._news.wait()
 
     def _next(self) -> Piece | None:
         with self._lock:
-            if self._over or not (self._said or self._tokens or self._finish):
+            finish = self._finish if self._ended and not self._over else ""
+            if not (self._said or self._tokens or finish):
                 return None
-            piece = Piece(self._said, self._tokens, self._finish)
-            self._said, self._tokens, self._over = "", [], bool(self._finish)
+            piece = Piece(self._said, self._tokens, finish)
+            self._said, self._tokens, self._over = "", [], bool(finish)
             return piece
 
 

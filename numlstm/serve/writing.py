@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -25,32 +25,31 @@ class Texts:
     """
 
     def __init__(self, engine: Engine, loaded: Loaded, wanted: Sequence[Wanted], metrics: Metrics) -> None:
-        self._metrics, self._waited = metrics, metrics.clock()
+        self._waited = metrics.clock()
         self.streams: list[Stream] = []
         try:
             for each in wanted:
                 self.streams.append(engine.write(loaded, each))
+                metrics.read.inc(self.streams[-1].usage.prompt_tokens)
         except BaseException:
             self.close()
             raise
 
     async def pieces(self) -> AsyncGenerator[tuple[int, Piece], None]:
-        """Yield the pieces of all texts as they come, each with its text's place; drops the texts when it is closed."""
+        """Yield the pieces of all texts as they come, each with its text's place; raises `Refusal` if one fails."""
         waiting: dict[asyncio.Future[Piece], int] = {}
-        sources = [aiter(stream) for stream in self.streams]
         try:
-            waiting = {asyncio.ensure_future(_next(source)): n for n, source in enumerate(sources)}
+            waiting = {asyncio.ensure_future(_next(stream)): n for n, stream in enumerate(self.streams)}
             while waiting:
                 done, _ = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
                 for task in done:
                     n = waiting.pop(task)
                     with contextlib.suppress(StopAsyncIteration):
                         piece = task.result()
-                        waiting[asyncio.ensure_future(_next(sources[n]))] = n
+                        waiting[asyncio.ensure_future(_next(self.streams[n]))] = n
                         self._waited.first()
                         yield n, piece
         finally:
-            self.close()
             for task in waiting:
                 task.cancel()
             await asyncio.gather(*waiting, return_exceptions=True)
@@ -59,17 +58,17 @@ class Texts:
         """Drop what is not at its end, before its next token."""
         for stream in self.streams:
             stream.cancel()
-        self._metrics.count(self.streams)
-        self.streams = []
 
 
-async def _next(source: Any) -> Piece:
-    piece: Piece = await anext(source)
-    return piece
+async def _next(stream: Stream) -> Piece:
+    return await anext(stream)
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
-    """Return what the work returns; cancels it if the client hangs up, and raises `ClientDisconnect`."""
+async def unless_gone(request: Request, work: Coroutine[Any, Any, _T], close: Callable[[], None]) -> _T:
+    """Return what the work returns; cancels it if the client hangs up, and raises `ClientDisconnect`.
+
+    `close` is called in any case, at the end.
+    """
     working = asyncio.ensure_future(work)
     listening = asyncio.ensure_future(_gone(request))
     try:
@@ -78,6 +77,7 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, _T]) -> _T:
             raise ClientDisconnect
         return await working
     finally:
+        close()
         for task in (working, listening):
             task.cancel()
         await asyncio.gather(working, listening, return_exceptions=True)

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -65,7 +64,8 @@ async def whole(stream):
     pieces = [piece async for piece in stream]
     assert all(piece.text or piece.tokens or piece.finish for piece in pieces), "a piece of nothing"
     assert [piece.finish for piece in pieces[:-1]] == [""] * (len(pieces) - 1)
-    return "".join(piece.text for piece in pieces), sum((piece.tokens for piece in pieces), []), pieces[-1].finish
+    tokens = [token for piece in pieces for token in piece.tokens]
+    return "".join(piece.text for piece in pieces), tokens, pieces[-1].finish
 
 
 async def written(engine, name, prompt="", **wanted):
@@ -105,3 +105,254 @@ def test_a_text_is_what_the_command_line_writes_whoever_else_writes(folder, name
             assert text == "".join("\ufffd" if "\udc80" <= c <= "\udcff" else c for c in expected.text)
         assert (tokens, finish) == ([], "length")
         assert usage == (len(expected.prompt_ids), len(expected.ids)) == (len(expected.prompt_ids), config.length)
+
+
+def run(folder, work, **settings):
+    """What `work(engine)` returns, in an event loop of its own."""
+
+    async def main():
+        async with running(folder, **settings) as engine:
+            return await work(engine)
+
+    return asyncio.run(main())
+
+
+def test_a_seed_s_numbers_are_those_of_several_samples(folder):
+    async def work(engine):
+        texts = [written(engine, "char", "ab", number=n, length=60, temperature=1.0, seed=7) for n in range(3)]
+        return [text for text, *_ in await asyncio.gather(*texts)]
+
+    found = run(folder, work)
+    assert len(set(found)) == 3
+    assert found == [alone(folder, "char", "ab", SampleConfig(60, 1.0, 7), n).text for n in range(3)]
+
+
+def test_a_stop_ends_a_text_before_it(folder):
+    usual = alone(folder, "char", "ab", SampleConfig(200, 1.0, 2)).text
+    stop = usual[90:93]
+
+    async def work(engine):
+        return await written(engine, "char", "ab", length=200, temperature=1.0, seed=2, stop=(stop,), logprobs=0)
+
+    text, tokens, finish, usage = run(folder, work)
+    assert finish == "stop"
+    assert text == usual[: usual.index(stop)]
+    assert "".join(token.text for token in tokens) == text
+    assert usage.completion_tokens == len(tokens) == len(text)
+
+
+@pytest.mark.parametrize("echo", [False, True])
+@pytest.mark.parametrize("name", VOCABS)
+def test_log_probabilities_are_those_of_the_network(folder, name, echo):
+    prompt = {"char": "ab cab", "byte": "né", "word": "cat dog"}[name]
+
+    async def work(engine):
+        how = {"length": 30, "temperature": 0.4, "top_k": 4, "seed": 3}
+        others = [written(engine, name, length=25, temperature=1.0, seed=n) for n in range(3)]
+        return (await asyncio.gather(written(engine, name, prompt, **how, logprobs=3, echo=echo), *others))[0]
+
+    text, tokens, _, usage = run(folder, work)
+    expected = alone(folder, name, prompt, SampleConfig(30, 0.4, 3, top_k=4))
+    model = load(folder / f"{name}.npz", device="reference")
+    ids = np.concatenate([expected.prompt_ids, expected.ids]) if echo else expected.ids
+    nats = log_probabilities(model, expected.prompt_ids[: 0 if echo else None], ids)
+    if name == "word":  # the sign for unknown words is never written, and has no chance
+        logits, _ = model.logits(np.array([model.vocab.start_id, *expected.prompt_ids, *expected.ids[:-1]])[:, None])
+        rows = np.exp(logits[:, 0, 1:].astype(float))
+        whole_ids = np.concatenate([expected.prompt_ids, expected.ids]).astype(int)
+        nats = np.log(rows / rows.sum(axis=1, keepdims=True))[np.arange(len(whole_ids)), whole_ids - 1][-len(ids) :]
+    assert usage.completion_tokens == 30
+    found = [token.logprob for token in tokens]
+    assert len(found) == len(ids)
+    assert found[:1] == [None] if echo else True
+    np.testing.assert_allclose(found[echo:], nats[echo:], rtol=1e-5, atol=1e-6)
+    said = expected.start * echo + expected.text
+    assert len(text) == len(said)
+    assert "".join(token.text for token in tokens) == text
+    assert [token.offset for token in tokens] == np.cumsum([0, *(len(token.text) for token in tokens)])[:-1].tolist()
+    for token in tokens[echo:]:
+        logprobs = [nats for _, nats in token.top]
+        assert len(logprobs) == 3
+        assert logprobs == sorted(logprobs, reverse=True)
+        assert token.logprob <= logprobs[0]
+        if token.logprob == logprobs[0] and name != "byte":
+            assert token.top[0][0] == token.text
+
+
+def test_nothing_to_write_and_echo(folder):
+    async def work(engine):
+        told = await written(engine, "char", "ab", length=0, logprobs=1, echo=True)
+        return told, await written(engine, "char", "ab", length=0), await written(engine, "char", "", length=0)
+
+    (text, tokens, finish, _), second, third = run(folder, work)
+    assert (text, finish, [token.text for token in tokens]) == ("ab", "length", ["a", "b"])
+    assert second == ("", [], "length", (2, 0))
+    assert third == ("", [], "length", (0, 0))
+
+
+def test_texts_that_are_cancelled_leave_the_others_alone(folder):
+    expected = [alone(folder, "char", "ab", SampleConfig(400, 1.0, seed)).text for seed in range(3)]
+
+    async def work(engine):
+        model = await engine.load("char")
+        kept = [engine.write(model, Wanted("ab", SampleConfig(400, 1.0, seed))) for seed in range(3)]
+        rng = np.random.default_rng(0)
+        tasks = [asyncio.create_task(whole(stream)) for stream in kept]
+        for n in range(40):
+            dropped = engine.write(model, Wanted("gab" * n, SampleConfig(4000, 1.0, n), logprobs=n % 2 or None))
+            if n % 3:
+                await anext(dropped)
+            await asyncio.sleep(rng.random() * 0.01)
+            dropped.cancel()
+            dropped.cancel()
+        texts = [text for text, _, _ in await asyncio.gather(*tasks)]
+        while engine.running:
+            await asyncio.sleep(0.001)
+        return texts, model.texts, len(model.batch), engine._desks
+
+    assert run(folder, work) == (expected, 0, 0, {})
+
+
+def test_a_long_prompt_does_not_hold_up_others(folder):
+    async def work(engine):
+        model = await engine.load("char")
+        slow = engine.write(model, Wanted("gab " * 1500, SampleConfig(5, 1.0)))
+        text, _, _ = await whole(engine.write(model, Wanted("ab", SampleConfig(100, 1.0))))
+        waiting = slow.usage.completion_tokens == 0
+        return waiting, text, await whole(slow)
+
+    waiting, text, slow = run(folder, work)
+    assert waiting
+    assert text == alone(folder, "char", "ab", SampleConfig(100, 1.0)).text
+    assert slow[0] == alone(folder, "char", "gab " * 1500, SampleConfig(5, 1.0)).text
+
+
+def test_a_client_that_does_not_read_gets_one_piece_and_is_told_once(folder):
+    async def work(engine):
+        stream = engine.write(await engine.load("char"), Wanted("ab", SampleConfig(3000, 1.0)))
+        while engine.running:
+            await asyncio.sleep(0.01)
+        return [piece async for piece in stream]
+
+    (piece,) = run(folder, work)
+    assert len(piece.text) == 3000
+    assert piece.finish == "length"
+
+
+def refused(call):
+    with pytest.raises(Refusal) as found:
+        call()
+    return found.value
+
+
+def test_limits_have_their_own_refusals(folder):
+    async def work(engine):
+        model = await engine.load("char")
+        streams = [engine.write(model, Wanted("ab", SampleConfig(100))) for _ in range(2)]
+        many = refused(lambda: engine.write(model, Wanted("ab", SampleConfig(100))))
+        for stream in streams:
+            stream.cancel()
+        while engine.running:
+            await asyncio.sleep(0.001)
+        return [
+            many,
+            refused(lambda: engine.write(model, Wanted("ab" * 51, SampleConfig(5)))),
+            refused(lambda: engine.write(model, Wanted("ab", SampleConfig(101)))),
+            refused(lambda: engine.write(model, Wanted("aXbé", SampleConfig(5)))),
+        ]
+
+    found = run(folder, work, max_texts=2, max_prompt=100, max_tokens=100)
+    assert [(each.status, each.code) for each in found] == [
+        (429, "too_many_texts"),
+        (400, "prompt_too_long"),
+        (400, "max_tokens_too_long"),
+        (400, "invalid_prompt"),
+    ]
+    assert found[0].retry_after
+    assert "102 characters; expected at most 100" in found[1].message
+    assert "'X'" in found[3].message
+    assert "--" not in found[3].message
+
+
+def test_a_text_after_which_nothing_may_follow_ends_alone(folder):
+    async def work(engine):
+        good = written(engine, "char", "ab", length=300, temperature=1.0, seed=1)
+        bad = written(engine, "char", "ab", length=300, ban=tuple(SYMBOLS))
+        return await asyncio.gather(good, bad, return_exceptions=True)
+
+    good, bad = run(folder, work)
+    assert good[0] == alone(folder, "char", "ab", SampleConfig(300, 1.0, 1)).text
+    assert (bad.status, bad.code) == (400, "nothing_may_follow")
+
+
+@pytest.mark.parametrize(("error", "status"), [(RuntimeError("/secret/place broke"), 500), (MemoryError(), 503)])
+def test_a_turn_that_fails_ends_its_texts_and_nothing_else(folder, error, status, capsys):
+    async def work(engine):
+        model, other = await engine.load("char"), await engine.load("word")
+        draw, model.batch.model.draw = model.batch.model.draw, lambda *args: (_ for _ in ()).throw(error)
+        texts = [engine.write(model, Wanted("ab", SampleConfig(200, 1.0))) for _ in range(2)]
+        fine = engine.write(other, Wanted("cat", SampleConfig(200, 1.0)))
+        found = await asyncio.gather(*(whole(each) for each in (*texts, fine)), return_exceptions=True)
+        model.batch.model.draw = draw
+        return found, await written(engine, "char", "ab", length=200, temperature=1.0), engine.running
+
+    (*failed, fine), again, left = run(folder, work)
+    assert [each.status for each in failed] == [status, status]
+    assert not any("secret" in each.message for each in failed)
+    assert ("secret" in capsys.readouterr().err) == (status == 500)
+    assert fine[0] == alone(folder, "word", "cat", SampleConfig(200, 1.0)).text
+    assert again[0] == alone(folder, "char", "ab", SampleConfig(200, 1.0)).text
+    assert left == 0
+
+
+def test_a_text_that_takes_too_long_ends_with_what_there_is(folder):
+    async def work(engine):
+        stream = engine.write(await engine.load("char"), Wanted("ab", SampleConfig(10**6, 1.0)))
+        text = ""
+        try:
+            async for piece in stream:
+                text += piece.text
+        except Refusal as refusal:
+            return text, refusal, engine.running
+
+    text, refusal, left = run(folder, work, max_seconds=0.3, max_tokens=10**6)
+    assert len(text) > 10
+    assert text == alone(folder, "char", "ab", SampleConfig(len(text), 1.0)).text
+    assert (refusal.status, refusal.code, left) == (503, "time_limit", 0)
+    assert "0.3 seconds" in refusal.message
+
+
+def test_closing_ends_all_texts_and_an_engine_can_begin_again(folder):
+    async def work(engine):
+        model = await engine.load("char")
+        stream = engine.write(model, Wanted("ab", SampleConfig(4000, 1.0)))
+        await anext(stream)
+        engine.close()
+        with pytest.raises(Refusal) as found:
+            await whole(stream)
+        refusal = refused(lambda: engine.write(model, Wanted("ab", SampleConfig(5))))
+        engine.start()
+        return found.value.status, refusal.status, await written(engine, "char", "ab", length=50, temperature=1.0)
+
+    *statuses, again = run(folder, work)
+    assert statuses == [503, 503]
+    assert again[0] == alone(folder, "char", "ab", SampleConfig(50, 1.0)).text
+
+
+def test_tokens_are_counted_and_nobody_is_starved(folder):
+    """Of 60 texts that begin together, all are about as far when the first is at its end."""
+
+    async def work(engine):
+        counted = []
+        engine.on_tokens = counted.append
+        model = await engine.load("char")
+        streams = [engine.write(model, Wanted("ab", SampleConfig(300, 1.0, n))) for n in range(60)]
+        await asyncio.wait([asyncio.create_task(whole(each)) for each in streams], return_when="FIRST_COMPLETED")
+        far = [each.usage.completion_tokens for each in streams]
+        while engine.running:
+            await asyncio.sleep(0.005)
+        return sum(counted), min(far), threading.active_count()
+
+    total, least, _ = run(folder, work)
+    assert total == 60 * 300
+    assert least >= 250
