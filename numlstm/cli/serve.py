@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import uvicorn
 
 _ACCESS, _LIMITS = "Who is let in", "Limits"
+_BACKLOG = 512  # connections that wait to be accepted
 _LEAVING = 3  # seconds that requests under way have to end when the server is stopped
 
 
@@ -119,8 +120,20 @@ def _listening(settings: Settings) -> socket.socket:
     """Return a socket that listens; raises `ConfigError` if there can be none."""
     where = f"{settings.host} port {settings.port}"
     try:
-        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=512)
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = found[0]
+        # With the protocol, which `socket.create_server` leaves out: asyncio then sends each piece of a text at once,
+        # where TCP would keep it back for 40 ms.
+        listening = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":  # a port that a server left a moment ago; elsewhere it would mean a port in use
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(_BACKLOG)
+        except BaseException:
+            listening.close()
+            raise
+        return listening
     except socket.gaierror as error:
         raise ConfigError(
             f"--host is {settings.host!r}; expected an address of this machine: {error.strerror}"

@@ -20,7 +20,7 @@ from .sse import Events
 Id = Annotated[str, Path(max_length=200, description="A job's id.")]
 
 _EVENTS: dict[str, Any] = {
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
     "description": "Server-sent events: start, step, epoch, sample, gates and end, as they are in the run's log, each "
     "with an id; and state, with the job as data.",
 }
