@@ -213,6 +213,27 @@ def test_texts_that_are_cancelled_leave_the_others_alone(folder):
     assert run(folder, work) == (expected, 0, 0, {})
 
 
+def test_who_waits_for_a_text_that_is_cancelled_is_told_that_it_ended(folder):
+    async def work(engine):
+        stream = engine.write(await engine.load("char"), Wanted("ab", SampleConfig(4000, 1.0)))
+        pieces = []
+
+        async def read():
+            async for piece in stream:
+                pieces.append(piece)
+
+        reading = asyncio.create_task(read())
+        while not pieces:
+            await asyncio.sleep(0.001)
+        stream.cancel()
+        await asyncio.wait_for(reading, 5)
+        return pieces
+
+    pieces = run(folder, work)
+    assert len("".join(piece.text for piece in pieces)) < 4000
+    assert [piece.finish for piece in pieces] == [""] * len(pieces)
+
+
 def test_a_long_prompt_does_not_hold_up_others(folder):
     async def work(engine):
         model = await engine.load("char")
