@@ -3,9 +3,9 @@
 EVENTS. Each has `event`, its kind; `time`, seconds since 1970; and `step`, the updates made so far. Losses are in nats
 per token, and what is unknown is None (null). The names stay as they are; there may be more of them one day.
 
-    start   step (0, or where a resumed run goes on), steps (in all), output, device, versions, parameters (how many),
-            model and training (every setting), corpus: sources, digest, level, vocabulary, tokens, training_tokens,
-            validation_tokens
+    start   step (0, or where a resumed run goes on), steps and epochs (in all; no epochs if only steps were asked for),
+            output, device, versions, parameters (how many), model and training (every setting), corpus: sources,
+            digest, level, vocabulary, tokens, training_tokens, validation_tokens
     step    epoch, loss, epoch_loss (the mean of the epoch so far), gradient_norm, clipped_norm (after clipping), lr,
             tokens (predicted by this step), seconds (of this step), tokens_per_second, run_seconds (trained so far,
             over all resumes). Of runs longer than 10,000 steps only every n-th is told, n being steps // 10,000
@@ -56,6 +56,7 @@ def start(run: Run, text: Corpus, output: str) -> Event:
         "start",
         run.step,
         steps=run.config.steps,
+        epochs=run.record.get("epochs"),
         output=output,
         device=run.model.backend.describe(),
         versions=versions,

@@ -69,7 +69,7 @@ def read(path: str | os.PathLike[str]) -> list[Event]:
         lines = Path(path).read_bytes().splitlines()
     except OSError as error:
         raise LogError(f"{path} cannot be read: {error.strerror or error}; expected a log of `train --log`") from error
-    found = [event for event in map(_parsed, lines) if event is not None]
+    found = [event for event in map(parsed, lines) if event is not None]
     if not found:
         raise LogError(f"{path} holds no events; expected a log that `numlstm train --log` wrote")
     return _one_run(found)
@@ -84,7 +84,8 @@ def _one_run(events: list[Event]) -> list[Event]:
     return kept
 
 
-def _parsed(line: bytes) -> Event | None:
+def parsed(line: bytes) -> Event | None:
+    """Return the event that a line tells, None if it was torn or tells none."""
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):

@@ -86,6 +86,7 @@ MAY_IMPORT["serve"] = {
     "likelihood",
     "whole_file",
     "temporary",
+    "cachedir",
     "shipped",
     "runlog",
     "measures",

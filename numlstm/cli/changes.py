@@ -22,6 +22,7 @@ TRAINING = tuple(f.name for f in dataclasses.fields(TrainConfig) if f.name != "s
 TOKENS = {"level": "char", "vocab_size": None, "min_count": None, "pretokenised": False}  # what `Level` is made of
 
 _FIXED = ("val_split", "seed")  # with another part kept back the validation loss would be of text that was trained on
+KEPT = frozenset({*NETWORK, "layers", *TOKENS, *_FIXED})  # what a run that goes on cannot change
 
 # What only some values of another option read.
 _ONLY_WITH: dict[str, dict[str, tuple[str, ...]]] = {

@@ -111,7 +111,8 @@ def serve(
         max_jobs=max_jobs,
         allow_origins=tuple(origin.rstrip("/") for origin in allow_origin or ()),
     )
-    _run(settings, _listening(settings))
+    with _listening(settings) as listening:
+        _run(settings, listening)
 
 
 def _listening(settings: Settings) -> socket.socket:
@@ -139,13 +140,14 @@ def _run(settings: Settings, listening: socket.socket) -> None:
         import uvicorn
 
         from ..serve.app import create_app
+        from .serve_options import train_options
     except ModuleNotFoundError as error:
         raise BackendError(
             f"the server needs {error.name}, which is not installed: pip install 'numlstm[serve]'"
         ) from error
     _log_to_stderr()
     config = uvicorn.Config(
-        create_app(settings),
+        create_app(settings, train_options()),
         http="h11",
         loop="asyncio",
         ws="none",
@@ -170,6 +172,10 @@ def _server(config: uvicorn.Config, host: str) -> uvicorn.Server:
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
             _tell(host, sockets or [])
+
+        async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+            await self.config.app.state.stop()  # first, so that streams end by themselves, and say why
+            await super().shutdown(sockets)
 
     return Server(config)
 

@@ -11,32 +11,42 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from .. import __version__
-from . import completions, earlier, models_api, page_files
+from . import completions, corpora_api, earlier, jobs_api, models_api, page_files
 from .answers import add_handlers, refusals
 from .description import describe
 from .engine import Engine
 from .guards import Bodies, Crowds, Envelope, Keys, Strangers
+from .job import STATES
+from .jobs import Jobs
 from .metrics import Measured, Metrics
 from .settings import Settings
 from .shelf import Shelf
+from .train_options import TrainOption
 
 
-def create_app(settings: Settings, options: Sequence[Any] = ()) -> FastAPI:
+def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastAPI:
     """Return the application with these settings; `options` are those of training, as clients may give them.
 
-    It is at work between the start and the end of its lifespan.
+    It is at work between the start and the end of its lifespan. Awaiting its `state.stop` ends all that is under way
+    before that. Raises `BackendError` if the device does not work here.
     """
     shelf, metrics = Shelf(settings), Metrics()
-    engine = Engine(settings, shelf.path)
+    engine, jobs = Engine(settings, shelf.path), Jobs(settings, shelf, options)
+    shelf.busy = lambda name: jobs.writing_to(name) is not None
+
+    stopping = contextlib.AsyncExitStack()
+    stopping.push_async_callback(jobs.close)
+    stopping.callback(engine.close)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         shelf.sweep()
         engine.start()
+        await jobs.start()
         try:
             yield
         finally:
-            engine.close()
+            await stopping.aclose()
 
     app = FastAPI(
         title="numlstm",
@@ -46,10 +56,13 @@ def create_app(settings: Settings, options: Sequence[Any] = ()) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.engine = engine
+    app.state.engine, app.state.stop = engine, stopping.aclose
     app.include_router(completions.router(settings, engine, metrics))
     app.include_router(models_api.router(shelf))
     app.include_router(earlier.router(settings, shelf, engine, metrics))
+    app.include_router(corpora_api.router(jobs))
+    app.include_router(jobs_api.router(jobs))
+    metrics.watch_states("jobs", "Training jobs in each state.", STATES, jobs.count)
     _add_state(app, settings, engine, metrics)
     page_files.mount(app)
     add_handlers(app)

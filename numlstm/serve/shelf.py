@@ -222,7 +222,7 @@ def _title(summary: dict[str, Any]) -> str:
     title = about.get("title") if isinstance(about, dict) else None
     sources = corpus.get("sources") if isinstance(corpus, dict) else None
     if title is None and isinstance(sources, list):
-        title = ", ".join(str(source).replace("\\", "/").rpartition("/")[2] for source in sources)
+        title = ", ".join(str(source).replace("\\", "/").rpartition("/")[2] for source in sources if source != "-")
     return str(title or "")[:_TITLE]
 
 

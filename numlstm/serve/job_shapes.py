@@ -1,0 +1,122 @@
+"""The JSON of jobs, texts and options, as it comes and goes. Knows nothing about what is done with it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+Text = Annotated[str, Field(min_length=1)]
+OptionName = Annotated[str, Field(max_length=100)]
+OptionValue = bool | int | float | Annotated[str, Field(max_length=2000)]
+Options = Annotated[dict[OptionName, OptionValue], Field(max_length=100)]
+Changes = Annotated[dict[OptionName, OptionValue | None], Field(max_length=100)]
+
+
+class NewJob(BaseModel):
+    """What to train a model on, and how. Give `corpus`, the name of a text, or `text` itself."""
+
+    model_config = _STRICT
+
+    model: Name = Field(description="The name of the model that it makes.")
+    corpus: Name | None = Field(None, description="A text by its name: see GET /v1/corpora.")
+    text: Text | None = Field(None, description="The text itself.")
+    options: Options = Field({}, description="Options of training by name: see GET /v1/train/options.")
+    overwrite: bool = Field(False, description="Replace the model that has this name.")
+
+
+class Resumption(BaseModel):
+    """How to go on."""
+
+    model_config = _STRICT
+
+    options: Changes = Field({}, description="Options to change, such as more epochs; null takes one away.")
+
+
+class JobAnswer(BaseModel):
+    """A job. Losses are in nats per token, times in seconds since 1970, and `place` is that in the queue, from 1."""
+
+    id: str
+    object: Literal["training.job"]
+    model: str
+    corpus: str | None
+    options: dict[str, bool | int | float | str]
+    state: Literal["waiting", "running", "stopping", "stopped", "done", "failed"]
+    created: int
+    started: int | None
+    ended: int | None
+    error: str | None
+    place: int | None
+    step: int | None
+    steps: int | None
+    epoch: int | None
+    epochs: int | None
+    loss: float | None
+    val_loss: float | None
+    best_loss: float | None
+    tokens_per_second: float | None
+    seconds_left: float | None
+
+
+class JobList(BaseModel):
+    """All jobs, the newest first."""
+
+    object: Literal["list"]
+    data: list[JobAnswer]
+
+
+class JobDeleted(BaseModel):
+    """A job that is no more."""
+
+    id: str
+    object: Literal["training.job"]
+    deleted: Literal[True]
+
+
+class OptionAnswer(BaseModel):
+    """An option of training; `default` is said in words, and what is `fixed` cannot change when a job goes on."""
+
+    name: str
+    kind: Literal["int", "float", "text", "flag"]
+    group: str
+    help: str
+    default: str
+    fixed: bool
+
+
+class OptionList(BaseModel):
+    """All options of training."""
+
+    object: Literal["list"]
+    data: list[OptionAnswer]
+
+
+class CorpusAnswer(BaseModel):
+    """A text. `here` says whether it need not be downloaded; `bytes` is null where nobody has counted."""
+
+    id: str
+    object: Literal["corpus"]
+    title: str
+    language: str
+    licence: str
+    bytes: int | None
+    source: Literal["package", "stdlib", "download", "upload"]
+    here: bool
+
+
+class CorpusList(BaseModel):
+    """All texts: those of the catalogue, then those that were sent."""
+
+    object: Literal["list"]
+    data: list[CorpusAnswer]
+
+
+class CorpusDeleted(BaseModel):
+    """A text that is no more."""
+
+    id: str
+    object: Literal["corpus"]
+    deleted: Literal[True]

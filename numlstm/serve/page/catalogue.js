@@ -1,0 +1,53 @@
+// What the server has: models, texts and jobs, read again when something changes. Knows nothing about how they look.
+//
+// The document hears "models", "corpora", "jobs" and "server" when there is something new.
+
+import { call } from "./api.js";
+
+export const models = [];
+export const corpora = [];
+export const jobs = [];
+let server = { train: true, max_tokens: 4096 };
+
+/** Whether this server trains, and lets what it has be changed. */
+export const trains = () => server.train;
+
+/** The length of the longest text that it writes, in tokens. */
+export const longest = () => server.max_tokens;
+
+export const LIVE = ["waiting", "running", "stopping"];
+export const isLive = (job) => LIVE.includes(job.state);
+
+async function read(name, path, into, options) {
+  const found = (await call("GET", path, options)).data;
+  const same = JSON.stringify(found) === JSON.stringify(into);
+  into.splice(0, into.length, ...found);
+  if (!same || !found.length) document.dispatchEvent(new CustomEvent(name));
+}
+
+export const readModels = (options) => read("models", "v1/models", models, options);
+export const readCorpora = (options) => read("corpora", "v1/corpora", corpora, options);
+
+export const readJobs = (options) => read("jobs", "v1/jobs", jobs, options);
+
+/** Read what the server allows. */
+export async function readServer() {
+  server = await call("GET", "health");
+  document.dispatchEvent(new CustomEvent("server"));
+}
+
+/** The model to write with if nobody has chosen: the newest of the reader's own, else the first that ships. */
+export function favourite() {
+  const sound = models.filter((model) => !model.problem);
+  const own = sound.filter((model) => !model.shipped).sort((a, b) => b.created - a.created);
+  return own[0] ?? sound.find((model) => model.id === "shakespeare") ?? sound[0] ?? null;
+}
+
+/** A name that no model has yet, from one that is wanted. */
+export function freeName(wanted) {
+  const taken = new Set([...models.map((model) => model.id), ...jobs.map((job) => job.model)]);
+  const base = wanted.normalize("NFC").replace(/[^\p{L}\p{N}_.-]+/gu, "-").replace(/^[.-]+|[.-]+$/g, "").slice(0, 50);
+  let name = base || "mine";
+  for (let n = 2; taken.has(name); n++) name = `${base || "mine"}-${n}`;
+  return name;
+}

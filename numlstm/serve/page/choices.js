@@ -1,0 +1,90 @@
+// The options of training as a form: the ones that matter in the open, the rest by group. Knows nothing about jobs.
+
+import { current, has, t } from "./words.js";
+import { h } from "./elements.js";
+
+/** The options that matter to most, in the order in which they are shown. */
+export const MAIN = ["layers", "epochs", "lr", "batch_size", "seq_len", "dropout", "level", "seed"];
+
+/** What can be chosen where an option is one of a few words. */
+export const WORDS = {
+  level: ["char", "byte", "word"],
+  gate_activation: ["sigmoid", "hard-sigmoid"],
+  batching: ["streams", "windows"],
+  optimizer: ["adam", "adamw", "rmsprop", "sgd", "momentum", "adagrad", "ftrl"],
+  schedule: ["constant", "cosine", "linear", "step", "plateau"],
+  precision: ["float32", "bf16", "tf32", "fp16"],
+};
+
+function label(option) {
+  const plain = option.name.replaceAll("_", " ");
+  return has(`option.${option.name}`) ? t(`option.${option.name}`) : plain[0].toUpperCase() + plain.slice(1);
+}
+
+function help(option) {
+  const text = has(`help.${option.name}`) ? t(`help.${option.name}`) : option.help;
+  const known = current() !== "ko" || /^[\d.,-]*\w*$/.test(option.default) || has(`default.${option.name}`);
+  const usual = has(`default.${option.name}`) ? t(`default.${option.name}`) : option.default;
+  return usual && known ? `${text} ${t("default", { value: usual })}` : text;
+}
+
+function input(option, id, before) {
+  const attributes = { id, name: option.name, "aria-describedby": `${id}-help` };
+  if (option.kind === "flag") return h("input", { ...attributes, type: "checkbox", checked: before === true });
+  if (option.name in WORDS) {
+    const usual = option.default.split(",")[0];
+    const words = WORDS[option.name].filter((word) => word !== usual);
+    return h("select", attributes, h("option", { value: "" }, usual),
+      ...words.map((word) => h("option", { value: word, selected: word === before }, word)));
+  }
+  const mode = { int: "numeric", float: "decimal" }[option.kind];
+  const brief = option.default.length <= 14 ? option.default : t("automatic");
+  return h("input", { ...attributes, type: "text", inputmode: mode, placeholder: brief, value: before ?? "", spellcheck: "false" });
+}
+
+function field(option, before) {
+  const id = `option-${option.name}`;
+  const explained = h("p", { class: "help", id: `${id}-help` }, help(option));
+  if (option.kind === "flag") {
+    return h("div", { class: "field flag" }, h("label", { class: "check" }, input(option, id, before), h("span", {}, label(option))), explained);
+  }
+  return h("div", { class: "field" }, h("label", { for: id }, label(option)), input(option, id, before), explained);
+}
+
+/** Draw the form of all options into two elements; what was typed before is kept. */
+export function drawOptions(options, main, rest) {
+  const before = given(main, rest);
+  const make = (option) => field(option, before[option.name]);
+  const byName = Object.fromEntries(options.map((option) => [option.name, option]));
+  main.replaceChildren(...MAIN.filter((name) => name in byName).map((name) => make(byName[name])));
+  const others = options.filter((option) => !MAIN.includes(option.name));
+  const groups = [...new Set(others.map((option) => option.group))];
+  rest.replaceChildren(...groups.map((group) => h("fieldset", { class: "group" },
+    h("legend", {}, has(`group.${group}`) ? t(`group.${group}`) : group),
+    h("div", { class: "options" }, ...others.filter((option) => option.group === group).map(make)))));
+}
+
+/** Return the options that were set, by name: numbers as numbers, so far as they are ones. */
+export function given(...places) {
+  const found = {};
+  for (const each of places.flatMap((place) => [...place.querySelectorAll("input, select")])) {
+    if (each.type === "checkbox" ? each.checked : each.value.trim()) found[each.name] = value(each);
+  }
+  return found;
+}
+
+function value(each) {
+  if (each.type === "checkbox") return true;
+  const typed = each.value.trim();
+  return each.inputMode && Number.isFinite(Number(typed)) ? Number(typed) : typed;
+}
+
+/** Put the focus on the field that an error names, if there is one. */
+export function blame(param) {
+  const field = param && document.getElementById(`option-${param.split(".").pop()}`);
+  if (!field) return;
+  field.closest("details")?.setAttribute("open", "");
+  field.setAttribute("aria-invalid", "true");
+  field.addEventListener("input", () => field.removeAttribute("aria-invalid"), { once: true });
+  field.focus();
+}

@@ -1,0 +1,78 @@
+// The start of the page: which view is shown, the language and the looks, and what all views share. The views are
+// `write`, `train` with `job`, and `models`; each has show(argument), and hears "language" and "back" on the document.
+
+import { setAsker } from "./api.js";
+import { askKey, trouble, say } from "./dialogs.js";
+import { $, shown } from "./elements.js";
+import * as job from "./job.js";
+import * as jobs from "./jobs.js";
+import * as models from "./models.js";
+import { firstLanguage, speak, t } from "./words.js";
+import * as train from "./train.js";
+import * as write from "./write.js";
+
+const VIEWS = { write, train, job, models };
+let at = null;
+
+function route(moved) {
+  const [name, ...rest] = location.hash.slice(1).split("/");
+  const view = name in VIEWS ? name : "write";
+  if (at && at !== view) VIEWS[at].hide?.();
+  for (const each of Object.keys(VIEWS)) shown($(each), each === view);
+  for (const link of document.querySelectorAll("nav a")) {
+    const here = link.dataset.view === (view === "job" ? "train" : view);
+    here ? link.setAttribute("aria-current", "page") : link.removeAttribute("aria-current");
+  }
+  at = view;
+  trouble(null);
+  VIEWS[view].show(decodeURIComponent(rest.join("/")));
+  name_();
+  if (moved) {
+    window.scrollTo(0, 0);
+    $(view).querySelector("h1").focus({ preventScroll: true });
+  }
+}
+
+function name_() {
+  const title = $(at).querySelector("h1").textContent;
+  document.title = title ? `${title} · numlstm` : "numlstm";
+}
+
+function looks() {
+  const theme = localStorage.getItem("theme") ?? "";
+  $("theme").value = theme;
+  document.documentElement.dataset.theme = theme;
+  $("theme").addEventListener("change", () => {
+    localStorage.setItem("theme", $("theme").value);
+    document.documentElement.dataset.theme = $("theme").value;
+  });
+  $("language").addEventListener("change", () => {
+    localStorage.setItem("language", $("language").value);
+    speak($("language").value);
+    name_();
+  });
+}
+
+function watchServer() {
+  document.addEventListener("away", () => trouble(t("away"), true));
+  document.addEventListener("back", () => {
+    trouble(null, true);
+    say(t("back"));
+  });
+}
+
+setAsker(askKey);
+looks();
+watchServer();
+for (const view of Object.values(VIEWS)) view.start();
+jobs.start();
+const language = firstLanguage();
+$("language").value = language;
+speak(language);
+window.addEventListener("hashchange", () => route(true));
+$("skip").addEventListener("click", (event) => {
+  event.preventDefault();
+  $("content").focus();
+});
+route(false);
+document.body.classList.add("ready");

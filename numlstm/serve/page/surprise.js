@@ -1,0 +1,74 @@
+// A text coloured by surprise: each token by how little the model expected it. The steps are those of `numlstm score`, in
+// bits; what is exact is told of the token under the pointer, or of the one that the arrow keys have come to. Knows
+// nothing about where the text comes from.
+
+import { h } from "./elements.js";
+import { brief, chance, t, token } from "./words.js";
+
+const STEPS = [1, 2, 3, 4, 6, 8, 11]; // bits at which another colour begins
+const MUCH = 4; // bits, from which the keys up and down stop at a token
+
+const bits = (logprob) => -logprob / Math.LN2;
+
+/** Which colour a token of that log-probability has, 0 for none. */
+export const shade = (logprob) => STEPS.filter((step) => bits(logprob) >= step).length;
+
+/** Make the element of a token: {text, logprob, top: [[text, logprob], ...]}. */
+export function marked(each) {
+  const made = h("i", { class: `s${shade(each.logprob)}` }, each.text);
+  made.token = each;
+  return made;
+}
+
+/** What is told of a token. */
+export function told(each) {
+  const text = t("surprise.token", { token: token(each.text), chance: chance(each.logprob), bits: brief(bits(each.logprob)) });
+  const likelier = each.top.filter(([name]) => name !== each.text).slice(0, 3);
+  const others = likelier.map(([name, logprob]) => `${token(name)} ${chance(logprob)}`).join(", ");
+  return others ? `${text} ${t("surprise.others", { others })}` : text;
+}
+
+/** Draw what the colours mean. */
+export function drawLegend(place) {
+  const items = STEPS.map((low, n) => {
+    const [from, to] = [2 ** -low, 2 ** -(STEPS[n + 1] ?? 99)].map(Math.log);
+    const text = n + 1 < STEPS.length ? `${chance(from)} – ${chance(to)}` : t("surprise.below", { chance: chance(from) });
+    return h("li", {}, h("i", { class: `s${n + 1}`, "aria-hidden": "true" }, "a"), text);
+  });
+  place.replaceChildren(h("p", { id: "legend-title" }, t("surprise.legend")),
+    h("ul", { "aria-labelledby": "legend-title" }, h("li", {}, h("i", { class: "s0", "aria-hidden": "true" }, "a"), t("surprise.above")), ...items),
+    h("p", { class: "help" }, t("surprise.help")));
+}
+
+/** Let pointer and arrow keys choose a token of `text`; `readout` says what it is. */
+export function readable(text, readout) {
+  let at = null;
+  const choose = (found, scroll) => {
+    if (!found?.token) return;
+    at?.classList.remove("at");
+    at = found;
+    at.classList.add("at");
+    readout.textContent = told(at.token);
+    if (scroll) at.scrollIntoView({ block: "nearest" });
+  };
+  const tokens = () => [...text.querySelectorAll("i")];
+  const move = (step, fits) => {
+    const all = tokens();
+    let n = all.indexOf(at) + step;
+    while (all[n] && !fits(all[n])) n += step;
+    choose(all[n], true);
+  };
+  const much = (each) => bits(each.token.logprob) >= MUCH;
+  const deeds = {
+    ArrowRight: () => move(1, () => true), ArrowLeft: () => move(-1, () => true),
+    ArrowDown: () => move(1, much), ArrowUp: () => move(-1, much),
+    Home: () => choose(tokens()[0], true), End: () => choose(tokens().at(-1), true),
+  };
+  text.addEventListener("pointerover", (event) => choose(event.target.closest("i"), false));
+  text.addEventListener("focus", () => choose(at?.isConnected ? at : tokens()[0], false));
+  text.addEventListener("keydown", (event) => {
+    if (!deeds[event.key] || event.ctrlKey || event.altKey || event.metaKey || !tokens().length) return;
+    event.preventDefault();
+    deeds[event.key]();
+  });
+}
