@@ -51,7 +51,7 @@ async def running(folder, **settings):
             raise Refusal(404, f"there is no model {name}", "model_not_found")
         return folder / f"{name}.npz"
 
-    engine = Engine(Settings(models=folder, device="reference", **settings), find)
+    engine = Engine(Settings(models=folder, **{"device": "reference", **settings}), find)
     engine.start()
     try:
         yield engine
@@ -115,6 +115,22 @@ def run(folder, work, **settings):
             return await work(engine)
 
     return asyncio.run(main())
+
+
+def test_by_the_kernels_too(folder):
+    """To the bit what they write alone; the engine has them compiled before its first text."""
+    orders = [(f"{'gab ' * n}", SampleConfig(80 + n, 1.0, n, top_k=n % 3)) for n in range(8)]
+
+    async def work(engine):
+        model = await engine.load("char")
+        return await asyncio.gather(*(whole(engine.write(model, Wanted(*order, logprobs=1))) for order in orders))
+
+    model = load(folder / "char.npz", device="cpu")
+    for (prompt, config), (text, tokens, _) in zip(orders, run(folder, work, device="cpu"), strict=True):
+        (expected,) = Writing(model, [prompt], config).all()
+        assert text == expected.text
+        nats = log_probabilities(model, expected.prompt_ids, expected.ids)
+        np.testing.assert_allclose([token.logprob for token in tokens], nats, rtol=1e-4, atol=1e-5)
 
 
 def test_a_seed_s_numbers_are_those_of_several_samples(folder):
