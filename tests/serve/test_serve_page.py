@@ -292,7 +292,19 @@ def test_the_keyboard_alone_writes(browser: Any, server: str) -> None:
                 page.keyboard.type("JULIET:")
             if seen[-1] == "go":
                 break
-        wanted = ["skip", "numlstm", "Write", "Train", "Models", "language", "theme", "model-0", "heat-0", "prompt", "go"]
+        wanted = [
+            "skip",
+            "numlstm",
+            "Write",
+            "Train",
+            "Models",
+            "language",
+            "theme",
+            "model-0",
+            "heat-0",
+            "prompt",
+            "go",
+        ]
         assert seen == wanted
         page.keyboard.press("Enter")
         page.wait_for_function("() => document.querySelector('.sheet .written').textContent.length > 20")

@@ -10,6 +10,8 @@ let history = null;
 let wanted = false; // whether a drawing is due
 let scale = null;
 let chosen = null; // the point that the slider is at, null for the newest
+let pointer = null; // where the pointer was
+let pointed = false; // whether it was the pointer that chose
 
 const box = h("div", { class: "plot" });
 const slider = h("input", { type: "range", min: 0, value: 0, class: "scrub" });
@@ -130,9 +132,12 @@ function draw() {
 }
 
 function follow(event) {
-  if (!scale || !history.steps.length) return;
+  const moved = event.clientX !== pointer; // a browser tells of pointers at rest too, each time that it draws
+  pointer = event.clientX;
+  if (!moved || !scale || !history.steps.length) return;
   const points = history.training();
   const at = (event.clientX - box.getBoundingClientRect().left - EDGE.left) / (scale.width - EDGE.left - EDGE.right) * scale.right;
+  pointed = true;
   chosen = points.reduce((best, each, n) => (Math.abs(each.step - at) < Math.abs(points[best].step - at) ? n : best), 0);
   point(points, history.validation());
 }
@@ -165,11 +170,15 @@ export function startCurve() {
   slider.addEventListener("input", () => {
     const last = history.training().length - 1;
     chosen = Number(slider.value) >= last ? null : Number(slider.value);
+    pointed = false;
     point(history.training(), history.validation());
   });
   box.addEventListener("pointermove", follow);
   box.addEventListener("pointerdown", follow);
-  box.addEventListener("pointerleave", () => { chosen = null; redraw(); });
+  box.addEventListener("pointerleave", () => {
+    if (pointed) chosen = null;
+    redraw();
+  });
   new ResizeObserver(redraw).observe(box);
   document.addEventListener("language", words);
 }

@@ -95,13 +95,13 @@ function take(message) {
 }
 
 /** Follow the events of the job until it ends or is no longer shown. */
-async function follow(signal, after = 0) {
+async function follow(signal) {
   while (!signal.aborted) {
     try {
-      const response = await send("GET", url(`/events?after=${after}`), { signal });
+      const response = await send("GET", url(`/events?after=${history.after}`), { signal });
       for await (const message of events(response)) {
         if (signal.aborted) return;
-        after = message.id === null ? after : Number(message.id);
+        if (message.id !== null) history.after = Number(message.id);
         take(message);
       }
       if (!isLive(job)) break;
@@ -112,13 +112,12 @@ async function follow(signal, after = 0) {
       await away();
     }
   }
-  history.after = after;
 }
 
-function watch(after) {
+function watch() {
   following?.abort();
   following = new AbortController();
-  follow(following.signal, after);
+  follow(following.signal);
 }
 
 async function stop() {
@@ -137,7 +136,7 @@ async function resume(event) {
   $("job-epochs").value = "";
   draw();
   readJobs().catch(trouble);
-  watch(history.after ?? 0);
+  watch();
 }
 
 /** Set up the view. */
@@ -163,7 +162,7 @@ export async function show(id) {
     job = found;
     draw();
     document.title = `${job.model} · numlstm`;
-    watch(0);
+    watch();
   } catch (error) {
     job = null;
     if (!(error instanceof Refused)) document.addEventListener("back", () => location.hash === `#job/${id}` && show(id), { once: true });
