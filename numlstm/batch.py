@@ -49,12 +49,13 @@ class Drawer(Protocol):
 class Batch:
     """Texts that one network writes side by side; any may join or leave between two turns.
 
-    Drawing takes about `seconds` of a turn, or one token for each if that takes longer.
+    Drawing takes about `seconds` of a turn and `each` more for each text, or one token of each if that takes longer:
+    `each` is what it costs to hand on a piece, which should not be more than what it costs to write it.
     """
 
-    def __init__(self, model: Drawer, seconds: float = _SECONDS) -> None:
-        self.model, self._members = model, list[_Member]()
-        self._reading, self._drawing = _Pace(seconds, 16, _PART), _Pace(seconds, 1, 2**16)
+    def __init__(self, model: Drawer, seconds: float = _SECONDS, each: float = 0.0) -> None:
+        self.model, self.seconds, self.each, self._members = model, seconds, each, list[_Member]()
+        self._reading, self._drawing = _Pace(16, _PART), _Pace(1, 2**16)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -90,7 +91,7 @@ class Batch:
         for each in members:
             if each.text.echo:
                 _read([each], size, self.model.zero_state, self._reading_chances(each))
-        self._reading.took(size, time.perf_counter() - started)
+        self._reading.took(size, time.perf_counter() - started, self.seconds)
 
     def _reading_chances(self, member: _Member) -> Callable[[Ids, Any], Any]:
         """Return what reads a part of a prompt and takes note of how likely its tokens are."""
@@ -112,7 +113,7 @@ class Batch:
         size = min(self._drawing.size, max(text.left for text in texts)) if _uniform(texts) else 1
         started = time.perf_counter()
         drawn, after = self.model.draw(last, state, _numbers(texts, size), _settings(members))
-        self._drawing.took(size, time.perf_counter() - started)
+        self._drawing.took(size, time.perf_counter() - started, self.seconds + self.each * len(members))
         for n, member in enumerate(members):
             member.state, member.row = state, n
         self._take_chances(members, np.concatenate([last[None], drawn]))
@@ -163,17 +164,16 @@ class _Member:
 
 
 class _Pace:
-    """How many steps are taken by one call: as many as take about so many seconds, and at most `most`."""
+    """How many steps are taken by one call, at most `most`: as many as take about as long as they may."""
 
-    def __init__(self, seconds: float, size: int, most: int) -> None:
-        self.seconds, self.size, self.most = seconds, size, most
+    def __init__(self, size: int, most: int) -> None:
+        self.size, self.most = size, most
 
-    def took(self, steps: int, seconds: float) -> None:
-        """Take note of how long so many steps took."""
-        if seconds > self.seconds:
-            self.size = max(1, steps // 2)
-        elif steps >= self.size and seconds < self.seconds / 2:
-            self.size = min(2 * self.size, self.most)
+    def took(self, steps: int, seconds: float, allowed: float) -> None:
+        """Take note of how long so many steps took, and might have."""
+        fitting = max(1, min(2 * steps, int(steps * allowed / max(seconds, 1e-9)), self.most))
+        if fitting < self.size or steps == self.size:
+            self.size = fitting
 
 
 def _read(members: list[_Member], size: int, zero_state: Callable[[int], Any], read: Callable[..., Any]) -> None:

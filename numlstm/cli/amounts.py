@@ -8,7 +8,7 @@ import re
 from ..errors import ConfigError
 
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0}
-_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kKMGT]?)(i?)[bB]?")
+_SIZE = re.compile(r"([0-9]+(?:\.[0-9]+)?) ?([kKMGT]?)(i?)[bB]?")
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(s|m|h|steps?)")
 
 

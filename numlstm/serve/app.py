@@ -27,11 +27,16 @@ from .train_options import TrainOption
 def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastAPI:
     """Return the application with these settings; `options` are those of training, as clients may give them.
 
-    It is at work between the start and the end of its lifespan.
+    It is at work between the start and the end of its lifespan. Awaiting its `state.stop` ends all that is under way
+    before that. Raises `BackendError` if the device does not work here.
     """
     shelf, metrics = Shelf(settings), Metrics()
     engine, jobs = Engine(settings, shelf.path), Jobs(settings, shelf, options)
     shelf.busy = lambda name: jobs.writing_to(name) is not None
+
+    stopping = contextlib.AsyncExitStack()
+    stopping.push_async_callback(jobs.close)
+    stopping.callback(engine.close)
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -41,8 +46,7 @@ def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastA
         try:
             yield
         finally:
-            await jobs.close()
-            engine.close()
+            await stopping.aclose()
 
     app = FastAPI(
         title="numlstm",
@@ -52,7 +56,7 @@ def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastA
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.state.engine = engine
+    app.state.engine, app.state.stop = engine, stopping.aclose
     app.include_router(completions.router(settings, engine, metrics))
     app.include_router(models_api.router(shelf))
     app.include_router(earlier.router(settings, shelf, engine, metrics))

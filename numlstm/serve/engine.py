@@ -31,7 +31,8 @@ from .streams import Piece, Stream, Token, Usage, Wanted
 
 __all__ = ["Engine", "Loaded", "Piece", "Stream", "Token", "Usage", "Wanted"]
 
-_TURN = 0.008  # seconds: a text that comes waits for no more than one turn
+_TURN = 0.012  # seconds: a text that comes waits for no more than a turn; shorter ones would spend them on the way
+_EACH = 0.0003  # and for each text so much more: about as long as it takes to send a piece of it
 _JOIN = 5.0  # seconds that closing waits for a turn to end
 
 T = TypeVar("T")
@@ -135,7 +136,7 @@ class Engine:
 
     async def _build(self, file: WeightsFile) -> Batch:
         """Make the network of a file, on the engine's thread."""
-        return await asyncio.wrap_future(self._post(lambda: Batch(writer(file, self._backend), _TURN)))
+        return await asyncio.wrap_future(self._post(lambda: Batch(writer(file, self._backend), _TURN, _EACH)))
 
     def _post(self, function: Callable[[], T]) -> concurrent.futures.Future[T]:
         """Have the engine's thread call a function before its next turn."""
@@ -255,10 +256,13 @@ def _run(function: Callable[[], T], future: concurrent.futures.Future[T]) -> Non
 
 
 def _compile(device: str) -> None:
-    """Have the kernels compiled that texts are written by, for two layers, by a network as small as can be."""
+    """Have the kernels compiled that texts are written by, by a small network of two layers.
+
+    With fewer units all would lie side by side in memory, for which other kernels are compiled.
+    """
     if device == "reference":
         return
-    model, ids = Model.create(2, (4, 4), device=device), np.zeros((2, 4), np.int32)
+    model, ids = Model.create(2, (64, 64), device=device), np.zeros((2, 4), np.int32)
     _, state = model.logits(ids, model.zero_state(4))
     model.draw(ids[0], state, np.zeros((1, 4)), 1.0)
 

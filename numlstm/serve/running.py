@@ -51,7 +51,7 @@ class Running:
         self._wake, self._saving, self._claiming = asyncio.Event(), asyncio.Lock(), asyncio.Lock()
         self._task: asyncio.Task[None] | None = None
         self._lock: IO[bytes] | None = None
-        self._closing = False
+        self.closing = False
 
     def find(self) -> None:
         """Read the jobs of the folder; what was running comes first in the queue. Broken folders are removed."""
@@ -77,7 +77,7 @@ class Running:
 
     async def close(self) -> None:
         """Let the running job save, for some seconds, and run no more."""
-        self._closing = True
+        self.closing = True
         if self.process is not None:
             self.process.stop()
         if self._task is not None:
@@ -158,7 +158,7 @@ class Running:
                 _LOG.warning("%s", error)
 
     async def _work(self) -> None:
-        while not self._closing:
+        while not self.closing:
             waiting = self.queue()
             if not waiting:
                 self._wake.clear()
@@ -170,27 +170,27 @@ class Running:
                 _LOG.exception("the job %s could not be run", waiting[0].id)
                 self._over(waiting[0], "failed", no_room(error, "what the training prints").message)
             await self._save(waiting[0])
-            if waiting[0].state == "waiting" and not self._closing:
+            if waiting[0].state == "waiting" and not self.closing:
                 await asyncio.sleep(_AGAIN)
 
     async def _run(self, job: Job) -> None:
         folder, output = self.folder(job), self.output(job.model)
         job.begin_()
         while not lock.is_free(folder / "lock"):  # a process of an earlier server saves
-            if job.state == "stopping" or self._closing:
-                self._over(job, "waiting" if self._closing else "stopped")
+            if job.state == "stopping" or self.closing:
+                self._over(job, "waiting" if self.closing else "stopped")
                 return
             await asyncio.sleep(_PAUSE)
         saved = self.has_saved(job)
         if job.started is None:
             job.started, job.replaced = time.time(), files.stamp(output)
         await self._save(job)
-        if job.state == "running" and not self._closing:
+        if job.state == "running" and not self.closing:
             command = (self.command, self.models, folder / "lock", folder / "errors.txt")
             self.process = await asyncio.to_thread(Process, *command, self._argv(job, saved), self._text(job))
             await self._follow(job, self.process)
         else:
-            self._over(job, "waiting" if self._closing else "stopped")
+            self._over(job, "waiting" if self.closing else "stopped")
 
     def _argv(self, job: Job, saved: bool) -> list[str]:
         """Return the command of a job: all paths are of the folder that it runs in, for they are kept in files."""
@@ -212,7 +212,7 @@ class Running:
     async def _follow(self, job: Job, process: Process) -> None:
         folder = self.folder(job)
         try:
-            if job.state == "stopping" or self._closing:  # since it was started
+            if job.state == "stopping" or self.closing:  # since it was started
                 process.stop()
             while process.ended() is None:
                 await asyncio.to_thread(_read_on_, job.progress, folder)

@@ -7,7 +7,6 @@ none can become another option. Knows nothing about where the options come from 
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -17,7 +16,7 @@ Value = bool | int | float | str
 Kind = Literal["int", "float", "text", "flag"]
 
 _LONGEST = 2000  # characters of a value
-_LARGEST = 2**63  # what no number reaches
+_LARGEST = {"int": 2**63, "float": 1e300}  # what no number reaches, nor one that is none
 _KINDS = {"int": "a whole number", "float": "a number", "text": "text", "flag": "true or false"}
 
 
@@ -68,12 +67,7 @@ def _of_kind(option: TrainOption, value: Value) -> Value:
         return value
     if option.kind == "text" and isinstance(value, str) and _is_plain(value):
         return value
-    if (
-        isinstance(value, (int, float))
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-        and abs(value) < _LARGEST
-    ):
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST.get(option.kind, 0):
         if option.kind == "float":
             return float(value)
         if option.kind == "int" and value == int(value):
