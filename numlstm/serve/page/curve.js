@@ -43,7 +43,7 @@ function scales(points, validation) {
   const width = Math.max(240, box.clientWidth);
   const last = Math.max(points.at(-1)?.step ?? 1, validation.at(-1)?.step ?? 1);
   const full = Math.max(history.length, last);
-  const right = [8, 4, 2, 1].map((part) => Math.ceil(full / part)).find((each) => each >= last);
+  const right = [32, 16, 8, 4, 2, 1].map((part) => Math.ceil(full / part)).find((each) => each >= last);
   const [low, high] = range(points, validation);
   const x = (step) => EDGE.left + ((width - EDGE.left - EDGE.right) * step) / right;
   const y = (value) => EDGE.top + ((HEIGHT - EDGE.top - EDGE.bottom) * (high - value)) / (high - low);
@@ -59,7 +59,7 @@ function axes() {
     made.push(svg("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(value), y2: y(value) }));
     made.push(svg("text", { class: "tick", x: EDGE.left - 8, y: y(value) + 4, "text-anchor": "end" }, brief(value)));
   }
-  for (const value of ticks(0, right, width < 480 ? 3 : 6)) {
+  for (const value of ticks(0, right, width < 480 ? 4 : 8)) {
     if (value !== Math.round(value)) continue;
     made.push(svg("text", { class: "tick", x: x(value), y: HEIGHT - 22, "text-anchor": value ? "middle" : "start" }, whole(value)));
   }

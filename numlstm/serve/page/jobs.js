@@ -52,7 +52,7 @@ function draw() {
   fill($("jobs"), jobs.map(row));
   shown($("no-jobs"), !jobs.length);
   shown($("no-train"), !trains());
-  shown($("training"), trains());
+  for (const id of ["training", "train-lede"]) shown($(id), trains());
   drawRunning();
 }
 
