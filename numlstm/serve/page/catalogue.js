@@ -46,7 +46,11 @@ export function favourite() {
 /** A name that no model has yet, from one that is wanted. */
 export function freeName(wanted) {
   const taken = new Set([...models.map((model) => model.id), ...jobs.map((job) => job.model)]);
-  const base = wanted.normalize("NFC").replace(/[^\p{L}\p{N}_.-]+/gu, "-").replace(/^[.-]+|[.-]+$/g, "").slice(0, 50);
+  const base = wanted
+    .normalize("NFC")
+    .replace(/[^\p{L}\p{N}_.-]+/gu, "-")
+    .replace(/^[.-]+|[.-]+$/g, "")
+    .slice(0, 50);
   let name = base || "mine";
   for (let n = 2; taken.has(name); n++) name = `${base || "mine"}-${n}`;
   return name;
