@@ -152,6 +152,25 @@ def ngram(document: Document) -> Figure:
     return figure
 
 
+def serve(document: Document) -> Figure:
+    """Characters a second, and the wait for the first, of clients served together and one at a time."""
+    runs = document["runs"]
+    figure = Figure(figsize=(9.2, 0.8 + 0.72 * len(runs)), layout="constrained")
+    left, right = figure.subplots(1, 2, sharey=True)
+    names = [f"{n} client{'s' * (n != '1')}" for n in runs]
+    ways = (("together", _OURS), ("one at a time", _PLAIN))
+    rates = {
+        way: ([_median(each[way]["characters_per_second"]) for each in runs.values()], colour) for way, colour in ways
+    }
+    waits = {way: ([each[way]["first_ms"]["99"] / 1000 for each in runs.values()], colour) for way, colour in ways}
+    _grouped(left, names, rates, "{:,.0f}")
+    left.set_title("Served: characters a second, all clients")
+    _grouped(right, names, waits, "{:.2f}")
+    right.set_title("Seconds to the first character, 99th percentile")
+    figure.legend(*left.get_legend_handles_labels(), loc="outside lower left", ncols=2, handlelength=1.2)
+    return figure
+
+
 def _table(panel: Axes, rows: Sequence[str], results: Sequence[Document]) -> None:
     """Fill a panel with coloured cells, rows from top to bottom, a column for each result."""
     for x, result in enumerate(results):
@@ -220,4 +239,5 @@ DRAWINGS = {
     "quality": quality,
     "kernels": kernels,
     "ngram": ngram,
+    "serve": serve,
 }

@@ -21,6 +21,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
+from . import pictures
 from .contest import divided
 from .measure import ROOT, cores, environment, options, spread, write_results
 
@@ -68,16 +69,16 @@ def request(seed: int, length: int) -> bytes:
 async def ask(port: int, seed: int, length: int, came: float) -> Heard:
     """Ask for one text; times are counted from `came`. Raises `RuntimeError` for an answer that is no text."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request(seed, length))
     text, times, other = "", list[float](), b""
-    while line := await reader.readline():
-        if not line.startswith(b'data: {"id"'):
-            other = line if line.strip() else other
-            continue
-        if piece := json.loads(line[6:])["choices"][0]["text"]:
-            text += piece
-            times.append(time.perf_counter())
-    writer.close()
+    with contextlib.closing(writer):
+        writer.write(request(seed, length))
+        while line := await reader.readline():
+            if not line.startswith(b'data: {"id"'):
+                other = line if line.strip() else other
+            elif piece := json.loads(line[6:])["choices"][0]["text"]:
+                text += piece
+                times.append(time.perf_counter())
+    await writer.wait_closed()
     if len(text) != length:
         raise RuntimeError(f"{len(text)} characters came, the last line being {other[:300]!r}; expected {length}")
     return Heard(text, times[0] - came, times[-1] - came, [b - a for a, b in itertools.pairwise(times)])
@@ -92,8 +93,11 @@ async def crowd(port: int, streams: int, length: int, *, together: bool) -> tupl
         async with turns:
             return await ask(port, seed, length, came)
 
-    heard = await asyncio.gather(*map(client, range(streams)))
-    return time.perf_counter() - came, list(heard)
+    heard = await asyncio.gather(*map(client, range(streams)), return_exceptions=True)
+    taken = time.perf_counter() - came
+    if failed := [each for each in heard if isinstance(each, BaseException)]:
+        raise failed[0]
+    return taken, [each for each in heard if isinstance(each, Heard)]
 
 
 def verify(port: int, streams: int, length: int) -> dict[str, Any]:
@@ -178,7 +182,7 @@ def main() -> None:
     report(runs)
     served = {"model": MODEL, "prompt": PROMPT, "temperature": TEMPERATURE, "characters": args.length}
     results = {"text": served, "cores_for_server_and_clients": cores(), "verification": verification, "runs": runs}
-    write_results("serve", args, results)
+    pictures.draw_if_possible(write_results("serve", args, results))
 
 
 if __name__ == "__main__":

@@ -50,3 +50,10 @@ def test_every_backend_makes_the_same(shape):
             np.testing.assert_array_equal(
                 backend.to_numpy(backend.uniforms(2**33, range(1, B + 1), 2**31, count)), expected, err_msg=name
             )
+
+
+def test_streams_of_different_seeds_and_places_are_made_together():
+    seeds, streams, firsts = [0, 2**63 - 1, 7], [3, 0, 2**16], [0, 2**32 - 3, 11]
+    found = uniforms(seeds, streams, firsts, 6)
+    for n, (seed, stream, first) in enumerate(zip(seeds, streams, firsts, strict=True)):
+        np.testing.assert_array_equal(found[:, n], uniforms(seed, [stream], first, 6)[:, 0])

@@ -4,7 +4,8 @@
     refusals        answers that say no: status, message, and what to do
     names           which names models, texts and jobs may have: none that leads out of the folder
     shelf           the models in the folder and those that ship, by name
-    engine          one thread that writes all texts, batched together as they come (and `loaded`: what is in memory)
+    engine          one thread that writes all texts, batched together as they come (and `loaded`: what is in memory;
+                    `streams`: texts as their clients get them)
     completions     OpenAI's API; `earlier` that of the text server of old
     jobs            training jobs, and what may be asked of them (`job`: one of them; `train_options`; `corpora`: texts)
     running         runs them one after the other, each as a `process` under a `lock`; `following` tells what happens

@@ -256,10 +256,13 @@ def _run(function: Callable[[], T], future: concurrent.futures.Future[T]) -> Non
 
 
 def _compile(device: str) -> None:
-    """Have the kernels compiled that texts are written by, for two layers, by a network as small as can be."""
+    """Have the kernels compiled that texts are written by, by a small network of two layers.
+
+    With fewer units all would lie side by side in memory, for which other kernels are compiled.
+    """
     if device == "reference":
         return
-    model, ids = Model.create(2, (4, 4), device=device), np.zeros((2, 4), np.int32)
+    model, ids = Model.create(2, (64, 64), device=device), np.zeros((2, 4), np.int32)
     _, state = model.logits(ids, model.zero_state(4))
     model.draw(ids[0], state, np.zeros((1, 4)), 1.0)
 

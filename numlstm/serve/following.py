@@ -57,6 +57,5 @@ def _told(position: int, line: bytes) -> bytes:
 
 def _changed(before: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether there is more to tell of than the numbers, which the log's events tell."""
-    return (
-        any(before.get(name) != now[name] for name in ("state", "place", "options", "started", "error")) or not before
-    )
+    names = ("state", "place", "options", "started", "error")
+    return not before or any(before[name] != now[name] for name in names)

@@ -68,7 +68,8 @@ class Usage(NamedTuple):
 class Stream(AsyncIterator[Piece]):
     """One text on its way to a client: iterate over it, once, for its pieces.
 
-    Iterating raises `Refusal` if the text could not be written to its end. `cancel` when nobody wants it any more.
+    Iterating raises `Refusal` if the text could not be written to its end. `cancel` drops it before its next token:
+    then there is no last piece.
     """
 
     def __init__(self, text: Text, wanted: Wanted, cancel: Callable[[], None]) -> None:
@@ -117,10 +118,10 @@ class Stream(AsyncIterator[Piece]):
             self._news.clear()
             if (piece := self._next()) is not None:
                 return piece
-            if self._over:
-                raise StopAsyncIteration
-            if self._ended and self._refusal is not None:
+            if self._ended and self._refusal is not None and not self._over:
                 raise self._refusal
+            if self._ended:
+                raise StopAsyncIteration
             await self._news.wait()
 
     def _next(self) -> Piece | None:

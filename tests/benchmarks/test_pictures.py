@@ -30,7 +30,9 @@ NGRAM = {
     "files": {"train": "a.txt", "test": "b.txt"},
     "results": [{"order": 1, "perplexity": 99.5}, {"order": 2, "perplexity": 55.0}],
 }
+SERVED = {"characters_per_second": ONE, "first_ms": {"50": 9.0, "99": 20.5, "100": 30.0}}
 DOCUMENTS = {
+    "serve": {"runs": {n: {"together": SERVED, "one at a time": SERVED} for n in ("1", "10")}},
     "ngram": NGRAM,
     "train": {
         "settings": {"threads": 2},

@@ -51,7 +51,7 @@ async def running(folder, **settings):
             raise Refusal(404, f"there is no model {name}", "model_not_found")
         return folder / f"{name}.npz"
 
-    engine = Engine(Settings(models=folder, device="reference", **settings), find)
+    engine = Engine(Settings(models=folder, **{"device": "reference", **settings}), find)
     engine.start()
     try:
         yield engine
@@ -115,6 +115,22 @@ def run(folder, work, **settings):
             return await work(engine)
 
     return asyncio.run(main())
+
+
+def test_by_the_kernels_too(folder):
+    """To the bit what they write alone; the engine has them compiled before its first text."""
+    orders = [(f"{'gab ' * n}", SampleConfig(80 + n, 1.0, n, top_k=n % 3)) for n in range(8)]
+
+    async def work(engine):
+        model = await engine.load("char")
+        return await asyncio.gather(*(whole(engine.write(model, Wanted(*order, logprobs=1))) for order in orders))
+
+    model = load(folder / "char.npz", device="cpu")
+    for (prompt, config), (text, tokens, _) in zip(orders, run(folder, work, device="cpu"), strict=True):
+        (expected,) = Writing(model, [prompt], config).all()
+        assert text == expected.text
+        nats = log_probabilities(model, expected.prompt_ids, expected.ids)
+        np.testing.assert_allclose([token.logprob for token in tokens], nats, rtol=1e-4, atol=1e-5)
 
 
 def test_a_seed_s_numbers_are_those_of_several_samples(folder):
@@ -211,6 +227,27 @@ def test_texts_that_are_cancelled_leave_the_others_alone(folder):
         return texts, model.texts, len(model.batch), engine._desks
 
     assert run(folder, work) == (expected, 0, 0, {})
+
+
+def test_who_waits_for_a_text_that_is_cancelled_is_told_that_it_ended(folder):
+    async def work(engine):
+        stream = engine.write(await engine.load("char"), Wanted("ab", SampleConfig(4000, 1.0)))
+        pieces = []
+
+        async def read():
+            async for piece in stream:
+                pieces.append(piece)
+
+        reading = asyncio.create_task(read())
+        while not pieces:
+            await asyncio.sleep(0.001)
+        stream.cancel()
+        await asyncio.wait_for(reading, 5)
+        return pieces
+
+    pieces = run(folder, work)
+    assert len("".join(piece.text for piece in pieces)) < 4000
+    assert [piece.finish for piece in pieces] == [""] * len(pieces)
 
 
 def test_a_long_prompt_does_not_hold_up_others(folder):

@@ -132,6 +132,8 @@ def test_the_process_that_trains_is_ended(serve: Callable[..., Any], models: Pat
     assert os.getpriority(os.PRIO_PROCESS, worker) > os.getpriority(os.PRIO_PROCESS, 0), "texts come first"
     assert any("socket" in path for path in opened(server.process.pid))
     assert not any("socket" in path for path in opened(worker))
+    known = {name.partition("=")[0] for name in Path(f"/proc/{worker}/environ").read_text().split("\0")}
+    assert known - {*os.environ, "NO_COLOR", "PYTHONIOENCODING"} == {""}, "it computes as the command line does"
     with (client := Client(server.url)).http:
         os.kill(worker, signal.SIGTERM)
         client.until(first, lambda job: job["state"] == "waiting")
