@@ -4,6 +4,7 @@ A mark is an HTML comment on the line before a block or a table; readers do not 
 
     <!-- not run: WHY -->     the commands are only checked against the command line (they download or install)
     <!-- main -->             likewise, and so `<!-- tests -->`: `.ci/run` runs these for real
+    <!-- with the server -->  the block is run while a server runs, by tests/serve/test_serve_docs.py
     <!-- prints -->           the block is what the commands before it print; a last line … stands for the rest
     <!-- from PATH -->        the block is quoted from that file; a line ... stands for lines left out
     <!-- lines of PATH -->    the code in the last column of the table is whole lines of that file
@@ -28,6 +29,7 @@ _HOW_LONG = ("--epochs", "--steps", "--max-time", "--sample-length", "--steps-pe
 _ON_A_DEVICE = ("train", "gen", "eval", "score")
 
 
+WITH_THE_SERVER = "with the server"
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = sorted(
     path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")]
@@ -64,7 +66,7 @@ def blocks(document: str) -> list[Block]:
 
 def is_run(block: Block) -> bool:
     """Whether tests run a block of commands."""
-    return block.language == "sh" and not block.mark.startswith(("not run:", "main", "tests"))
+    return block.language == "sh" and not block.mark.startswith(("not run:", "main", "tests", WITH_THE_SERVER))
 
 
 def commands(block: Block) -> Iterator[list[str]]:

@@ -16,6 +16,7 @@ from documents import (
     DOCUMENTS,
     ROOT,
     TUTORIALS,
+    WITH_THE_SERVER,
     Block,
     blocks,
     commands,
@@ -118,7 +119,7 @@ class Reader:
             assert not wrong, f"line {block.line}: not printed: {wrong}\nprinted:\n{self.printed}"
         elif is_run(block):
             self.run(block, ["sh", "-e", "-c", block.text])
-        elif block.language == "python" and not block.mark.startswith(("from ", "not run:")):
+        elif block.language == "python" and not block.mark.startswith(("from ", "not run:", WITH_THE_SERVER)):
             self.run(block, [sys.executable, "-W", "error", "-c", block.text])
 
     def run(self, block: Block, words: list[str]) -> None:

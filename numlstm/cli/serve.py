@@ -6,7 +6,7 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import uvicorn
 
 _ACCESS, _LIMITS = "Who is let in", "Limits"
+_BACKLOG = 512  # connections that wait to be accepted
 _LEAVING = 3  # seconds that requests under way have to end when the server is stopped
 
 
@@ -119,8 +120,20 @@ def _listening(settings: Settings) -> socket.socket:
     """Return a socket that listens; raises `ConfigError` if there can be none."""
     where = f"{settings.host} port {settings.port}"
     try:
-        family, _, _, _, address = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM)[0]
-        return socket.create_server(address[:2], family=family, backlog=512)
+        found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
+        family, kind, protocol, _, address = found[0]
+        # With the protocol, which `socket.create_server` leaves out: asyncio then sends each piece of a text at once,
+        # where TCP would keep it back for 40 ms.
+        listening = socket.socket(family, kind, protocol)
+        try:
+            if os.name == "posix":  # a port that a server left a moment ago; elsewhere it would mean a port in use
+                listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listening.bind(address)
+            listening.listen(_BACKLOG)
+        except BaseException:
+            listening.close()
+            raise
+        return listening
     except socket.gaierror as error:
         raise ConfigError(
             f"--host is {settings.host!r}; expected an address of this machine: {error.strerror}"
@@ -146,8 +159,9 @@ def _run(settings: Settings, listening: socket.socket) -> None:
             f"the server needs {error.name}, which is not installed: pip install 'numlstm[serve]'"
         ) from error
     _log_to_stderr()
+    app = create_app(settings, train_options())
     config = uvicorn.Config(
-        create_app(settings, train_options()),
+        app,
         http="h11",
         loop="asyncio",
         ws="none",
@@ -158,14 +172,14 @@ def _run(settings: Settings, listening: socket.socket) -> None:
         proxy_headers=False,
         timeout_graceful_shutdown=_LEAVING,
     )
-    server = _server(config, settings.host)
+    server = _server(config, settings.host, app.state.stop)
     for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn takes them over, and hands them back when all is done
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     server.run(sockets=[listening])
     print("stopped", file=sys.stderr)
 
 
-def _server(config: uvicorn.Config, host: str) -> uvicorn.Server:
+def _server(config: uvicorn.Config, host: str, stop: Callable[[], Awaitable[None]]) -> uvicorn.Server:
     import uvicorn
 
     class Server(uvicorn.Server):
@@ -174,7 +188,7 @@ def _server(config: uvicorn.Config, host: str) -> uvicorn.Server:
             _tell(host, sockets or [])
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            await self.config.app.state.stop()  # first, so that streams end by themselves, and say why
+            await stop()  # first, so that streams end by themselves, and say why
             await super().shutdown(sockets)
 
     return Server(config)

@@ -84,12 +84,20 @@ def add_handlers(app: FastAPI) -> None:
         }
         message = known.get(error.status_code) or str(error.detail).lower()
         answer = refused(Refusal(error.status_code, message, "http"), request.scope)
-        answer.headers.update(error.headers or {})
+        if error.status_code == 405:
+            answer.headers["Allow"] = ", ".join(_methods(app, request))
         return answer
 
     app.add_exception_handler(Refusal, refuse)
     app.add_exception_handler(RequestValidationError, correct)
     app.add_exception_handler(HTTPException, other)
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """Return which methods there are for an address, by any of its routes."""
+    route = request.scope.get("route")
+    described = app.openapi()["paths"].get(getattr(route, "path", ""), {})
+    return [method.upper() for method in described] or sorted(getattr(route, "methods", None) or ["GET"])
 
 
 def _invalid(error: RequestValidationError) -> Refusal:

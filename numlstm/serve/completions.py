@@ -37,7 +37,7 @@ _NAMED = 10  # characters that the model lacks
 def router(settings: Settings, engine: Engine, metrics: Metrics) -> APIRouter:
     """Return the route of completions."""
     routes = APIRouter(prefix="/v1", tags=["completions"])
-    stream = {"text/event-stream": {"schema": {"type": "string"}}}
+    stream: dict[str, Any] = {"text/event-stream": {}}
 
     async def create_completion(asked: CompletionRequest, request: Request) -> Response:
         """Write texts that go on from a prompt, as OpenAI's API has it."""

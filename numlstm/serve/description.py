@@ -16,7 +16,7 @@ _ABOUT = """Train recurrent language models on your own texts and write with the
 
 `POST /v1/completions` and `GET /v1/models` are as OpenAI's API defines them. For a model of characters a token is a
 character. Every error is `{"error": {"message", "type", "param", "code"}}`."""
-_OPEN = ("/health",)  # without a key
+_OPEN, _PARTLY_OPEN = ("/health",), ("/",)  # without a key; the page is
 
 
 def describe(app: FastAPI, settings: Settings) -> None:
@@ -42,5 +42,6 @@ def _corrected(found: dict[str, Any], settings: Settings) -> dict[str, Any]:
             if "HTTPValidationError" in str(answers.get("422")):
                 del answers["422"]
             if path not in _OPEN:
-                operation["security"] = [{"key": []}] if settings.api_key else [{}, {"key": []}]
+                optional = not settings.api_key or path in _PARTLY_OPEN
+                operation["security"] = [*([{}] if optional else []), {"key": []}]
     return found

@@ -21,7 +21,7 @@ _ALIVE = 15.0  # seconds after which something is sent even if nothing happens
 
 
 async def follow(jobs: Jobs, id_: str, after: int) -> AsyncGenerator[bytes, None]:
-    """Yield the events of a job's log after that of the id `after`, and its state, until it is over, or removed, or the server ends.
+    """Yield the events of a job's log after that of the id `after`, and its state, until it is over or the server ends.
 
     The id of an event is the place in the log where it ends. The state of a job that goes on comes first, that of one
     that is over last, after all events: there the stream ends.

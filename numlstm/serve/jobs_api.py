@@ -9,7 +9,7 @@ import dataclasses
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 
 from .answers import refusals
 from .following import follow
@@ -20,7 +20,7 @@ from .sse import Events
 Id = Annotated[str, Path(max_length=200, description="A job's id.")]
 
 _EVENTS: dict[str, Any] = {
-    "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    "content": {"text/event-stream": {}},
     "description": "Server-sent events: start, step, epoch, sample, gates and end, as they are in the run's log, each "
     "with an id; and state, with the job as data.",
 }
@@ -51,7 +51,7 @@ def _add_looking(routes: APIRouter, jobs: Jobs) -> None:
         """Tell how a job is."""
         return jobs.describe(jobs.get(id))
 
-    @routes.get("/jobs/{id}/events", response_class=Events, responses={**refusals(404), 200: _EVENTS})
+    @routes.get("/jobs/{id}/events", response_class=StreamingResponse, responses={**refusals(404), 200: _EVENTS})
     async def follow_job(
         id: Id,
         after: Annotated[int, Query(ge=0, le=_MOST, description="The id of the last event that is known.")] = 0,

@@ -163,3 +163,11 @@ def test_the_page_s_files_are_in_the_package():
         check=True,
     )
     assert ran.stdout == "True\n"
+
+
+def test_pieces_of_a_text_are_not_kept_back():
+    """Of a socket that does not know its protocol asyncio lets TCP collect what is sent, for 40 ms."""
+    from numlstm.serve.settings import Settings
+
+    with command._listening(Settings(port=0)) as listening:
+        assert listening.proto == socket.IPPROTO_TCP

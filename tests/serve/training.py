@@ -25,8 +25,8 @@ Json = dict[str, Any]
 class Client:
     """Asks a server, and expects what a test expects."""
 
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=60)
+    def __init__(self, url: str = "", http: httpx.Client | None = None) -> None:
+        self.http = http or httpx.Client(base_url=url, timeout=60)
 
     def ask(self, method: str, path: str, status: int = 200, **sent: Any) -> Json:
         answer = self.http.request(method, path, **sent)

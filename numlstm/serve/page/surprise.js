@@ -15,7 +15,8 @@ export const shade = (logprob) => STEPS.filter((step) => bits(logprob) >= step).
 
 /** Make the element of a token: {text, logprob, top: [[text, logprob], ...]}. */
 export function marked(each) {
-  const made = h("i", { class: `s${shade(each.logprob)}` }, each.text);
+  const lineEnd = each.text === "\n" ? h("u", { "aria-hidden": "true" }, "↵") : null; // or its colour could not be seen
+  const made = h("i", { class: `s${shade(each.logprob)}` }, lineEnd, each.text);
   made.token = each;
   return made;
 }

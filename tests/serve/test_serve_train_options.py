@@ -1,0 +1,104 @@
+"""The options of a job are those of the command, in its words, and none can become another."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import pytest
+import typer
+from hypothesis import given
+from hypothesis import strategies as st
+
+from numlstm.cli.serve_options import train_options
+from numlstm.cli.train import train
+from numlstm.serve.refusals import Refusal
+from numlstm.serve.train_options import TrainOption, as_words, checked
+
+OPTIONS = {option.name: option for option in train_options()}
+SERVERS = {"corpus", "output", "overwrite", "resume", "log", "tensorboard", "encoding", "snapshot_epochs"}
+
+
+APP = typer.Typer(add_completion=False)
+APP.command()(train)
+COMMAND = typer.main.get_command(APP)
+
+
+def parsed(words: list[str]) -> dict[str, Any]:
+    """What the command makes of words."""
+    context = COMMAND.make_context("train", [*words, "--", "-"])
+    return {name: value for name, value in context.params.items() if value is not None and value is not False}
+
+
+def test_all_options_are_there_but_those_that_are_the_servers() -> None:
+    assert {*OPTIONS} | SERVERS == {*inspect.signature(train).parameters}
+    assert not {*OPTIONS} & SERVERS
+
+
+def test_they_are_told_as_in_the_help() -> None:
+    assert OPTIONS["epochs"] == TrainOption(
+        "epochs", "int", "Steps", "How often to go through the text.", "2 to 40, by its length"
+    )
+    assert OPTIONS["layers"] == TrainOption(
+        "layers", "text", "Network", "The size of each LSTM layer.", "128,128", fixed=True
+    )
+    assert (OPTIONS["layer_norm"].kind, OPTIONS["lr"].kind, OPTIONS["lr"].fixed) == ("flag", "float", False)
+    assert (OPTIONS["device"].group, OPTIONS["device"].default) == ("Run", "auto")
+    assert OPTIONS["threads"].default == "all"
+    for option in OPTIONS.values():
+        assert option.help
+        assert not any(sign in option.help + option.default for sign in ("[", "]", "\\"))
+
+
+SAMPLES: dict[str, Any] = {"int": 7, "float": 0.25, "text": "-x --y=z\n", "flag": True}
+
+
+def test_the_command_reads_what_was_given() -> None:
+    values = {name: SAMPLES[option.kind] for name, option in OPTIONS.items()}
+    found = parsed(as_words(checked(OPTIONS.values(), values)))
+    assert {name: found[name] for name in values} == values
+    assert {*found} == {*values, "corpus"}
+    assert found["corpus"] == ("-",)
+
+
+@given(st.text().filter(lambda text: "\0" not in text))
+def test_any_text_stays_the_value_that_it_is(text: str) -> None:
+    found = parsed(as_words(checked(OPTIONS.values(), {"prompt": text, "nesterov": False})))
+    assert (found["prompt"], found["corpus"], "nesterov" in found) == (text, ("-",), False)
+
+
+@given(st.floats(-1e300, 1e300, exclude_min=True, exclude_max=True))
+def test_any_number_arrives_as_it_is(number: float) -> None:
+    assert parsed(as_words(checked(OPTIONS.values(), {"lr": number})))["lr"] == number
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("epochs", "7", "expected a whole number"),
+        ("epochs", 7.5, "expected a whole number"),
+        ("epochs", True, "expected a whole number"),
+        ("epochs", 10**400, "expected a whole number"),
+        ("lr", float("nan"), "expected a number"),
+        ("lr", float("-inf"), "expected a number"),
+        ("lr", 10**400, "expected a number"),
+        ("lr", False, "expected a number"),
+        ("layer_norm", 1, "expected true or false"),
+        ("layers", 128, "expected text"),
+        ("prompt", "a\0b", "expected text"),
+        ("prompt", "\ud800", "expected text"),
+        ("prompt", "x" * 2001, "expected text of up to 2000 characters"),
+    ],
+)
+def test_other_kinds_are_refused(name: str, value: Any, said: str) -> None:
+    with pytest.raises(Refusal, match=said) as refused:
+        checked(OPTIONS.values(), {name: value})
+    assert (refused.value.status, refused.value.param) == (400, f"options.{name}")
+    assert len(refused.value.message) < 250
+
+
+@pytest.mark.parametrize("name", [*SERVERS, "", "--lr", "layer-norm", "o", "help", "lr=1\n--output"])
+def test_other_names_are_refused(name: str) -> None:
+    with pytest.raises(Refusal, match="no option is called") as refused:
+        checked(OPTIONS.values(), {name: "x"})
+    assert refused.value.status == 400
