@@ -93,7 +93,7 @@ export async function send(method, path, { json, body, type, signal, quiet } = {
     if (error instanceof Away) away();
     const again = error.status === 401 && (key() !== before || (!quiet && (await newKey(error.message))));
     if (!again) throw error;
-    if (key() !== before) document.dispatchEvent(new CustomEvent("back"));
+    if (key() !== before) document.dispatchEvent(new CustomEvent("back", { detail: "let in" }));
   }
 }
 

@@ -76,6 +76,7 @@ export async function remove(job, button) {
   );
   if (!gone) return false;
   await Promise.all([readJobs(), readModels()]).catch(trouble);
+  document.querySelector("main > section:not([hidden]) h1").focus();
   say(t("jobs.deleted", { model: job.model }));
   return true;
 }

@@ -2,7 +2,7 @@
 // nothing about what is in a file.
 
 import { call, headers, key, put, refusal } from "./api.js";
-import { jobs, models, readModels, trains } from "./catalogue.js";
+import { jobs, models, nameFrom, readModels, trains } from "./catalogue.js";
 import { confirmed, say, tried, trouble } from "./dialogs.js";
 import { $, fill, h, shown } from "./elements.js";
 import { loss, size, t, whole } from "./words.js";
@@ -117,7 +117,7 @@ async function remove(model, button) {
 
 async function upload(chosen) {
   if (!chosen) return;
-  const name = chosen.name.replace(/\.npz$/i, "");
+  const name = nameFrom(chosen.name.replace(/\.npz$/i, ""), "model");
   const own = models.some((model) => model.id === name && !model.shipped);
   if (
     own &&

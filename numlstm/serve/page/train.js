@@ -1,7 +1,7 @@
 // The form that begins training: a text, a name, options. Knows nothing about how the training goes on.
 
 import { call, put } from "./api.js";
-import { corpora, freeName, models, readCorpora, readJobs, trains } from "./catalogue.js";
+import { corpora, freeCorpusName, freeModelName, models, readCorpora, readJobs, trains } from "./catalogue.js";
 import { blame, drawOptions, given } from "./choices.js";
 import { confirmed, say, tried, trouble } from "./dialogs.js";
 import { $, h, shown } from "./elements.js";
@@ -72,7 +72,7 @@ function drawCorpus() {
 function propose() {
   if (named) return;
   const stem = file ? file.name.replace(/\.[^.]*$/, "") : t("train.name.default");
-  $("name").value = freeName(source() === "corpus" ? $("corpus").value : stem);
+  $("name").value = freeModelName(source() === "corpus" ? $("corpus").value : stem);
 }
 
 function take(taken) {
@@ -89,7 +89,7 @@ function drop(event) {
   take(dropped);
 }
 
-/** Send the file as a text of its own; returns its name, or null if another text keeps it. */
+/** Send a file as a text of its own, and return its name. */
 async function upload(sent) {
   const name = freeCorpusName(sent.name.replace(/\.[^.]*$/, ""));
   const progress = $("sending");
@@ -102,18 +102,6 @@ async function upload(sent) {
     shown(progress, false);
   }
   readCorpora().catch(trouble);
-  return name;
-}
-
-function freeCorpusName(stem) {
-  const base =
-    stem
-      .normalize("NFC")
-      .replace(/[^\p{L}\p{N}_.-]+/gu, "-")
-      .replace(/^[.-]+|[.-]+$/g, "")
-      .slice(0, 50) || "text";
-  let name = base;
-  for (let n = 2; corpora.some((each) => each.id === name); n++) name = `${base}-${n}`;
   return name;
 }
 

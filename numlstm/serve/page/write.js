@@ -9,10 +9,10 @@ import { brief, t } from "./words.js";
 
 // What else shapes how tokens are drawn: the field of the API, and how to read what is typed.
 const DRAWING = [
-  ["top_p", Number],
-  ["top_k", Number],
-  ["min_p", Number],
-  ["repetition_penalty", Number],
+  ["top_p", number],
+  ["top_k", number],
+  ["min_p", number],
+  ["repetition_penalty", number],
   ["stop", unescaped],
 ];
 const USUAL = { top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1, stop: "" };
@@ -21,6 +21,11 @@ const voices = [
   { model: "", temperature: 1 },
 ];
 let sheets = [];
+
+/** Read a number; what is none the server refuses in its own words. */
+function number(typed) {
+  return Number.isFinite(Number(typed)) ? Number(typed) : typed;
+}
 
 /** Read \n and \t as what they stand for. */
 function unescaped(text) {
