@@ -1,8 +1,8 @@
-"""Photograph the web page: `python docs/pictures/make_page.py [NAME ...]`, by default all of the four pictures of it.
+"""Photograph the web page: `python docs/pictures/make_page.py [NAME ...]`, by default all of its four pictures.
 
 Starts `numlstm serve` on an empty folder, trains on the tales for a minute, writes with what ships, and leaves
-`page-desktop.png`, `page-phone.png`, `page-dark.png` and `page-korean.png` beside this file. Needs Chromium and the
-extra `test`, and for the Korean one a font with Hangul.
+`page-desktop.png`, `page-phone.png`, `page-dark.png` and `page-korean.png` beside this file. Needs Chromium, the extra
+`test` (and Pillow, which matplotlib brings), and for the Korean one a font with Hangul.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 HERE = Path(__file__).resolve().parent
@@ -42,12 +43,12 @@ def write(page: Page, prompt: str, seed: int, length: int) -> None:
 
 def desktop(browser: Browser, url: str, job: str) -> Page:
     """Two temperatures side by side, coloured by surprise."""
-    page = opened(browser, url, 1280, 760)
+    page = opened(browser, url, 1280, 880)
     page.select_option("#model-0", "shakespeare")
     page.check("#beside")
     page.check("#coloured")
     page.select_option("#model-1", "shakespeare")
-    write(page, "ROMEO:\n", 5, 240)
+    write(page, "ROMEO:\n", 5, 220)
     page.evaluate("scrollTo(0, 0)")
     page.locator(".sheet .written").first.locator("i").nth(60).hover()
     return page
@@ -55,10 +56,10 @@ def desktop(browser: Browser, url: str, job: str) -> Page:
 
 def phone(browser: Browser, url: str, job: str) -> Page:
     """A training on a telephone."""
-    page = opened(browser, f"{url}#job/{job}", 390, 844, device_scale_factor=2)
+    page = opened(browser, f"{url}#job/{job}", 390, 920, device_scale_factor=2)
     page.wait_for_selector("#curve svg")
     page.wait_for_timeout(500)  # events come at once, and are drawn a little later
-    page.evaluate("document.querySelector('#job-state').scrollIntoView()")
+    page.evaluate("document.querySelector('#job-title').scrollIntoView()")
     return page
 
 
@@ -77,6 +78,7 @@ def korean(browser: Browser, url: str, job: str) -> Page:
     page.wait_for_selector("#option-seed")
     page.check("[name=source][value=corpus]")
     page.select_option("#corpus", "danpyeon")
+    page.evaluate("scrollTo(0, 0)")
     return page
 
 
@@ -126,6 +128,8 @@ def main() -> None:
                 page = SHOTS[name](browser, found[0] + "/", job)
                 picture = given.folder / f"{name}.png"
                 page.screenshot(path=picture)
+                few = Image.open(picture).convert("RGB").quantize(256, dither=Image.Dither.NONE)
+                few.save(picture, optimize=True)  # a third of the bytes, and nothing that can be seen
                 size = picture.stat().st_size
                 print(f"{picture.name}: {size:,} bytes{' (too many)' if size > LIMIT else ''}")
                 page.close()
