@@ -79,6 +79,11 @@ class TestOptions:
             ),
             (["--host", "192.0.2.1", "--api-key", "k", "--port", "0"], "numlstm: cannot listen at 192.0.2.1 port 0:"),
             (["--port", "0", "--device", "abacus"], "numlstm: "),
+            (["--allow-origin", "example.org"], "numlstm: --allow-origin is 'example.org'; expected where a page is"),
+            (
+                ["--allow-origin", "https://a.b/c"],
+                "numlstm: --allow-origin is 'https://a.b/c'; expected where a page is",
+            ),
         ],
     )
     def test_what_is_wrong_is_one_line(self, options, line):
@@ -131,6 +136,18 @@ class TestStopping:
             *_, last = (line for line in lines if line)
         assert json.loads(last.removeprefix("data: "))["error"]["code"] == "stopping"  # and not an end in mid-air
         assert server.said.splitlines() == [f"serving at {server.url} (Ctrl-C stops)", "stopped"]
+
+    @POSIX
+    def test_with_an_upload_that_takes_its_time(self, serve):
+        server = serve()
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(b"PUT /v1/models/a/file HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nPK")
+            time.sleep(0.3)
+            began = time.monotonic()
+            assert server.end() == 0
+            assert time.monotonic() - began < 6
+        assert "Traceback" not in server.said
+        assert [path.name for path in server.folder.iterdir()] == ["tiny.npz"]
 
     @POSIX
     def test_with_an_idle_connection(self, serve):
