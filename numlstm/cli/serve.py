@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import sys
@@ -110,10 +111,17 @@ def serve(
         max_texts=max_texts,
         max_seconds=max_seconds,
         max_jobs=max_jobs,
-        allow_origins=tuple(origin.rstrip("/") for origin in allow_origin or ()),
+        allow_origins=tuple(map(_origin, allow_origin or ())),
     )
     with _listening(settings) as listening:
         _run(settings, listening)
+
+
+def _origin(given: str) -> str:
+    found = re.fullmatch(r"(https?://[^/\s]+)/?", given)
+    if found is None:
+        raise ConfigError(f"--allow-origin is {given!r}; expected where a page is, such as https://example.org")
+    return found[1]
 
 
 def _listening(settings: Settings) -> socket.socket:

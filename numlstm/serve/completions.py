@@ -45,7 +45,8 @@ def router(settings: Settings, engine: Engine, metrics: Metrics) -> APIRouter:
         loaded = await engine.load(asked.model)
         prompts = await run_in_threadpool(_prompts, asked, loaded.vocab, settings.max_prompt)
         seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed
-        texts = Texts(engine, loaded, _wanted(asked, prompts, seed), metrics)
+        texts = Texts(metrics)
+        await texts.begin(engine, loaded, _wanted(asked, prompts, seed))
         head = {
             "id": f"cmpl-{secrets.token_hex(12)}",
             "object": "text_completion",

@@ -69,7 +69,8 @@ def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -
         config = SampleConfig(
             length=outputLength, temperature=temperature, seed=secrets.randbelow(2**31) if seed is None else seed
         )
-        texts = Texts(engine, loaded, [Wanted(inputText, config, drop_unknown=True)], metrics)
+        texts = Texts(metrics)
+        await texts.begin(engine, loaded, [Wanted(inputText, config, drop_unknown=True)])
         return JSONResponse({"generated": await unless_gone(request, _text(texts), texts.close)})
 
     return routes

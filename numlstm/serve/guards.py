@@ -63,7 +63,7 @@ class Envelope:
 
         try:
             await self.app(scope, receive, sealed)
-        except ClientDisconnect:  # nobody is there to be answered
+        except (ClientDisconnect, asyncio.CancelledError):  # nobody is there to be answered, or soon no server
             return
         except Exception:
             if started:
@@ -102,7 +102,7 @@ class Strangers:
         origin, allowed = headers.get("origin"), self.settings.allow_origins
         if origin in allowed or "*" in allowed:
             return None
-        ours = origin is None or urlsplit(origin).netloc.lower() == host.lower()
+        ours = origin is None or origin.partition("://")[2].lower() == host.lower()
         # Without an Origin a browser still tells of what a page elsewhere embeds.
         embedded = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if ours and not (embedded and origin is None and headers.get("sec-fetch-mode") != "navigate"):

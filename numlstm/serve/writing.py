@@ -19,24 +19,30 @@ _T = TypeVar("_T")
 
 
 class Texts:
-    """Texts under way; they are written until they are at their ends, or `close` is called.
+    """Texts under way; they are written until they are at their ends, or `close` is called."""
 
-    Raises `Refusal` if there is no room for all of them: then none is begun.
-    """
-
-    def __init__(self, engine: Engine, loaded: Loaded, wanted: Sequence[Wanted], metrics: Metrics) -> None:
-        self._waited = metrics.clock()
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics, self._waited = metrics, metrics.clock()
         self.streams: list[Stream] = []
+
+    async def begin(self, engine: Engine, loaded: Loaded, wanted: Sequence[Wanted]) -> None:
+        """Begin to write texts; raises `Refusal` if there is no room for all of them: then none goes on."""
         try:
             for each in wanted:
                 self.streams.append(engine.write(loaded, each))
-                metrics.read.inc(self.streams[-1].usage.prompt_tokens)
+                self._metrics.read.inc(self.streams[-1].usage.prompt_tokens)
+                await asyncio.sleep(0)  # others' turn: a prompt may be long
         except BaseException:
             self.close()
             raise
 
     async def pieces(self) -> AsyncGenerator[tuple[int, Piece], None]:
         """Yield the pieces of all texts as they come, each with its text's place; raises `Refusal` if one fails."""
+        if len(self.streams) == 1:  # what follows would cost as much as all the rest of sending a piece
+            async for piece in self.streams[0]:
+                self._waited.first()
+                yield 0, piece
+            return
         waiting: dict[asyncio.Future[Piece], int] = {}
         try:
             waiting = {asyncio.ensure_future(_next(stream)): n for n, stream in enumerate(self.streams)}

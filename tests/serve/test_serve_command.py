@@ -79,6 +79,11 @@ class TestOptions:
             ),
             (["--host", "192.0.2.1", "--api-key", "k", "--port", "0"], "numlstm: cannot listen at 192.0.2.1 port 0:"),
             (["--port", "0", "--device", "abacus"], "numlstm: "),
+            (["--allow-origin", "example.org"], "numlstm: --allow-origin is 'example.org'; expected where a page is"),
+            (
+                ["--allow-origin", "https://a.b/c"],
+                "numlstm: --allow-origin is 'https://a.b/c'; expected where a page is",
+            ),
         ],
     )
     def test_what_is_wrong_is_one_line(self, options, line):
@@ -133,6 +138,18 @@ class TestStopping:
         assert server.said.splitlines() == [f"serving at {server.url} (Ctrl-C stops)", "stopped"]
 
     @POSIX
+    def test_with_an_upload_that_takes_its_time(self, serve):
+        server = serve()
+        with socket.create_connection(("127.0.0.1", server.port)) as connection:
+            connection.sendall(b"PUT /v1/models/a/file HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nPK")
+            time.sleep(0.3)
+            began = time.monotonic()
+            assert server.end() == 0
+            assert time.monotonic() - began < 6
+        assert "Traceback" not in server.said
+        assert [path.name for path in server.folder.iterdir()] == ["tiny.npz"]
+
+    @POSIX
     def test_with_an_idle_connection(self, serve):
         server = serve()
         with httpx.Client(base_url=server.url) as client:
@@ -163,3 +180,11 @@ def test_the_page_s_files_are_in_the_package():
         check=True,
     )
     assert ran.stdout == "True\n"
+
+
+def test_pieces_of_a_text_are_not_kept_back():
+    """Of a socket that does not know its protocol asyncio lets TCP collect what is sent, for 40 ms."""
+    from numlstm.serve.settings import Settings
+
+    with command._listening(Settings(port=0)) as listening:
+        assert listening.proto == socket.IPPROTO_TCP

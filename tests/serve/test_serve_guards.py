@@ -82,7 +82,7 @@ class TestOrigins:
         assert client.get("/v1/models", headers=own).status_code == 200
 
     @pytest.mark.parametrize(
-        "origin", ["http://evil.example", "http://127.0.0.1:9000", "null", "http://localhost:8000", ""]
+        "origin", ["http://evil.example", "http://127.0.0.1:9000", "null", "http://localhost:8000", "", "http://[::"]
     )
     def test_others_are_refused(self, client, origin):
         answer = client.post("/v1/completions", json=TEXT, headers={"Origin": origin})
