@@ -174,7 +174,7 @@ def test_what_goes_wrong_is_told_in_a_line_and_can_be_mended(client: Client, mod
         ({"schedule": "a\nb"}, r"schedule is 'a\nb'; expected"),
     ]
     ids = [client.create(f"new{n}", **{"steps": 5, **options}) for n, (options, _) in enumerate(cases)]
-    for id_, (options, said) in zip(ids, cases, strict=True):
+    for id_, (_, said) in zip(ids, cases, strict=True):
         job = client.ended(id_)
         assert job["state"] == "failed", job
         assert said in job["error"]
