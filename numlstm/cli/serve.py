@@ -156,12 +156,16 @@ def _listening(settings: Settings) -> socket.socket:
 
 def _run(settings: Settings, listening: socket.socket) -> None:
     # Read as NumPy is imported. Its products are small here: waking other cores for them would take longer.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, settings.threads or 1)))
+    chosen = os.environ.get("OPENBLAS_NUM_THREADS")
+    os.environ["OPENBLAS_NUM_THREADS"] = chosen or str(max(1, settings.threads or 1))
     try:
         import uvicorn
 
         from ..serve.app import create_app
         from .serve_options import train_options
+
+        if chosen is None:
+            del os.environ["OPENBLAS_NUM_THREADS"]  # which is for writing, and not for the processes that train
     except ModuleNotFoundError as error:
         raise BackendError(
             f"the server needs {error.name}, which is not installed: pip install 'numlstm[serve]'"

@@ -26,10 +26,9 @@ _DEFAULT = "  [default: "
 
 def train_options() -> list[TrainOption]:
     """Return the options of a job in the order of `numlstm train --help`."""
-    hints = typing.get_type_hints(train, include_extras=True)
     found = []
-    for name, parameter in inspect.signature(train).parameters.items():
-        declared, *about = typing.get_args(hints[name])
+    for name, parameter in inspect.signature(train, eval_str=True).parameters.items():
+        declared, *about = typing.get_args(parameter.annotation)
         info = next((each for each in about if isinstance(each, OptionInfo)), None)
         if info is not None and name not in _SERVERS:
             found.append(_option(name, declared, info, parameter.default))

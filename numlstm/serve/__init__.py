@@ -7,7 +7,8 @@
     engine          one thread that writes all texts, batched together as they come (and `loaded`: what is in memory;
                     `streams`: texts as their clients get them)
     completions     OpenAI's API; `earlier` that of the text server of old
-    jobs            training jobs, each in a process of its own, and what happens in them; `corpora` the texts for them
+    jobs            training jobs, and what may be asked of them (`job`: one of them; `train_options`; `corpora`: texts)
+    running         runs them one after the other, each as a `process` under a `lock`; `following` tells what happens
     guards          keys, origins, limits and headers, before a request gets anywhere
     metrics         counts for Prometheus
     app             all of it as one ASGI application

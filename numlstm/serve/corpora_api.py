@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query, Request
 
+from . import names
 from .answers import refusals
 from .job_shapes import CorpusAnswer, CorpusDeleted, CorpusList
 from .jobs import Jobs
@@ -38,6 +39,7 @@ def router(jobs: Jobs) -> APIRouter:
     ) -> dict[str, Any]:
         """Send a text, in UTF-8, to train on."""
         jobs.check_allowed()
+        name = names.checked(name)
         jobs.check_not_needed(name)
         return await corpora.receive(name, request.stream(), overwrite=overwrite)
 
@@ -45,6 +47,7 @@ def router(jobs: Jobs) -> APIRouter:
     async def delete_corpus(name: Name) -> dict[str, Any]:
         """Delete a text that was sent."""
         jobs.check_allowed()
+        name = names.checked(name)
         jobs.check_not_needed(name)
         corpora.delete(name)
         return {"id": name, "object": "corpus", "deleted": True}

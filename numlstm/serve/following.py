@@ -21,7 +21,7 @@ _ALIVE = 15.0  # seconds after which something is sent even if nothing happens
 
 
 async def follow(jobs: Jobs, id_: str, after: int) -> AsyncGenerator[bytes, None]:
-    """Yield the events of a job's log after that of the id `after`, and its state, until it is over or the server ends.
+    """Yield the events of a job's log after that of the id `after`, and its state, until it or the server ends.
 
     The id of an event is the place in the log where it ends. The state of a job that goes on comes first, that of one
     that is over last, after all events: there the stream ends.
@@ -38,10 +38,7 @@ async def follow(jobs: Jobs, id_: str, after: int) -> AsyncGenerator[bytes, None
             told, sent = state, time.monotonic()
             yield event(state, event="state")
         while lines := tail.lines():
-            for position, line in lines:
-                found = runlog.parsed(line)
-                if found is not None:
-                    yield event(found, id=position, event=found["event"])
+            yield b"".join(_told(position, line) for position, line in lines)
             sent = time.monotonic()
             await asyncio.sleep(0)  # others' turn: a log may be long
         if over:
@@ -53,8 +50,12 @@ async def follow(jobs: Jobs, id_: str, after: int) -> AsyncGenerator[bytes, None
         await asyncio.sleep(_PAUSE)
 
 
+def _told(position: int, line: bytes) -> bytes:
+    found = runlog.parsed(line)
+    return b"" if found is None else event(found, id=position, event=found["event"])
+
+
 def _changed(before: dict[str, Any], now: dict[str, Any]) -> bool:
     """Whether there is more to tell of than the numbers, which the log's events tell."""
-    return (
-        any(before.get(name) != now[name] for name in ("state", "place", "options", "started", "error")) or not before
-    )
+    names = ("state", "place", "options", "started", "error")
+    return not before or any(before[name] != now[name] for name in names)

@@ -54,7 +54,7 @@ class Jobs:
             try:
                 await self.running.claim()
             except Refusal as refusal:  # texts can be written all the same
-                _LOG.warning("no job is gone on with: %s", refusal.message)
+                _LOG.error("no job is gone on with: %s", refusal.message)
 
     async def close(self) -> None:
         """Let the running job save; it goes on at the next start."""
@@ -90,7 +90,8 @@ class Jobs:
 
     def needing(self, corpus: str) -> Job | None:
         """Return a job that is not done and reads that text, if there is one."""
-        return next((job for job in self.all() if job.corpus == corpus and job.state != "done"), None)
+        reading = [job for job in self.all() if job.corpus is not None and job.state != "done"]
+        return next((job for job in reading if str(job.corpus).casefold() == corpus.casefold()), None)
 
     async def create(
         self, model: str, corpus: str | None, text: str | None, options: Mapping[str, Value], *, overwrite: bool
@@ -107,7 +108,10 @@ class Jobs:
             self._check_free(model, overwrite=overwrite)
             if len(self.running.jobs) >= self.settings.max_jobs:
                 raise Refusal(
-                    429, f"there are {self.settings.max_jobs} jobs, the most there may be; delete one", "too_many_jobs"
+                    429,
+                    f"there are {self.settings.max_jobs} jobs, the most there may be; delete one",
+                    "too_many_jobs",
+                    retry_after=60,
                 )
             id_, place = f"job-{secrets.token_hex(8)}", self.running.last_place()
             job = Job(id_, model, corpus, given, overwrite, created=place, queued=place)

@@ -79,7 +79,7 @@ def _add_changing(routes: APIRouter, jobs: Jobs) -> None:
         """Stop a job after the step under way. It saves, and can go on later."""
         return jobs.describe(await jobs.stop(id))
 
-    @routes.post("/jobs/{id}/resume", response_model=JobAnswer, responses=refusals(404, 409, 507))
+    @routes.post("/jobs/{id}/resume", response_model=JobAnswer, responses=refusals(404, 409))
     async def resume_job(id: Id, how: Resumption | None = None) -> dict[str, Any]:
         """Go on with a job that was stopped, failed or is done, with other options perhaps; more epochs, for example.
 

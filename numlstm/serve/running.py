@@ -64,7 +64,7 @@ class Running:
             elif not (folder / "job.json").exists():
                 shutil.rmtree(folder, ignore_errors=True)  # a server was killed while it made or removed the job
             else:
-                _LOG.warning("%s holds no job that can be read", folder)
+                _LOG.error("%s holds no job that can be read", folder)
 
     async def claim(self) -> None:
         """Make this the one server that runs the jobs of the folder, and begin; raises `Refusal` if another does."""
@@ -155,7 +155,7 @@ class Running:
             try:
                 await asyncio.to_thread(files.save, self.folder(job), job)
             except WeightsError as error:
-                _LOG.warning("%s", error)
+                _LOG.error("%s", error)
 
     async def _work(self) -> None:
         while not self.closing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training import Client, contents, train
+from training import TINY, Client, contents, train
 
 from numlstm.serve import lock
 
@@ -43,6 +44,14 @@ def runs(process: int) -> bool:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def opened(process: int) -> list[str]:
+    found = []
+    for path in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+            found.append(os.readlink(path))
+    return found
 
 
 def until(true: Callable[[], bool], seconds: float = 60) -> None:
@@ -120,6 +129,11 @@ def test_the_process_that_trains_is_ended(serve: Callable[..., Any], models: Pat
     """By SIGTERM it goes on soon; killed, as for want of memory, it waits for somebody to say so."""
     server = serve()
     first, _, worker = under_way(server)
+    assert os.getpriority(os.PRIO_PROCESS, worker) > os.getpriority(os.PRIO_PROCESS, 0), "texts come first"
+    assert any("socket" in path for path in opened(server.process.pid))
+    assert not any("socket" in path for path in opened(worker))
+    known = {name.partition("=")[0] for name in Path(f"/proc/{worker}/environ").read_text().split("\0")}
+    assert known - {*os.environ, "NO_COLOR", "PYTHONIOENCODING"} == {""}, "it computes as the command line does"
     with (client := Client(server.url)).http:
         os.kill(worker, signal.SIGTERM)
         client.until(first, lambda job: job["state"] == "waiting")
@@ -132,6 +146,27 @@ def test_the_process_that_trains_is_ended(serve: Callable[..., Any], models: Pat
         client.ask("POST", f"/v1/jobs/{first}/resume")
         assert client.ended(first)["state"] == "done"
     assert contents(models / "new.npz") == contents(whole)
+
+
+def test_a_model_that_is_replaced_is_not_gone_on_with(serve: Callable[..., Any], models: Path) -> None:
+    """As long as the job has saved nothing the file under its name is another run's."""
+    server, before = serve(), (models / "tiny.npz").read_bytes()
+    with (client := Client(server.url)).http:
+        options = {**TINY, "steps": 1500, "save_every": "1h"}
+        wanted = {"model": "tiny", "corpus": "tales", "options": options, "overwrite": True}
+        id_ = client.ask("POST", "/v1/jobs", 201, json=wanted)["id"]
+        client.until(id_, lambda job: (job["step"] or 0) > 5)
+        os.kill(worker_of(server), signal.SIGKILL)
+        server.end(signal.SIGKILL)
+    assert (models / "tiny.npz").read_bytes() == before
+    with (client := Client(serve().url)).http:
+        log = models / "jobs" / id_ / "run.jsonl"
+        until(lambda: log.read_text("utf-8").count('"event": "start"') == 2)
+        assert (models / "tiny.npz").read_bytes() == before
+        client.ask("POST", f"/v1/jobs/{id_}/stop")
+        assert client.ended(id_)["state"] == "stopped"
+        assert [data["step"] for _, kind, data in client.events(id_) if kind == "start"] == [0, 0]
+    assert (models / "tiny.npz").read_bytes() != before
 
 
 def test_the_server_ends_well_while_a_job_runs(serve: Callable[..., Any], models: Path, whole: Path) -> None:
