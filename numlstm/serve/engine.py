@@ -68,7 +68,7 @@ class Engine:
 
     def start(self) -> None:
         """Begin to work; the first thing is to have the kernels compiled if this machine never did."""
-        self._loop, self._closing = asyncio.get_running_loop(), False
+        self._loop, self._closing, self._waking = asyncio.get_running_loop(), False, False
         self._thread = threading.Thread(target=self._work, name="numlstm-engine", daemon=True)
         self._thread.start()
 
@@ -80,9 +80,15 @@ class Engine:
         self._thread.join(_JOIN)
         for _, future in self._tasks:
             future.cancel()
-        for stream in self._running:
+        for stream, model in self._running.items():
             stream.fail(_stopping())
             stream.wake(True)
+            self.memory.end(model)
+        for model, streams in self._desks.items():
+            for text in streams:
+                model.batch.remove(text)
+        for left in (self._tasks, self._running, self._desks, self._news):
+            left.clear()
 
     async def load(self, name: str) -> Loaded:
         """Return a model, loading it if it is not in memory or its file has changed; raises `Refusal`."""

@@ -57,7 +57,11 @@ def serving(folder: Path, *more: str, port: int = 0) -> Iterator[str]:
     command = [sys.executable, "-m", "numlstm", "serve", "--models", str(folder), "--port", str(port)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
-        [*command, "--device", "reference", *more], stderr=subprocess.PIPE, text=True, env=environment, cwd=folder.parent
+        [*command, "--device", "reference", *more],
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+        cwd=folder.parent,
     ) as process:
         assert process.stderr is not None
         lines: list[str] = []

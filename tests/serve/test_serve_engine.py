@@ -376,6 +376,24 @@ def test_closing_ends_all_texts_and_an_engine_can_begin_again(folder):
     assert again[0] == alone(folder, "char", "ab", SampleConfig(50, 1.0)).text
 
 
+def test_an_engine_that_was_closed_in_the_middle_works_in_another_loop(folder):
+    engine = Engine(Settings(models=folder, device="reference"), lambda name: folder / f"{name}.npz")
+
+    async def one(length, wait):
+        engine.start()
+        stream = engine.write(await engine.load("char"), Wanted("ab", SampleConfig(length, 1.0)))
+        await anext(stream)
+        text = await whole(stream) if wait else ""
+        engine.close()
+        return text, engine.running
+
+    for _ in range(5):
+        assert asyncio.run(one(4000, wait=False))[1] == 0
+    (model,) = engine.memory.models
+    assert (model.texts, len(model.batch)) == (0, 0)
+    assert asyncio.run(one(200, wait=True))[0]
+
+
 def test_tokens_are_counted_and_nobody_is_starved(folder):
     """Of 60 texts that begin together, all are about as far when the first is at its end."""
 

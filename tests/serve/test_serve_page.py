@@ -121,6 +121,18 @@ def test_surprise_is_told_by_colour_and_in_figures(browser: Any, server: str) ->
         assert not flaws(page)
 
 
+def test_it_works_below_the_path_of_a_proxy(browser: Any, server: str) -> None:
+    visit = Visit(browser, server)
+    with visit as page:
+        page.route(f"{server}lstm/**", lambda route: route.continue_(url=route.request.url.replace("/lstm/", "/")))
+        page.goto(server + "lstm/")
+        short(page, length=10)
+        assert write(page).startswith("ROMEO:")
+        page.goto(server + "lstm/#models")
+        assert page.evaluate("document.querySelector('[download]').href").startswith(server + "lstm/v1/")
+    assert all(url.startswith(server + "lstm/") for url in visit.asked)
+
+
 def test_two_side_by_side(browser: Any, server: str) -> None:
     with Visit(browser, server) as page:
         page.goto(server)
@@ -152,6 +164,15 @@ def test_what_the_server_refuses_is_told_in_its_line(browser: Any, server: str) 
         page.check("[name=drop_unknown]")
         write(page)
         assert "40 characters" in page.inner_text(".sheet .facts")
+        page.fill("#draw-top_k", "1")
+        first = write(page)
+        page.fill("#seed", "43")
+        assert write(page) == first
+        page.fill("#draw-stop", first.strip()[4])
+        assert len(write(page)) < 8
+        page.fill("#draw-top_p", "many")
+        write(page)
+        assert "top_p is 'many'" in page.inner_text(".sheet .facts")
 
 
 def test_models_are_taken_brought_and_deleted(browser: Any, server: str, tmp_path: Path) -> None:
@@ -159,7 +180,7 @@ def test_models_are_taken_brought_and_deleted(browser: Any, server: str, tmp_pat
         page.goto(server + "#models")
         with page.expect_download() as taken:
             page.click("[aria-label='Download: python']")
-        file = tmp_path / "a-copy.npz"
+        file = tmp_path / "a copy.npz"
         taken.value.save_as(file)
         page.set_input_files("#upload-file", file)
         page.wait_for_selector("h3:has-text('a-copy')")
@@ -292,7 +313,19 @@ def test_the_keyboard_alone_writes(browser: Any, server: str) -> None:
                 page.keyboard.type("JULIET:")
             if seen[-1] == "go":
                 break
-        wanted = ["skip", "numlstm", "Write", "Train", "Models", "language", "theme", "model-0", "heat-0", "prompt", "go"]
+        wanted = [
+            "skip",
+            "numlstm",
+            "Write",
+            "Train",
+            "Models",
+            "language",
+            "theme",
+            "model-0",
+            "heat-0",
+            "prompt",
+            "go",
+        ]
         assert seen == wanted
         page.keyboard.press("Enter")
         page.wait_for_function("() => document.querySelector('.sheet .written').textContent.length > 20")

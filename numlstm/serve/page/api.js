@@ -19,7 +19,9 @@ export class Refused extends Error {
 export class Away extends Error {}
 
 /** Say how the key is asked for. */
-export const setAsker = (ask) => { askKey = ask; };
+export const setAsker = (ask) => {
+  askKey = ask;
+};
 
 /** The key, or null. */
 export const key = () => sessionStorage.getItem(KEY);
@@ -34,7 +36,9 @@ async function wait() {
     await pause(ms);
     try {
       if ((await fetch("health", { cache: "no-store" })).ok) break;
-    } catch { /* still away */ }
+    } catch {
+      /* still away */
+    }
   }
   absence = null;
   document.dispatchEvent(new CustomEvent("back"));
@@ -89,7 +93,7 @@ export async function send(method, path, { json, body, type, signal, quiet } = {
     if (error instanceof Away) away();
     const again = error.status === 401 && (key() !== before || (!quiet && (await newKey(error.message))));
     if (!again) throw error;
-    if (key() !== before) document.dispatchEvent(new CustomEvent("back"));
+    if (key() !== before) document.dispatchEvent(new CustomEvent("back", { detail: "let in" }));
   }
 }
 
@@ -141,7 +145,8 @@ function sent(path, file, type, progress) {
   return new Promise((resolve) => {
     const request = new XMLHttpRequest(); // fetch does not tell how much is sent
     request.open("PUT", path);
-    for (const [name, value] of Object.entries(headers({ "Content-Type": type }))) request.setRequestHeader(name, value);
+    for (const [name, value] of Object.entries(headers({ "Content-Type": type })))
+      request.setRequestHeader(name, value);
     request.upload.addEventListener("progress", (event) => progress(event.loaded / event.total));
     request.addEventListener("loadend", () => resolve([request.status, request.responseText]));
     request.send(file);

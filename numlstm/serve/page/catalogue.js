@@ -43,11 +43,27 @@ export function favourite() {
   return own[0] ?? sound.find((model) => model.id === "shakespeare") ?? sound[0] ?? null;
 }
 
+/** The nearest to a text that can be a name. */
+export function nameFrom(text, otherwise) {
+  const name = text.normalize("NFC").replace(/[^\p{L}\p{N}_.-]+/gu, "-");
+  return name.replace(/^[.-]+|[.-]+$/g, "").slice(0, 50) || otherwise;
+}
+
+function free(name, taken) {
+  let found = name;
+  for (let n = 2; taken.includes(found); n++) found = `${name}-${n}`;
+  return found;
+}
+
 /** A name that no model has yet, from one that is wanted. */
-export function freeName(wanted) {
-  const taken = new Set([...models.map((model) => model.id), ...jobs.map((job) => job.model)]);
-  const base = wanted.normalize("NFC").replace(/[^\p{L}\p{N}_.-]+/gu, "-").replace(/^[.-]+|[.-]+$/g, "").slice(0, 50);
-  let name = base || "mine";
-  for (let n = 2; taken.has(name); n++) name = `${base || "mine"}-${n}`;
-  return name;
+export function freeModelName(wanted) {
+  return free(nameFrom(wanted, "mine"), [...models.map((model) => model.id), ...jobs.map((job) => job.model)]);
+}
+
+/** A name that no text has yet, from one that is wanted. */
+export function freeCorpusName(wanted) {
+  return free(
+    nameFrom(wanted, "text"),
+    corpora.map((corpus) => corpus.id),
+  );
 }

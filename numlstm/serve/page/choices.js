@@ -34,19 +34,35 @@ function input(option, id, before) {
   if (option.name in WORDS) {
     const usual = option.default.split(",")[0];
     const words = WORDS[option.name].filter((word) => word !== usual);
-    return h("select", attributes, h("option", { value: "" }, usual),
-      ...words.map((word) => h("option", { value: word, selected: word === before }, word)));
+    return h(
+      "select",
+      attributes,
+      h("option", { value: "" }, usual),
+      ...words.map((word) => h("option", { value: word, selected: word === before }, word)),
+    );
   }
   const mode = { int: "numeric", float: "decimal" }[option.kind];
   const brief = option.default.length <= 14 ? option.default : t("automatic");
-  return h("input", { ...attributes, type: "text", inputmode: mode, placeholder: brief, value: before ?? "", spellcheck: "false" });
+  return h("input", {
+    ...attributes,
+    type: "text",
+    inputmode: mode,
+    placeholder: brief,
+    value: before ?? "",
+    spellcheck: "false",
+  });
 }
 
 function field(option, before) {
   const id = `option-${option.name}`;
   const explained = h("p", { class: "help", id: `${id}-help` }, help(option));
   if (option.kind === "flag") {
-    return h("div", { class: "field flag" }, h("label", { class: "check" }, input(option, id, before), h("span", {}, label(option))), explained);
+    return h(
+      "div",
+      { class: "field flag" },
+      h("label", { class: "check" }, input(option, id, before), h("span", {}, label(option))),
+      explained,
+    );
   }
   return h("div", { class: "field" }, h("label", { for: id }, label(option)), input(option, id, before), explained);
 }
@@ -59,9 +75,16 @@ export function drawOptions(options, main, rest) {
   main.replaceChildren(...MAIN.filter((name) => name in byName).map((name) => make(byName[name])));
   const others = options.filter((option) => !MAIN.includes(option.name));
   const groups = [...new Set(others.map((option) => option.group))];
-  rest.replaceChildren(...groups.map((group) => h("fieldset", { class: "group" },
-    h("legend", {}, has(`group.${group}`) ? t(`group.${group}`) : group),
-    h("div", { class: "options" }, ...others.filter((option) => option.group === group).map(make)))));
+  rest.replaceChildren(
+    ...groups.map((group) =>
+      h(
+        "fieldset",
+        { class: "group" },
+        h("legend", {}, has(`group.${group}`) ? t(`group.${group}`) : group),
+        h("div", { class: "options" }, ...others.filter((option) => option.group === group).map(make)),
+      ),
+    ),
+  );
 }
 
 /** Return the options that were set, by name: numbers as numbers, so far as they are ones. */

@@ -1,5 +1,6 @@
 // The chart of the losses: training and validation, in nats per token, over steps. Drawn for the width that it has; a
-// slider below it gives each value to pointer, finger and keyboard, and a table has the epochs. Knows nothing about jobs.
+// slider below it gives each value to pointer, finger and keyboard, and a table has the epochs. Knows nothing about
+// jobs.
 
 import { $, h, shown, svg } from "./elements.js";
 import { brief, loss, t, whole } from "./words.js";
@@ -10,6 +11,8 @@ let history = null;
 let wanted = false; // whether a drawing is due
 let scale = null;
 let chosen = null; // the point that the slider is at, null for the newest
+let pointer = null; // where the pointer was
+let pointed = false; // whether it was the pointer that chose
 
 const box = h("div", { class: "plot" });
 const slider = h("input", { type: "range", min: 0, value: 0, class: "scrub" });
@@ -24,7 +27,8 @@ export function ticks(low, high, count) {
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((each) => each * power).find((each) => each >= raw);
   const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++) found.push(Number((i * step).toPrecision(12)));
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * step; i++)
+    found.push(Number((i * step).toPrecision(12)));
   return found;
 }
 
@@ -41,14 +45,17 @@ function scales(points, validation) {
   const width = Math.max(240, box.clientWidth);
   const last = Math.max(points.at(-1)?.step ?? 1, validation.at(-1)?.step ?? 1);
   const full = Math.max(history.length, last);
-  const right = [8, 4, 2, 1].map((part) => Math.ceil(full / part)).find((each) => each >= last);
+  const right = [32, 16, 8, 4, 2, 1].map((part) => Math.ceil(full / part)).find((each) => each >= last);
   const [low, high] = range(points, validation);
   const x = (step) => EDGE.left + ((width - EDGE.left - EDGE.right) * step) / right;
   const y = (value) => EDGE.top + ((HEIGHT - EDGE.top - EDGE.bottom) * (high - value)) / (high - low);
   return { width, right, low, high, x, y };
 }
 
-const path = (points, of) => points.map((point, n) => `${n ? "L" : "M"}${scale.x(point.step).toFixed(1)},${scale.y(of(point)).toFixed(1)}`).join("");
+const path = (points, of) =>
+  points
+    .map((point, n) => `${n ? "L" : "M"}${scale.x(point.step).toFixed(1)},${scale.y(of(point)).toFixed(1)}`)
+    .join("");
 
 function axes() {
   const { width, right, low, high, x, y } = scale;
@@ -57,43 +64,82 @@ function axes() {
     made.push(svg("line", { class: "grid", x1: EDGE.left, x2: width - EDGE.right, y1: y(value), y2: y(value) }));
     made.push(svg("text", { class: "tick", x: EDGE.left - 8, y: y(value) + 4, "text-anchor": "end" }, brief(value)));
   }
-  for (const value of ticks(0, right, width < 480 ? 3 : 6)) {
+  for (const value of ticks(0, right, width < 480 ? 4 : 8)) {
     if (value !== Math.round(value)) continue;
-    made.push(svg("text", { class: "tick", x: x(value), y: HEIGHT - 22, "text-anchor": value ? "middle" : "start" }, whole(value)));
+    made.push(
+      svg(
+        "text",
+        { class: "tick", x: x(value), y: HEIGHT - 22, "text-anchor": value ? "middle" : "start" },
+        whole(value),
+      ),
+    );
   }
-  made.push(svg("text", { class: "axis", x: width - EDGE.right, y: HEIGHT - 4, "text-anchor": "end" }, t("curve.steps")));
+  made.push(
+    svg("text", { class: "axis", x: width - EDGE.right, y: HEIGHT - 4, "text-anchor": "end" }, t("curve.steps")),
+  );
   return made;
 }
 
 function plot(points, validation) {
   const { width } = scale;
-  const inside = svg("clipPath", { id: "inside" },
-    svg("rect", { x: EDGE.left, y: 0, width: width - EDGE.left, height: HEIGHT - EDGE.bottom + 4 }));
-  return svg("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, width, height: HEIGHT, role: "img", "aria-label": summary(points, validation) },
-    svg("defs", {}, inside), ...axes(),
-    svg("g", { "clip-path": "url(#inside)" },
+  const inside = svg(
+    "clipPath",
+    { id: "inside" },
+    svg("rect", { x: EDGE.left, y: 0, width: width - EDGE.left, height: HEIGHT - EDGE.bottom + 4 }),
+  );
+  return svg(
+    "svg",
+    {
+      viewBox: `0 0 ${width} ${HEIGHT}`,
+      width,
+      height: HEIGHT,
+      role: "img",
+      "aria-label": summary(points, validation),
+    },
+    svg("defs", {}, inside),
+    ...axes(),
+    svg(
+      "g",
+      { "clip-path": "url(#inside)" },
       svg("path", { class: "raw", d: path(points, (point) => point.loss) }),
       svg("path", { class: "training", d: path(points, (point) => point.smooth), "data-points": points.length }),
       svg("path", { class: "validation", d: path(validation, (point) => point.loss) }),
-      ...validation.map((point) => svg("circle", { class: "dot", cx: scale.x(point.step), cy: scale.y(point.loss), r: validation.length > 60 ? 2 : 3.5 })),
-      svg("g", { id: "cursor" })));
+      ...validation.map((point) =>
+        svg("circle", {
+          class: "dot",
+          cx: scale.x(point.step),
+          cy: scale.y(point.loss),
+          r: validation.length > 60 ? 2 : 3.5,
+        }),
+      ),
+      svg("g", { id: "cursor" }),
+    ),
+  );
 }
 
 function summary(points, validation) {
   const [first, last] = [points[0], points.at(-1)];
   if (!first) return t("curve.title");
   const end = validation.at(-1);
-  return t("curve.summary", { first: loss(first.loss), last: loss(last.smooth), step: whole(last.step) }) +
-    (end ? ` ${t("curve.summary.validation", { loss: loss(end.loss) })}` : "");
+  return (
+    t("curve.summary", { first: loss(first.loss), last: loss(last.smooth), step: whole(last.step) }) +
+    (end ? ` ${t("curve.summary.validation", { loss: loss(end.loss) })}` : "")
+  );
 }
 
 function rows() {
   const head = ["curve.epoch", "curve.step", "curve.training", "curve.validation", "curve.bits"];
-  const cells = (epoch) => [brief(epoch.epoch), whole(epoch.step), epoch.loss === null ? "–" : loss(epoch.loss),
-    epoch.val_loss === null ? "–" : loss(epoch.val_loss), epoch.val_bits === null ? "–" : loss(epoch.val_bits)];
+  const cells = (epoch) => [
+    brief(epoch.epoch),
+    whole(epoch.step),
+    epoch.loss === null ? "–" : loss(epoch.loss),
+    epoch.val_loss === null ? "–" : loss(epoch.val_loss),
+    epoch.val_bits === null ? "–" : loss(epoch.val_bits),
+  ];
   table.replaceChildren(
     h("thead", {}, h("tr", {}, ...head.map((each) => h("th", { scope: "col" }, t(each))))),
-    h("tbody", {}, ...history.epochs.map((epoch) => h("tr", {}, ...cells(epoch).map((text) => h("td", {}, text))))));
+    h("tbody", {}, ...history.epochs.map((epoch) => h("tr", {}, ...cells(epoch).map((text) => h("td", {}, text))))),
+  );
 }
 
 /** Put the mark where the slider is, and say what is there. */
@@ -106,12 +152,17 @@ function point(points, validation) {
   slider.style.marginLeft = `${scale.x(points[0].step) - thumb}px`;
   slider.style.width = `${Math.max(48, scale.x(points.at(-1).step) - scale.x(points[0].step) + 2 * thumb)}px`;
   const known = validation.filter((each) => each.step <= here.step).at(-1);
-  const text = t("curve.at", { step: whole(here.step), epoch: brief(here.epoch), loss: loss(here.smooth) }) +
+  const text =
+    t("curve.at", { step: whole(here.step), epoch: brief(here.epoch), loss: loss(here.smooth) }) +
     (known ? ` · ${t("curve.at.validation", { loss: loss(known.loss) })}` : "");
   told.textContent = text;
   slider.setAttribute("aria-valuetext", text);
-  const mark = svg("g", { id: "cursor" }, svg("line", { x1: scale.x(here.step), x2: scale.x(here.step), y1: EDGE.top, y2: HEIGHT - EDGE.bottom }),
-    svg("circle", { cx: scale.x(here.step), cy: scale.y(here.smooth), r: 4 }));
+  const mark = svg(
+    "g",
+    { id: "cursor" },
+    svg("line", { x1: scale.x(here.step), x2: scale.x(here.step), y1: EDGE.top, y2: HEIGHT - EDGE.bottom }),
+    svg("circle", { cx: scale.x(here.step), cy: scale.y(here.smooth), r: 4 }),
+  );
   $("cursor").replaceWith(mark);
 }
 
@@ -130,16 +181,27 @@ function draw() {
 }
 
 function follow(event) {
-  if (!scale || !history.steps.length) return;
+  const moved = event.clientX !== pointer; // a browser tells of pointers at rest too, each time that it draws
+  pointer = event.clientX;
+  if (!moved || !scale || !history.steps.length) return;
   const points = history.training();
-  const at = (event.clientX - box.getBoundingClientRect().left - EDGE.left) / (scale.width - EDGE.left - EDGE.right) * scale.right;
-  chosen = points.reduce((best, each, n) => (Math.abs(each.step - at) < Math.abs(points[best].step - at) ? n : best), 0);
+  const at =
+    ((event.clientX - box.getBoundingClientRect().left - EDGE.left) / (scale.width - EDGE.left - EDGE.right)) *
+    scale.right;
+  pointed = true;
+  chosen = points.reduce(
+    (best, each, n) => (Math.abs(each.step - at) < Math.abs(points[best].step - at) ? n : best),
+    0,
+  );
   point(points, history.validation());
 }
 
 function words() {
-  key.replaceChildren(h("span", { class: "training" }, t("curve.training")), h("span", { class: "validation" }, t("curve.validation")),
-    h("span", { class: "unit" }, t("curve.unit")));
+  key.replaceChildren(
+    h("span", { class: "training" }, t("curve.training")),
+    h("span", { class: "validation" }, t("curve.validation")),
+    h("span", { class: "unit" }, t("curve.unit")),
+  );
   slider.setAttribute("aria-label", t("curve.slider"));
   $("curve").querySelector("summary").textContent = t("curve.table");
   redraw();
@@ -159,17 +221,36 @@ export function showCurve(of) {
 
 /** Set up the chart. */
 export function startCurve() {
-  $("curve").append(key, box, slider, told, none,
-    h("details", { class: "values" }, h("summary"), h("div", { class: "wide", tabindex: 0, role: "region", "aria-labelledby": "values" },
-      h("span", { id: "values", class: "unseen", "data-t": "curve.table" }), table)));
+  $("curve").append(
+    key,
+    box,
+    slider,
+    told,
+    none,
+    h(
+      "details",
+      { class: "values" },
+      h("summary"),
+      h(
+        "div",
+        { class: "wide", tabindex: 0, role: "region", "aria-labelledby": "values" },
+        h("span", { id: "values", class: "unseen", "data-t": "curve.table" }),
+        table,
+      ),
+    ),
+  );
   slider.addEventListener("input", () => {
     const last = history.training().length - 1;
     chosen = Number(slider.value) >= last ? null : Number(slider.value);
+    pointed = false;
     point(history.training(), history.validation());
   });
   box.addEventListener("pointermove", follow);
   box.addEventListener("pointerdown", follow);
-  box.addEventListener("pointerleave", () => { chosen = null; redraw(); });
+  box.addEventListener("pointerleave", () => {
+    if (pointed) chosen = null;
+    redraw();
+  });
   new ResizeObserver(redraw).observe(box);
   document.addEventListener("language", words);
 }

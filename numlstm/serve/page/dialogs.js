@@ -19,7 +19,9 @@ export function trouble(what, stays = false) {
 /** Tell those who listen to the page rather than look at it. */
 export function say(text) {
   $("said").textContent = "";
-  requestAnimationFrame(() => { $("said").textContent = text; });
+  requestAnimationFrame(() => {
+    $("said").textContent = text;
+  });
 }
 
 $("trouble-close").addEventListener("click", () => trouble(null));
@@ -34,11 +36,15 @@ function opened(dialog, first, answers) {
       resolve(answer);
     };
     for (const [element, kind, answer] of answers) {
-      element.addEventListener(kind, (event) => {
-        event.preventDefault();
-        const given = answer();
-        if (given !== undefined) end(given);
-      }, { signal: ending.signal });
+      element.addEventListener(
+        kind,
+        (event) => {
+          event.preventDefault();
+          const given = answer();
+          if (given !== undefined) end(given);
+        },
+        { signal: ending.signal },
+      );
     }
     dialog.addEventListener("close", () => end(null), { signal: ending.signal });
     dialog.showModal();
@@ -46,7 +52,7 @@ function opened(dialog, first, answers) {
   });
 }
 
-/** Ask before something is lost; with `also`, a second question in a box. Returns null, or whether the box was ticked. */
+/** Ask before something is lost; `also` is a second question, in a box. Returns null, or whether it was ticked. */
 export async function confirmed(title, text, action, also = "") {
   $("ask-title").textContent = title;
   $("ask-text").textContent = text;

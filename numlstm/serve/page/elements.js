@@ -18,7 +18,8 @@ function dress(made, attributes, children) {
 export const h = (tag, attributes = {}, ...children) => dress(document.createElement(tag), attributes, children);
 
 /** Make an element of a drawing. */
-export const svg = (tag, attributes = {}, ...children) => dress(document.createElementNS(SVG, tag), attributes, children);
+export const svg = (tag, attributes = {}, ...children) =>
+  dress(document.createElementNS(SVG, tag), attributes, children);
 
 /** Show an element, or hide it. */
 export function shown(element, yes) {
@@ -27,7 +28,8 @@ export function shown(element, yes) {
 
 /** Replace an element's children, unless they would be the same: what has the focus keeps it. */
 export function fill(element, children) {
-  const keep = document.activeElement && element.contains(document.activeElement) && document.activeElement.dataset.keep;
+  const keep =
+    document.activeElement && element.contains(document.activeElement) && document.activeElement.dataset.keep;
   element.replaceChildren(...children);
   if (keep) element.querySelector(`[data-keep="${CSS.escape(keep)}"]`)?.focus();
 }

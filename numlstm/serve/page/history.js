@@ -5,11 +5,8 @@ const MOST = 400; // points of the training loss that are drawn
 /** The events of one run, as one run however often it went on. */
 export class History {
   constructor() {
-    this.clear();
-  }
-
-  clear() {
-    Object.assign(this, { start: null, steps: [], epochs: [], samples: [], end: null });
+    // `after` is the id of the last event, from which the run is followed further.
+    Object.assign(this, { start: null, steps: [], epochs: [], samples: [], end: null, after: 0 });
   }
 
   /** Take in an event of the log; a `start` takes the place of what lay beyond it. */

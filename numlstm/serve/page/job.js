@@ -1,5 +1,5 @@
-// One training job: how it stands, its curve, its samples, and what can be done with it. Follows the job's events for as
-// long as it is shown, from where it was if the server was away. Knows nothing about the form that began it.
+// One training job: how it stands, its curve, its samples, and what can be done with it. Follows the job's events for
+// as long as it is shown, from where it was if the server was away. Knows nothing about the form that began it.
 
 import { Refused, away, call, events, pause, send } from "./api.js";
 import { isLive, readJobs, readModels } from "./catalogue.js";
@@ -61,8 +61,11 @@ function draw() {
   $("job-progress").max = job.steps || 1;
   $("job-progress").value = history.steps.at(-1)?.step ?? job.step ?? 0;
   $("job-progress").setAttribute("aria-label", t("job.progress", { model: job.model }));
-  $("job-figures").replaceChildren(...figures().filter(([, value]) => value !== null)
-    .map(([name, value]) => h("div", {}, h("dt", {}, t(name)), h("dd", {}, value))));
+  $("job-figures").replaceChildren(
+    ...figures()
+      .filter(([, value]) => value !== null)
+      .map(([name, value]) => h("div", {}, h("dt", {}, t(name)), h("dd", {}, value))),
+  );
   deeds();
   redraw();
   drawSamples(history, $("samples"));
@@ -80,7 +83,10 @@ function deeds() {
 
 /** Draw soon: events come faster than anyone reads. */
 function drawSoon() {
-  due ||= setTimeout(() => { due = 0; draw(); }, 150);
+  due ||= setTimeout(() => {
+    due = 0;
+    draw();
+  }, 150);
 }
 
 function take(message) {
@@ -95,13 +101,13 @@ function take(message) {
 }
 
 /** Follow the events of the job until it ends or is no longer shown. */
-async function follow(signal, after = 0) {
+async function follow(signal) {
   while (!signal.aborted) {
     try {
-      const response = await send("GET", url(`/events?after=${after}`), { signal });
+      const response = await send("GET", url(`/events?after=${history.after}`), { signal });
       for await (const message of events(response)) {
         if (signal.aborted) return;
-        after = message.id === null ? after : Number(message.id);
+        if (message.id !== null) history.after = Number(message.id);
         take(message);
       }
       if (!isLive(job)) break;
@@ -112,13 +118,12 @@ async function follow(signal, after = 0) {
       await away();
     }
   }
-  history.after = after;
 }
 
-function watch(after) {
+function watch() {
   following?.abort();
   following = new AbortController();
-  follow(following.signal, after);
+  follow(following.signal);
 }
 
 async function stop() {
@@ -137,7 +142,7 @@ async function resume(event) {
   $("job-epochs").value = "";
   draw();
   readJobs().catch(trouble);
-  watch(history.after ?? 0);
+  watch();
 }
 
 /** Set up the view. */
@@ -163,10 +168,11 @@ export async function show(id) {
     job = found;
     draw();
     document.title = `${job.model} · numlstm`;
-    watch(0);
+    watch();
   } catch (error) {
     job = null;
-    if (!(error instanceof Refused)) document.addEventListener("back", () => location.hash === `#job/${id}` && show(id), { once: true });
+    if (!(error instanceof Refused))
+      document.addEventListener("back", () => location.hash === `#job/${id}` && show(id), { once: true });
     trouble(error);
   }
 }

@@ -21,29 +21,62 @@ export function stateText(job) {
 
 function row(job) {
   const best = job.best_loss ?? job.val_loss;
-  const facts = [job.corpus ?? t("jobs.pasted"), best === null || best === undefined ? null : t("jobs.loss", { loss: loss(best) }), when(job.created)];
-  return h("li", { class: job.state },
-    h("div", { class: "what" },
+  const facts = [
+    job.corpus ?? t("jobs.pasted"),
+    best === null || best === undefined ? null : t("jobs.loss", { loss: loss(best) }),
+    when(job.created),
+  ];
+  return h(
+    "li",
+    { class: job.state },
+    h(
+      "div",
+      { class: "what" },
       h("h3", {}, h("a", { href: `#job/${encodeURIComponent(job.id)}`, "data-keep": job.id }, job.model)),
       h("p", { class: "facts" }, facts.filter(Boolean).join(" · ")),
-      job.error ? h("p", { class: "bad" }, job.error) : null),
-    h("div", { class: "state" }, h("span", { class: `tag ${job.state}` }, stateText(job)),
+      job.error ? h("p", { class: "bad" }, job.error) : null,
+    ),
+    h(
+      "div",
+      { class: "state" },
+      h("span", { class: `tag ${job.state}` }, stateText(job)),
       job.state === "running" && job.steps
-        ? h("progress", { max: job.steps, value: job.step ?? 0, "aria-label": t("job.progress", { model: job.model }) }) : null),
-    h("div", { class: "deeds" }, h("button", {
-      type: "button", class: "plain", "data-keep": `delete ${job.id}`, "aria-label": t("jobs.delete", { model: job.model }),
-      onclick: (event) => remove(job, event.currentTarget),
-    }, t("delete"))));
+        ? h("progress", { max: job.steps, value: job.step ?? 0, "aria-label": t("job.progress", { model: job.model }) })
+        : null,
+    ),
+    h(
+      "div",
+      { class: "deeds" },
+      h(
+        "button",
+        {
+          type: "button",
+          class: "plain",
+          "data-keep": `delete ${job.id}`,
+          "aria-label": t("jobs.delete", { model: job.model }),
+          onclick: (event) => remove(job, event.currentTarget),
+        },
+        t("delete"),
+      ),
+    ),
+  );
 }
 
 /** Delete a job after asking; returns whether it is gone. */
 export async function remove(job, button) {
-  const also = await confirmed(t("jobs.delete.title", { model: job.model }), t(isLive(job) ? "jobs.delete.live" : "jobs.delete.text"),
-    t("delete"), t("jobs.delete.also", { model: job.model }));
+  const also = await confirmed(
+    t("jobs.delete.title", { model: job.model }),
+    t(isLive(job) ? "jobs.delete.live" : "jobs.delete.text"),
+    t("delete"),
+    t("jobs.delete.also", { model: job.model }),
+  );
   if (also === null) return false;
-  const gone = await tried(button, () => call("DELETE", `v1/jobs/${encodeURIComponent(job.id)}${also ? "?model=true" : ""}`));
+  const gone = await tried(button, () =>
+    call("DELETE", `v1/jobs/${encodeURIComponent(job.id)}${also ? "?model=true" : ""}`),
+  );
   if (!gone) return false;
   await Promise.all([readJobs(), readModels()]).catch(trouble);
+  document.querySelector("main > section:not([hidden]) h1").focus();
   say(t("jobs.deleted", { model: job.model }));
   return true;
 }
@@ -52,7 +85,7 @@ function draw() {
   fill($("jobs"), jobs.map(row));
   shown($("no-jobs"), !jobs.length);
   shown($("no-train"), !trains());
-  shown($("training"), trains());
+  for (const id of ["training", "train-lede"]) shown($(id), trains());
   drawRunning();
 }
 
@@ -67,7 +100,10 @@ function drawRunning() {
 
 /** Tell what has ended since the jobs were read before, and read the models that may have come. */
 function notice() {
-  const now = jobs.filter(isLive).map((job) => job.id).join();
+  const now = jobs
+    .filter(isLive)
+    .map((job) => job.id)
+    .join();
   if (live && now !== live) readModels({ quiet: true }).catch(() => {});
   live = now;
 }
@@ -80,7 +116,10 @@ async function look() {
 
 /** Read the jobs now and then from here on. */
 export function start() {
-  document.addEventListener("jobs", () => { draw(); notice(); });
+  document.addEventListener("jobs", () => {
+    draw();
+    notice();
+  });
   for (const kind of ["language", "server"]) document.addEventListener(kind, draw);
   document.addEventListener("back", () => readJobs({ quiet: true }).catch(() => {}));
   document.addEventListener("visibilitychange", look);

@@ -15,8 +15,6 @@ export default {
   "help.min_count": "이만큼 자주 나온 낱말만 남깁니다. 낱말 수 대신, 또는 함께 쓸 수 있습니다.",
   "option.pretokenised": "이미 나눈 글",
   "help.pretokenised": "글이 이미 낱말로 나뉘어 있으니 공백에서만 자릅니다.",
-  "option.encoding": "인코딩",
-  "help.encoding": "글의 바이트를 읽는 방법입니다. 예: cp949, latin-1.",
   "option.val_split": "검증용 비율",
   "help.val_split": "글의 끝에서 이만큼을 검증용으로 떼어 둡니다.",
 
@@ -107,8 +105,6 @@ export default {
   "option.max_time": "시간 한도",
   "help.max_time": "이 시간이 지나면 저장하고 멈춥니다. 예: 90s, 15m, 2h.",
   "default.max_time": "없음",
-  "option.snapshot_epochs": "에포크 사본",
-  "help.snapshot_epochs": "이 에포크들이 끝났을 때의 가중치도 따로 남깁니다. 예: 0,1,5,20.",
   "option.prompt": "견본의 첫머리",
   "help.prompt": "견본 글이 이어 쓸 첫머리입니다.",
   "default.prompt": "글 속의 한 줄",

@@ -55,9 +55,9 @@ function looks() {
 
 function watchServer() {
   document.addEventListener("away", () => trouble(t("away"), true));
-  document.addEventListener("back", () => {
+  document.addEventListener("back", (event) => {
     trouble(null, true);
-    say(t("back"));
+    if (!event.detail) say(t("back"));
   });
 }
 

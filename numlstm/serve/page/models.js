@@ -1,8 +1,8 @@
-// The list of models: what each is, and writing with it, training it on, taking it away or bringing another. Knows nothing
-// about what is in a file.
+// The list of models: what each is, and writing with it, training it on, taking it away or bringing another. Knows
+// nothing about what is in a file.
 
 import { call, headers, key, put, refusal } from "./api.js";
-import { jobs, models, readModels, trains } from "./catalogue.js";
+import { jobs, models, nameFrom, readModels, trains } from "./catalogue.js";
 import { confirmed, say, tried, trouble } from "./dialogs.js";
 import { $, fill, h, shown } from "./elements.js";
 import { loss, size, t, whole } from "./words.js";
@@ -12,7 +12,8 @@ const file = (name) => `v1/models/${encodeURIComponent(name)}/file`;
 function facts(model) {
   const layers = (model.layers ?? []).join(" · ");
   return [
-    ["model.layers", layers], ["model.parameters", model.parameters ? whole(model.parameters) : ""],
+    ["model.layers", layers],
+    ["model.parameters", model.parameters ? whole(model.parameters) : ""],
     ["model.vocabulary", model.vocabulary ? t(`vocabulary.${model.level}`, { n: whole(model.vocabulary) }) : ""],
     ["model.loss", model.loss === null || model.loss === undefined ? "" : t("nats", { n: loss(model.loss) })],
     ["model.size", model.bytes ? size(model.bytes) : ""],
@@ -21,21 +22,74 @@ function facts(model) {
 
 function row(model) {
   const job = jobs.find((each) => each.model === model.id);
-  const button = (text, action, kind) => h("button", {
-    type: "button", class: "plain", "data-keep": `${kind} ${model.id}`, onclick: (event) => action(model, event.currentTarget), "aria-label": `${text}: ${model.id}`,
-  }, text);
-  return h("li", { class: model.shipped ? "shipped" : "" },
-    h("div", { class: "what" },
+  const button = (text, action, kind) =>
+    h(
+      "button",
+      {
+        type: "button",
+        class: "plain",
+        "data-keep": `${kind} ${model.id}`,
+        onclick: (event) => action(model, event.currentTarget),
+        "aria-label": `${text}: ${model.id}`,
+      },
+      text,
+    );
+  return h(
+    "li",
+    { class: model.shipped ? "shipped" : "" },
+    h(
+      "div",
+      { class: "what" },
       h("h3", {}, model.id, model.shipped ? h("span", { class: "tag" }, t("model.shipped")) : null),
       model.title ? h("p", {}, model.title) : null,
-      model.problem ? h("p", { class: "bad" }, model.problem)
-        : h("dl", { class: "figures small" }, ...facts(model).map(([name, value]) => h("div", {}, h("dt", {}, t(name)), h("dd", {}, value))))),
-    h("div", { class: "deeds" },
-      model.problem ? null : h("a", { class: "button", href: `#write/${encodeURIComponent(model.id)}`, "aria-label": `${t("model.write")}: ${model.id}` }, t("model.write")),
-      job && trains() ? h("a", { class: "button", href: `#job/${encodeURIComponent(job.id)}`, "aria-label": `${t("model.train")}: ${model.id}` }, t("model.train")) : null,
-      h("a", { class: "button plain", href: file(model.id), download: `${model.id}.npz`, "data-keep": `take ${model.id}`,
-        "aria-label": `${t("model.download")}: ${model.id}`, onclick: (event) => download(event, model) }, t("model.download")),
-      model.shipped || !trains() ? null : button(t("delete"), remove, "delete")));
+      model.problem
+        ? h("p", { class: "bad" }, model.problem)
+        : h(
+            "dl",
+            { class: "figures small" },
+            ...facts(model).map(([name, value]) => h("div", {}, h("dt", {}, t(name)), h("dd", {}, value))),
+          ),
+    ),
+    h(
+      "div",
+      { class: "deeds" },
+      model.problem
+        ? null
+        : h(
+            "a",
+            {
+              class: "button",
+              href: `#write/${encodeURIComponent(model.id)}`,
+              "aria-label": `${t("model.write")}: ${model.id}`,
+            },
+            t("model.write"),
+          ),
+      job && trains()
+        ? h(
+            "a",
+            {
+              class: "button",
+              href: `#job/${encodeURIComponent(job.id)}`,
+              "aria-label": `${t("model.train")}: ${model.id}`,
+            },
+            t("model.train"),
+          )
+        : null,
+      h(
+        "a",
+        {
+          class: "button plain",
+          href: file(model.id),
+          download: `${model.id}.npz`,
+          "data-keep": `take ${model.id}`,
+          "aria-label": `${t("model.download")}: ${model.id}`,
+          onclick: (event) => download(event, model),
+        },
+        t("model.download"),
+      ),
+      model.shipped || !trains() ? null : button(t("delete"), remove, "delete"),
+    ),
+  );
 }
 
 /** With a key a link is not enough: it sends none. */
@@ -52,7 +106,8 @@ async function download(event, model) {
 }
 
 async function remove(model, button) {
-  if ((await confirmed(t("model.delete.title", { model: model.id }), t("model.delete.text"), t("delete"))) === null) return;
+  if ((await confirmed(t("model.delete.title", { model: model.id }), t("model.delete.text"), t("delete"))) === null)
+    return;
   const gone = await tried(button, () => call("DELETE", `v1/models/${encodeURIComponent(model.id)}`));
   if (!gone) return;
   await readModels().catch(trouble);
@@ -62,12 +117,19 @@ async function remove(model, button) {
 
 async function upload(chosen) {
   if (!chosen) return;
-  const name = chosen.name.replace(/\.npz$/i, "");
+  const name = nameFrom(chosen.name.replace(/\.npz$/i, ""), "model");
   const own = models.some((model) => model.id === name && !model.shipped);
-  if (own && (await confirmed(t("models.replace.title", { model: name }), t("models.replace.text"), t("replace"))) === null) return;
+  if (
+    own &&
+    (await confirmed(t("models.replace.title", { model: name }), t("models.replace.text"), t("replace"))) === null
+  )
+    return;
   shown($("uploading"), true);
-  const made = await tried($("upload"), () => put(`${file(name)}${own ? "?overwrite=true" : ""}`, chosen, "application/octet-stream",
-    (share) => { $("uploading").value = share; }));
+  const made = await tried($("upload"), () =>
+    put(`${file(name)}${own ? "?overwrite=true" : ""}`, chosen, "application/octet-stream", (share) => {
+      $("uploading").value = share;
+    }),
+  );
   shown($("uploading"), false);
   if (!made) return;
   await readModels().catch(trouble);
@@ -87,7 +149,10 @@ export function start() {
     $("upload-file").value = "";
   });
   $("upload-form").addEventListener("submit", (event) => event.preventDefault());
-  $("upload-form").addEventListener("dragover", (event) => { event.preventDefault(); $("upload-form").classList.add("over"); });
+  $("upload-form").addEventListener("dragover", (event) => {
+    event.preventDefault();
+    $("upload-form").classList.add("over");
+  });
   $("upload-form").addEventListener("dragleave", () => $("upload-form").classList.remove("over"));
   $("upload-form").addEventListener("drop", (event) => {
     event.preventDefault();

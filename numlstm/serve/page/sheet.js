@@ -18,10 +18,20 @@ export class Sheet {
     this.text = h("div", { class: "written empty" });
     this.readout = h("p", { class: "readout", role: "status" });
     this.status = h("p", { class: "facts" });
-    this.copyButton = h("button", { type: "button", class: "plain", onclick: () => copy(this.asked.prompt + this.plain) });
+    this.copyButton = h("button", {
+      type: "button",
+      class: "plain",
+      onclick: () => copy(this.asked.prompt + this.plain),
+    });
     this.keepButton = h("button", { type: "button", class: "plain", onclick: () => keep(this.asked.seed) });
-    this.element = h("article", { class: "sheet" }, this.caption, this.text, this.readout,
-      h("div", { class: "foot" }, this.status, this.keepButton, this.copyButton));
+    this.element = h(
+      "article",
+      { class: "sheet" },
+      this.caption,
+      this.text,
+      this.readout,
+      h("div", { class: "foot" }, this.status, this.keepButton, this.copyButton),
+    );
     readable(this.text, this.readout);
     this.draw();
   }
@@ -70,7 +80,11 @@ export class Sheet {
   }
 
   weigh({ tokens, token_logprobs: weights, top_logprobs: tops }) {
-    const added = tokens.map((text, n) => ({ text, logprob: weights[n] ?? 0, top: Object.entries(tops?.[n] ?? {}).sort((a, b) => b[1] - a[1]) }));
+    const added = tokens.map((text, n) => ({
+      text,
+      logprob: weights[n] ?? 0,
+      top: Object.entries(tops?.[n] ?? {}).sort((a, b) => b[1] - a[1]),
+    }));
     this.tokens.push(...added);
     this.text.append(...added.map(marked));
   }
@@ -99,14 +113,18 @@ export class Sheet {
   count() {
     const seconds = (performance.now() - this.began) / 1000;
     const n = [...this.plain].length;
-    this.status.textContent = t(this.writing ? "sheet.writing" : `sheet.${this.finish}`, { n: whole(n), time: duration(seconds) });
+    this.status.textContent = t(this.writing ? "sheet.writing" : `sheet.${this.finish}`, {
+      n: whole(n),
+      time: duration(seconds),
+    });
   }
 
   /** Draw what is around the text. */
   draw(coloured = this.weighed) {
     const { asked } = this;
     this.caption.textContent = asked
-      ? t("sheet.caption", { model: asked.model, temperature: brief(asked.temperature), seed: asked.seed }) : t("sheet.empty.title");
+      ? t("sheet.caption", { model: asked.model, temperature: brief(asked.temperature), seed: asked.seed })
+      : t("sheet.empty.title");
     if (!asked) this.text.textContent = t("sheet.empty");
     this.text.classList.toggle("empty", !asked);
     this.text.classList.toggle("failed", Boolean(this.error));

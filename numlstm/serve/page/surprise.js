@@ -1,5 +1,5 @@
-// A text coloured by surprise: each token by how little the model expected it. The steps are those of `numlstm score`, in
-// bits; what is exact is told of the token under the pointer, or of the one that the arrow keys have come to. Knows
+// A text coloured by surprise: each token by how little the model expected it. The steps are those of `numlstm score`,
+// in bits; what is exact is told of the token under the pointer, or of the one that the arrow keys have come to. Knows
 // nothing about where the text comes from.
 
 import { h } from "./elements.js";
@@ -15,7 +15,8 @@ export const shade = (logprob) => STEPS.filter((step) => bits(logprob) >= step).
 
 /** Make the element of a token: {text, logprob, top: [[text, logprob], ...]}. */
 export function marked(each) {
-  const lineEnd = each.text === "\n" ? h("u", { "aria-hidden": "true" }, "↵") : null; // or its colour could not be seen
+  // Without a sign the colour of a line's end could not be seen.
+  const lineEnd = each.text === "\n" ? h("u", { "aria-hidden": "true" }, "↵") : null;
   const made = h("i", { class: `s${shade(each.logprob)}` }, lineEnd, each.text);
   made.token = each;
   return made;
@@ -23,7 +24,11 @@ export function marked(each) {
 
 /** What is told of a token. */
 export function told(each) {
-  const text = t("surprise.token", { token: token(each.text), chance: chance(each.logprob), bits: brief(bits(each.logprob)) });
+  const text = t("surprise.token", {
+    token: token(each.text),
+    chance: chance(each.logprob),
+    bits: brief(bits(each.logprob)),
+  });
   const likelier = each.top.filter(([name]) => name !== each.text).slice(0, 3);
   const others = likelier.map(([name, logprob]) => `${token(name)} ${chance(logprob)}`).join(", ");
   return others ? `${text} ${t("surprise.others", { others })}` : text;
@@ -33,12 +38,20 @@ export function told(each) {
 export function drawLegend(place) {
   const items = STEPS.map((low, n) => {
     const [from, to] = [2 ** -low, 2 ** -(STEPS[n + 1] ?? 99)].map(Math.log);
-    const text = n + 1 < STEPS.length ? `${chance(from)} – ${chance(to)}` : t("surprise.below", { chance: chance(from) });
+    const text =
+      n + 1 < STEPS.length ? `${chance(from)} – ${chance(to)}` : t("surprise.below", { chance: chance(from) });
     return h("li", {}, h("i", { class: `s${n + 1}`, "aria-hidden": "true" }, "a"), text);
   });
-  place.replaceChildren(h("p", { id: "legend-title" }, t("surprise.legend")),
-    h("ul", { "aria-labelledby": "legend-title" }, h("li", {}, h("i", { class: "s0", "aria-hidden": "true" }, "a"), t("surprise.above")), ...items),
-    h("p", { class: "help" }, t("surprise.help")));
+  place.replaceChildren(
+    h("p", { id: "legend-title" }, t("surprise.legend")),
+    h(
+      "ul",
+      { "aria-labelledby": "legend-title" },
+      h("li", {}, h("i", { class: "s0", "aria-hidden": "true" }, "a"), t("surprise.above")),
+      ...items,
+    ),
+    h("p", { class: "help" }, t("surprise.help")),
+  );
 }
 
 /** Let pointer and arrow keys choose a token of `text`; `readout` says what it is. */
@@ -61,9 +74,12 @@ export function readable(text, readout) {
   };
   const much = (each) => bits(each.token.logprob) >= MUCH;
   const deeds = {
-    ArrowRight: () => move(1, () => true), ArrowLeft: () => move(-1, () => true),
-    ArrowDown: () => move(1, much), ArrowUp: () => move(-1, much),
-    Home: () => choose(tokens()[0], true), End: () => choose(tokens().at(-1), true),
+    ArrowRight: () => move(1, () => true),
+    ArrowLeft: () => move(-1, () => true),
+    ArrowDown: () => move(1, much),
+    ArrowUp: () => move(-1, much),
+    Home: () => choose(tokens()[0], true),
+    End: () => choose(tokens().at(-1), true),
   };
   text.addEventListener("pointerover", (event) => choose(event.target.closest("i"), false));
   text.addEventListener("focus", () => choose(at?.isConnected ? at : tokens()[0], false));

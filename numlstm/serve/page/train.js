@@ -1,7 +1,7 @@
 // The form that begins training: a text, a name, options. Knows nothing about how the training goes on.
 
 import { call, put } from "./api.js";
-import { corpora, freeName, models, readCorpora, readJobs, trains } from "./catalogue.js";
+import { corpora, freeCorpusName, freeModelName, models, readCorpora, readJobs, trains } from "./catalogue.js";
 import { blame, drawOptions, given } from "./choices.js";
 import { confirmed, say, tried, trouble } from "./dialogs.js";
 import { $, h, shown } from "./elements.js";
@@ -35,13 +35,27 @@ function drawLength() {
 
 function drawCorpora() {
   const before = $("corpus").value;
-  const groups = [["upload", "corpora.upload"], ["here", "corpora.here"], ["away", "corpora.away"]];
+  const groups = [
+    ["upload", "corpora.upload"],
+    ["here", "corpora.here"],
+    ["away", "corpora.away"],
+  ];
   const group = (each) => (each.source === "upload" ? "upload" : each.here ? "here" : "away");
-  $("corpus").replaceChildren(...groups.map(([name, key]) => {
-    const some = corpora.filter((each) => group(each) === name);
-    const title = (each) => (each.title && each.title !== each.id ? `${each.id}: ${each.title}` : each.id);
-    return some.length ? h("optgroup", { label: t(key) }, ...some.map((each) => h("option", { value: each.id, selected: each.id === before }, title(each)))) : null;
-  }).filter(Boolean));
+  $("corpus").replaceChildren(
+    ...groups
+      .map(([name, key]) => {
+        const some = corpora.filter((each) => group(each) === name);
+        const title = (each) => (each.title && each.title !== each.id ? `${each.id}: ${each.title}` : each.id);
+        return some.length
+          ? h(
+              "optgroup",
+              { label: t(key) },
+              ...some.map((each) => h("option", { value: each.id, selected: each.id === before }, title(each))),
+            )
+          : null;
+      })
+      .filter(Boolean),
+  );
   drawCorpus();
 }
 
@@ -58,7 +72,7 @@ function drawCorpus() {
 function propose() {
   if (named) return;
   const stem = file ? file.name.replace(/\.[^.]*$/, "") : t("train.name.default");
-  $("name").value = freeName(source() === "corpus" ? $("corpus").value : stem);
+  $("name").value = freeModelName(source() === "corpus" ? $("corpus").value : stem);
 }
 
 function take(taken) {
@@ -75,24 +89,19 @@ function drop(event) {
   take(dropped);
 }
 
-/** Send the file as a text of its own; returns its name, or null if another text keeps it. */
+/** Send a file as a text of its own, and return its name. */
 async function upload(sent) {
   const name = freeCorpusName(sent.name.replace(/\.[^.]*$/, ""));
   const progress = $("sending");
   shown(progress, true);
   try {
-    await put(`v1/corpora/${encodeURIComponent(name)}`, sent, "text/plain", (share) => { progress.value = share; });
+    await put(`v1/corpora/${encodeURIComponent(name)}`, sent, "text/plain", (share) => {
+      progress.value = share;
+    });
   } finally {
     shown(progress, false);
   }
   readCorpora().catch(trouble);
-  return name;
-}
-
-function freeCorpusName(stem) {
-  const base = stem.normalize("NFC").replace(/[^\p{L}\p{N}_.-]+/gu, "-").replace(/^[.-]+|[.-]+$/g, "").slice(0, 50) || "text";
-  let name = base;
-  for (let n = 2; corpora.some((each) => each.id === name); n++) name = `${base}-${n}`;
   return name;
 }
 
@@ -112,7 +121,11 @@ async function begin(event) {
     return;
   }
   const job = await tried($("begin"), async () => {
-    const wanted = { model: $("name").value.trim(), ...(await textOf()), options: given($("main-options"), $("rest-options")) };
+    const wanted = {
+      model: $("name").value.trim(),
+      ...(await textOf()),
+      options: given($("main-options"), $("rest-options")),
+    };
     return create(wanted);
   });
   if (!job) return;
@@ -125,7 +138,11 @@ async function begin(event) {
 async function create(wanted) {
   const taken = models.find((model) => model.id === wanted.model && !model.shipped);
   if (taken) {
-    const sure = await confirmed(t("train.replace.title", { model: wanted.model }), t("train.replace.text"), t("replace"));
+    const sure = await confirmed(
+      t("train.replace.title", { model: wanted.model }),
+      t("train.replace.text"),
+      t("replace"),
+    );
     if (sure === null) return null;
     wanted.overwrite = true;
   }
@@ -166,19 +183,35 @@ export function start() {
   for (const each of document.querySelectorAll("[name=source]")) each.addEventListener("change", drawSource);
   $("text").addEventListener("input", drawLength);
   $("corpus").addEventListener("change", drawSource);
-  $("name").addEventListener("input", () => { named = $("name").value !== ""; });
+  $("name").addEventListener("input", () => {
+    named = $("name").value !== "";
+  });
   $("pick").addEventListener("click", () => $("file").click());
-  $("file").addEventListener("change", () => { take($("file").files[0]); $("file").value = ""; });
-  $("unpick").addEventListener("click", () => { take(null); $("text").focus(); });
-  $("drop").addEventListener("dragover", (event) => { event.preventDefault(); $("drop").classList.add("over"); });
+  $("file").addEventListener("change", () => {
+    take($("file").files[0]);
+    $("file").value = "";
+  });
+  $("unpick").addEventListener("click", () => {
+    take(null);
+    $("text").focus();
+  });
+  $("drop").addEventListener("dragover", (event) => {
+    event.preventDefault();
+    $("drop").classList.add("over");
+  });
   $("drop").addEventListener("dragleave", () => $("drop").classList.remove("over"));
   $("drop").addEventListener("drop", drop);
   $("forget").addEventListener("click", forget);
   $("train-form").addEventListener("submit", begin);
-  document.addEventListener("corpora", () => { drawCorpora(); propose(); });
+  document.addEventListener("corpora", () => {
+    drawCorpora();
+    propose();
+  });
   for (const kind of ["models", "jobs"]) document.addEventListener(kind, propose);
   document.addEventListener("language", draw);
-  document.addEventListener("back", () => { if (!$("train").hidden) read(); });
+  document.addEventListener("back", () => {
+    if (!$("train").hidden) read();
+  });
 }
 
 /** Show the form. */

@@ -59,7 +59,9 @@ export function size(bytes) {
 /** A probability, in words, from its logarithm. */
 export function chance(logarithm) {
   const p = 100 * Math.exp(logarithm);
-  return p >= 0.1 ? `${format({ maximumSignificantDigits: p >= 10 ? 2 : 1 })(p)} %` : t("one.in", { n: rough(100 / p) });
+  return p >= 0.1
+    ? `${format({ maximumSignificantDigits: p >= 10 ? 2 : 1 })(p)} %`
+    : t("one.in", { n: rough(100 / p) });
 }
 
 /** A time in seconds, in words. */

@@ -8,10 +8,24 @@ import { drawLegend } from "./surprise.js";
 import { brief, t } from "./words.js";
 
 // What else shapes how tokens are drawn: the field of the API, and how to read what is typed.
-const DRAWING = [["top_p", Number], ["top_k", Number], ["min_p", Number], ["repetition_penalty", Number], ["stop", unescaped]];
+const DRAWING = [
+  ["top_p", number],
+  ["top_k", number],
+  ["min_p", number],
+  ["repetition_penalty", number],
+  ["stop", unescaped],
+];
 const USUAL = { top_p: 1, top_k: 0, min_p: 0, repetition_penalty: 1, stop: "" };
-const voices = [{ model: "", temperature: 0.6 }, { model: "", temperature: 1 }];
+const voices = [
+  { model: "", temperature: 0.6 },
+  { model: "", temperature: 1 },
+];
 let sheets = [];
+
+/** Read a number; what is none the server refuses in its own words. */
+function number(typed) {
+  return Number.isFinite(Number(typed)) ? Number(typed) : typed;
+}
 
 /** Read \n and \t as what they stand for. */
 function unescaped(text) {
@@ -28,30 +42,81 @@ function option(model, chosen) {
 function voice(each, n) {
   const two = active().length > 1;
   const heat = h("output", { for: `heat-${n}` }, brief(each.temperature));
-  const slider = h("input", { id: `heat-${n}`, type: "range", min: 0, max: 2, step: 0.05, value: each.temperature, "aria-describedby": "heat-help",
-    oninput: () => { each.temperature = Number(slider.value); heat.textContent = brief(each.temperature); } });
-  const select = h("select", { id: `model-${n}`, onchange: () => { each.model = select.value; } }, ...models.map((model) => option(model, each.model)));
-  return h("fieldset", { class: "voice" }, h("legend", { class: two ? "" : "unseen" }, t(two ? `voice.${n}` : "voice")),
+  const slider = h("input", {
+    id: `heat-${n}`,
+    type: "range",
+    min: 0,
+    max: 2,
+    step: 0.05,
+    value: each.temperature,
+    "aria-describedby": "heat-help",
+    oninput: () => {
+      each.temperature = Number(slider.value);
+      heat.textContent = brief(each.temperature);
+    },
+  });
+  const select = h(
+    "select",
+    {
+      id: `model-${n}`,
+      onchange: () => {
+        each.model = select.value;
+      },
+    },
+    ...models.map((model) => option(model, each.model)),
+  );
+  return h(
+    "fieldset",
+    { class: "voice" },
+    h("legend", { class: two ? "" : "unseen" }, t(two ? `voice.${n}` : "voice")),
     h("div", { class: "field" }, h("label", { for: `model-${n}` }, t("write.model")), select),
-    h("div", { class: "field heat" }, h("label", { for: `heat-${n}` }, t("write.temperature")), slider, heat));
+    h("div", { class: "field heat" }, h("label", { for: `heat-${n}` }, t("write.temperature")), slider, heat),
+  );
 }
 
 function drawVoices() {
   const first = favourite()?.id ?? "";
   for (const each of voices) if (!models.some((model) => model.id === each.model)) each.model = first;
   const focus = document.activeElement?.id;
-  $("voices").replaceChildren(...active().map(voice), h("p", { class: "help", id: "heat-help" }, t("write.temperature.help")));
+  $("voices").replaceChildren(
+    ...active().map(voice),
+    h("p", { class: "help", id: "heat-help" }, t("write.temperature.help")),
+  );
   if (focus) document.getElementById(focus)?.focus({ preventScroll: true });
 }
 
 function drawDrawing() {
-  const before = Object.fromEntries([...$("drawing").querySelectorAll("input")].map((each) => [each.name, each.type === "checkbox" ? each.checked : each.value]));
-  const field = (name) => h("div", { class: "field" }, h("label", { for: `draw-${name}` }, t(`drawing.${name}`)),
-    h("input", { id: `draw-${name}`, name, inputmode: name === "stop" ? "text" : "decimal", placeholder: USUAL[name], value: before[name] ?? "", "aria-describedby": `draw-${name}-help` }),
-    h("p", { class: "help", id: `draw-${name}-help` }, t(`drawing.${name}.help`)));
+  const before = Object.fromEntries(
+    [...$("drawing").querySelectorAll("input")].map((each) => [
+      each.name,
+      each.type === "checkbox" ? each.checked : each.value,
+    ]),
+  );
+  const field = (name) =>
+    h(
+      "div",
+      { class: "field" },
+      h("label", { for: `draw-${name}` }, t(`drawing.${name}`)),
+      h("input", {
+        id: `draw-${name}`,
+        name,
+        inputmode: name === "stop" ? "text" : "decimal",
+        placeholder: USUAL[name],
+        value: before[name] ?? "",
+        "aria-describedby": `draw-${name}-help`,
+      }),
+      h("p", { class: "help", id: `draw-${name}-help` }, t(`drawing.${name}.help`)),
+    );
   const unknown = h("input", { type: "checkbox", name: "drop_unknown", checked: before.drop_unknown === true });
-  $("drawing").replaceChildren(...DRAWING.map(([name]) => field(name)),
-    h("div", { class: "field flag" }, h("label", { class: "check" }, unknown, h("span", {}, t("drawing.drop_unknown"))), h("p", { class: "help" }, t("drawing.drop_unknown.help"))));
+  $("drawing").replaceChildren(
+    ...DRAWING.map(([name]) => field(name)),
+    h(
+      "div",
+      { class: "field flag" },
+      h("label", { class: "check" }, unknown, h("span", {}, t("drawing.drop_unknown"))),
+      h("p", { class: "help" }, t("drawing.drop_unknown.help")),
+    ),
+  );
 }
 
 function drawSheets() {
@@ -126,7 +191,8 @@ function go(event) {
 function colour() {
   shown($("legend"), $("coloured").checked);
   for (const sheet of sheets) {
-    if ($("coloured").checked && sheet.plain && !sheet.weighed && !sheet.writing) sheet.write(sheet.asked, true).then(drawButtons);
+    if ($("coloured").checked && sheet.plain && !sheet.weighed && !sheet.writing)
+      sheet.write(sheet.asked, true).then(drawButtons);
     sheet.text.classList.toggle("pale", !$("coloured").checked);
   }
   drawButtons();
@@ -142,9 +208,14 @@ export function start() {
   $("prompt").addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) $("write-form").requestSubmit();
   });
-  document.addEventListener("models", () => { drawVoices(); drawButtons(); });
+  document.addEventListener("models", () => {
+    drawVoices();
+    drawButtons();
+  });
   document.addEventListener("language", draw);
-  document.addEventListener("server", () => { $("length").max = longest(); });
+  document.addEventListener("server", () => {
+    $("length").max = longest();
+  });
   document.addEventListener("back", () => readModels({ quiet: true }).catch(() => {}));
   readModels().catch(trouble);
 }
