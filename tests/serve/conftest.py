@@ -115,15 +115,33 @@ def serve(models: Path) -> Iterator[Callable[..., Process]]:
         yield start
 
 
+def entered(models: Path, options: Any = (), **settings: Any) -> TestClient:
+    """A client of an application in this process, which begins when it is entered."""
+    given = Settings(**{"models": models, "device": "reference", **settings})
+    return TestClient(create_app(given, options), "http://127.0.0.1:8000", raise_server_exceptions=False)
+
+
+@pytest.fixture(scope="session")
+def shared(trained: Path) -> Iterator[TestClient]:
+    """A client of an application that tests share which change nothing."""
+    with entered(trained) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def locked(trained: Path) -> Iterator[TestClient]:
+    """A client of another one, which has a key."""
+    with entered(trained, api_key="the-right-one") as client:
+        yield client
+
+
 @pytest.fixture
 def inside(models: Path) -> Iterator[Callable[..., TestClient]]:
     """Make a client of an application in this process, with settings of the test's own."""
     with contextlib.ExitStack() as stack:
 
         def start(options: Any = (), **settings: Any) -> TestClient:
-            given = Settings(**{"models": models, "device": "reference", **settings})
-            client = TestClient(create_app(given, options), "http://127.0.0.1:8000", raise_server_exceptions=False)
-            return stack.enter_context(client)
+            return stack.enter_context(entered(**{"models": models, "options": options, **settings}))
 
         yield start
 

@@ -13,6 +13,11 @@ from numlstm.serve.settings import Settings
 TEXT = {"model": "tiny", "prompt": "The "}
 
 
+@pytest.fixture
+def client(shared):
+    return shared
+
+
 class TestHeaders:
     @pytest.mark.parametrize("path", ["/", "/page/main.js", "/health", "/v1/models", "/v1/nothing", "/metrics"])
     def test_are_on_every_answer(self, client, path):
@@ -123,10 +128,6 @@ class TestOrigins:
 
 
 class TestKeys:
-    @pytest.fixture
-    def locked(self, inside):
-        return inside(api_key="the-right-one")
-
     @pytest.mark.parametrize(
         "given",
         [
