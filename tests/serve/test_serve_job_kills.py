@@ -61,17 +61,19 @@ def until(true: Callable[[], bool], seconds: float = 60) -> None:
         time.sleep(0.02)
 
 
-def under_way(server: Any) -> tuple[str, str, int]:
-    """Make a job that has saved, and one that waits; return their ids, and the process that trains."""
+def under_way(server: Any) -> tuple[str, int]:
+    """Make a job that has saved; return its id, and the process that trains."""
     with (client := Client(server.url)).http:
-        first, second = client.create("new", **OFTEN), client.create("second", steps=2)
-        client.until(first, lambda job: (job["step"] or 0) > 20)
-        return first, second, worker_of(server)
+        id_ = client.create("new", **OFTEN)
+        client.until(id_, lambda job: (job["step"] or 0) > 20)
+        return id_, worker_of(server)
 
 
 def test_the_server_is_killed(serve: Callable[..., Any], models: Path, whole: Path) -> None:
     server = serve()
-    first, second, worker = under_way(server)
+    first, worker = under_way(server)
+    with (client := Client(server.url)).http:
+        second = client.create("second", steps=2)
     server.end(signal.SIGKILL)
     until(lambda: not runs(worker))
     saved = contents(models / "new.npz")
@@ -93,7 +95,7 @@ def test_a_new_server_waits_for_a_process_that_still_saves(
     serve: Callable[..., Any], models: Path, whole: Path
 ) -> None:
     server = serve()
-    first, _, worker = under_way(server)
+    first, worker = under_way(server)
     os.kill(worker, signal.SIGSTOP)
     try:
         server.end(signal.SIGKILL)
@@ -115,20 +117,19 @@ def test_a_new_server_waits_for_a_process_that_still_saves(
 def test_both_are_ended(serve: Callable[..., Any], models: Path, whole: Path, number: str) -> None:
     """As systemd does it, which tells the server and whatever it started."""
     server = serve()
-    first, second, worker = under_way(server)
+    first, worker = under_way(server)
     os.kill(worker, getattr(signal, number))
     server.end(getattr(signal, number))
     until(lambda: not runs(worker))
     with (client := Client(serve().url)).http:
         assert client.ended(first)["state"] == "done"
-        assert client.ended(second)["state"] == "done"
     assert contents(models / "new.npz") == contents(whole)
 
 
 def test_the_process_that_trains_is_ended(serve: Callable[..., Any], models: Path, whole: Path) -> None:
     """By SIGTERM it goes on soon; killed, as for want of memory, it waits for somebody to say so."""
     server = serve()
-    first, _, worker = under_way(server)
+    first, worker = under_way(server)
     assert os.getpriority(os.PRIO_PROCESS, worker) > os.getpriority(os.PRIO_PROCESS, 0), "texts come first"
     assert any("socket" in path for path in opened(server.process.pid))
     assert not any("socket" in path for path in opened(worker))
@@ -171,7 +172,7 @@ def test_a_model_that_is_replaced_is_not_gone_on_with(serve: Callable[..., Any],
 
 def test_the_server_ends_well_while_a_job_runs(serve: Callable[..., Any], models: Path, whole: Path) -> None:
     server = serve()
-    first, _, worker = under_way(server)
+    first, worker = under_way(server)
     began = time.monotonic()
     assert server.end(signal.SIGINT) == 0
     assert time.monotonic() - began < 10
