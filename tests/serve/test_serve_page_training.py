@@ -87,6 +87,8 @@ def test_a_pasted_text_is_trained_on_to_the_end_and_written_with(browser: Any, s
         page.keyboard.press("Home")
         told = page.get_attribute("#curve input", "aria-valuetext")
         assert re.match(r"Step \d+, epoch 1: training 3\.\d{3}", told)
+        page.hover("#curve .plot", position={"x": 400, "y": 100})
+        assert re.match(r"Step \d+, epoch [345]: ", page.inner_text("#curve output"))
         page.click("#curve summary")
         assert page.locator("#curve tbody tr").count() == 8
         assert not flaws(page)
@@ -182,6 +184,11 @@ def test_a_file_is_sent_as_a_text_of_its_own_and_deleted(browser: Any, server: s
     (tmp_path / "바다 이야기.txt").write_text(TEXT, "utf-8")
     with Visit(browser, server, locale="ko-KR") as page:
         page.goto(server + "#train")
+        dropped = "() => { const data = new DataTransfer(); data.items.add(new File(['a'], 'a.txt')); return data }"
+        page.dispatch_event("#drop", "drop", {"dataTransfer": page.evaluate_handle(dropped)})
+        assert page.inner_text("#picked") == "a.txt · 1바이트"
+        page.click("#unpick")
+        assert page.is_visible("#text")
         page.set_input_files("#file", tmp_path / "바다 이야기.txt")
         assert "3.6 kB" in page.inner_text("#picked")
         assert page.input_value("#name") == "바다-이야기"

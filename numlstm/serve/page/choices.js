@@ -21,10 +21,15 @@ function label(option) {
   return has(`option.${option.name}`) ? t(`option.${option.name}`) : plain[0].toUpperCase() + plain.slice(1);
 }
 
+/** What an option is if it is not given, in words. */
+function usually(option) {
+  return has(`default.${option.name}`) ? t(`default.${option.name}`) : option.default;
+}
+
 function help(option) {
   const text = has(`help.${option.name}`) ? t(`help.${option.name}`) : option.help;
   const known = current() !== "ko" || /^[\d.,-]*\w*$/.test(option.default) || has(`default.${option.name}`);
-  const usual = has(`default.${option.name}`) ? t(`default.${option.name}`) : option.default;
+  const usual = usually(option);
   return usual && known ? `${text} ${t("default", { value: usual })}` : text;
 }
 
@@ -42,7 +47,7 @@ function input(option, id, before) {
     );
   }
   const mode = { int: "numeric", float: "decimal" }[option.kind];
-  const brief = option.default.length <= 14 ? option.default : t("automatic");
+  const brief = usually(option).length <= 14 ? usually(option) : t("automatic");
   return h("input", {
     ...attributes,
     type: "text",
