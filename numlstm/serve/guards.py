@@ -82,6 +82,7 @@ class Strangers:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
+        self.hosts = {urlsplit(origin).netloc.lower() for origin in settings.allow_origins}  # a proxy's, perhaps
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = self._stranger(Headers(scope=scope)) if scope["type"] == "http" else None
@@ -92,11 +93,11 @@ class Strangers:
 
     def _stranger(self, headers: Headers) -> Refusal | None:
         host = headers.get("host", "")
-        if not self.settings.api_key and not is_loopback(_hostname(host)):
+        if not (self.settings.api_key or is_loopback(_hostname(host)) or host.lower() in self.hosts):
             return Refusal(
                 403,
                 f"the request is for {host!r:.80}, and this server, without a key, answers to this machine's names "
-                "alone; use http://127.0.0.1, or give the server an --api-key",
+                "alone; use http://127.0.0.1, or start the server with --api-key, or --allow-origin of that host",
                 "foreign_host",
             )
         origin, allowed = headers.get("origin"), self.settings.allow_origins

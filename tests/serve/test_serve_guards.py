@@ -71,6 +71,13 @@ class TestHosts:
         assert answer.status_code == 403
         assert answer.json()["error"]["code"] == "foreign_host"
 
+    def test_that_of_an_allowed_origin_is_answered(self, inside):
+        """A proxy hands on the name that its clients use."""
+        client = inside(allow_origins=("https://text.example",))
+        own = {"Host": "text.example", "Origin": "https://text.example"}
+        assert client.get("/v1/models", headers=own).status_code == 200
+        assert client.get("/v1/models", headers={"Host": "other.example"}).status_code == 403
+
     def test_others_are_answered_where_there_is_a_key(self, inside):
         client = inside(api_key="k")
         assert client.get("/health", headers={"Host": "text.example"}).status_code == 200
