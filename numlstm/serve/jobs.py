@@ -82,7 +82,7 @@ class Jobs:
 
     def count(self) -> dict[str, int]:
         """Return how many jobs there are in each state."""
-        return Counter(job.state for job in self.running.jobs.values())
+        return Counter(job.state for job in self.all())  # a copy: who asks is in a thread of its own
 
     def writing_to(self, model: str) -> Job | None:
         """Return the job that is not over and whose weights go to that model, if there is one."""
