@@ -55,7 +55,7 @@ class Batch:
 
     def __init__(self, model: Drawer, seconds: float = _SECONDS, each: float = 0.0) -> None:
         self.model, self.seconds, self.each, self._members = model, seconds, each, list[_Member]()
-        self._reading, self._drawing = _Pace(16, _PART), _Pace(1, 2**16)
+        self._reading, self._drawing, self._telling = _Pace(16, _PART), _Pace(1, 2**16), _Pace(16, 2**16)
 
     def __len__(self) -> int:
         return len(self._members)
@@ -88,10 +88,12 @@ class Batch:
         longest, started = max(each.unread for each in members), time.perf_counter()
         size = max(1, min(self._reading.size, longest, _TOGETHER // len(members)))
         _read([each for each in members if not each.text.echo], size, self.model.zero_state, self.model.read)
-        for each in members:
-            if each.text.echo:
-                _read([each], size, self.model.zero_state, self._reading_chances(each))
         self._reading.took(size, time.perf_counter() - started, self.seconds)
+        if echoing := [each for each in members if each.text.echo]:
+            size, started = max(1, min(size, self._telling.size // len(echoing))), time.perf_counter()
+            for each in echoing:
+                _read([each], size, self.model.zero_state, self._reading_chances(each))
+            self._telling.took(size * len(echoing), time.perf_counter() - started, self.seconds)
 
     def _reading_chances(self, member: _Member) -> Callable[[Ids, Any], Any]:
         """Return what reads a part of a prompt and takes note of how likely its tokens are."""
@@ -111,12 +113,18 @@ class Batch:
         texts, state = [each.text for each in members], _together(self.model.zero_state, members)
         last = np.array([each.last for each in members], np.int32)
         size = min(self._drawing.size, max(text.left for text in texts)) if _uniform(texts) else 1
+        if wanting := [n for n, text in enumerate(texts) if text.likeliest is not None]:
+            size = max(1, min(size, self._telling.size // len(wanting)))
         started = time.perf_counter()
         drawn, after = self.model.draw(last, state, _numbers(texts, size), _settings(members))
         self._drawing.took(size, time.perf_counter() - started, self.seconds + self.each * len(members))
         for n, member in enumerate(members):
             member.state, member.row = state, n
-        self._take_chances(members, np.concatenate([last[None], drawn]))
+        if wanting:
+            started = time.perf_counter()
+            self._take_chances(members, wanting, np.concatenate([last[None], drawn]))
+            allowed = self.seconds + self.each * len(wanting)
+            self._telling.took(size * len(wanting), time.perf_counter() - started, allowed)
         said = []
         for n, (member, column) in enumerate(zip(members, drawn.T, strict=True)):
             member.state, member.row, member.last = after, n, int(column[-1])
@@ -124,14 +132,11 @@ class Batch:
             said.append((text, piece if text.finished or text.left else piece + text.end()))
         return said
 
-    def _take_chances(self, members: list[_Member], ids: npt.NDArray[np.int32]) -> None:
-        """Take note of how likely the tokens were, of texts that want it, by ids (N + 1, B), the first read before.
+    def _take_chances(self, members: list[_Member], wanting: list[int], ids: npt.NDArray[np.int32]) -> None:
+        """Take note of how likely the tokens were, of the texts `wanting`, by ids (N + 1, B), the first read before.
 
         What was drawn is read once more, by the network's own distribution: from the state before it.
         """
-        wanting = [n for n, each in enumerate(members) if each.text.likeliest is not None]
-        if not wanting:
-            return
         logits, _ = self.model.logits(
             ids[:-1, wanting], _together(self.model.zero_state, [members[n] for n in wanting])
         )
@@ -172,7 +177,7 @@ class _Pace:
     def took(self, steps: int, seconds: float, allowed: float) -> None:
         """Take note of how long so many steps took, and might have."""
         fitting = max(1, min(2 * steps, int(steps * allowed / max(seconds, 1e-9)), self.most))
-        if fitting < self.size or steps == self.size:
+        if fitting < self.size or 2 * steps > self.size:
             self.size = fitting
 
 

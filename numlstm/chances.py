@@ -31,7 +31,9 @@ def log_softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 def of(logits: npt.NDArray[Any], ids: npt.ArrayLike, most: int) -> list[Chance]:
     """Return how likely each of ids (N) is where the logits (N, V) stand, beside the `most` likeliest there."""
     nats, found = log_softmax(logits), []
+    most = min(most, nats.shape[1])
     for row, token in zip(nats, np.asarray(ids), strict=True):
-        best = np.argsort(-row, kind="stable")[:most] if most else ()
+        best = np.flatnonzero(row >= np.partition(row, -most)[-most]) if most else np.empty(0, np.intp)
+        best = best[np.argsort(-row[best], kind="stable")][:most]
         found.append(Chance(int(token), float(row[token]), tuple((int(n), float(row[n])) for n in best)))
     return found

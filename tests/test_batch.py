@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
-from numlstm import backends
+from numlstm import backends, chances
 from numlstm.batch import Batch
 from numlstm.config import SampleConfig
 from numlstm.draft import Text
@@ -156,3 +158,37 @@ def test_all_get_as_many_tokens_in_a_turn(model):
     batch.remove(texts[0])
     batch.remove(texts[0])
     assert len(batch) == 4
+
+
+@pytest.mark.parametrize("echo", [False, True])
+def test_telling_of_tokens_takes_no_longer_than_a_turn_may(model, echo, monkeypatch):
+    """Where it takes 3 ms for each token, all texts together get few in a turn: nobody waits for it."""
+    most, logits = 0, model.logits
+
+    def slow(ids, state):
+        nonlocal told
+        told += ids.size
+        time.sleep(0.003 * ids.size)
+        return logits(ids, state)
+
+    batch = Batch(model, seconds=0.01)
+    for n in range(3):
+        batch.add(Text(n, model.vocab, "abc " * 80, SampleConfig(90), False))  # which set a pace of their own
+    for _ in range(20):
+        batch.turn()
+    monkeypatch.setattr(model, "logits", slow)
+    for n in range(4):
+        batch.add(Text(n, model.vocab, "abc " * 9, SampleConfig(9), False, likeliest=1, echo=echo))
+    while batch:
+        told = 0
+        batch.turn()
+        most = max(most, told)
+    assert 0 < most <= 32
+
+
+def test_the_likeliest_are_those_that_sorting_all_finds_first():
+    logits = np.random.default_rng(1).integers(0, 4, (50, 30)).astype(np.float32)  # of which many are alike
+    for most in (0, 1, 5, 30, 99):
+        for row, found in zip(chances.log_softmax(logits), chances.of(logits, [3] * 50, most), strict=True):
+            assert [n for n, _ in found.likeliest] == np.argsort(-row, kind="stable")[:most].tolist()
+            assert [nats for _, nats in found.likeliest] == sorted(row, reverse=True)[:most]

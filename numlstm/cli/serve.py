@@ -121,7 +121,7 @@ def _origin(given: str) -> str:
     found = re.fullmatch(r"(https?://[^/\s]+)/?", given)
     if found is None:
         raise ConfigError(f"--allow-origin is {given!r}; expected where a page is, such as https://example.org")
-    return found[1]
+    return found[1].lower()  # as browsers send it
 
 
 def _listening(settings: Settings) -> socket.socket:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import codecs
+import contextlib
 import errno
 from collections.abc import AsyncIterable
 from pathlib import Path
@@ -30,8 +31,12 @@ class Corpora:
 
     def list(self) -> list[dict[str, Any]]:
         """Return what clients are told of each text, those of the catalogue first."""
-        sent = sorted(path for path in self.folder.glob("*.txt") if names.is_name(path.stem))
-        return [_of_catalogue(entry) for entry in entries().values()] + [_sent(path) for path in sent]
+        found = [_of_catalogue(entry) for entry in entries().values()]
+        for path in sorted(self.folder.glob("*.txt")):
+            with contextlib.suppress(OSError):  # deleted meanwhile
+                if names.is_name(path.stem) and path.is_file():
+                    found.append(_sent(path))
+        return found
 
     def checked(self, name: str) -> str:
         """Return the name of a text that there is; raises `Refusal` (400, 404) if there is none."""

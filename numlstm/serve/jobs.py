@@ -82,7 +82,7 @@ class Jobs:
 
     def count(self) -> dict[str, int]:
         """Return how many jobs there are in each state."""
-        return Counter(job.state for job in self.running.jobs.values())
+        return Counter(job.state for job in self.all())  # a copy: who asks is in a thread of its own
 
     def writing_to(self, model: str) -> Job | None:
         """Return the job that is not over and whose weights go to that model, if there is one."""
@@ -132,6 +132,7 @@ class Jobs:
         job = await self._to_change(id_)
         new = checked(self.options, {name: value for name, value in changes.items() if value is not None})
         async with self._one_by_one:
+            job = self.get(id_)  # another request may have removed it
             self._check_can_go_on(job)
             options = _changed(job.options, new, [name for name, value in changes.items() if value is None])
             if self.running.has_saved(job):
@@ -143,16 +144,24 @@ class Jobs:
     async def delete(self, id_: str, *, model: bool) -> None:
         """Remove a job, which stops it, and its model if that is asked for; raises `Refusal` (403, 404, 409)."""
         job = await self._to_change(id_)
+        self._check_alone(job, model)
+        await self.running.stop(job, at_once=model)
+        if not await self._quiet(job):  # not under the lock, for others need not wait as long
+            raise Refusal(409, "the job is still saving; try again in a minute", "job_running")
         async with self._one_by_one:
-            others = [other for other in self._of(job.model) if other is not job]
-            if model and others:
-                raise Refusal(409, f"the job {others[0].id} has the model {job.model} too; delete that first", "in_use")
-            await self.running.stop(job, at_once=model)
-            if not await self._quiet(job):
-                raise Refusal(409, "the job is still saving; try again in a minute", "job_running")
+            self.get(id_)  # another request may have removed it, or let it go on
+            if not job.over:
+                raise Refusal(409, f"the job is {job.state} again; stop it first", "job_running")
+            self._check_alone(job, model)
             await self.running.remove(job)
             if model:
                 await self._delete_model(job)
+
+    def _check_alone(self, job: Job, model: bool) -> None:
+        """Raise `Refusal` (409) if a model that is to be deleted with its job is another job's too."""
+        others = [other for other in self._of(job.model) if other is not job]
+        if model and others:
+            raise Refusal(409, f"the job {others[0].id} has the model {job.model} too; delete that first", "in_use")
 
     async def _delete_model(self, job: Job) -> None:
         await asyncio.to_thread(remove_abandoned, self.running.output(job.model))  # what a process that was killed left

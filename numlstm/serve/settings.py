@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import ipaddress
+import os
 from pathlib import Path
 
 from ..errors import ConfigError
@@ -38,6 +39,8 @@ class Settings:
     allow_origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
+        if os.path.exists(self.models) and not os.path.isdir(self.models):
+            raise ConfigError(f"--models {self.models} is no folder; expected one, or a name that is free")
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"--port is {self.port}; expected 0 to 65535")
         for name in ("memory", "max_body", "max_upload", "max_prompt", "max_tokens", "max_texts", "max_jobs"):

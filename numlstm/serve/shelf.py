@@ -5,10 +5,10 @@ Knows nothing about HTTP, and not what is done with a model.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import errno
 import os
-import threading
 from collections.abc import AsyncIterable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,7 @@ class Shelf:
         self.settings = settings
         self.busy: Callable[[str], bool] = lambda name: False
         self._known: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
-        self._checking = threading.Lock()  # an upload may take as much memory as the largest model
+        self._checking = asyncio.Lock()  # an upload may take as much memory as the largest model
 
     def names(self) -> list[str]:
         """Return the names of all models: first those in the folder."""
@@ -98,7 +98,8 @@ class Shelf:
         try:
             with _disk():
                 await _keep(temporary, chunks)
-            await run_in_threadpool(self._check, temporary)
+            async with self._checking:  # here, for whoever waits in a thread takes it from others
+                await run_in_threadpool(self._check, temporary)
             self._check_free(name, overwrite)  # again: it took a while
             with _disk():
                 os.replace(temporary, target)
@@ -163,11 +164,10 @@ class Shelf:
             )  # fmt: skip
 
     def _check(self, path: Path) -> None:
-        with self._checking:
-            try:
-                weights.load(path)
-            except WeightsError as error:
-                raise Refusal(422, unplaced(error, path, "the file"), "invalid_model") from error
+        try:
+            weights.load(path)
+        except WeightsError as error:
+            raise Refusal(422, unplaced(error, path, "the file"), "invalid_model") from error
 
     def _described(self, name: str, path: Path, found: os.stat_result) -> dict[str, Any]:
         ships = self.is_shipped(name)

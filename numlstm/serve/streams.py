@@ -161,8 +161,9 @@ class _Telling:
     def _next(self, chance: Chance | None) -> Token:
         if self._taken == len(self._before):
             self._place = self._echoed  # a prompt is shown as it was typed, which its tokens may not say exactly
-        added = self._decoder.peek() if chance and chance.likeliest else ""
-        top = [(_sendable(added[n] or ""), nats) for n, nats in (chance.likeliest if chance else ())]
+        likeliest = chance.likeliest if chance else ()
+        added = self._decoder.peek([n for n, _ in likeliest])
+        top = [(_sendable(text or ""), nats) for text, (_, nats) in zip(added, likeliest, strict=True)]
         said = _sendable(self._decoder.feed([chance.id if chance else int(self._before[0])]))
         token = Token(said, chance.nats if chance else None, top, self._place)
         self._place, self._taken = self._place + len(said), self._taken + 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import codecs
 import dataclasses
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -81,9 +82,9 @@ class _ByteDecoder:
     def end(self) -> str:
         return self.utf_8.decode(b"", final=True)
 
-    def peek(self) -> list[str]:
+    def peek(self, ids: Iterable[int] | None = None) -> list[str]:
         state, added = self.utf_8.getstate(), []
-        for value in range(256):
+        for value in range(256) if ids is None else ids:
             text = self.utf_8.decode(bytes([value]))
             added.append(text + self.utf_8.getstate()[0].decode("ascii", "surrogateescape"))
             self.utf_8.setstate(state)

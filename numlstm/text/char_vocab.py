@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import unicodedata
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -137,8 +138,8 @@ class _CharDecoder:
     def end(self) -> str:
         return ""
 
-    def peek(self) -> str:
-        return self.symbols
+    def peek(self, ids: Iterable[int] | None = None) -> Sequence[str]:
+        return self.symbols if ids is None else [self.symbols[n] for n in ids]
 
 
 class CharBuilder:

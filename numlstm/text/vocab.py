@@ -7,7 +7,7 @@ A vocabulary belongs to a level: its tokens are characters (`char_vocab.py`), by
 from __future__ import annotations
 
 import abc
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -50,8 +50,8 @@ class Decoder(Protocol):
     def end(self) -> str:
         """Return the rest."""
 
-    def peek(self) -> Sequence[str | None]:
-        """Return for each token of the vocabulary what it would add to the text if it came next.
+    def peek(self, ids: Iterable[int] | None = None) -> Sequence[str | None]:
+        """Return for each token of the vocabulary, or each of `ids`, what it would add to the text if it came next.
 
         Of a character's first bytes, those so far, as lone surrogates; None for a token that could add nothing, ever.
         """

@@ -164,8 +164,9 @@ class _WordDecoder:
     def end(self) -> str:
         return ""
 
-    def peek(self) -> list[str | None]:
-        return self.joiner.peek(self.vocab.words)
+    def peek(self, ids: Iterable[int] | None = None) -> list[str | None]:
+        words = self.vocab.words
+        return self.joiner.peek(words if ids is None else [words[n] for n in ids])
 
 
 class WordBuilder:

@@ -42,7 +42,7 @@ class TestOptions:
             "--models", str(tmp_path), "--host", "localhost", "--port", "0", "--no-train", "--device", "reference",
             "--threads", "1", "--memory", "1.5GB", "--max-body", "64kB", "--max-upload", "1G", "--max-prompt", "5",
             "--max-tokens", "6", "--max-texts", "7", "--max-seconds", "8.5", "--max-jobs", "9",
-            "--allow-origin", "https://a.example/", "--allow-origin", "http://b.example",
+            "--allow-origin", "https://a.example/", "--allow-origin", "http://B.example",
             NUMLSTM_API_KEY="secret",
         )  # fmt: skip
         assert code == 0, said
@@ -70,6 +70,10 @@ class TestOptions:
         ("options", "line"),
         [
             (["--host", "0.0.0.0"], "numlstm: --host 0.0.0.0 lets other machines in; expected a key"),
+            (
+                ["--models", __file__],
+                f"numlstm: --models {__file__} is no folder; expected one",
+            ),
             (["--memory", "much"], "numlstm: --memory is 'much'; expected a size such as 500MB or 2GB"),
             (["--max-tokens", "0"], "numlstm: --max-tokens is 0; expected at least 1"),
             (["--port", "70000"], "numlstm: --port is 70000; expected 0 to 65535"),
@@ -132,7 +136,7 @@ class TestStopping:
             next(lines)
             began = time.monotonic()
             assert server.end(number) == 0
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 10
             *_, last = (line for line in lines if line)
         assert json.loads(last.removeprefix("data: "))["error"]["code"] == "stopping"  # and not an end in mid-air
         assert server.said.splitlines() == [f"serving at {server.url} (Ctrl-C stops)", "stopped"]
@@ -145,7 +149,7 @@ class TestStopping:
             time.sleep(0.3)
             began = time.monotonic()
             assert server.end() == 0
-            assert time.monotonic() - began < 6
+            assert time.monotonic() - began < 10
         assert "Traceback" not in server.said
         assert [path.name for path in server.folder.iterdir()] == ["tiny.npz"]
 
@@ -156,7 +160,7 @@ class TestStopping:
             client.get("/health")
             began = time.monotonic()
             assert server.end() == 0
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 10
 
     @POSIX
     def test_killed_while_it_writes(self, serve, models):

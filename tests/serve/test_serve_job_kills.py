@@ -9,6 +9,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,23 @@ def test_a_new_server_waits_for_a_process_that_still_saves(
         if runs(worker):
             os.kill(worker, signal.SIGCONT)
     assert contents(models / "new.npz") == contents(whole)
+
+
+def test_others_need_not_wait_for_a_job_that_is_being_deleted(serve: Callable[..., Any]) -> None:
+    server = serve()
+    first, worker = under_way(server)
+    os.kill(worker, signal.SIGSTOP)
+    try:
+        with (client := Client(server.url)).http, ThreadPoolExecutor(1) as pool:
+            deleting = pool.submit(client.ask, "DELETE", f"/v1/jobs/{first}")
+            client.until(first, lambda job: job["state"] == "stopping")
+            client.create("second", steps=2)
+            assert not deleting.done()
+            os.kill(worker, signal.SIGCONT)
+            assert deleting.result()["deleted"]
+    finally:
+        if runs(worker):
+            os.kill(worker, signal.SIGCONT)
 
 
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])

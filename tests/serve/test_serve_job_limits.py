@@ -98,6 +98,9 @@ def test_texts(within: Callable[..., Client], models: Path) -> None:
     assert client.refused("DELETE", "/v1/corpora/tales", 403)["code"] == "corpus_fixed"
     client.refused("DELETE", "/v1/corpora/yours", 404)
     assert client.ask("DELETE", "/v1/corpora/mine")["deleted"]
+    (models / "texts" / "folder.txt").mkdir()
+    if os.name == "posix":
+        (models / "texts" / "gone.txt").symlink_to(models / "nowhere")
     sources = {each["source"] for each in client.ask("GET", "/v1/corpora")["data"]}
     assert sources == {"package", "stdlib", "download"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +137,19 @@ def test_deleting(client: Client, models: Path) -> None:
     client.ask("DELETE", f"/v1/jobs/{id_}", params={"model": "true"})
     client.refused("GET", "/v1/models/newer", 404)
     assert sorted(path.name for path in models.iterdir()) == ["jobs", "new.npz", "texts", "tiny.npz"]
+
+
+def test_deleting_at_the_same_time(client: Client) -> None:
+    """Of several that delete a job one does; nobody goes on with what is gone."""
+    for name in "abc":
+        id_ = client.create(name, steps=100_000)
+        client.until(id_, moving)
+        with ThreadPoolExecutor(3) as pool:
+            answers = [pool.submit(client.http.delete, f"/v1/jobs/{id_}") for _ in range(3)]
+            again = pool.submit(client.http.post, f"/v1/jobs/{id_}/resume").result()
+            assert sorted(answer.result().status_code for answer in answers) == [200, 404, 404]
+        assert again.status_code in (404, 409)
+    assert client.ask("GET", "/v1/jobs")["data"] == []
 
 
 def test_names_that_are_taken(client: Client, models: Path) -> None:

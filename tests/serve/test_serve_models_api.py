@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -269,6 +271,26 @@ class TestFaults:
         monkeypatch.setattr(weights, "load", slow)
         assert code(client.put("/v1/models/mine/file", content=tiny)) == (409, "exists")
         assert sorted(path.name for path in models.iterdir()) == ["mine.npz", "tiny.npz"]
+
+    def test_uploads_that_wait_to_be_checked_hold_nobody_up(self, client, tiny, models, monkeypatch):
+        """One is checked at a time; more of them wait than there are threads."""
+        real, go_on = weights.load, threading.Event()
+
+        def slow(path):
+            assert go_on.wait(60)
+            return real(path)
+
+        monkeypatch.setattr(weights, "load", slow)
+        with ThreadPoolExecutor(49) as pool:
+            answers = [pool.submit(client.put, f"/v1/models/mine{n}/file", content=tiny) for n in range(48)]
+            try:
+                deadline = time.monotonic() + 20
+                while len([*models.glob(".*.tmp")]) < 48 and time.monotonic() < deadline:
+                    time.sleep(0.01)
+                assert pool.submit(client.get, "/v1/models").result(20).status_code == 200
+            finally:
+                go_on.set()
+            assert {answer.result().status_code for answer in answers} == {201}
 
 
 class Full:
