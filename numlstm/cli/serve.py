@@ -162,6 +162,7 @@ def _run(settings: Settings, listening: socket.socket) -> None:
         import uvicorn
 
         from ..serve.app import create_app
+        from ..serve.connections import Connection
         from .serve_options import train_options
 
         if chosen is None:
@@ -174,7 +175,7 @@ def _run(settings: Settings, listening: socket.socket) -> None:
     app = create_app(settings, train_options())
     config = uvicorn.Config(
         app,
-        http="h11",
+        http=Connection,
         loop="asyncio",
         ws="none",
         lifespan="on",

@@ -12,6 +12,7 @@
                     `jobs_api`, `job_shapes`, `corpora_api`: over HTTP)
     running         runs them one after the other, each as a `process` under a `lock`; `following` tells what happens,
                     from the `tail` of its log
+    connections     hung up when nobody asks anything
     guards          keys, origins, limits and headers, before a request gets anywhere
     answers         how the server says no over HTTP, and `sse` how it tells of what happens
     metrics         counts for Prometheus

@@ -78,6 +78,7 @@ def _add_state(app: FastAPI, settings: Settings, engine: Engine, metrics: Metric
     metrics.watch("models_loaded", "Models in memory.", lambda: len(engine.memory.models))
     metrics.watch("models_bytes", "Memory that they take.", lambda: engine.memory.bytes)
 
+    @app.head("/health", include_in_schema=False)
     @app.get("/health", tags=["state"], responses=refusals())
     async def health() -> dict[str, Any]:
         """Say that the server is up, and what it allows."""

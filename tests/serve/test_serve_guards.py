@@ -298,3 +298,8 @@ def test_half_of_an_answer_is_not_made_to_look_whole():
 
     with pytest.raises(ZeroDivisionError):  # so that the connection is cut
         request(Envelope(fail), [(0, b"")])
+
+
+def test_the_health_is_told_to_those_who_want_no_body(client):
+    answer = client.head("/health")
+    assert (answer.status_code, answer.content) == (200, b"")
