@@ -159,8 +159,11 @@ def test_what_the_server_refuses_is_told_in_its_line(browser: Any, server: str) 
         page.goto(server)
         short(page, prompt="안녕")
         write(page)
-        assert page.inner_text(".sheet .facts").startswith("the model does not know '")
-        page.click("text=More about how it draws")
+        told = page.inner_text(".sheet .facts")
+        assert told.startswith("the model does not know '")
+        assert "tick" in told
+        assert "drop_unknown" not in told
+        page.click("#write summary")
         page.check("[name=drop_unknown]")
         write(page)
         assert "40 characters" in page.inner_text(".sheet .facts")
@@ -297,6 +300,31 @@ def test_language_and_looks_by_hand_are_kept(browser: Any, server: str) -> None:
     with Visit(browser, server, locale="ko-KR") as page:
         page.goto(server)
         assert page.inner_text("#go") == "쓰기"
+
+
+def test_what_was_typed_is_there_after_a_reload(browser: Any, server: str) -> None:
+    with Visit(browser, server) as page:
+        page.goto(server)
+        page.fill("#prompt", "what I typed")
+        page.fill("#seed", "77")
+        page.click("nav [data-view=train]")
+        page.fill("#text", "a text of mine\n" * 200)
+        page.reload()
+        assert page.input_value("#text") == "a text of mine\n" * 200
+        assert "3,000" in page.inner_text("#text-help")
+        page.click("nav [data-view=write]")
+        assert page.input_value("#prompt") == "what I typed"
+        assert page.input_value("#seed") == "77"
+        assert page.input_value("#length") == "400"
+
+
+@pytest.mark.parametrize("address", ["#write/%", "#job/%E0%A4%A", "#toString", "#constructor/x"])
+def test_an_address_that_nobody_has_made(browser: Any, server: str, address: str) -> None:
+    with Visit(browser, server, refused=(404,)) as page:
+        page.goto(server + address)
+        page.wait_for_selector("body.ready")
+        page.click("nav [data-view=models]")
+        assert page.is_visible("#models")
 
 
 def test_the_keyboard_alone_writes(browser: Any, server: str) -> None:

@@ -82,6 +82,7 @@ export default {
   "sheet.halted": "Stopped after {n} characters",
   "sheet.cut": "The connection ended after {n} characters",
   "sheet.failed": "Failed after {n} characters",
+  "sheet.unknown": "Change the beginning, or tick ‘Leave out unknown characters’ under ‘More about how it draws’.",
   "sheet.lost": "The connection to the server was lost.",
   "sheet.said": "Written: {n} characters by {model}, seed {seed}.",
   "surprise.legend": "How likely the model held each character to be",

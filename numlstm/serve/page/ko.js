@@ -82,6 +82,7 @@ export default {
   "sheet.halted": "{n}글자를 쓰고 멈췄습니다",
   "sheet.cut": "{n}글자 뒤에 연결이 끊겼습니다",
   "sheet.failed": "{n}글자 뒤에 오류가 났습니다",
+  "sheet.unknown": "첫머리를 고치거나 ‘글자를 뽑는 방법 더 보기’에서 ‘모르는 글자는 빼기’를 고르세요.",
   "sheet.lost": "서버와 연결이 끊겼습니다.",
   "sheet.said": "다 썼습니다. 모델 {model}, {n}글자, 시드 {seed}.",
   "surprise.legend": "모델이 글자마다 매긴 확률",

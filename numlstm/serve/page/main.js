@@ -6,6 +6,7 @@ import { askKey, trouble, say } from "./dialogs.js";
 import { $, shown } from "./elements.js";
 import * as job from "./job.js";
 import * as jobs from "./jobs.js";
+import { keepTyped } from "./kept.js";
 import * as models from "./models.js";
 import { firstLanguage, speak, t } from "./words.js";
 import * as train from "./train.js";
@@ -16,7 +17,7 @@ let at = null;
 
 function route(moved) {
   const [name, ...rest] = location.hash.slice(1).split("/");
-  const view = name in VIEWS ? name : "write";
+  const view = Object.hasOwn(VIEWS, name) ? name : "write";
   if (at && at !== view) VIEWS[at].hide?.();
   for (const each of Object.keys(VIEWS)) shown($(each), each === view);
   for (const link of document.querySelectorAll("nav a")) {
@@ -25,11 +26,19 @@ function route(moved) {
   }
   at = view;
   trouble(null);
-  VIEWS[view].show(decodeURIComponent(rest.join("/")));
+  VIEWS[view].show(decoded(rest.join("/")));
   name_();
   if (moved) {
     window.scrollTo(0, 0);
     $(view).querySelector("h1").focus({ preventScroll: true });
+  }
+}
+
+function decoded(argument) {
+  try {
+    return decodeURIComponent(argument);
+  } catch {
+    return argument; // an address that was typed
   }
 }
 
@@ -66,6 +75,7 @@ looks();
 watchServer();
 for (const view of Object.values(VIEWS)) view.start();
 jobs.start();
+keepTyped();
 const language = firstLanguage();
 $("language").value = language;
 speak(language);

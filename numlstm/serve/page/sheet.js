@@ -93,7 +93,7 @@ export class Sheet {
     if (stopped) this.finish = "halted";
     else {
       this.finish = "failed";
-      this.error = error instanceof Away || !(error instanceof Refused) ? t("sheet.lost") : error.message;
+      this.error = error instanceof Refused ? explained(error) : t("sheet.lost");
       if (!(error instanceof Refused) && !(error instanceof Away) && error.name !== "TypeError") console.error(error);
     }
   }
@@ -148,4 +148,10 @@ export class Sheet {
       this.readout.textContent ||= t("sheet.point");
     } else for (const name of ["tabindex", "role", "aria-label"]) this.text.removeAttribute(name);
   }
+}
+
+/** What the server refused, in its words; what it has for programs, in those of the page. */
+function explained({ code, message }) {
+  if (code !== "unknown_characters") return message;
+  return `${message.replace(/; leave them out .*$/, ".")} ${t("sheet.unknown")}`;
 }
