@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +11,7 @@ from .. import weights
 from ..config import OPTIMIZERS, ModelConfig, TrainConfig
 from ..errors import BackendError, ConfigError, CorpusError, WeightsError
 from ..model import Model
-from ..params import initialise
+from ..params import count, initialise
 from ..run import Run, batches, check_validation, epochs_in
 from ..text.batches import Batches, split
 from ..text.corpus import Corpus, Level, load_corpus
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 _GOAL = 4_000_000  # tokens that a run goes through if nobody says how many
 _EPOCHS = (2, 40)  # the fewest and the most epochs for that
 _RESET_STATE = 0.01  # with 0 some models write nothing but garbage after a beginning that they have never seen
+_COPIES = 4  # of all parameters, at least: they and their gradients, and two arrays that Adam keeps
 _WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainConfig.warmup_steps`
 
 
@@ -53,6 +55,7 @@ def new_run(text: Corpus, backend: Backend, given: Mapping[str, Any]) -> Run:
     config = _train_config(text, given)
     check_validation(config, split(text.ids, config.val_split)[1])
     model_config = network(len(text.vocab), given)
+    _check_fits(model_config)
     parameters = initialise(model_config, config.seed)
     model = Model(model_config, parameters, backend, vocab=text.vocab, precision=config.precision)
     run = Run.start(model, config)
@@ -131,6 +134,21 @@ def network(vocab_size: int, given: Mapping[str, Any]) -> ModelConfig:
     if shape.get("tie_weights") and "embedding" not in shape:
         shape["embedding"] = shape.get("projection") or shape["layers"][-1]
     return ModelConfig(vocab_size, **shape)
+
+
+def _check_fits(config: ModelConfig) -> None:
+    """Raise `ConfigError` for a network that this machine has no room for: the system would end the process unsaid."""
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has none, which itself refuses what does not fit
+        return
+    size = count(config)
+    needed = _COPIES * size * (4 if config.dtype == "float32" else 8)
+    if needed > there:
+        raise ConfigError(
+            f"the network has {size:,} parameters, which take {needed / 1e9:,.0f} GB to train, and this machine has "
+            f"{there / 1e9:,.0f} GB of memory; lower --layers"
+        )
 
 
 def _train_config(text: Corpus, given: Mapping[str, Any]) -> TrainConfig:

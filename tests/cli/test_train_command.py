@@ -240,6 +240,11 @@ def test_text_from_standard_input(numlstm: Command, tiny: tuple[str, ...], sourc
     [
         (["--layers", "12,x"], "one size per layer"),
         (["--layers", "0"], "layer size is 0"),
+        pytest.param(
+            ["--layers", "65536,65536,65536"],
+            "GB of memory; lower --layers",
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell its memory by sysconf"),
+        ),
         (["--lr", "-1"], "lr is -1"),
         (["--epochs", "1"], "expected one of them"),
         (["--batch-size", "100000"], "lower --batch-size"),
