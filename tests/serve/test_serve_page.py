@@ -358,3 +358,32 @@ def test_the_keyboard_alone_writes(browser: Any, server: str) -> None:
         page.keyboard.press("Enter")
         page.wait_for_function("() => document.querySelector('.sheet .written').textContent.length > 20")
         assert page.inner_text(".sheet .written").startswith("JULIET:")
+
+
+def test_a_model_that_is_named_in_the_address_is_the_one_that_writes(browser: Any, server: str) -> None:
+    with Visit(browser, server) as page:
+        page.goto(server + "#write/python")  # not the one that would be chosen otherwise
+        page.wait_for_selector("#model-0 option", state="attached")
+        assert page.input_value("#model-0") == "python"
+        page.goto(server + "#write/of-yesterday")
+        page.wait_for_selector("#trouble:visible")
+        assert "no model of-yesterday" in page.inner_text("#trouble")
+
+
+def test_a_file_dropped_anywhere_does_not_take_the_place_of_the_page(browser: Any, server: str) -> None:
+    with Visit(browser, server) as page:
+        page.goto(server)
+        page.wait_for_selector("#model-0 option", state="attached")
+        for kind in ("dragover", "drop"):
+            prevented = """kind => { const dataTransfer = new DataTransfer();
+                dataTransfer.items.add(new File(['a'], 'a'));
+                return !document.querySelector('header').dispatchEvent(
+                    new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer })) }"""
+            assert page.evaluate(prevented, kind)
+
+
+def test_a_length_of_nothing_is_not_the_usual_one(browser: Any, server: str) -> None:
+    with Visit(browser, server) as page:
+        page.goto(server)
+        short(page, length=0)
+        assert write(page) == "ROMEO:"

@@ -178,6 +178,7 @@ def test_what_is_wrong_is_told_at_the_field(browser: Any, server: str) -> None:
         page.fill("#name", "../out")
         page.click("#begin")
         page.wait_for_function("() => document.querySelector('#trouble-text').textContent.includes('../out')")
+        assert page.evaluate("document.activeElement.id") == "name"
 
 
 def test_a_file_is_sent_as_a_text_of_its_own_and_deleted(browser: Any, server: str, tmp_path: Path) -> None:
@@ -227,3 +228,48 @@ def test_the_keyboard_alone_trains(browser: Any, server: str) -> None:
         assert page.evaluate("document.activeElement.id") == "job-title"
         state(page, "Done")
         delete(page, "mine")
+
+
+def test_a_model_in_the_making_is_the_one_that_writes(browser: Any, server: str) -> None:
+    with Visit(browser, server) as page:
+        page.goto(server + "#write")
+        page.wait_for_selector("#model-0 option", state="attached")
+        page.goto(server + "#train")
+        begin(page, "making", LONG, sample_every="1000", save_every="5steps")
+        job = page.evaluate("location.hash")
+        page.wait_for_function(
+            "async () => (await (await fetch('v1/models')).json()).data.some(model => model.id === 'making')"
+        )
+        page.click("#job-write")
+        page.wait_for_selector("#model-0 option[value=making]", state="attached")
+        assert page.input_value("#model-0") == "making"
+        page.reload()
+        page.wait_for_selector("#model-0 option", state="attached")
+        assert page.input_value("#model-0") == "making"
+        page.goto(server + job)
+        delete(page, "making")
+
+
+def test_a_file_is_sent_once_and_one_that_is_gone_is_told(browser: Any, server: str, tmp_path: Path) -> None:
+    file = tmp_path / "once.txt"
+    file.write_text(TEXT, "utf-8")
+    with Visit(browser, server, refused=(400,)) as page:
+        page.goto(server + "#train")
+        page.wait_for_selector("#option-epochs")
+        page.set_input_files("#file", file)
+        for wrong in ("many", "few"):
+            page.fill("#option-epochs", wrong)
+            page.click("#begin")
+            page.wait_for_function(
+                "text => document.querySelector('#trouble-text').textContent.includes(text)", arg=wrong
+            )
+        assert page.locator("#corpus option[value^=once]").count() == 1
+        file.unlink()
+        page.click("#begin")
+        page.wait_for_function("() => document.querySelector('#trouble-text').textContent.includes('cannot be read')")
+        page.click("text=Not this file")
+        page.check("[name=source][value=corpus]")
+        page.select_option("#corpus", "once")
+        page.click("#forget")
+        page.click("#ask-yes")
+        page.wait_for_selector("#corpus option[value=once]", state="detached")

@@ -18,6 +18,9 @@ export class Refused extends Error {
 /** The server does not answer. */
 export class Away extends Error {}
 
+/** A file cannot be read: it is gone, has changed since it was picked, or is a folder. */
+export class Unreadable extends Error {}
+
 /** Say how the key is asked for. */
 export const setAsker = (ask) => {
   askKey = ask;
@@ -129,8 +132,19 @@ function parsed(block) {
   return found;
 }
 
+/** Throw `Unreadable` if a file cannot be read, or is no longer as it was when it was picked. */
+export async function checkReadable(file) {
+  await file
+    .slice(0, 1)
+    .arrayBuffer()
+    .catch(() => {
+      throw new Unreadable(file.name);
+    });
+}
+
 /** Send a file with PUT; `progress` hears the share that is sent. Returns the JSON of the answer. */
 export async function put(path, file, type, progress) {
+  await checkReadable(file); // while it is sent, a failure would look like a server that does not answer
   for (;;) {
     const before = key();
     const [status, text] = await sent(path, file, type, progress);

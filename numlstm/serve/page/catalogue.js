@@ -46,7 +46,7 @@ export function favourite() {
 /** The nearest to a text that can be a name. */
 export function nameFrom(text, otherwise) {
   const name = text.normalize("NFC").replace(/[^\p{L}\p{N}_.-]+/gu, "-");
-  return name.replace(/^[.-]+|[.-]+$/g, "").slice(0, 50) || otherwise;
+  return name.replace(/^[.-]+/, "").slice(0, 50).replace(/[.-]+$/, "") || otherwise;
 }
 
 function free(name, taken) {

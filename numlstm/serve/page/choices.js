@@ -109,7 +109,8 @@ function value(each) {
 
 /** Put the focus on the field that an error names, if there is one. */
 export function blame(param) {
-  const field = param && document.getElementById(`option-${param.split(".").pop()}`);
+  const name = param?.split(".").pop();
+  const field = document.getElementById({ model: "name", text: "text" }[name] ?? `option-${name}`);
   if (!field) return;
   field.closest("details")?.setAttribute("open", "");
   field.setAttribute("aria-invalid", "true");

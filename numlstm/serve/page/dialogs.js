@@ -1,6 +1,6 @@
 // What the page says and asks: errors in one line, a yes or no, the key. Knows nothing about why.
 
-import { Away } from "./api.js";
+import { Away, Unreadable } from "./api.js";
 import { $, shown } from "./elements.js";
 import { t } from "./words.js";
 
@@ -11,7 +11,8 @@ export function trouble(what, stays = false) {
   if (lasting && !stays) return;
   lasting = stays && what !== null;
   if (what instanceof Away || what?.name === "AbortError") return;
-  $("trouble-text").textContent = what?.message ?? what ?? "";
+  const line = what instanceof Unreadable ? t("unreadable", { name: what.message }) : what?.message;
+  $("trouble-text").textContent = line ?? what ?? "";
   shown($("trouble"), what !== null);
   shown($("trouble-close"), !lasting);
 }

@@ -17,6 +17,7 @@ export default {
   "delete": "Delete",
   "replace": "Replace",
   "uploading": "Sent so far",
+  "unreadable": "The file {name} cannot be read. If it has changed, choose it again.",
   "copied": "Copied.",
   "away": "The server does not answer. This page keeps looking for it and goes on when it is back.",
   "back": "The server is there again.",
@@ -30,6 +31,7 @@ export default {
   "token.space": "space",
   "token.newline": "line end",
   "token.tab": "tab",
+  "token.part": "part of a character",
   "default": "Usually {value}.",
   "automatic": "automatic",
   "temperature.at": "Temperature {n}",
@@ -68,6 +70,7 @@ export default {
   "write.go": "Write",
   "write.again": "Again",
   "write.stop": "Stop",
+  "write.none": "There is no model {model} here, or not yet: a job saves its model from time to time.",
 
   "sheet.empty.title": "An empty sheet",
   "sheet.empty": "The text will appear here as it is written.",

@@ -17,6 +17,7 @@ export default {
   "delete": "삭제",
   "replace": "바꾸기",
   "uploading": "보낸 만큼",
+  "unreadable": "파일 {name} 읽기에 실패했습니다. 파일이 바뀌었다면 다시 고르세요.",
   "copied": "복사했습니다.",
   "away": "서버가 응답하지 않습니다. 계속 찾고 있으며, 돌아오면 이어 갑니다.",
   "back": "서버가 돌아왔습니다.",
@@ -30,6 +31,7 @@ export default {
   "token.space": "공백",
   "token.newline": "줄바꿈",
   "token.tab": "탭",
+  "token.part": "글자의 일부",
   "default": "기본값: {value}.",
   "automatic": "자동",
   "temperature.at": "온도 {n}",
@@ -68,6 +70,7 @@ export default {
   "write.go": "쓰기",
   "write.again": "다시 쓰기",
   "write.stop": "멈추기",
+  "write.none": "‘{model}’ 모델이 없습니다. 학습 중이라면 아직 저장되지 않았을 수 있습니다.",
 
   "sheet.empty.title": "빈 종이",
   "sheet.empty": "글이 쓰이는 대로 여기에 나타납니다.",

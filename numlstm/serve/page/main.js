@@ -79,6 +79,12 @@ keepTyped();
 const language = firstLanguage();
 $("language").value = language;
 speak(language);
+// A file that is dropped beside its place would take the page's.
+for (const kind of ["dragover", "drop"]) {
+  window.addEventListener(kind, (event) => {
+    if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+  });
+}
 window.addEventListener("hashchange", () => route(true));
 $("skip").addEventListener("click", (event) => {
   event.preventDefault();

@@ -1,6 +1,6 @@
 // The form that begins training: a text, a name, options. Knows nothing about how the training goes on.
 
-import { call, put } from "./api.js";
+import { call, checkReadable, put } from "./api.js";
 import { corpora, freeCorpusName, freeModelName, models, readCorpora, readJobs, trains } from "./catalogue.js";
 import { blame, drawOptions, given } from "./choices.js";
 import { confirmed, say, tried, trouble } from "./dialogs.js";
@@ -9,6 +9,8 @@ import { size, t, whole } from "./words.js";
 
 const MUCH = 2_000_000; // characters of a pasted text that goes as a file instead
 let file = null; // the file that was picked or dropped
+const sentAs = new WeakMap(); // the names of files that were sent, so that none is sent twice
+let pasted = { text: null, file: null }; // a long text, as the file that it goes as
 let named = false; // whether the name was typed, or is only proposed
 let options = [];
 
@@ -91,6 +93,9 @@ function drop(event) {
 
 /** Send a file as a text of its own, and return its name. */
 async function upload(sent) {
+  await checkReadable(sent);
+  const before = sentAs.get(sent);
+  if (corpora.some((corpus) => corpus.id === before)) return before;
   const name = freeCorpusName(sent.name.replace(/\.[^.]*$/, ""));
   const progress = $("sending");
   shown(progress, true);
@@ -101,7 +106,8 @@ async function upload(sent) {
   } finally {
     shown(progress, false);
   }
-  readCorpora().catch(trouble);
+  sentAs.set(sent, name);
+  await readCorpora().catch(trouble);
   return name;
 }
 
@@ -109,7 +115,10 @@ async function textOf() {
   if (source() === "corpus") return { corpus: $("corpus").value };
   if (file) return { corpus: await upload(file) };
   const text = $("text").value;
-  if (text.length > MUCH) return { corpus: await upload(new File([text], $("name").value)) };
+  if (text.length > MUCH) {
+    if (pasted.text !== text) pasted = { text, file: new File([text], $("name").value) };
+    return { corpus: await upload(pasted.file) };
+  }
   return { text };
 }
 

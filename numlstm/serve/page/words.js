@@ -76,8 +76,8 @@ export function duration(seconds) {
 export const when = (seconds) =>
   new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(new Date(seconds * 1000));
 
-/** How a token is shown by its name: a space, a line's end and a tab by words, others in quotes. */
+/** How a token is shown by its name: a space, a line's end, a tab and a part of a character by words, others in quotes. */
 export function token(text) {
-  const named = { " ": "token.space", "\n": "token.newline", "\t": "token.tab" }[text];
+  const named = { "": "token.part", " ": "token.space", "\n": "token.newline", "\t": "token.tab" }[text];
   return named ? t(named) : `‘${text}’`;
 }

@@ -76,7 +76,8 @@ function voice(each, n) {
 
 function drawVoices() {
   const first = favourite()?.id ?? "";
-  for (const each of voices) if (!models.some((model) => model.id === each.model)) each.model = first;
+  const gone = (each) => models.length && !models.some((model) => model.id === each.model);
+  for (const each of voices) if (gone(each)) each.model = first;
   const focus = document.activeElement?.id;
   $("voices").replaceChildren(
     ...active().map(voice),
@@ -151,7 +152,7 @@ function keepSeed(seed) {
 
 /** The fields of a completion that the form sets, but for model and temperature. */
 function wanted(seed) {
-  const asked = { prompt: $("prompt").value, max_tokens: Number($("length").value) || 400, seed };
+  const asked = { prompt: $("prompt").value, max_tokens: Number($("length").value || 400), seed };
   for (const [name, read] of DRAWING) {
     const typed = $(`draw-${name}`).value;
     if (typed !== "") asked[name] = read(typed);
@@ -221,7 +222,12 @@ export function start() {
 }
 
 /** Show the view, with a model chosen if one is named. */
-export function show(name) {
-  if (name) voices[0].model = name;
+export async function show(name) {
   draw();
+  if (!name) return;
+  const known = () => models.some((model) => model.id === name);
+  if (models.length && !known()) await readModels().catch(trouble); // a job may have written it since
+  if (models.length && !known()) return trouble(t("write.none", { model: name }));
+  voices[0].model = name;
+  drawVoices();
 }
