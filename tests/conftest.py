@@ -1,9 +1,15 @@
-"""Fixtures that several test files share."""
+"""How the suite runs: its workers, the tests that run alone, what is left to the slow proofs; and shared fixtures."""
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+import alone
 import hypothesis
 import pytest
 
@@ -12,6 +18,65 @@ from numlstm.text.stdlib import python_source
 # The first example of a test may import modules and compile patterns, and the machine may have other work.
 hypothesis.settings.register_profile("patient", deadline=None)
 hypothesis.settings.load_profile("patient")
+
+_LEFT_OUT = pytest.StashKey[Counter[str]]()
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One worker a core."""
+    return cores()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set what workers and the processes that tests start inherit."""
+    config.stash[_LEFT_OUT] = Counter()
+    if hasattr(config, "workerinput"):
+        return
+    workers = max(1, getattr(config.option, "numprocesses", None) or 1)
+    # Two threads at least: code that divides its work must be tested where it does.
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(max(cores() // workers, min(2, cores()))))
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.setdefault(alone.LOCK, tempfile.mkdtemp(prefix="pytest-alone-"))
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """Hold other workers back while a test marked `alone` runs."""
+    with alone.turn(item.get_closest_marker("alone") is not None):
+        return (yield)
+
+
+def pytest_deselected(items: list[pytest.Item]) -> None:
+    """Count the slow proofs that were left out, by folder."""
+    for item in items:
+        if item.get_closest_marker("slow"):
+            folder = Path(item.nodeid.partition("::")[0]).parent
+            item.config.stash[_LEFT_OUT][folder.name if folder.name != "tests" else "the root"] += 1
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Send the counts to the process that prints the summary."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["left_out"] = dict(session.config.stash[_LEFT_OUT])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take the counts of a worker; all workers collect the same tests."""
+    node.config.stash[_LEFT_OUT] |= Counter(getattr(node, "workeroutput", {}).get("left_out", {}))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say what was left to the slow proofs."""
+    if left_out := config.stash[_LEFT_OUT]:
+        folders = ", ".join(f"{name} {count}" for name, count in sorted(left_out.items()))
+        terminalreporter.write_line(f"left to the slow proofs (pytest -m slow): {left_out.total()} tests: {folders}")
 
 
 @pytest.fixture(scope="session")
