@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numba
+from llvmlite import ir
 from numba import prange, types
 from numba._dispatcher import compute_fingerprint
 from numba.core import cgutils
@@ -39,8 +40,9 @@ def kernel(function: Callable[..., Any], **options: Any) -> Any:
 class ShardedKernel:
     """A kernel f(*args, s, shards) that runs for each shard s < shards on a thread of its own.
 
-    Called as `f(*args, shards=n)`, in which no two shards may write to the same place. With Numba's own way, a `prange`
-    in each kernel, all that the kernel calls is compiled three times more; here a small launcher calls it by address.
+    Called as `f(*args, shards=n)`, in which no two shards may write to the same place. A `prange` in each kernel would
+    compile all that the kernel calls three times more, and a launcher with a `prange` takes ten times as long to
+    compile as the one here: it is compiled for each combination of types, and `_spread` only once.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -54,17 +56,22 @@ class ShardedKernel:
         kinds = compute_fingerprint(args)
         address = self._addresses.get(kinds)
         if address is None:
-            address = self._addresses[kinds] = self._compiled(*map(numba.typeof, args))
+            address = self._addresses[kinds] = _address(self.one, *map(numba.typeof, args), types.intp, types.intp)
         numba.set_num_threads(shards)  # of whichever Python thread this is: Numba keeps a number for each
-        _launch(address, shards, *_flat(args))
+        _launch(_spread_address(), address, shards, *_flat(args))
 
-    def _compiled(self, *kinds: Any) -> int:
-        """Compile the kernel for these types of arguments, or take what was kept; return where its code is."""
-        signature = (*kinds, types.intp, types.intp)
-        self.one.compile(signature)
-        compiled = self.one.overloads[signature]
-        address: int = compiled.library.get_pointer_to_function(compiled.fndesc.llvm_func_name)
-        return address
+
+def _address(compiled: Any, *signature: Any) -> int:
+    """Compile a kernel for these types of arguments, or load it; return where its code is."""
+    compiled.compile(signature)
+    found = compiled.overloads[signature]
+    address: int = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
+    return address
+
+
+@functools.cache
+def _spread_address() -> int:
+    return _address(_spread, *_SPREAD)
 
 
 def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
@@ -76,23 +83,65 @@ def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
             yield arg
 
 
+_SPREAD = (types.intp, types.intp, types.intp)
+
+
 @intrinsic
-def _call(context, address, args, s, shards):
-    """Call the kernel at `address` with args, a tuple, and s and shards."""
-    kinds = (*args, types.intp, types.intp)
+def _launch_shards(context, spread, address, shards, args):
+    """Call the kernel at `address` with args, a tuple, and s and shards, for each s, through `_spread` at `spread`."""
 
     def codegen(context, builder, signature, values):
-        pointer, packed, s, shards = values
-        convention = context.call_conv
-        function = builder.inttoptr(pointer, convention.get_function_type(types.none, kinds).as_pointer())
-        unpacked = cgutils.unpack_tuple(builder, packed, len(kinds) - 2)
-        convention.call_function(builder, function, types.none, kinds, [*unpacked, s, shards])
+        spread, address, shards, packed = values
+        unpacked = cgutils.unpack_tuple(builder, packed, len(args))
+        block = cgutils.pack_struct(builder, [address, *unpacked])
+        memory = cgutils.alloca_once_value(builder, block)
+        shard = _shard_code(context.call_conv, builder.module, block.type, (*args, types.intp, types.intp))
+        pointers = [builder.ptrtoint(pointer, spread.type) for pointer in (shard, memory)]
+        _call(context.call_conv, builder, spread, _SPREAD, [*pointers, shards])
         return context.get_dummy_value()
 
-    return types.void(types.intp, args, types.intp, types.intp), codegen
+    return types.void(types.intp, types.intp, types.intp, args), codegen
+
+
+def _shard_code(convention, module, block_type, kinds):
+    """Return code for `module`: a function of a block's address, s and shards that calls the kernel with the block."""
+    word = ir.IntType(types.intp.bitwidth)
+    code = ir.Function(module, ir.FunctionType(ir.VoidType(), [word] * 3), module.get_unique_name("shard"))
+    code.linkage = "internal"
+    builder = ir.IRBuilder(code.append_basic_block())
+    block, s, shards = code.args
+    loaded = builder.load(builder.inttoptr(block, block_type.as_pointer()), typ=block_type)
+    address, *unpacked = (builder.extract_value(loaded, n) for n in range(len(block_type.elements)))
+    _call(convention, builder, address, kinds, [*unpacked, s, shards])
+    builder.ret_void()
+    return code
+
+
+def _call(convention, builder, address, kinds, values):
+    """Call the compiled function at `address`, which returns nothing."""
+    function = builder.inttoptr(address, convention.get_function_type(types.none, kinds).as_pointer())
+    convention.call_function(builder, function, types.none, kinds, values)
+
+
+@intrinsic
+def _run_shard(context, shard, block, s, shards):
+    """Call the code at `shard`, which `_launch_shards` made."""
+
+    def codegen(context, builder, signature, values):
+        shard, *arguments = values
+        code = ir.FunctionType(ir.VoidType(), [value.type for value in arguments])
+        builder.call(builder.inttoptr(shard, code.as_pointer()), arguments)
+        return context.get_dummy_value()
+
+    return types.void(*[types.intp] * 4), codegen
+
+
+@kernel
+def _launch(spread, address, shards, *args):
+    _launch_shards(spread, address, shards, args)  # type: ignore[call-arg]
 
 
 @functools.partial(kernel, parallel=True)
-def _launch(address, shards, *args):
+def _spread(shard, block, shards):
     for s in prange(shards):
-        _call(address, args, s, shards)  # type: ignore[call-arg]
+        _run_shard(shard, block, s, shards)  # type: ignore[call-arg]
