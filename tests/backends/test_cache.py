@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -106,6 +107,40 @@ def test_processes_may_compile_at_once(tmp_path: Path) -> None:
     assert [lines(process)[-1] for process in processes] == ["got 2.0", "got 2.0", "got 2.125", "got 2.125"]
     assert lines(script(tmp_path, "8", "8.5")) == ["got 2.0", "got 2.125"]
     assert not [path for path in kept(tmp_path) if path.suffix == ".tmp"]
+
+
+@posix_only
+def test_a_process_waits_for_what_another_compiles(warm: Path, tmp_path: Path) -> None:
+    import fcntl
+
+    folder = tmp_path / "c"
+    shutil.copytree(warm, folder)
+    (place,) = folder.iterdir()
+    compiled = [path.rename(tmp_path / path.name) for path in place.iterdir()]
+    with contextlib.ExitStack() as claims:
+        for path in compiled:
+            claim = claims.enter_context(open(place / f"{path.name}.lock", "wb"))
+            fcntl.flock(claim, fcntl.LOCK_EX)
+        process = script(folder, "8")
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(timeout=4)
+        for path in compiled:
+            path.rename(place / path.name)
+    times = [(place / path.name).stat().st_mtime_ns for path in compiled]
+    assert lines(process)[-1] == "got 2.0"
+    assert [(place / path.name).stat().st_mtime_ns for path in compiled] == times, "nothing was compiled again"
+
+
+@posix_only
+def test_a_process_that_waits_too_long_compiles_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(cache, "_LONGEST_WAIT", 0.05)
+    path = tmp_path / "kernel"
+    assert cache._claim(path)
+    with monkeypatch.context() as another_process:
+        another_process.setattr(cache, "_claims", {})
+        assert not cache._claim(path)
+    cache._release(path)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path) -> None:

@@ -4,8 +4,8 @@ Each kernel and combination of argument types has a file of its own, in a folder
 decides the machine code: the sources in this folder, the versions of what compiles them, the processor, and what the
 environment sets. So an upgrade or another machine finds nothing stale, installations side by side do not
 disturb each other, and a folder that nobody has used for a month is removed when a new one is made. A file is
-written beside its place and renamed, and carries a checksum: processes may compile at the same time, and what is
-damaged is compiled again.
+written beside its place and renamed, and carries a checksum, so what is damaged is compiled again. Processes that need
+the same kernel at the same time wait for the first one.
 
 Numba's own cache is keyed by a kernel's source file, not by those that it imports, crashes on damaged files, and
 keeps an index for all argument types, so that two processes at once can make it name the code of one type for another.
@@ -39,8 +39,15 @@ from numba.core.serialize import dumps
 from ... import cachedir
 from .. import compile_listeners
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
+
 _UNUSED_SECONDS = 30 * 24 * 3600.0  # after which a folder is removed
+_LONGEST_WAIT = 60.0  # seconds for another process to compile a kernel
 _CHECKSUM = 16  # bytes
+_claims: dict[Path, int] = {}  # open lock files
 _NOT_IN_THE_CODE = {"NUMLSTM_CACHE_DIR", "NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
 
 
@@ -94,18 +101,26 @@ class KernelCache(FunctionCache):
         """Do nothing: what is kept is what the same sources would give again."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the kernel for the types `sig`, or None if it must be compiled."""
+        """Return the kernel for the types `sig`, or None if it must be compiled.
+
+        While another process compiles it, this one waits: of two that need the same kernels each compiles a part.
+        """
         # Not `target_context.refresh()`, as Numba does: that takes 0.35 s, and nothing but compiling needs it.
         rtsys.initialize(target_context)
-        if self._folder is not None and self._enabled:
-            try:
-                payload = _read(self._path(sig, target_context.codegen()))
-                return CompileResult._rebuild(target_context, *pickle.loads(payload))
-            except Exception:  # whatever is wrong with what was kept, it can be made again
-                pass
+        path = self._path(sig, target_context.codegen()) if self._folder is not None and self._enabled else None
+        found = _load(path, target_context)
+        if found is not None:
+            return found
         for listener in compile_listeners:
             listener.begun(self._name)
-        return None
+        if path is None or not _claim(path):
+            return None
+        found = _load(path, target_context)
+        if found is not None:  # compiled meanwhile
+            _release(path)
+            for listener in compile_listeners:
+                listener.done(self._name, "")
+        return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
         """Keep a kernel that was compiled for the types `sig`, if that can be done."""
@@ -125,13 +140,67 @@ class KernelCache(FunctionCache):
             raise ValueError(f"{self._name} holds addresses, which mean nothing to another process")
         if self._enabled:
             _make(self._folder)
-            _write(self._path(sig, compiled.codegen), dumps(compiled._reduce()))
+            path = self._path(sig, compiled.codegen)
+            try:
+                _write(path, dumps(compiled._reduce()))
+            finally:
+                _release(path)
 
     def _path(self, sig: Any, codegen: Any) -> Path:
         assert self._folder is not None
         key = hashlib.sha256(repr(self._index_key(sig, codegen)).encode()).hexdigest()
         name = "".join(c if c.isalnum() or c in "._" else "" for c in self._name)
         return self._folder / f"{name}-{key[:20]}"
+
+
+def _load(path: Path | None, target_context: Any) -> Any:
+    """Return the kernel that is kept at `path`, None if there is none or it is damaged."""
+    if path is None:
+        return None
+    try:
+        return CompileResult._rebuild(target_context, *pickle.loads(_read(path)))
+    except Exception:  # whatever is wrong with what was kept, it can be made again
+        return None
+
+
+def _claim(path: Path) -> bool:
+    """Claim the kernel at `path` for this process; wait while another one has it.
+
+    False where nothing can be claimed: the folder cannot be written to, the system has no locks of this kind, or the
+    other process takes too long. Then both compile it, and either result is right. The system drops the claim of a
+    process that ends.
+    """
+    if fcntl is None or path in _claims:
+        return False
+    try:
+        _make(path.parent)
+        file = os.open(path.with_name(f"{path.name}.lock"), os.O_CREAT | os.O_RDWR, 0o600)
+    except OSError:
+        return False
+    until = time.monotonic() + _LONGEST_WAIT
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() < until:
+                time.sleep(0.02)
+                continue
+        except OSError:  # a file system without locks
+            pass
+        else:
+            _claims[path] = file
+            return True
+        os.close(file)
+        return False
+
+
+def _release(path: Path) -> None:
+    """Give up the claim on the kernel at `path`, if this process has it."""
+    file = _claims.pop(path, None)
+    if file is not None:
+        with contextlib.suppress(OSError):
+            path.with_name(f"{path.name}.lock").unlink()
+        os.close(file)
 
 
 def mark_as_used(kept_in: Path | None) -> None:
