@@ -40,8 +40,8 @@ from project_copy import INTERRUPTED, ROOT, copy_project, run_pytest
 
 RESULTS = Path(__file__).with_suffix(".json")
 CACHE = Path.home() / ".cache" / "numlstm-mutants"  # compiled kernels, and the copies while they are needed
-SECONDS = {"near": 900.0, "fast": 1800.0, "slow": 7200.0}  # that a step may take: a fault that hangs is caught
-ONE_TEST = 300  # seconds that a test may take if it has no limit of its own
+SECONDS = {"near": 900.0, "fast": 1800.0, "slow": 14400.0}  # that a step may take: a fault that hangs is caught
+ONE_TEST = 300  # seconds that a fast test may take if it has no limit of its own
 LEAST = 0.9  # of the faults that change a result are caught by the fast tests
 HARMLESS = "no result changes: "
 IN_ONE = ["-n0"] if importlib.util.find_spec("xdist") else []  # lets pytest have no worker processes
@@ -80,10 +80,9 @@ class Asked(NamedTuple):
 
 def asked_in(step: str, near: Sequence[str], near_ran: bool, one: bool) -> Asked:
     """Return what pytest is to run in a step, in one process if `one`; the nearest tests need not run twice."""
-    options = [f"--ignore={OWN_TESTS}", f"--timeout={ONE_TEST}", "--hypothesis-seed=0", *(IN_ONE if one else [])]
-    if step == "slow":
-        options += ["-m", "slow"]
-    elif step == "fast" and near_ran:
+    options = [f"--ignore={OWN_TESTS}", "--hypothesis-seed=0", *(IN_ONE if one else [])]
+    options += ["-m", "slow"] if step == "slow" else [f"--timeout={ONE_TEST}"]
+    if step == "fast" and near_ran:
         options += [f"--ignore={file}" for file in near]
     return Asked(options, [*near] if step == "near" else [])
 
@@ -129,10 +128,11 @@ def examine(fault: Fault, steps: Sequence[str], known: Record | None, root: Path
     with copied(root, cache) as (copy, own):
         one_token_faults.plant(fault, copy)
         for step in steps:
-            if step in record["tried"] or (step == "near" and not near):
+            if step in record["tried"]:
                 continue
-            asked = asked_in(step, near, "near" in record["tried"], one)
-            record["test"] = first_failure(copy, asked, SECONDS[step], own)
+            if near or step != "near":
+                asked = asked_in(step, near, "near" in record["tried"], one)
+                record["test"] = first_failure(copy, asked, SECONDS[step], own)
             record["tried"] = [*record["tried"], step]
             if record["test"]:
                 record["caught"] = step

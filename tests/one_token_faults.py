@@ -7,10 +7,7 @@ such places: docstrings, texts, annotations, `raise` and `assert` have none, nor
 from __future__ import annotations
 
 import ast
-import bisect
 import hashlib
-import io
-import tokenize
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -152,11 +149,9 @@ class _Finder(ast.NodeVisitor):
     def __init__(self, source: str) -> None:
         self.found: list[Change] = []
         self._lines = source.split("\n")
-        self._tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-        self._starts = [token.start for token in self._tokens]
 
     def _place(self, line: int, column: int) -> tuple[int, int]:
-        """Return a place of the syntax tree, which counts bytes, as the tokenizer counts it: in characters."""
+        """Return a place of the syntax tree, which counts bytes, as texts count it: in characters."""
         return line, len(self._lines[line - 1].encode()[:column].decode())
 
     def _start(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
@@ -168,14 +163,20 @@ class _Finder(ast.NodeVisitor):
         return self._place(node.end_lineno, node.end_col_offset)
 
     def _change(self, kind: str, start: tuple[int, int], end: tuple[int, int], old: str, new: str) -> None:
-        """Change the first token `old` between two places; where `new` is empty, remove it and the space after it."""
-        first, last = bisect.bisect_left(self._starts, start), bisect.bisect_right(self._starts, end)
-        at = next(i for i in range(first, last) if self._tokens[i].string == old)
-        token, following = self._tokens[at : at + 2]
-        if new:
-            self.found.append(Change(kind, token.start[0], token.start[1], token.end[1], new))
-        elif following.start[0] == token.start[0]:
-            self.found.append(Change(kind, token.start[0], token.start[1], following.start[1], ""))
+        """Change the token `old` between two places, where else are only brackets, spaces and comments.
+
+        Where `new` is empty the token is removed, with the spaces after it.
+        """
+        for number in range(start[0], end[0] + 1):
+            line = self._lines[number - 1]
+            first, last = start[1] if number == start[0] else 0, end[1] if number == end[0] else len(line)
+            at = line[first:last].partition("#")[0].find(old) + first
+            if at >= first:
+                rest = line[at + len(old) :]
+                spaces = 0 if new else len(rest) - len(rest.lstrip())
+                if new or spaces < len(rest):  # a token at a line's end would leave its spaces
+                    self.found.append(Change(kind, number, at, at + len(old) + spaces, new))
+                return
 
     def _visit_all(self, nodes: Iterable[ast.AST | None]) -> None:
         for node in nodes:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import ast
+import concurrent.futures
 import io
 import json
 import sys
+import threading
+import time
 import tokenize
 from pathlib import Path
 
 import mutants
 import one_token_faults
+import project_copy
 import pytest
 from mutants import IN_ONE, Results
 from one_token_faults import AREAS, PER_AREA, Fault
@@ -33,6 +37,7 @@ PLACES = {
     ],
     "def f(): return None": ["def f(): return 0"],
     "for x in y: continue": ["for x in y: break"],
+    "x = (a  # and - c\n    + b)": ["    - b)"],
     "x = '가' if a == b else c": ["x = '가' if a != b else c"],
 }
 NO_PLACES = [
@@ -173,6 +178,7 @@ def test_what_is_planted_is_caught_where_a_test_sees_it(fault, caught, tried, to
     record = mutants.examine(fault, ["near", "fast"], None, toy, tmp_path / "cache", one=True)
     assert (record["caught"], record["tried"]) == (caught, tried)
     assert record["test"] == ("tests/test_counting.py::test_counting" if caught else "")
+    assert not mutants._is_open(record, ["near", "fast"])
     assert (toy / "numlstm" / "counting.py").read_text("utf-8") == TOY["numlstm/counting.py"]
 
 
@@ -182,16 +188,27 @@ def test_tests_that_fail_without_a_fault_are_found(toy, tmp_path):
     assert failed == "tests/test_counting.py::test_counting"
 
 
+def test_tests_that_take_too_long_are_stopped(toy):
+    assert run_pytest(toy, IN_ONE, 0.01).code is None
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="what tests leave running is found by Linux's /proc")
-def test_tests_that_hang_are_stopped_with_all_that_they_started(toy):
+def test_all_ends_that_the_tests_have_started(toy, monkeypatch):
     (toy / "tests" / "test_counting.py").write_text(
         "import subprocess, sys, time\n\n\ndef test_it():\n"
-        "    words = [sys.executable, '-c', 'import time; time.sleep(60)']\n"
+        "    words = [sys.executable, '-c', 'import time; time.sleep(600)']\n"
         "    child = subprocess.Popen(words, start_new_session=True)\n"
-        "    open('child', 'w').write(str(child.pid))\n    time.sleep(60)\n"
+        "    open('child', 'w').write(f'{child.pid}.')\n    time.sleep(600)\n"
     )
-    assert run_pytest(toy, IN_ONE, 4).code is None
-    child = Path("/proc", (toy / "child").read_text(), "cmdline")
+    monkeypatch.setattr(project_copy, "INTERRUPTED", threading.Event())
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        running, written = pool.submit(run_pytest, toy, IN_ONE, 500), toy / "child"
+        while not running.done() and not (written.exists() and written.read_text().endswith(".")):
+            time.sleep(0.05)
+        project_copy.INTERRUPTED.set()
+        with pytest.raises(KeyboardInterrupt):
+            running.result()
+    child = Path("/proc", written.read_text()[:-1], "cmdline")
     assert not child.exists() or child.read_bytes() == b""  # ended, though perhaps nobody has asked yet how
 
 
@@ -199,6 +216,34 @@ def test_a_package_from_elsewhere_is_refused(toy):
     (toy / "numlstm" / "__init__.py").unlink()
     with pytest.raises(RuntimeError, match=r"numlstm is imported from .*, not from the copy"):
         run_pytest(toy, [], 1)
+
+
+@pytest.mark.parametrize(
+    ("file", "nearest"),
+    [
+        ("numlstm/text/word_vocab.py", ["tests/text/test_word_vocab.py", "tests/text/test_batches.py"]),
+        ("numlstm/backends/cpu/packing.py", ["tests/backends/test_packing.py"]),
+        ("numlstm/train.py", ["tests/test_train.py"]),
+    ],
+)
+def test_the_nearest_tests_come_first(file, nearest):
+    found = mutants.near_tests(file, ROOT)
+    assert found[: len(nearest)] == nearest
+    assert len({*found}) == len(found)
+
+
+def test_the_tests_of_a_module_that_no_file_is_named_after_are_those_that_import_it(toy):
+    assert mutants.near_tests("numlstm/counting.py", toy) == ["tests/test_counting.py"]
+    (toy / "tests" / "test_counting.py").rename(toy / "tests" / "test_numbers.py")
+    assert mutants.near_tests("numlstm/counting.py", toy) == ["tests/test_numbers.py"]
+    assert mutants.near_tests("numlstm/other.py", toy) == []
+
+
+def test_a_step_runs_what_no_step_before_it_has_run():
+    near, *rest = (mutants.asked_in(step, ["a.py"], True, one=False) for step in ("near", "fast", "slow"))
+    assert (near.files, [each.files for each in rest]) == (["a.py"], [[], []])
+    assert ["--ignore=a.py" in each.options for each in (near, *rest)] == [False, True, False]
+    assert rest[1].options[-2:] == ["-m", "slow"]
 
 
 def test_a_test_that_fails_only_once_says_nothing(monkeypatch, tmp_path):
