@@ -13,9 +13,6 @@ from __future__ import annotations
 import argparse
 import concurrent.futures
 import json
-import os
-import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,7 +22,9 @@ from typing import NamedTuple
 from planted_host import HOST
 from planted_kernels import KERNELS
 
-ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from project_copy import ROOT, copy_project, run_pytest
+
 RESULTS = Path(__file__).with_suffix(".json")
 GPU = Path("numlstm/backends/gpu")
 SECONDS = 900  # that a rung may take: a kernel that hangs is caught
@@ -131,23 +130,17 @@ def caught(fault: Fault | None, rung: str) -> str:
     if not chosen:
         return "-"
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        for name in ("numlstm", "tests", "benchmarks", "corpus", "models"):
-            shutil.copytree(ROOT / name, root / name, ignore=shutil.ignore_patterns("__pycache__"))
-        shutil.copy(ROOT / "pyproject.toml", root)
+        copy = Path(folder) / "project"
+        copy_project(ROOT, copy)
         if fault is not None:
-            plant(fault, root)
-        command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *chosen]
-        environment = os.environ | {"PYTHONPATH": str(root)}
-        try:
-            ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=SECONDS)
-        except subprocess.TimeoutExpired:
-            return "yes"
-        if ran.returncode in (2, 3, 4, 5):  # pytest's own: usage, nothing found, an error of collection
-            raise RuntimeError(f"{fault}, rung {rung}: pytest ended with {ran.returncode}\n{ran.stdout[-2000:]}")
-        if ran.returncode == 0 and " passed" not in ran.stdout:
-            raise RuntimeError(f"rung {rung} ran nothing here:\n{ran.stdout[-2000:]}")
-        return "yes" if ran.returncode else "no"
+            plant(fault, copy)
+        # Of whatever marker, and in one process: the faults themselves are planted side by side.
+        ran = run_pytest(copy, ["-o", "addopts=-q", *chosen], SECONDS)
+    if ran.code in (2, 3, 4, 5):  # pytest's own: usage, nothing found, an error of collection
+        raise RuntimeError(f"{fault}, rung {rung}: pytest ended with {ran.code}\n{ran.output[-2000:]}")
+    if ran.code == 0 and " passed" not in ran.output:
+        raise RuntimeError(f"rung {rung} ran nothing here:\n{ran.output[-2000:]}")
+    return "no" if ran.code == 0 else "yes"
 
 
 def judged(fault: Fault) -> dict[str, str]:
