@@ -17,6 +17,7 @@ from numlstm.subjects import Dense, Loss, Network, Sizes, Stack
 
 GRADIENTS = list(enumerate(["x", "h0", "c0", "W_x", "W_h", "b"]))
 TOY = Sizes(T=2, B=2, D=3, V=3, layers=(1, 2))
+VARIED = Sizes(2, 2, 3, 5, (3, 4), 2, 2, layer_norm=True, tie_weights=True, hard=True, rate=0.3, recurrent=0.2)
 
 
 @pytest.fixture(scope="module", params=backends.names())
@@ -53,11 +54,19 @@ def scaled_lstm(place, change):
     return altered(lstm_backward=lstm_backward)
 
 
+@pytest.mark.parametrize("sizes", [TOY, VARIED], ids=["plain", "every option"])
+def test_the_gradients_of_the_reference_agree(sizes):
+    for kind in (Stack, Network):
+        assert failed(reference, kind(np.random.default_rng(0), sizes)) == set()
+
+
+@pytest.mark.slow
 def test_every_gradient_agrees(proof):
     _, rows = proof
     assert [row for row in rows if not row.ok] == []
 
 
+@pytest.mark.slow
 def test_finite_differences_reach_every_parameter_and_input_of_one_to_three_layers(proof):
     _, rows = proof
     proved = {row.what for row in rows if row.allowed <= 1e-7}
@@ -70,6 +79,7 @@ def test_finite_differences_reach_every_parameter_and_input_of_one_to_three_laye
     assert {"dense: d h", "dense: d W", "dense: d b", "loss: d logits"} <= proved
 
 
+@pytest.mark.slow
 def test_a_backend_is_compared_with_the_reference_in_both_dtypes(proof):
     backend, rows = proof
     compared = [row.what for row in rows if "float" in row.what]

@@ -421,7 +421,7 @@ def test_a_temperature_that_is_none(model, temperature):
 def test_the_sign_for_unknown_words_is_never_written(device, tied):
     vocab = WordVocab(("<unk>", "<eos>", "<join>", "cat", "dog"))
     more = {"embedding": 4, "tie_weights": True} if tied else {}
-    model = Model.create(len(vocab), (4,), device=device, vocab=vocab, **more)
+    model = Model.create(len(vocab), (4, 4), device=device, dtype="float64", vocab=vocab, **more)
     model.set_params({**model.params, "output.b": [90, 0, 0, 40, 0]})
     before = model.flat.tobytes()
     logits = model.logits([[3]])[0]

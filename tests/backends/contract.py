@@ -1,15 +1,20 @@
-"""What the tests of the backends share: inputs for the functions of the protocol, and runs that name what comes out.
+"""Inputs for the functions of the protocol, and runs that name what comes out.
 
-The inputs are read-only arrays, where the backend's arrays are NumPy's, and every run checks that they came out as they
-went in.
+Every run checks that its inputs came out as they went in. On the CPU they are arrays that may be written to, as in
+training: for read-only arrays Numba compiles every kernel once more, which `read_only` asks for.
 """
 
 from __future__ import annotations
+
+import contextvars
 
 import numpy as np
 
 DTYPES = ("float64", "float32")
 ERROR = {"float64": 1e-12, "float32": 2e-5}  # relative to the largest entry of an array
+
+
+read_only = contextvars.ContextVar("read_only", default=False)
 
 
 def frozen(values, dtype=None):
@@ -24,11 +29,11 @@ def doubled(arrays):
 
 
 def device_arrays(backend, arrays):
-    """The arrays on the device, read-only where the device is this machine's memory."""
+    """Copies of the arrays on the device."""
     moved = {name: backend.asarray(values) for name, values in arrays.items()}
     for array in moved.values():
         if isinstance(array, np.ndarray):
-            array.flags.writeable = False
+            array.flags.writeable = not read_only.get()
     return moved
 
 

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -75,16 +76,22 @@ def test_compiled_once_for_each_type(tmp_path: Path) -> None:
     assert set(first) < set(kept(tmp_path))
 
 
+def slow_unless(name: str, *chosen: str) -> Any:
+    return () if name in chosen else pytest.mark.slow
+
+
+DAMAGE: dict[str, Callable[[bytes], bytes]] = {
+    "empty": lambda data: b"",
+    "cut short": lambda data: data[: len(data) // 2],
+    "garbage": lambda data: b"garbage" * 1000,
+    "a bit of the code": lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+    "a bit of the checksum": lambda data: bytes([data[0] ^ 1]) + data[1:],
+}
+
+
 @pytest.mark.parametrize(
     "damage",
-    [
-        lambda data: b"",
-        lambda data: data[: len(data) // 2],
-        lambda data: b"garbage" * 1000,
-        lambda data: data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
-        lambda data: bytes([data[0] ^ 1]) + data[1:],
-    ],
-    ids=["empty", "cut short", "garbage", "a bit of the code", "a bit of the checksum"],
+    [pytest.param(how, id=name, marks=slow_unless(name, "a bit of the code")) for name, how in DAMAGE.items()],
 )
 def test_damaged_code_is_compiled_again(warm: Path, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     shutil.copytree(warm, tmp_path / "c")
@@ -102,6 +109,7 @@ def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_processes_may_compile_at_once(tmp_path: Path) -> None:
     processes = [script(tmp_path, argument) for argument in ("8", "8", "8.5", "8.5")]
     assert [lines(process)[-1] for process in processes] == ["got 2.0", "got 2.0", "got 2.125", "got 2.125"]
@@ -109,6 +117,7 @@ def test_processes_may_compile_at_once(tmp_path: Path) -> None:
     assert not [path for path in kept(tmp_path) if path.suffix == ".tmp"]
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_process_waits_for_what_another_compiles(warm: Path, tmp_path: Path) -> None:
     import fcntl
@@ -143,6 +152,7 @@ def test_a_process_that_waits_too_long_compiles_itself(monkeypatch: pytest.Monke
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("in the way")
     for _ in range(2):
@@ -153,6 +163,7 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path) -> None:
             assert line.startswith("compiled __main__.")
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_full_disk(tmp_path: Path) -> None:
     full = f"""
@@ -166,6 +177,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
     assert kept(tmp_path) == [], "no half a file is left"
 
 
+@pytest.mark.slow
 def test_a_cache_that_can_only_be_read_is_read(warm: Path, tmp_path: Path) -> None:
     shutil.copytree(warm, tmp_path / "c")
     for path in kept(tmp_path / "c"):

@@ -1,7 +1,7 @@
 """Every backend against `reference`: the same numbers over edge shapes, in float64 and in float32.
 
-Both read the same inputs, which are read-only arrays rounded to the dtype under test; the reference then computes
-in float64, so that its own rounding is not part of the answer.
+Both read the same inputs, rounded to the dtype under test; the reference then computes in float64, so that its own
+rounding is not part of the answer.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from contract import (
     forward,
     frozen,
     layer_inputs,
+    read_only,
     run_dense,
     run_layer,
 )
@@ -58,6 +59,15 @@ DENSE = [(1, 1, 1), (1, 1, 2), (5, 7, 2), (8, 33, 65), (3, 4, 5000), (130, 16, 6
 DENSE += [(15, 18, 16), (16, 17, 15), (17, 15, 18), (18, 16, 17), (33, 70, 70), (70, 2, 33), (1, 33, 15), (2, 3, 70)]
 
 
+@pytest.fixture(params=["writable", pytest.param("read-only", marks=pytest.mark.slow)])
+def inputs_as(request):
+    """Inputs that may be written to, as in training, and such as may not, as of a mapped file."""
+    before = read_only.set(request.param == "read-only")
+    yield
+    read_only.reset(before)
+
+
+@pytest.mark.usefixtures("inputs_as")
 @pytest.mark.parametrize("tokens", [True, False], ids=["tokens", "activations"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", LAYERS, ids=str)
@@ -187,6 +197,7 @@ def test_packing_again_replaces_all_of_it(backend):
         assert_same(backward(backend, new, again, tape), {n: expected[n] for n in ("dh0", "dc0", "dW_x", "dW_h")})
 
 
+@pytest.mark.usefixtures("inputs_as")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", DENSE, ids=str)
 def test_dense(backend, shape, dtype):
@@ -219,6 +230,7 @@ def run_loss(backend, logits, targets):
     return float(loss), backend.to_numpy(dlogits)
 
 
+@pytest.mark.usefixtures("inputs_as")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("scale", [1, 30, 1e4])
 @pytest.mark.parametrize(("N", "V"), [(1, 1), (1, 2), (7, 2), (5, 31), (33, 64), (64, 65), (3, 5000)])
@@ -246,6 +258,7 @@ def test_a_nan_makes_the_loss_nan(backend, dtype):
         assert np.isfinite(np.delete(dlogits, row, axis=0)).all()
 
 
+@pytest.mark.usefixtures("inputs_as")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [1, 7, 8192, 8193, 30_001])
 def test_global_norm(backend, size, dtype):
@@ -275,6 +288,7 @@ def run_adam(backend, dtype, gradients, params, **decays):
     return dict(zip(("params", "m", "v"), map(backend.to_numpy, arrays), strict=True))
 
 
+@pytest.mark.usefixtures("inputs_as")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [1, 13, 8193, 20_000])
 def test_adam_over_many_steps(backend, size, dtype):
@@ -313,6 +327,7 @@ def run_rule(backend, dtype, name, gradients, params):
     return {str(n): backend.to_numpy(array) for n, array in enumerate(arrays)}
 
 
+@pytest.mark.usefixtures("inputs_as")
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", [1, 13, 8193, 20_000])
 @pytest.mark.parametrize("name", RULES)

@@ -16,9 +16,9 @@ from numlstm.errors import BackendError
 HERE = Path(__file__).parent
 CONTRACT = ["test_contract.py", "test_generation.py", "test_activations.py", "test_product.py", "test_packing.py"]
 CONTRACT += ["test_variants.py", "test_sampling.py"]
-# Of the variants float32 alone: most of the time goes into compiling, and their kernels differ by registers in nothing
-# that the plain layers' do not try in float64. The GPU's kernels have no registers of the processor.
-CHOSEN = "not gpu and (not test_variants or (test_a_stack and float32))"
+# The fast suite of these files, which compiles each kernel for one set of types. The GPU's kernels have no registers of
+# the processor.
+CHOSEN = "not gpu"
 
 # What machine code of an x86 processor tells of the vector extension that it needs.
 SIGNS = {
@@ -112,6 +112,7 @@ def test_the_program_says_so_in_one_line() -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", processor.possible())
 def test_the_code_is_of_that_extension(name: str, tmp_path: Path) -> None:
     if "sse2" not in processor.host_features():
@@ -125,14 +126,14 @@ def test_the_code_is_of_that_extension(name: str, tmp_path: Path) -> None:
     assert found == EXPECTED[name]
 
 
-@pytest.mark.timeout(3600)
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", processor.possible()[1:])
 def test_narrower_registers_pass_the_same_tests(name: str) -> None:
     """The contract with NUMLSTM_SIMD set, in a process of its own: kernels are compiled for one register file."""
     if os.environ.get("NUMLSTM_SIMD"):
         pytest.skip("NUMLSTM_SIMD is set already")
     files = [str(HERE / file) for file in CONTRACT]
-    done = run(
-        "-m", "pytest", "-q", "--timeout=1800", "-p", "no:cacheprovider", "-k", CHOSEN, *files, NUMLSTM_SIMD=name
-    )
+    options = ("-n", "0", "--timeout=900", "-p", "no:cacheprovider", "-k", CHOSEN)
+    done = run("-m", "pytest", *options, *files, NUMLSTM_SIMD=name)
     assert done.returncode == 0, done.stdout[-5000:] + done.stderr[-1000:]

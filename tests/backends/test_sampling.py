@@ -57,11 +57,15 @@ def follows(counts, probabilities):
 
 def constant(backend, logits):
     """A network whose logits are these, whatever it reads."""
-    V, array = len(logits), backend.asarray
-    zeros = [array(np.zeros(size)) for size in ((V, 8), (2, 8), (8,))]
-    return [backend.pack_lstm(*zeros, tokens=True)], backend.pack_dense(
-        array(np.zeros((2, V))), array(np.array(logits))
-    )
+    V, array, layers = len(logits), backend.asarray, []
+    for D in (V, 2):
+        zeros = [array(np.zeros(size)) for size in ((D, 8), (2, 8), (8,))]
+        layers.append(backend.pack_lstm(*zeros, tokens=not layers))
+    return layers, backend.pack_dense(array(np.zeros((2, V))), array(np.array(logits)))
+
+
+def zero_state(backend, B):
+    return [(backend.zeros((B, 2), "float64"), backend.zeros((B, 2), "float64")) for _ in range(2)]
 
 
 def counts(backend, logits=LOGITS, streams=DRAWS, **settings):
@@ -69,7 +73,7 @@ def counts(backend, logits=LOGITS, streams=DRAWS, **settings):
         if settings.get(name, size) is not None:
             settings[name] = np.tile(settings[name], (streams, 1))
     layers, output = constant(backend, logits)
-    state = [(backend.zeros((streams, 2), "float64"), backend.zeros((streams, 2), "float64"))]
+    state = zero_state(backend, streams)
     ids = backend.asarray(np.zeros(streams, np.int32))
     uniforms = np.random.default_rng(1).random((1, streams))
     drawn, _ = backend.generate(layers, output, state, ids, uniforms, sampling.of(streams, **settings))
@@ -152,10 +156,10 @@ def mixed(rng, B, V, W=5):
 
 @pytest.mark.parametrize("V", [1, 2, 3, 11, 70, 700])
 def test_every_backend_draws_the_same(backend, V):
-    B, N, layers = 40, 9, (9,)
+    B, N, layers = 40, 9, (9, 4)
     for seed in range(4):
         rng = np.random.default_rng([V, seed])
-        how, ids, uniforms = mixed(rng, B, V), frozen(rng.integers(0, V, B), np.int32), frozen(rng.random((N, B)))
+        how, ids, uniforms = mixed(rng, B, V), frozen(rng.integers(0, V, B), np.int32), rng.random((N, B))
         given = [None if part is None else part.copy() for part in how]
         found = []
         for judged in (backend, reference):
@@ -174,12 +178,12 @@ def test_each_stream_has_settings_of_its_own(each):
     how, uniforms = mixed(rng, B, V)._replace(allowed=None), rng.random((N, B))
     for part, neutral in ((how.top_k, 0), (how.top_p, 1), (how.min_p, 0), (how.penalty, 1)):
         part[:3] = neutral
-    packed, output = network(each, 0, V, (9,))
+    packed, output = network(each, 0, V, (9, 4))
     ids = np.zeros(B, np.int32)
 
     def drawn(rows, how):
         state = [
-            tuple(each.asarray(each.to_numpy(part)[rows]) for part in pair) for pair in random_state(each, 0, (9,), B)
+            tuple(each.asarray(each.to_numpy(part)[rows]) for part in pair) for pair in random_state(each, 0, (9, 4), B)
         ]
         return each.generate(packed, output, state, each.asarray(ids[rows]), uniforms[:, rows], how)[0]
 
@@ -195,7 +199,7 @@ def test_the_penalty_looks_at_what_is_drawn(each):
     """With a window of 2 and a strong penalty nothing is drawn that was drawn in the last two places."""
     N, B = 30, 4
     layers, output = constant(each, [3.0, 2.0, 1.5, 1.0, 0.5])
-    state = [(each.zeros((B, 2), "float64"), each.zeros((B, 2), "float64"))]
+    state = zero_state(each, B)
     how = sampling.of(B, 0.0, penalty=100.0, recent=np.full((B, 2), -1))
     drawn, _ = each.generate(layers, output, state, each.asarray(np.zeros(B, np.int32)), np.zeros((N, B)), how)
     np.testing.assert_array_equal(drawn[:, 0], np.resize([0, 1, 2], N))

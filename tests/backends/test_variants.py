@@ -6,7 +6,6 @@ import dataclasses
 
 import numpy as np
 import pytest
-from contract import DTYPES
 
 from numlstm import gradcheck, sampling
 from numlstm.backends import reference
@@ -14,6 +13,8 @@ from numlstm.dropout import Dropout, Mask
 from numlstm.model import Model
 from numlstm.subjects import Network, Sizes, Stack
 
+# All these kernels take as long to compile as the rest of the backend: one dtype here, the other in the slow proofs.
+DTYPES = ("float64", pytest.param("float32", marks=pytest.mark.slow))
 ALLOWED = {"float64": 1e-10, "float32": 1e-3}  # of an entry, or of 3 % of an array's largest where that is more
 
 OPTIONS = {

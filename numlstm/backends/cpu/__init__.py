@@ -230,7 +230,7 @@ def lstm_backward(
             tape.ids.reshape(-1),
             tape.x.reshape(T * B, -1) if D else np.empty((T * B, 0), dW_h.dtype),
             tape.h[:-1].reshape(T * B, -1),
-            tape.dz.reshape(P, T * B, -1),
+            tape.dz.reshape(P, (T + 1) * B, -1),
             dW_x,
             dW_h,
             db[None],

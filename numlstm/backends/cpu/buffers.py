@@ -70,9 +70,10 @@ class Tape:
         self.x_pairs = aligned((T, B, row_size(panels(D, VL) * VL // 2, np.int32)), np.int32) if packed.pairs else None
         self.h, self.operand = hidden(T + 1, B, packed)
         self.c = aligned((P, T + 1, B, VL), dtype)
-        self.tanh_c = aligned((P, T + 1, B, VL), dtype)[:, :T]
         # One step more than there are, or the panels would lie a power of two apart and share a few of a cache's sets.
-        self.gates = aligned((P, T + 1, B, TILE_WIDTH * VL), dtype)[:, :T]
+        # The arrays keep it: they are contiguous for any number of panels, so kernels are compiled once.
+        self.tanh_c = aligned((P, T + 1, B, VL), dtype)
+        self.gates = aligned((P, T + 1, B, TILE_WIDTH * VL), dtype)
         self.backward: BackwardBuffers | None = None
 
     def read(self, x: Array, tokens: bool) -> None:

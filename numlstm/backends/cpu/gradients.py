@@ -75,13 +75,15 @@ def _gate_block(p, part, parts, paired, ids, zeros, slabs_x, slabs_h, dz, after,
 def add_gate_gradients(
     ids, x, h, dz, dW_x, dW_h, db, zeros, slabs_x, slabs_h, panels, sums_x, sums_h, sums_b, parts, s, shards
 ):
-    """Add to dW_x (D or V, 4H), dW_h (R, 4H), db (1, 4H) over N rows of x (N, D), h (N, R) and dz (P, N, 4 lanes).
+    """Add to dW_x (D or V, 4H), dW_h (R, 4H), db (1, 4H) over N rows of ids (N), x (N, D), h (N, R) and dz.
+
+    dz (P, at least N, 4 lanes) may have more rows, which are not read.
 
     The memory: zeros (BLOCK) are ids that choose the only row; a shard's slabs_x, slabs_h (shards, slabs, BLOCK, lanes)
     and panels (shards, BLOCK, 4 lanes), or BLOCK / 2 pairs of rows where dz holds bf16 numbers, only then used; the
     sums by panel (P, rows, 4 lanes).
     """
-    P, N = dz.shape[0], dz.shape[1]
+    P, N = dz.shape[0], ids.shape[0]
     H, VL = dW_h.shape[1] // 4, slabs_h.shape[3]
     first, last = s * P * parts // shards, (s + 1) * P * parts // shards
     for item in range(first, last):

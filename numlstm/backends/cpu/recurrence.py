@@ -5,7 +5,8 @@ synchronisation; only the weight gradients, which sum over rows, are made afterw
 The equations are those of `reference.py` with the same names. Knows nothing about losses or updates.
 
 Shapes: B rows, P panels of `lanes` units each. What belongs to a panel's units lies together for all steps and rows:
-gates (P, T, B, 4 lanes), cells (P, T + 1, B, lanes). Only h is (T + 1, B, H): it is what products read.
+gates (P, T + 1, B, 4 lanes), whose last step is not used, cells (P, T + 1, B, lanes). Only h is (T + 1, B, H): it is
+what products read.
 """
 
 from __future__ import annotations
@@ -133,10 +134,10 @@ def step(ids, start, fresh, x, W_x, h_prev, W_h, after, c_prev, c, tanh_c, gates
 
 @kernel
 def _project(ids, start, x, W_x, gates):
-    """Make the input's part of the gates of all steps, gates (P, T, B, 4 lanes), panel by panel."""
+    """Make the input's part of the gates of all steps, gates (P, T + 1, B, 4 lanes), panel by panel."""
     for p in range(gates.shape[0]):
         nothing = W_x[p, :0]
-        for t in range(gates.shape[1]):
+        for t in range(x.shape[0]):
             add_products(ids[t], start[:, p], True, x[t], W_x[p], x[t], nothing, nothing, gates[p, t])
 
 

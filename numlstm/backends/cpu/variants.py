@@ -136,7 +136,7 @@ def _add_weight_gradients(packed: PackedLSTM, tape: Tape, dW_x: Array, dW_h: Arr
         tape.ids.reshape(-1),
         tape.x.reshape(T * B, -1) if D else np.empty((T * B, 0), dtype),
         tape.steps.seen[:-1].reshape(T * B, -1),
-        tape.steps.gates[:, :T].reshape(P, T * B, -1),
+        tape.steps.gates.reshape(P, (T + 1) * B, -1),
         dW_x,
         dW_h,
         db[None],
