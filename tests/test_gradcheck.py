@@ -17,7 +17,7 @@ from numlstm.subjects import Dense, Loss, Network, Sizes, Stack
 
 GRADIENTS = list(enumerate(["x", "h0", "c0", "W_x", "W_h", "b"]))
 TOY = Sizes(T=2, B=2, D=3, V=3, layers=(1, 2))
-VARIED = Sizes(2, 2, 3, 5, (3, 4), 2, 2, layer_norm=True, tie_weights=True, hard=True, rate=0.3, recurrent=0.2)
+VARIED = Sizes(2, 3, 3, 4, (4, 3), 2, 2, layer_norm=True, tie_weights=True, hard=True, rate=0.3, recurrent=0.2)
 
 
 @pytest.fixture(scope="module", params=backends.names())
