@@ -251,7 +251,10 @@ def by_parts(model, ids, streams):
     return total / (len(ids) - 1)
 
 
-@pytest.mark.parametrize(("streams", "cut_into"), [(2, 2), (8, 8), (1000, 9)])
+@pytest.mark.parametrize(
+    ("streams", "cut_into"),
+    [(8, 8), *(pytest.param(*each, marks=pytest.mark.slow) for each in ((2, 2), (1000, 9)))],
+)
 def test_evaluate_by_streams_is_the_same_to_a_thousandth(device, streams, cut_into):
     model, ids = with_memory(device)
     found = evaluate(model, ids, streams=streams)

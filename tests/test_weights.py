@@ -346,6 +346,8 @@ class TestCrash:
         assert digest(load(path)) == digest(saved)
         assert os.listdir(path.parent) == [path.name]
 
+    @pytest.mark.slow
+    @pytest.mark.alone
     def test_a_killed_process_leaves_one_file_or_the_other(self, path, tmp_path_factory):
         files = [make(seed, layers=(64, 64)) for seed in (0, 1)]
         sources = [tmp_path_factory.mktemp("source") / "w.npz" for _ in files]

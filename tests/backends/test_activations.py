@@ -91,6 +91,7 @@ def pattern(x):
     return int(np.float32(x).view(np.uint32))
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_over_the_whole_range(name):
