@@ -17,8 +17,9 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from .compiled import EmulationError, Kernel, Launched, flags_asked_for, kernels
-from .compiled import missing as _missing_compiler
+from .compiled import Kernel, Launched, kernels
+from .library import EmulationError, flags_asked_for
+from .library import missing as _missing_compiler
 
 __all__ = ["Emulation", "EmulationError", "Kernel", "Launched", "emulated", "kernels", "missing"]
 PACKAGE = "numlstm.backends.gpu"

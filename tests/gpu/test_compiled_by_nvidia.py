@@ -52,7 +52,7 @@ of_text = cache(lambda name: compiled(modules.text(name)))
 
 @pytest.fixture(scope="module")
 def occupancy(tmp_path_factory):
-    if headers() is None or emulation.compiled.missing():
+    if headers() is None or emulation.library.missing():
         pytest.skip("the CUDA runtime's headers or g++ are not installed")
     return Occupancy(tmp_path_factory.mktemp("occupancy"))
 

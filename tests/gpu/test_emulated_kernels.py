@@ -5,7 +5,7 @@ from __future__ import annotations
 import emulation
 import numpy as np
 import pytest
-from emulation.compiled import EmulationError, Kernel
+from emulation import EmulationError, Kernel
 
 pytestmark = pytest.mark.skipif(bool(emulation.missing()), reason=emulation.missing() or "can be emulated")
 ORDERS = [0, 1, 7]

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import emulation
 import pytest
-from emulation.compiled import COMPILER, FLAGS
+from emulation.library import COMPILER, FLAGS
 
 from numlstm import backends
 
