@@ -17,6 +17,8 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
+from numlstm.backends.gpu import lazy
+
 from .compiled import Kernel, Launched, kernels
 from .library import EmulationError, flags_asked_for
 from .library import missing as _missing_compiler
@@ -30,7 +32,7 @@ def missing() -> str:
     if not sys.platform.startswith("linux"):
         return "the emulation of CUDA needs Linux"
     try:
-        import cupy  # noqa: F401
+        lazy.cp.ndarray  # noqa: B018
     except ImportError:
         return "CuPy is not installed"
     return _missing_compiler()

@@ -15,10 +15,12 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from numlstm import cachedir
+
+from .made_once import made_once
 
 HEADERS = Path(__file__).parent
 COMPILER = "g++"
@@ -56,11 +58,11 @@ def library(text: str, exports: str, options: tuple[str, ...], flags: tuple[str,
     common = [COMPILER, *OPTIONS, *WARNINGS, *_poisoned_locals(), *flags, *_debug_information(flags)]
     command = [*common, *[option for option in options if option.startswith("-D")]]
     built = _folder() / f"{_key(source, *command)}.so"
-    if not built.exists():
-        with _turn(built):
-            if not built.exists():
-                _build(source, [*command, f"-I{_compiled_headers(common)}", f"-I{HEADERS}"], built)
-    return ctypes.CDLL(str(built))
+
+    def build() -> None:
+        _build(source, [*command, f"-I{_compiled_headers(common)}", f"-I{HEADERS}"], built)
+
+    return ctypes.CDLL(str(made_once(built, build)))
 
 
 def _folder() -> Path:
@@ -92,27 +94,16 @@ def _debug_information(flags: tuple[str, ...]) -> tuple[str, ...]:
     return ("-g1",) if any("sanitize" in flag for flag in flags) else ()
 
 
-@contextlib.contextmanager
-def _turn(built: Path) -> Iterator[None]:
-    """Let one process at a time make a file."""
-    import fcntl  # which Windows lacks; the emulation needs Linux, but is imported everywhere
-
-    built.parent.mkdir(parents=True, exist_ok=True)
-    with open(built.with_suffix(".lock"), "ab") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def _compiled_headers(command: Sequence[str]) -> Path:
     """Return a folder with `cuda.h` as that command compiles it; g++ falls back on the header if it is not there."""
     folder = _folder() / f"headers-{_key(*command)}"
-    made = folder / "cuda.h.gch"
-    if not made.exists():
-        with _turn(folder):
-            if not made.exists():
-                _remove_old_headers()
-                folder.mkdir(exist_ok=True)
-                _compile([*command, "-x", "c++-header", str(HEADERS / "cuda.h")], made, f"{HEADERS.name}/cuda.h")
+    compiled = folder / "cuda.h.gch"
+
+    def compile_headers() -> None:
+        _remove_old_headers()
+        _compile([*command, "-x", "c++-header", str(HEADERS / "cuda.h")], compiled, f"{HEADERS.name}/cuda.h")
+
+    made_once(compiled, compile_headers)
     return folder
 
 

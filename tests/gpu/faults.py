@@ -137,7 +137,7 @@ def caught(fault: Fault | None, rung: str) -> str:
         shutil.copy(ROOT / "pyproject.toml", root)
         if fault is not None:
             plant(fault, root)
-        command = [sys.executable, "-m", "pytest", "-x", "-p", "no:cacheprovider", *chosen]
+        command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "-m", "", "-p", "no:cacheprovider", *chosen]
         environment = os.environ | {"PYTHONPATH": str(root)}
         try:
             ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=SECONDS)

@@ -41,7 +41,13 @@ from .. import compile_listeners
 
 _UNUSED_SECONDS = 30 * 24 * 3600.0  # after which a folder is removed
 _CHECKSUM = 16  # bytes
-_NOT_IN_THE_CODE = {"NUMLSTM_CACHE_DIR", "NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
+_NOT_IN_THE_CODE = {
+    "NUMLSTM_CACHE_DIR",
+    "NUMLSTM_NEED_GPU",
+    "NUMBA_CACHE_DIR",
+    "NUMBA_NUM_THREADS",
+    "NUMBA_THREADING_LAYER",
+}
 
 
 def folder() -> Path | None:
