@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import alone
+import gpu_needed
 import hypothesis
 import pytest
 
@@ -36,13 +37,15 @@ def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
 def pytest_configure(config: pytest.Config) -> None:
     """Set what workers and the processes that tests start inherit."""
     config.stash[_LEFT_OUT] = Counter()
+    config.pluginmanager.register(gpu_needed)
     if hasattr(config, "workerinput"):
         return
     workers = max(1, getattr(config.option, "numprocesses", None) or 1)
     # Two threads at least: code that divides its work must be tested where it does.
     os.environ.setdefault("NUMBA_NUM_THREADS", str(max(cores() // workers, min(2, cores()))))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ.setdefault(alone.LOCK, tempfile.mkdtemp(prefix="pytest-alone-"))
+    # Its own, even if a test started this: a run that shared its parent's locks could wait for it for ever.
+    os.environ[alone.LOCK] = tempfile.mkdtemp(prefix="pytest-alone-")
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

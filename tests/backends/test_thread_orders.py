@@ -15,7 +15,10 @@ pytestmark = [
     pytest.mark.skipif("gpu" not in backends.names(), reason="there is no backend for the GPU"),
 ]
 # (T, B, D, H)
-SHAPES = [(3, 1, 2, 1), (2, 3, 5, 33), (5, 9, 4, 20), (2, 5, 3, 257)]
+SHAPES = [
+    (2, 3, 5, 33),
+    *(pytest.param(each, marks=pytest.mark.slow) for each in [(3, 1, 2, 1), (5, 9, 4, 20), (2, 5, 3, 257)]),
+]
 CARDS = {75: (64, 20), 90: (227, 132)}  # KiB of shared memory of a block, multiprocessors
 
 
@@ -42,7 +45,7 @@ def test_a_layer(shape, tokens, path, monkeypatch):
             assert_same(other, {name: values for name, values in found[0].items() if values is not None})
 
 
-@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 2), (33, 70, 70)], ids=str)
+@pytest.mark.parametrize("shape", [(1, 1, 1), (5, 7, 2), pytest.param((33, 70, 70), marks=pytest.mark.slow)], ids=str)
 def test_dense(shape):
     inputs = dense_inputs(np.random.default_rng(sum(shape)), shape, "float32")
     found = [on_a_card(90, order, lambda on: run_dense(on, inputs)) for order in (0, 1, 7)]

@@ -17,8 +17,11 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from .compiled import EmulationError, Kernel, Launched, flags_asked_for, kernels
-from .compiled import missing as _missing_compiler
+from numlstm.backends.gpu import lazy
+
+from .compiled import Kernel, Launched, kernels
+from .library import EmulationError, flags_asked_for
+from .library import missing as _missing_compiler
 
 __all__ = ["Emulation", "EmulationError", "Kernel", "Launched", "emulated", "kernels", "missing"]
 PACKAGE = "numlstm.backends.gpu"
@@ -29,7 +32,7 @@ def missing() -> str:
     if not sys.platform.startswith("linux"):
         return "the emulation of CUDA needs Linux"
     try:
-        import cupy  # noqa: F401
+        lazy.cp.ndarray  # noqa: B018
     except ImportError:
         return "CuPy is not installed"
     return _missing_compiler()

@@ -1,38 +1,19 @@
-"""Texts of CUDA kernels made into functions of this processor by g++, and launched as CuPy launches kernels.
+"""Texts of CUDA kernels compiled for this processor (`library.py`) and launched as CuPy launches kernels.
 
-Libraries are kept by their content in the user's cache. Knows nothing about CuPy: arrays are NumPy's or whatever has
-`.data.ptr`, and a kernel runs when it is called.
+Arrays are NumPy's or whatever has `.data.ptr`, and a kernel runs when it is called.
 """
 
 from __future__ import annotations
 
 import ctypes
-import functools
-import hashlib
-import os
 import re
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from numlstm import cachedir
+from .library import EmulationError, flags_asked_for, library
 
-HEADERS = Path(__file__).parent
-COMPILER = "g++"
-FLAGS = "NUMLSTM_EMULATION_FLAGS"
-OPTIONS = ("-std=c++17", "-O1", "-g1", "-fPIC", "-shared", "-pthread", "-ffp-contract=off", "-fno-gnu-unique")
-MODULES = (
-    "-fvisibility=hidden",
-    "-Werror=uninitialized",
-    "-Wno-maybe-uninitialized",
-    "-Werror=return-type",
-    "-Wno-unknown-pragmas",
-)
 KERNEL = re.compile(
     r"^\s*KERNEL\s+(?:__launch_bounds__\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)\s*)?(\w+)\s*\(", re.MULTILINE
 )
@@ -42,59 +23,9 @@ MOST_IN_GRID = (2**31 - 1, 65535, 65535)
 UNASKED_SHARED = 48 * 1024
 
 
-class EmulationError(RuntimeError):
-    """What a device would refuse, or do wrong without a word."""
-
-
-def missing() -> str:
-    """Return "" if kernels can be compiled here, else what is missing."""
-    return "" if shutil.which(COMPILER) else f"{COMPILER} is not installed"
-
-
 def kernels(text: str) -> dict[str, str]:
     """Return the names of the kernels of a text, each with the most threads that its launch bounds allow."""
     return {name: (bounds or str(MOST_THREADS)).split(",")[0] for bounds, name in KERNEL.findall(text)}
-
-
-def flags_asked_for() -> tuple[str, ...]:
-    """Return the flags of g++ that the environment asks for: how tests are run again under a sanitizer."""
-    return tuple(os.environ.get(FLAGS, "").split())
-
-
-@functools.cache
-def _version() -> str:
-    asked = [COMPILER, "-dumpfullversion", "-dumpmachine"]
-    return subprocess.run(asked, check=True, capture_output=True, text=True).stdout
-
-
-def _poisoned_locals() -> tuple[str, ...]:
-    """Return what lets variables without a value begin as nonsense, which g++ can from 12 on."""
-    return ("-ftrivial-auto-var-init=pattern",) if int(_version().split(".")[0]) >= 12 else ()
-
-
-@functools.cache
-def library(text: str, options: tuple[str, ...], flags: tuple[str, ...]) -> ctypes.CDLL:
-    """Return a text as a loaded library; options are those of the CUDA compiler, flags those of g++."""
-    exports = "".join(f"EMULATION_KERNEL({name}, {bound})\n" for name, bound in kernels(text).items())
-    source = f'#include "cuda.h"\n#line 1 "kernels.cu"\n{text}\n{exports}'
-    defines = [option for option in options if option.startswith("-D")]
-    command = [COMPILER, *OPTIONS, *MODULES, *_poisoned_locals(), *flags, *defines, f"-I{HEADERS}"]
-    headers = [path.read_text(encoding="utf-8") for path in sorted(HEADERS.glob("*.h"))]
-    key = hashlib.sha256(repr([source, headers, command, _version()]).encode()).hexdigest()[:24]
-    built = cachedir.folder() / "emulation" / f"{key}.so"
-    if not built.exists():
-        _build(source, command, built)
-    return ctypes.CDLL(str(built))
-
-
-def _build(source: str, command: Sequence[str], built: Path) -> None:
-    built.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=built.parent) as folder:
-        (Path(folder) / "kernels.cpp").write_text(source, encoding="utf-8")
-        done = subprocess.run([*command, "kernels.cpp", "-o", "kernels.so"], cwd=folder, capture_output=True, text=True)
-        if done.returncode:
-            raise EmulationError(f"{COMPILER} refuses the kernels:\n{done.stderr}")
-        os.replace(Path(folder) / "kernels.so", built)
 
 
 class Launched(NamedTuple):
@@ -125,7 +56,8 @@ class Kernel:
     ) -> None:
         if name not in kernels(text):
             raise EmulationError(f"no kernel {name}; the text has {', '.join(kernels(text)) or 'none'}")
-        loaded = library(text, options, flags_asked_for() if flags is None else flags)
+        exports = "".join(f"EMULATION_KERNEL({each}, {bound})\n" for each, bound in kernels(text).items())
+        loaded = library(text, exports, options, flags_asked_for() if flags is None else flags)
         self.name, self.options, self.order = name, options, 0
         self._asked_shared, self._shared_limit = UNASKED_SHARED, shared_limit
         self._run = getattr(loaded, f"{name}__run")

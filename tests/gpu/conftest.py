@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import emulation
 import pytest
+from parameters import ORDERS
 
 
 @pytest.fixture
@@ -15,7 +16,7 @@ def device():
         yield device
 
 
-@pytest.fixture(params=[0, 1, 7], ids=["ascending", "descending", "shuffled"])
+@pytest.fixture(params=ORDERS, ids=["ascending", "descending", "shuffled"])
 def in_order(request, device):
     """The same, with the threads of a block going in that order."""
     device.order = request.param

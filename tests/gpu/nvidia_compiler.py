@@ -1,20 +1,24 @@
 """NVIDIA's compiler as a library (NVRTC), for any architecture and without a GPU or a driver.
 
 Two versions lie side by side, as two packages bring them. What kernels were made into is kept by its content in the
-user's cache, as the compiler takes long. Knows nothing about what is compiled.
+user's cache, as the compiler takes long.
 """
 
 from __future__ import annotations
 
 import ctypes
 import functools
+import gzip
 import hashlib
 import importlib.util
 import json
 import os
 import re
+import threading
 from pathlib import Path
 from typing import Any, NamedTuple
+
+from emulation.made_once import made_once
 
 from numlstm import cachedir
 
@@ -67,7 +71,7 @@ class Compiler:
 
     def kernels(self, text: str, sm: int, options: tuple[str, ...]) -> dict[str, Made]:
         """Make code for that architecture; return what became of each kernel."""
-        log = self._kept(text, (f"--gpu-architecture=sm_{sm}", "--ptxas-options=-v", *options), "CUBIN")["log"]
+        log = self._made(text, sm, options)["log"]
         return {
             each["name"]: Made(int(each["registers"]), int(each["stores"]) + int(each["loads"]))
             for each in ENTRY.finditer(log)
@@ -75,23 +79,25 @@ class Compiler:
 
     def assembly(self, text: str, sm: int, options: tuple[str, ...]) -> str:
         """Return the code for that architecture as text (PTX)."""
-        made: str = self._kept(text, (f"--gpu-architecture=compute_{sm}", *options), "PTX")["made"]
-        return made
+        return self._made(text, sm, options)["assembly"]
 
-    def _kept(self, text: str, options: tuple[str, ...], what: str) -> dict[str, str]:
-        key = hashlib.sha256(repr([self.version, text, options, what, ENTRY.pattern]).encode()).hexdigest()[:24]
-        kept = cachedir.folder() / "emulation" / f"{key}.json"
-        if not kept.exists():
-            log, made = self._compile(text, options, what)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            new = kept.with_suffix(f".{os.getpid()}")
-            new.write_text(json.dumps({"log": log, "made": made.decode() if what == "PTX" else ""}))
+    def _made(self, text: str, sm: int, options: tuple[str, ...]) -> dict[str, str]:
+        """Return the compiler's log and the assembly, both from one compilation."""
+        asked = (f"--gpu-architecture=sm_{sm}", "--ptxas-options=-v", *options)
+        key = hashlib.sha256(repr([self.version, text, asked, ENTRY.pattern]).encode()).hexdigest()[:24]
+        kept = cachedir.folder() / "emulation" / f"{key}.json.gz"
+
+        def make() -> None:
+            log, assembly = self._compile(text, asked)
+            new = kept.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+            new.write_bytes(gzip.compress(json.dumps({"log": log, "assembly": assembly}).encode()))
             os.replace(new, kept)
-        found: dict[str, str] = json.loads(kept.read_text())
+
+        found: dict[str, str] = json.loads(gzip.decompress(made_once(kept, make).read_bytes()))
         return found
 
-    def _compile(self, text: str, options: tuple[str, ...], what: str) -> tuple[str, bytes]:
-        """Return the compiler's log and what it made. Raises RuntimeError with the log if it refuses the text."""
+    def _compile(self, text: str, options: tuple[str, ...]) -> tuple[str, str]:
+        """Return the compiler's log and the assembly. Raises RuntimeError with the log if it refuses the text."""
         lib, program = self._lib, ctypes.c_void_p()
         self._check(lib.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None))
         try:
@@ -101,7 +107,7 @@ class Compiler:
             log = self._read(program, "ProgramLog").rstrip(b"\0").decode()
             if status:
                 raise RuntimeError(log or lib.nvrtcGetErrorString(status).decode())
-            return log, self._read(program, what).rstrip(b"\0")
+            return log, self._read(program, "PTX").rstrip(b"\0").decode()
         finally:
             lib.nvrtcDestroyProgram(ctypes.byref(program))
 

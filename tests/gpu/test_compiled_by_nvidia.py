@@ -27,7 +27,9 @@ DOUBLE = {
     "uniform_numbers": "by numbers of 53 bits",
 }
 ADDED = ("-ftz=true", "--device-as-default-execution-space")  # by CuPy, to what it is asked for
-BUILDS = [(sm, "float32") for sm in PROCESSORS] + [(sm, "float64") for sm in GENERATIONS]
+ONE = ((80, "float32"),)
+ALL = (*((sm, "float32") for sm in PROCESSORS), *((sm, "float64") for sm in GENERATIONS))
+on_builds = pytest.mark.parametrize("builds", [ONE, pytest.param(ALL, marks=pytest.mark.slow)], ids=["one", "all"])
 ARITHMETIC = re.compile(r"^\s*(?:@!?%p\d+\s+)?(?!ld|st|mov)(\w[\w.]*\.f64\b[\w.]*)", re.MULTILINE)
 SECTION = re.compile(r"^(?:\.visible )?\.(?:entry|func)\s+(?:\(.*?\)\s*)?(\w+)\(", re.MULTILINE)
 
@@ -36,23 +38,21 @@ def needed(sm: int) -> int:
     return 12 if sm in CUDA_12 else 13
 
 
-def compiled(text: str, options=modules.options) -> dict[tuple[int, str], dict[str, Made]]:
+@cache
+def of_text(name: str, builds: tuple[tuple[int, str], ...]) -> dict[tuple[int, str], dict[str, Made]]:
     """What became of each kernel of a text, for each architecture and dtype; several at once, it takes long."""
-    builds = [build for build in BUILDS if library(needed(build[0]))]
+    text = modules.text(name)
 
     def make(build):
-        return compiler(needed(build[0])).kernels(text, build[0], (*options(build[1]), *ADDED))
+        return compiler(needed(build[0])).kernels(text, build[0], (*modules.options(build[1]), *ADDED))
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         return dict(zip(builds, pool.map(make, builds), strict=True))
 
 
-of_text = cache(lambda name: compiled(modules.text(name)))
-
-
 @pytest.fixture(scope="module")
 def occupancy(tmp_path_factory):
-    if headers() is None or emulation.compiled.missing():
+    if headers() is None or emulation.library.missing():
         pytest.skip("the CUDA runtime's headers or g++ are not installed")
     return Occupancy(tmp_path_factory.mktemp("occupancy"))
 
@@ -69,30 +69,33 @@ def test_the_compilers_know_the_architectures():
         assert sm in compiler(needed(sm)).architectures()
 
 
+@on_builds
 @pytest.mark.parametrize("name", modules.texts())
-def test_every_kernel_is_compiled_for_every_architecture(name):
-    for kernels in of_text(name).values():
+def test_every_kernel_is_compiled_for_every_architecture(name, builds):
+    for kernels in of_text(name, builds).values():
         assert kernels.keys() == emulation.kernels(modules.text(name)).keys()
 
 
+@on_builds
 @pytest.mark.parametrize("name", modules.texts())
-def test_registers_suffice(name):
+def test_registers_suffice(name, builds):
     spilled = {
         (kernel, *build): made.spilled
-        for build, kernels in of_text(name).items()
+        for build, kernels in of_text(name, builds).items()
         for kernel, made in kernels.items()
         if made.spilled
     }
     assert not spilled, "bytes of registers that went to memory"
 
 
+@pytest.mark.slow  # g++ compiles each text for its launch bounds
 @pytest.mark.parametrize("name", modules.texts())
 def test_the_largest_block_of_each_kernel_can_be_launched(name, occupancy):
     """That is what its launch bounds say, 1024 threads without them; the emulation refuses larger ones."""
     bounds = largest_blocks(modules.text(name))
     refused = {
         (kernel, *build): (made, bounds[kernel])
-        for build, kernels in of_text(name).items()
+        for build, kernels in of_text(name, ALL).items()
         for kernel, made in kernels.items()
         if occupancy.blocks(build[0], bounds[kernel], made.registers) < 1
     }

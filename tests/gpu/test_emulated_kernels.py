@@ -5,7 +5,8 @@ from __future__ import annotations
 import emulation
 import numpy as np
 import pytest
-from emulation.compiled import EmulationError, Kernel
+from emulation import EmulationError, Kernel
+from parameters import slow
 
 pytestmark = pytest.mark.skipif(bool(emulation.missing()), reason=emulation.missing() or "can be emulated")
 ORDERS = [0, 1, 7]
@@ -132,7 +133,7 @@ def test_every_thread_runs_once_where_it_is(order):
     np.testing.assert_array_equal(made, (np.arange(24)[:, None] * 1000 + np.arange(30) + 1).ravel())
 
 
-@pytest.mark.parametrize("flags", [(), ("-DEMULATION_UCONTEXT",), ("-DEMULATION_THREADS",)], ids=str)
+@pytest.mark.parametrize("flags", [(), slow(("-DEMULATION_UCONTEXT",)), slow(("-DEMULATION_THREADS",))], ids=str)
 @pytest.mark.parametrize("options", [FLOAT, ("-DREAL=double",)], ids=str)
 def test_a_sum_over_a_block(options, flags):
     x = np.arange(1000, dtype=np.float32 if options == FLOAT else np.float64)
@@ -143,7 +144,7 @@ def test_a_sum_over_a_block(options, flags):
         np.testing.assert_array_equal(sums, x.sum())
 
 
-@pytest.mark.parametrize("flags", [(), ("-DEMULATION_THREADS",)], ids=str)
+@pytest.mark.parametrize("flags", [(), slow(("-DEMULATION_THREADS",))], ids=str)
 @pytest.mark.parametrize("width", [32, 8])
 def test_lanes_of_a_warp(width, flags):
     x, count = np.arange(64, dtype=np.float32), 64
@@ -160,14 +161,14 @@ def test_lanes_of_a_warp(width, flags):
     np.testing.assert_array_equal(votes[3, 1::2], np.repeat([0xAAAA0000 & ~0x20000 | 0x20000, 0xAAAAAAAA], 16))
 
 
-@pytest.mark.parametrize("flags", [(), ("-DEMULATION_THREADS",)], ids=str)
+@pytest.mark.parametrize("flags", [(), slow(("-DEMULATION_THREADS",))], ids=str)
 def test_lanes_that_ended_are_not_waited_for_and_have_no_value(flags):
     y = np.zeros(32, np.int32)
     kernel("rest_of_a_warp", flags=flags)((1,), (32,), (y,))
     np.testing.assert_array_equal(y, [*range(4, 20), *[-1] * 4, *[0] * 12])
 
 
-@pytest.mark.parametrize("flags", [(), ("-DEMULATION_THREADS",)], ids=str)
+@pytest.mark.parametrize("flags", [(), slow(("-DEMULATION_THREADS",))], ids=str)
 def test_atomics_on_whole_numbers(flags):
     n, m = np.zeros(4, np.int32), np.zeros(1, np.uint64)
     kernel("counted", flags=flags)((5,), (100,), (n, m))
@@ -196,7 +197,7 @@ KERNEL turned(const REAL* x, REAL* y) {
 )
 
 
-@pytest.mark.parametrize("flags", [(), ("-DEMULATION_THREADS",)], ids=str)
+@pytest.mark.parametrize("flags", [(), slow(("-DEMULATION_THREADS",))], ids=str)
 def test_static_shared_memory(flags):
     x, y = np.arange(32, dtype=np.float32), np.zeros(64, np.float32)
     Kernel(STATIC, "turned", (*FLOAT, "-DBARRIER=__syncthreads()"), flags)((3,), (32,), (x, y))

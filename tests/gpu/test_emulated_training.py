@@ -7,6 +7,7 @@ import dataclasses
 import emulation
 import numpy as np
 import pytest
+from parameters import slow
 
 if emulation.missing():
     pytest.skip(emulation.missing(), allow_module_level=True)
@@ -27,7 +28,9 @@ from numlstm.text.batches import split
 from numlstm.text.char_vocab import CharVocab
 from numlstm.train import Run, Step, train
 
-CONFIG = TrainConfig(steps=50, batch_size=5, seq_len=8, lr=0.01, warmup_steps=3, seed=5, clip=0.5, val_split=0.0)
+CONFIG = TrainConfig(steps=10, batch_size=5, seq_len=8, lr=0.01, warmup_steps=3, seed=5, clip=0.5, val_split=0.0)
+CONFIGS = [CONFIG, slow(dataclasses.replace(CONFIG, steps=50))]
+each_length = pytest.mark.parametrize("config", CONFIGS, ids=["10 steps", "50 steps"])
 OPTIONS = {
     "plain": ({}, {}),
     "dropout and an embedding": ({"embedding": 6}, {"dropout": 0.2, "recurrent_dropout": 0.2}),
@@ -59,38 +62,42 @@ def text(source_text):
     return source_text[:1500]
 
 
+@each_length
 @pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
-def test_50_steps_are_those_of_the_reference(device, text, options):
+def test_steps_are_those_of_the_reference(device, text, options, config):
     shape, settings = options
-    config = dataclasses.replace(CONFIG, **settings)
+    config = dataclasses.replace(config, **settings)
     runs = [new_run(text, backend, config, **shape) for backend in (backends.load("gpu"), reference)]
     found, expected = (finish(run, text) for run in runs)
-    assert len(found) == len(expected) == 50
+    assert len(found) == len(expected) == config.steps
     for name in ("loss", "gradient_norm", "clipped_norm", "lr", "tokens"):
         np.testing.assert_allclose(*([getattr(each, name) for each in of] for of in (found, expected)), rtol=1e-9)
     flats = [run.model.backend.to_numpy(run.model.flat) for run in runs]
     np.testing.assert_allclose(*flats, rtol=1e-7, atol=1e-9)
-    assert expected[-1].loss < expected[0].loss
+    assert config.steps == 10 or expected[-1].loss < expected[0].loss
 
 
-def test_50_steps_in_float32(device, text):
-    runs = [new_run(text, backend, dtype="float32") for backend in (backends.load("gpu"), reference)]
+@each_length
+def test_steps_in_float32(device, text, config):
+    runs = [new_run(text, backend, config, dtype="float32") for backend in (backends.load("gpu"), reference)]
     found, expected = ([step.loss for step in finish(run, text)] for run in runs)
     np.testing.assert_allclose(found, expected, rtol=2e-4)
 
 
+@each_length
 @pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
-def test_50_steps_of_lower_precision_learn_the_same(device, text, precision):
-    config = dataclasses.replace(CONFIG, precision=precision)
-    run = new_run(text, backends.load("gpu"), config, dtype="float32")
+def test_steps_of_lower_precision_learn_the_same(device, text, precision, config):
+    lower = dataclasses.replace(config, precision=precision)
+    run = new_run(text, backends.load("gpu"), lower, dtype="float32")
     found = [step.loss for step in finish(run, text)]
-    expected = [step.loss for step in finish(new_run(text, reference, dtype="float32"), text)]
+    expected = [step.loss for step in finish(new_run(text, reference, config, dtype="float32"), text)]
     assert found != expected
     np.testing.assert_allclose(found[-1], expected[-1], rtol=0.1)
 
 
-def test_what_was_trained_draws_what_the_reference_draws(device, text):
-    run = new_run(text, backends.load("gpu"))
+@each_length
+def test_what_was_trained_draws_what_the_reference_draws(device, text, config):
+    run = new_run(text, backends.load("gpu"), config)
     finish(run, text)
     other = Model(run.model.config, run.to_file().params, reference, vocab=run.model.vocab)
     prompts = [text[:5], text[7:9], text[30:40]]
@@ -101,45 +108,48 @@ def test_what_was_trained_draws_what_the_reference_draws(device, text):
     )
 
 
+@each_length
 @pytest.mark.parametrize("begun", ["gpu", "reference"])
-def test_a_run_goes_on_on_another_device(device, text, begun, tmp_path):
+def test_a_run_goes_on_on_another_device(device, text, begun, config, tmp_path):
     on = {"gpu": backends.load("gpu"), "reference": reference}
     first = on.pop(begun)
-    run = new_run(text, first)
+    run = new_run(text, first, config)
     for event in train(run, *split(run.model.vocab.encode(text), 0.0)):
-        if isinstance(event, Step) and run.step >= 20:
+        if isinstance(event, Step) and run.step >= 0.4 * config.steps:
             break
     weights.save(tmp_path / "w.npz", run.to_file())
     moved = Run.resume(weights.load(tmp_path / "w.npz"), *on.values())
     finish(moved, text)
-    whole = new_run(text, reference)
+    whole = new_run(text, reference, config)
     finish(whole, text)
     flats = [each.model.backend.to_numpy(each.model.flat) for each in (moved, whole)]
     np.testing.assert_allclose(*flats, rtol=1e-7, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bits(device, text):
     flats = []
     for order in (0, 1, 7):
         device.order = order
-        run = new_run(text, backends.load("gpu"), dtype="float32")
+        run = new_run(text, backends.load("gpu"), dataclasses.replace(CONFIG, steps=50), dtype="float32")
         finish(run, text)
         flats.append(run.model.backend.to_numpy(run.model.flat))
     for flat in flats[1:]:
         np.testing.assert_array_equal(flat, flats[0])
 
 
-def test_the_host_waits_once_for_many_steps(device, text):
-    """Steps are read when 1, 3, 7, 15, 31, 38 (an epoch's last) and 50 are done, each time once."""
-    run = new_run(text, backends.load("gpu"))
+# Steps are read when 1, 3, 7, 15, 31, 38 (an epoch's last) and 50 are done, each time once.
+@pytest.mark.parametrize(("steps", "waits"), [(10, 4), slow(50, 7)])
+def test_the_host_waits_once_for_many_steps(device, text, steps, waits):
+    run = new_run(text, backends.load("gpu"), dataclasses.replace(CONFIG, steps=steps))
     before = device.counts.synchronisations
-    assert len(finish(run, text)) == 50
-    assert device.counts.synchronisations - before == 7
+    assert len(finish(run, text)) == steps
+    assert device.counts.synchronisations - before == waits
 
 
 def test_a_step_sends_nothing_but_where_it_reads(device, text):
     """A long epoch, whose text lies on the device: its windows are cut there."""
-    run = new_run(text, backends.load("gpu"))
+    run = new_run(text, backends.load("gpu"), dataclasses.replace(CONFIG, steps=50))
     events = train(run, run.model.vocab.encode(text), np.empty(0, np.uint8))
     for _ in range(3):
         next(events)
@@ -149,14 +159,16 @@ def test_a_step_sends_nothing_but_where_it_reads(device, text):
     assert device.counts.uploads - before[0] <= 2 * (run.step - before[1])
 
 
-def test_a_text_that_is_read_here_does_not_make_the_host_wait_either(device, text, monkeypatch):
+@pytest.mark.parametrize(("steps", "waits"), [(10, 4), slow(50, 7)])
+def test_a_text_that_is_read_here_does_not_make_the_host_wait_either(device, text, steps, waits, monkeypatch):
     """Such as one that is mapped from a file and too large for the device: the next batch is read while it computes."""
-    held, sent = (new_run(text, backends.load("gpu")) for _ in range(2))
+    config = dataclasses.replace(CONFIG, steps=steps)
+    held, sent = (new_run(text, backends.load("gpu"), config) for _ in range(2))
     expected = finish(held, text)
     monkeypatch.setattr(backends.load("gpu"), "hold", lambda ids: None)
     before = device.counts.synchronisations
     found = finish(sent, text)
-    assert device.counts.synchronisations - before == 7
+    assert device.counts.synchronisations - before == waits
     assert [step.loss for step in found] == [step.loss for step in expected]
 
 
@@ -170,7 +182,7 @@ def test_too_large_a_network_says_what_to_lower(device, text):
     new_run(text, backend, layers=(300,))
 
 
-@pytest.mark.parametrize("sm", [75, 86])
+@pytest.mark.parametrize("sm", [75, slow(86)])
 def test_cards_with_less_shared_memory(device, text, sm):
     device.card.sm, device.card.processors = sm, 20
     device.card.shared_per_block = {75: 64, 86: 99}[sm] * 1024

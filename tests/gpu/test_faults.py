@@ -43,6 +43,7 @@ def test_none_survived_when_they_were_last_planted():
     assert [each for each in results if "yes" not in [each[rung] for rung in faults.RUNGS]] == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "said"),
     [

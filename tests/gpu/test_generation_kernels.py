@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from parameters import ORDERS, slow
 
 from numlstm import philox, sampling
 from numlstm.backends import PLAIN, Variant, reference
@@ -13,7 +14,6 @@ from numlstm.backends.gpu import device as device_room
 from numlstm.backends.gpu import drawing, generation, paths, transfer
 from numlstm.errors import BackendError
 
-ORDERS = [0, 1, 7]
 WAYS = ["resident", "steps"]
 ALLOWED = {"float64": 1e-13, "float32": 2e-5}
 
@@ -108,7 +108,7 @@ def select(how, rows):
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("V", [1, 2, 65, 5000])
+@pytest.mark.parametrize("V", [1, 2, 65, slow(5000)])
 def test_mixed_settings_in_one_block(device, monkeypatch, order, V):
     """A block that draws for four streams, each by its own rules, draws what the reference does; so do the steps."""
     device.order, device.card.processors = order, 1
@@ -188,7 +188,7 @@ def constant(logits, streams, N=1):
     return case
 
 
-@pytest.mark.parametrize("V", [64, drawing.SMALL, drawing.SMALL + 1, 2048])
+@pytest.mark.parametrize("V", [64, slow(drawing.SMALL), drawing.SMALL + 1, slow(2048)])
 def test_equal_logits_are_ordered_by_their_ids(device, V):
     """By counting and by merging; half of the tokens have a logit that others have too, 0 and -0 among them."""
     logits = np.random.default_rng(V).standard_normal(V).round(1) * np.where(np.arange(V) % 2, 1.0, -1.0)

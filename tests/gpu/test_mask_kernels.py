@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from parameters import DTYPES, slow
 
 from numlstm.backends import reference
 from numlstm.backends.gpu import masks
@@ -13,7 +14,7 @@ from numlstm.dropout import Mask
 MASKS = [Mask(0.3, 2**40 + 7, 2**33 + 5, 3), Mask(0.9999999999, 1, 0, 0), Mask(1e-9, 0, 4, 2)]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("mask", MASKS, ids=str)
 @pytest.mark.parametrize("shape", [(1, 1, 1), (2, 3, 5), (7, 11, 20)], ids=str)
 def test_dropout_is_the_reference_s_bit_by_bit(in_order, shape, mask, dtype):
@@ -38,9 +39,9 @@ def test_dropout_of_a_part_of_an_array_and_into_what_does_not_fit(device):
         np.testing.assert_array_equal(to_numpy(found), expected)
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
-    ("T", "B", "V", "E"), [(1, 1, 1, 1), (3, 4, 5, 33), (6, 100, 9, 130), (5, 3, 700, 40), (20, 10, 2061, 3)]
+    ("T", "B", "V", "E"), [(1, 1, 1, 1), (3, 4, 5, 33), slow(6, 100, 9, 130), slow(5, 3, 700, 40), (20, 10, 2061, 3)]
 )
 def test_an_embedding(in_order, T, B, V, E, dtype):
     rng = np.random.default_rng(V + E)
@@ -57,7 +58,7 @@ def test_an_embedding(in_order, T, B, V, E, dtype):
     np.testing.assert_array_equal(to_numpy(found)[never], dW[never])
 
 
-@pytest.mark.parametrize(("V", "B"), [(4, 2500), (masks.FEW + 1, 310)])
+@pytest.mark.parametrize(("V", "B"), [(4, 2500), slow(masks.FEW + 1, 310)])
 def test_one_token_more_often_than_a_warp_notes(in_order, V, B):
     ids, dx, dW = np.full((1, B), 2, np.int32), np.ones((1, B, 3), np.float32), zeros((V, 3), "float32")
     ids[0, ::10] = 3

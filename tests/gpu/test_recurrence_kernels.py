@@ -9,15 +9,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from parameters import DTYPES, ORDERS, slow
 
 from numlstm.backends import PLAIN, Variant, reference
 from numlstm.backends.gpu import columns, paths, products, recurrence, transfer
 from numlstm.dropout import Mask
 from numlstm.errors import BackendError
 
-DTYPES = ("float64", "float32")
 ERROR = {"float64": 1e-12, "float32": 2e-5}  # relative to the largest entry of an array
-ORDERS = (0, 1, 5)
 MASK = Mask(0.4, seed=3, step=1, place=1)
 GPU = SimpleNamespace(
     asarray=transfer.asarray,
@@ -91,7 +90,7 @@ def path(monkeypatch):
 
 
 # (T, B, D, H): one of each; rows that no block divides; slices; as many units as threads; more, the second round short.
-SHAPES = [(1, 1, 1, 1), (3, 5, 4, 9), (4, 3, 2, 33), (2, 3, 2, 64), (2, 2, 3, 270)]
+SHAPES = [(1, 1, 1, 1), (3, 5, 4, 9), (4, 3, 2, 33), slow((2, 3, 2, 64)), (2, 2, 3, 270)]
 
 
 @pytest.mark.parametrize("order", ORDERS)
@@ -121,7 +120,7 @@ def test_masks_and_hard_gates(device, path, dtype, name, hard, order):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("masked", [False, True], ids=["whole", "masked"])
-@pytest.mark.parametrize("varied", [{}, {"R": 6}, {"normed": True}, {"R": 40, "normed": True}], ids=str)
+@pytest.mark.parametrize("varied", [{}, slow({"R": 6}), slow({"normed": True}), {"R": 40, "normed": True}], ids=str)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_step_by_step(device, path, dtype, varied, masked, order):
     path("steps")
@@ -143,7 +142,7 @@ def test_varied_layers_go_step_by_step_whatever_is_asked(device, path, varied):
         run(GPU, given)
 
 
-@pytest.mark.parametrize("H", [33, 300])
+@pytest.mark.parametrize("H", [33, slow(300)])
 def test_what_is_kept_in_shared_memory_changes_no_bit(device, path, H, monkeypatch):
     path("resident", (2,))
     given = inputs((3, 3, 4, H), "float64")
@@ -229,7 +228,7 @@ def test_ids_of_another_type_are_refused(device):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("rows", "N"), [(1, 1), (15, 33), (257, 3), (70 * columns.CHUNK_ROWS + 5, 2)])
+@pytest.mark.parametrize(("rows", "N"), [(1, 1), (15, 33), (257, 3), slow(70 * columns.CHUNK_ROWS + 5, 2)])
 def test_column_sums(device, rows, N, dtype, order):
     device.order = order
     rng = np.random.default_rng(rows)

@@ -13,10 +13,11 @@ from typing import NamedTuple
 
 import emulation
 import pytest
-from emulation.compiled import COMPILER, FLAGS
+from emulation.library import COMPILER, FLAGS
 
 from numlstm import backends
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 LAYER = "tests/backends/test_contract.py::test_a_layer[gpu, emulated-{}-float32-{}]"
 
@@ -63,7 +64,8 @@ def run(sanitizer: Sanitizer, *arguments: str, **more: str) -> subprocess.Comple
 
 
 def assert_all_passed(sanitizer: Sanitizer, *tests: str, **more: str) -> None:
-    done = run(sanitizer, "-m", "pytest", "-p", "no:cacheprovider", "-x", "-s", "-k", "not cpu", *tests, **more)
+    options = ("-n", "0", "-m", "", "-p", "no:cacheprovider", "-x", "-s", "-k", "not cpu")
+    done = run(sanitizer, "-m", "pytest", *options, *tests, **more)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-6000:]
 
 

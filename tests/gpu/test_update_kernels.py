@@ -6,13 +6,14 @@ import math
 
 import numpy as np
 import pytest
+from parameters import DTYPES, slow
 
 from numlstm.backends import reference
 from numlstm.backends.gpu import updates
 from numlstm.backends.gpu.transfer import asarray, to_numpy, zeros
 
 ERROR = {"float64": 1e-13, "float32": 5e-6}
-SIZES = [1, 300, 8193]
+SIZES = [1, 300, slow(8193)]
 RULES = {
     "sgd": ({"weight_decay": 0.1}, 0),
     "momentum": ({"weight_decay": 0.1, "momentum": 0.9, "nesterov": 0.0}, 1),
@@ -44,8 +45,8 @@ def drawn(size, dtype):
     return rng.standard_normal(size).astype(dtype), gradients
 
 
-@pytest.mark.parametrize("dtype", ERROR)
-@pytest.mark.parametrize("size", [*SIZES, 30_001])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("size", [*SIZES, slow(30_001)])
 def test_the_norm(in_order, size, dtype):
     values = np.random.default_rng(size).standard_normal(size).astype(dtype)
     assert float(updates.global_norm(asarray(values))) == pytest.approx(reference.global_norm(values), rel=1e-12)
@@ -75,7 +76,7 @@ def adam(backend, moved, params, gradients, clip, **decays):
     return [to_numpy(each) for each in on]
 
 
-@pytest.mark.parametrize("dtype", ERROR)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize(("clip", "decays"), [(0, {}), (0.5, {}), (1e6, {"l2": 0.1}), (0.5, {"decay": 0.5})], ids=str)
 def test_adam(in_order, clip, decays, size, dtype):
@@ -98,7 +99,7 @@ def ruled(backend, moved, name, params, gradients):
     return [to_numpy(each) for each in on]
 
 
-@pytest.mark.parametrize("dtype", ERROR)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("name", RULES)
 def test_the_other_rules(in_order, name, size, dtype):
@@ -145,7 +146,7 @@ def test_weights_are_packed_anew_after_the_update_and_no_step_waits(device):
         np.testing.assert_array_equal(to_numpy(each.copy), to_numpy(on))
 
 
-@pytest.mark.parametrize("dtype", ERROR)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", SIZES)
 def test_clamp_and_approach(in_order, size, dtype):
     values, to = np.random.default_rng(size).standard_normal((2, size)).astype(dtype)
@@ -163,7 +164,7 @@ def test_clamp_leaves_what_is_not_finite(device):
     np.testing.assert_array_equal(to_numpy(on), np.array([np.nan, np.inf, -np.inf, -0.25, 0.1], np.float32))
 
 
-@pytest.mark.parametrize("dtype", ERROR)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("size", SIZES)
 def test_unscaling(in_order, size, dtype):
     grads = np.random.default_rng(size).standard_normal(size).astype(dtype)
@@ -174,7 +175,7 @@ def test_unscaling(in_order, size, dtype):
     assert to_numpy(scale).tolist() == [1024, 8]
 
 
-@pytest.mark.parametrize("dtype", ERROR)
+@pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(
     ("before", "gradient"),
     [

@@ -48,7 +48,13 @@ _UNUSED_SECONDS = 30 * 24 * 3600.0  # after which a folder is removed
 _LONGEST_WAIT = 60.0  # seconds for another process to compile a kernel
 _CHECKSUM = 16  # bytes
 _claims: dict[Path, int] = {}  # open lock files
-_NOT_IN_THE_CODE = {"NUMLSTM_CACHE_DIR", "NUMBA_CACHE_DIR", "NUMBA_NUM_THREADS", "NUMBA_THREADING_LAYER"}
+_NOT_IN_THE_CODE = {
+    "NUMLSTM_CACHE_DIR",
+    "NUMLSTM_NEED_GPU",
+    "NUMBA_CACHE_DIR",
+    "NUMBA_NUM_THREADS",
+    "NUMBA_THREADING_LAYER",
+}
 
 
 def folder() -> Path | None:
