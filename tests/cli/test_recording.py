@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 from numlstm import backends, params, runlog
-from numlstm.cli import app
 from numlstm.cli.recording import Recorder
 from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import DivergedError, LogError, WeightsError
@@ -126,7 +124,7 @@ def test_what_is_no_log_is_told_in_one_line(numlstm: Command, tmp_path: Path) ->
 
 
 def test_a_missing_extra_is_one_line_before_training(
-    text_file: Path, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
@@ -136,8 +134,8 @@ def test_a_missing_extra_is_one_line_before_training(
         (["train", str(text_file), *tiny, "--tensorboard", "board"], "numlstm[tensorboard]"),
         (["plot", "run.jsonl"], "numlstm[plot]"),
     ):
-        done = CliRunner().invoke(app, arguments)
-        assert done.exit_code == 1
+        done = numlstm(*arguments)
+        assert done.returncode == 1
         assert f"pip install '{brings}'" in done.stderr
         assert done.stderr.count("\n") == 1
     assert sorted(os.listdir(tmp_path)) == ["run.jsonl", "text.txt"]
