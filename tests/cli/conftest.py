@@ -54,10 +54,18 @@ def numlstm_process(tmp_path: Path, environment: dict[str, str]) -> Command:
     return run
 
 
+@pytest.fixture
+def text_file(tmp_path: Path, source_text: str) -> Path:
+    """A text so short that an epoch, with the options `tiny`, is 23 steps."""
+    path = tmp_path / "text.txt"
+    path.write_text(source_text[:1600], encoding="utf-8", newline="")
+    return path
+
+
 TINY = ("--layers", "12,9", "--batch-size", "4", "--seq-len", "16", "--device", "reference", "--sample-length", "20")
 
 
 @pytest.fixture
 def tiny() -> tuple[str, ...]:
-    """Options that make a run of seconds."""
+    """Options that make a run of less than a second."""
     return TINY

@@ -1,4 +1,7 @@
-"""`--precision` as a user meets it, on processors that can and on those that cannot."""
+"""`--precision` as a user meets it, on processors that can and on those that cannot.
+
+A process compiles its kernels for one processor, so each pretended one needs a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -31,9 +34,9 @@ def precision_of(path: Path) -> str:
     ],
 )
 def test_what_cannot_be_computed_is_refused_before_anything_is_compiled_or_written(
-    numlstm: Command, text_file: Path, tmp_path: Path, options: tuple[str, ...], said: str
+    numlstm_process: Command, text_file: Path, tmp_path: Path, options: tuple[str, ...], said: str
 ) -> None:
-    done = numlstm("train", text_file, *TINY, "--steps", "2", *options, **CANNOT)
+    done = numlstm_process("train", text_file, *TINY, "--steps", "2", *options, **CANNOT)
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.startswith("numlstm: ")
@@ -41,7 +44,9 @@ def test_what_cannot_be_computed_is_refused_before_anything_is_compiled_or_writt
     assert [path.name for path in tmp_path.iterdir()] == [text_file.name]
 
 
-def test_a_run_in_bf16_goes_on_elsewhere_in_float32(numlstm: Command, text_file: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_run_in_bf16_goes_on_elsewhere_in_float32(numlstm_process: Command, text_file: Path, tmp_path: Path) -> None:
+    numlstm = numlstm_process
     path = tmp_path / "weights.npz"
     done = numlstm("train", text_file, *TINY, "--steps", "3", "--precision", "bf16", **EMULATED)
     assert done.returncode == 0, done.stderr
@@ -74,8 +79,9 @@ def test_a_run_in_bf16_goes_on_elsewhere_in_float32(numlstm: Command, text_file:
     assert "from here on" not in again.stderr
 
 
-def test_check_of_bf16_alone(numlstm: Command) -> None:
-    done = numlstm("check", "--device", "cpu", "--precision", "bf16", "--json", **EMULATED)
+@pytest.mark.slow
+def test_check_of_bf16_alone(numlstm_process: Command) -> None:
+    done = numlstm_process("check", "--device", "cpu", "--precision", "bf16", "--json", **EMULATED)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["ok"]
@@ -85,8 +91,8 @@ def test_check_of_bf16_alone(numlstm: Command) -> None:
     assert max(row["error"] for row in said["rows"]) > 1e-3, "nothing was rounded"
 
 
-def test_check_of_bf16_where_it_cannot_be(numlstm: Command) -> None:
-    done = numlstm("check", "--device", "cpu", "--precision", "bf16", **CANNOT)
+def test_check_of_bf16_where_it_cannot_be(numlstm_process: Command) -> None:
+    done = numlstm_process("check", "--device", "cpu", "--precision", "bf16", **CANNOT)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("numlstm: precision bf16 does not work here: ")

@@ -33,14 +33,14 @@ def test_a_run_is_logged_from_start_to_end_and_drawn(
     numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
-    done = numlstm("train", text_file, *tiny, "--steps", "90", "--log", "logs/run.jsonl")
+    done = numlstm("train", text_file, *tiny, "--steps", "25", "--log", "logs/run.jsonl")
     assert done.returncode == 0, done.stderr
     events = runlog.read(tmp_path / "logs" / "run.jsonl")
     assert kinds(events)[0] == "start"
     assert kinds(events)[-1] == "end"
-    assert [e["step"] for e in events if e["event"] == "step"] == list(range(1, 91))
+    assert [e["step"] for e in events if e["event"] == "step"] == list(range(1, 26))
     epochs = [e for e in events if e["event"] == "epoch"]
-    assert [e["step"] for e in epochs] == [85, 90]
+    assert [e["step"] for e in epochs] == [23, 25]
     assert f"validation {epochs[0]['val_loss']:.4f} nats" in done.stderr
     samples = [e for e in events if e["event"] == "sample"]
     assert [e["temperature"] for e in samples] == [0.0, 0.25, 0.5, 0.75] * 2

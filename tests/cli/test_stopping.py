@@ -54,7 +54,9 @@ def slow(module: str, name: str, seconds: float) -> str:
     )
 
 
-@pytest.mark.parametrize("number", ["SIGINT", "SIGTERM", "SIGHUP"])
+@pytest.mark.parametrize(
+    "number", ["SIGINT", *(pytest.param(n, marks=pytest.mark.slow) for n in ("SIGTERM", "SIGHUP"))]
+)
 def test_a_signal_that_comes_twice_stops_once(
     number: str, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -68,6 +70,24 @@ def test_a_signal_that_comes_twice_stops_once(
     assert process.returncode == 130
     assert "stopped and saved at step" in errors
     assert weights.load(tmp_path / "weights.npz").state is not None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)])
+def test_a_signal_stops_after_the_step(
+    number: signal.Signals,
+    numlstm: Command,
+    signal_in: Callable[..., None],
+    text_file: Path,
+    tiny: tuple[str, ...],
+    tmp_path: Path,
+) -> None:
+    signal_in(training, "_make", number)
+    done = numlstm("train", text_file, *tiny, "--steps", "60", *RARELY_SAVED)
+    assert done.returncode == 130
+    assert "stopped and saved at step 1;" in done.stderr
+    state = weights.load(tmp_path / "weights.npz").state
+    assert state is not None
+    assert state.step == 1
 
 
 @pytest.fixture
@@ -119,8 +139,8 @@ def test_what_comes_of_an_epoch_is_not_left_out(
     assert done.returncode == 130
     state = weights.load(tmp_path / "weights.npz").state
     assert state is not None
-    assert [step for step, *_ in state.record["history"]] == [85]
-    assert weights.load(tmp_path / "weights-epoch1.npz").summary["steps"] == 85
+    assert [step for step, *_ in state.record["history"]] == [23]
+    assert weights.load(tmp_path / "weights-epoch1.npz").summary["steps"] == 23
 
 
 @pytest.mark.parametrize("ignored", [True, False])

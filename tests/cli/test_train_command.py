@@ -40,15 +40,15 @@ def test_a_run_from_start_to_end(numlstm: Command, text_file: Path, tiny: tuple[
     done = numlstm("train", text_file, *tiny, "--epochs", "2")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    for shown in ("6,000 characters", "5,400 to train on, 600 to validate on", "lstm.1", "reference (NumPy)"):
+    for shown in ("1,600 characters", "1,440 to train on, 160 to validate on", "lstm.1", "reference (NumPy)"):
         assert shown in done.stderr
-    assert re.search(r"epoch 1/2  step 85/170  loss \d\.\d+  validation \d\.\d+ nats \d\.\d+ bits/char", done.stderr)
+    assert re.search(r"epoch 1/2  step 23/46  loss \d\.\d+  validation \d\.\d+ nats \d\.\d+ bits/char", done.stderr)
     for temperature in ("0", "0.25", "0.5", "0.75"):
         assert len(re.findall(rf"^ +{re.escape(temperature)} ", done.stderr, re.MULTILINE)) == 2
     assert "numlstm gen weights.npz" in done.stderr
     file = weights.load(tmp_path / "weights.npz")
     assert file.state is not None
-    assert file.state.step == 170
+    assert file.state.step == 46
     assert file.config.layers == (12, 9)
 
 
@@ -84,7 +84,7 @@ def test_validation_is_stopped_at_once_and_made_up_for(
         patched.setattr(training, "evaluate", lambda *args, **options: signal.raise_signal(signal.SIGINT))
         stopped = numlstm(*arguments)
     assert stopped.returncode == 130
-    assert "saved at step 85; go on with" in stopped.stderr
+    assert "saved at step 23; go on with" in stopped.stderr
     assert numlstm("train", "--resume", "part.npz", "--device", "reference").returncode == 0
     assert parameters(tmp_path / "part.npz") == parameters(tmp_path / "whole.npz")
     assert (
@@ -104,6 +104,7 @@ def test_samples_of_every_second_epoch(numlstm: Command, text_file: Path, tiny: 
     assert shown["2"] > 0
 
 
+@pytest.mark.slow
 @posix_only
 def test_sigterm_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGTERM)
@@ -111,6 +112,7 @@ def test_sigterm_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Pat
     assert weights.load(tmp_path / "part.npz").state is not None
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_terminal_that_goes_away_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGHUP)
@@ -208,7 +210,7 @@ def test_more_epochs_for_a_finished_run(
     assert numlstm("train", "--resume", "weights.npz", "--epochs", "2", "--device", "reference").returncode == 0
     state = weights.load(tmp_path / "weights.npz").state
     assert state is not None
-    assert state.step == 170
+    assert state.step == 46
 
 
 def test_text_from_standard_input(numlstm: Command, tiny: tuple[str, ...], source_text: str, tmp_path: Path) -> None:
@@ -323,7 +325,7 @@ def test_a_full_disk_at_the_end_loses_nothing(
     assert len(saved) == 1
     state = weights.load(saved[0]).state
     assert state is not None
-    assert state.step == 85
+    assert state.step == 23
 
 
 def test_the_weights_are_plain_npz(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:

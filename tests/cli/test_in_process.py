@@ -1,0 +1,65 @@
+"""Most tests run commands in their own process; here each command says the same in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+from numlstm import backends
+from numlstm.cli import COMMANDS
+
+from . import in_process
+from .conftest import Command
+
+TRAIN = ("train", "text.txt", "--layers", "4", "--batch-size", "4", "--seq-len", "16", "--device", "reference")
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "train": (*TRAIN, "--steps", "1", "--sample-length", "5", "--overwrite"),
+    "gen": ("gen", "shakespeare", "--length", "20", "--seed", "1"),
+    "models": ("models",),
+    "eval": ("eval", "shakespeare", "-", "--device", "reference"),
+    "score": ("score", "shakespeare", "-", "--device", "reference"),
+    "look": ("look", "shakespeare", "--text", "It is the lark.", "--cell", "3"),
+    "info": ("info", "shakespeare"),
+    "share": ("share", "shakespeare", "-o", "copy.npz", "--overwrite"),
+    "corpus": ("corpus", "stats", "-"),
+    "plot": ("plot", "absent.jsonl"),
+    "check": ("check", "--precision", "half"),
+    "serve": ("serve", "--port", "high"),
+}
+
+
+def test_every_command_has_an_example() -> None:
+    assert set(EXAMPLES) == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", EXAMPLES)
+def test_a_command_says_the_same_in_a_process_of_its_own(
+    numlstm: Command, numlstm_process: Command, text_file: Path, command: str
+) -> None:
+    one, other = (run(*EXAMPLES[command], stdin="It is the lark.\n") for run in (numlstm, numlstm_process))
+    assert one.returncode == other.returncode
+    assert one.stdout == other.stdout
+    pace = re.compile(r"[\d,]+(?= characters/s)")
+    assert pace.sub("", one.stderr) == pace.sub("", other.stderr)
+    assert one.stdout or one.stderr
+
+
+def test_a_traceback_and_a_warning_are_no_exit_codes(numlstm: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "main", lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        numlstm("models")
+    monkeypatch.setattr(in_process, "main", lambda: warnings.warn("old", DeprecationWarning, stacklevel=1))
+    with pytest.raises(DeprecationWarning):
+        numlstm("models")
+
+
+def test_what_a_command_leaves_behind_is_found(numlstm: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "main", lambda: backends.compile_listeners.append("left"))
+    try:
+        with pytest.raises(AssertionError, match="left this behind"):
+            numlstm("models")
+    finally:
+        backends.compile_listeners.clear()
