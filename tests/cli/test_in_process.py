@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import backends
+from numlstm import backends, params, weights
 from numlstm.cli import COMMANDS
+from numlstm.config import ModelConfig
+from numlstm.text.char_vocab import CharVocab
 
 from . import in_process
 from .conftest import Command
@@ -21,7 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "models": ("models",),
     "eval": ("eval", "shakespeare", "-", "--device", "reference"),
     "score": ("score", "shakespeare", "-", "--device", "reference"),
-    "look": ("look", "shakespeare", "--text", "It is the lark.", "--cell", "3"),
+    "look": ("look", "w.npz", "--text", "a cab", "--cell", "3"),
     "info": ("info", "shakespeare"),
     "share": ("share", "shakespeare", "-o", "copy.npz", "--overwrite"),
     "corpus": ("corpus", "stats", "-"),
@@ -31,13 +33,22 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
 }
 
 
+@pytest.fixture
+def model(tmp_path: Path) -> None:
+    """Write a network of a few units to `w.npz`."""
+    vocab = CharVocab("\n abc")
+    config = ModelConfig(len(vocab), (5, 4))
+    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+
+
 def test_every_command_has_an_example() -> None:
     assert set(EXAMPLES) == set(COMMANDS)
 
 
+@pytest.mark.usefixtures("model", "text_file")
 @pytest.mark.parametrize("command", EXAMPLES)
 def test_a_command_says_the_same_in_a_process_of_its_own(
-    numlstm: Command, numlstm_process: Command, text_file: Path, command: str
+    numlstm: Command, numlstm_process: Command, command: str
 ) -> None:
     one, other = (run(*EXAMPLES[command], stdin="It is the lark.\n") for run in (numlstm, numlstm_process))
     assert one.returncode == other.returncode
