@@ -23,7 +23,7 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "models": ("models",),
     "eval": ("eval", "shakespeare", "-", "--device", "reference"),
     "score": ("score", "shakespeare", "-", "--device", "reference"),
-    "look": ("look", "w.npz", "--text", "a cab", "--cell", "3"),
+    "look": ("look", "w.npz", "--file", "long.txt", "--cell", "3"),
     "info": ("info", "shakespeare"),
     "share": ("share", "shakespeare", "-o", "copy.npz", "--overwrite"),
     "corpus": ("corpus", "stats", "-"),
@@ -32,10 +32,13 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "serve": ("serve", "--port", "high"),
 }
 
+STARTED_ELSEWHERE = {"gen", "info", "corpus", "check"}  # by quick tests that need a process for other reasons
+
 
 @pytest.fixture
 def model(tmp_path: Path) -> None:
-    """Write a network of a few units to `w.npz`."""
+    """Write a network of a few units to `w.npz`, and a text long enough to look for cells in."""
+    (tmp_path / "long.txt").write_text("a cab\n" * 400, encoding="utf-8")
     vocab = CharVocab("\n abc")
     config = ModelConfig(len(vocab), (5, 4))
     weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
@@ -46,7 +49,9 @@ def test_every_command_has_an_example() -> None:
 
 
 @pytest.mark.usefixtures("model", "text_file")
-@pytest.mark.parametrize("command", EXAMPLES)
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=[pytest.mark.slow] * (name in STARTED_ELSEWHERE)) for name in EXAMPLES]
+)
 def test_a_command_says_the_same_in_a_process_of_its_own(
     numlstm: Command, numlstm_process: Command, command: str
 ) -> None:

@@ -19,7 +19,7 @@ from numlstm.text.word_vocab import WordBuilder
 
 from .conftest import Command
 
-TEXT = 'She said "no, not me."\nThen he "left it."\n\n' * 60
+TEXT = 'She said "no, not me."\nThen he "left it."\n\n' * 30
 
 
 @pytest.fixture
@@ -33,11 +33,18 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cells be sought in 200 tokens instead of 2,000, which a model writes in seconds."""
+    monkeypatch.setattr("numlstm.cli.look._ENOUGH", 200)
+
+
 def recorded(model: Path, text: str, what: str = "c") -> list[Any]:
     network = load(model, device="reference")
     return cells.record(network, network.vocab.encode(text), what=what)
 
 
+@pytest.mark.usefixtures("little")
 def test_cells_that_are_found(numlstm: Command, model: Path) -> None:
     command = ("look", model, "--file", "t.txt", "--json", "--cells", "3")
     found = json.loads(numlstm(*command).stdout)
@@ -56,18 +63,20 @@ def test_cells_that_are_found(numlstm: Command, model: Path) -> None:
     assert {cell["layer"] for cell in only["cells"]} == {0}
 
 
-def test_cells_that_are_asked_for(numlstm: Command, model: Path) -> None:
+def test_cells_that_are_asked_for(numlstm: Command, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ("look", model, "--text", TEXT[:90], "--json", "--cell", "2", "--cell", "5")
-    for options, what, layer in (((), "c", 1), (("--gate", "f", "--layer", "0"), "f", 0)):
+    for options, what, layer, enough in (((), "c", 1, 2000), (("--gate", "f", "--layer", "0"), "f", 0, 200)):
+        monkeypatch.setattr("numlstm.cli.look._ENOUGH", enough)
         found = json.loads(numlstm(*command, *options, "--start", "7", "--length", "30").stdout)
         assert (found["start"], "".join(found["text"]), found["gate"]) == (7, TEXT[7:37], what)
-        assert found["sought_in"] == 2000, "the model goes on from a short text"
+        assert found["sought_in"] == enough, "the model goes on from a short text"
         values = recorded(model, TEXT[:90], what)[layer][7:37]
         assert [(cell["layer"], cell["cell"]) for cell in found["cells"]] == [(layer, 2), (layer, 5)]
         for cell in found["cells"]:
             np.testing.assert_allclose(cell["activations"], values[:, cell["cell"]], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.usefixtures("little")
 def test_far_into_a_text_only_what_is_near_is_read(numlstm: Command, model: Path) -> None:
     options = ("--file", "t.txt", "--start", "1000", "--length", "20", "--cell", "1", "--json")
     found = json.loads(numlstm("look", model, *options).stdout)
@@ -76,6 +85,7 @@ def test_far_into_a_text_only_what_is_near_is_read(numlstm: Command, model: Path
     np.testing.assert_allclose(found["cells"][0]["activations"], values, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.usefixtures("little")
 def test_without_a_text_the_model_writes_one(numlstm: Command, model: Path) -> None:
     command = ("look", model, "--cell", "1", "--length", "40", "--start", "0", "--json")
     texts = ["".join(json.loads(numlstm(*command, "--seed", seed).stdout)["text"]) for seed in ("0", "1")]
@@ -84,6 +94,7 @@ def test_without_a_text_the_model_writes_one(numlstm: Command, model: Path) -> N
     assert texts[0] != texts[1]
 
 
+@pytest.mark.usefixtures("little")
 def test_in_a_terminal_without_colours_and_as_a_picture(numlstm: Command, model: Path, tmp_path: Path) -> None:
     command = ("look", model, "--text", TEXT[:50], "--layer", "0", "--cell", "3")
     done = numlstm(*command)
@@ -136,6 +147,7 @@ def test_mistakes_are_one_line(numlstm: Command, model: Path, options: tuple[str
     assert said in done.stderr
 
 
+@pytest.mark.usefixtures("little")
 def test_words_and_other_encodings(numlstm: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     builder = WordBuilder(None, 1, False)

@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +91,13 @@ def test_a_signal_stops_after_the_step(
 
 
 @pytest.fixture
-def signal_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[object, str, signal.Signals], None]:
-    """Have a signal come whenever this function begins."""
+def signal_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[object, str, signal.Signals], None]]:
+    """Have a signal come whenever this function begins, also where the tests themselves ignore it."""
+    before = {}
 
     def patch(where: object, name: str, number: signal.Signals) -> None:
         function = getattr(where, name)
+        before[number] = signal.signal(number, signal.SIG_DFL)
 
         def interrupted(*args: Any, **options: Any) -> Any:
             signal.raise_signal(number)
@@ -103,7 +105,9 @@ def signal_in(monkeypatch: pytest.MonkeyPatch) -> Callable[[object, str, signal.
 
         monkeypatch.setattr(where, name, interrupted)
 
-    return patch
+    yield patch
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_a_signal_while_the_run_is_saved_loses_nothing(
