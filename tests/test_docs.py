@@ -150,7 +150,17 @@ def own_texts(folder: Path) -> None:
 
 
 @NEEDS_SHELL
-@pytest.mark.parametrize("names", [TUTORIALS, *((name,) for name in DOCUMENTS if name not in TUTORIALS)])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("README.md",),
+        *(
+            pytest.param(names, marks=pytest.mark.slow)
+            for names in (TUTORIALS, *((name,) for name in DOCUMENTS if name not in (*TUTORIALS, "README.md")))
+        ),
+    ],
+    ids=lambda names: names[0],
+)
 def test_every_command_runs(names: tuple[str, ...], tmp_path: Path) -> None:
     reader = Reader(tmp_path)
     for name in names:

@@ -146,6 +146,7 @@ def test_the_scale_of_losses_is_that_of_the_tales(name: str) -> None:
         assert re.search(rf"^\| .* \| {loss:.2f} \|$", read(name), re.MULTILINE), f"{loss:.4f}"
 
 
+@pytest.mark.slow
 def test_the_script_draws_its_pictures(tmp_path: Path) -> None:
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
     script = ROOT / "docs" / "pictures" / "make.py"

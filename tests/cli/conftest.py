@@ -1,4 +1,4 @@
-"""How the command line is run in tests: in a process of its own, as a user would."""
+"""How tests run the command line: in their own process, or, where the process is what they test, in one of its own."""
 
 from __future__ import annotations
 
@@ -10,27 +10,42 @@ from pathlib import Path
 
 import pytest
 
+from . import in_process
+
 Result = subprocess.CompletedProcess[str]
 Command = Callable[..., Result]
+
+# No colours and a wide terminal, whatever the tests run in.
+PLAIN = {"NO_COLOR": "1", "COLUMNS": "160"}
+
+
+@pytest.fixture
+def numlstm(tmp_path: Path) -> Command:
+    """Run `numlstm ARGS` in the test's folder; `stdin` is bytes or text, other names are environment variables."""
+
+    def run(*args: str | Path, stdin: str | bytes = "", **variables: str) -> Result:
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        return in_process.run([str(arg) for arg in args], tmp_path, data, {**PLAIN, **variables})
+
+    return run
 
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """No colours, a wide terminal, and whatever else the test process has."""
-    return {**os.environ, "NO_COLOR": "1", "COLUMNS": "160", "PYTHONIOENCODING": "utf-8"}
+    """The environment of a command in a process of its own."""
+    return {**os.environ, **PLAIN, "PYTHONIOENCODING": "utf-8"}
 
 
 @pytest.fixture
-def numlstm(tmp_path: Path, environment: dict[str, str]) -> Command:
-    """Run `numlstm ARGS` in the test's folder; `stdin` is given as bytes or text."""
+def numlstm_process(tmp_path: Path, environment: dict[str, str]) -> Command:
+    """Do what the fixture `numlstm` does, in a process of its own: half a second and more, so only where it matters."""
 
     def run(*args: str | Path, stdin: str | bytes = "", **variables: str) -> Result:
-        data = stdin.encode() if isinstance(stdin, str) else stdin
         done = subprocess.run(
             [sys.executable, "-W", "error", "-m", "numlstm", *map(str, args)],
             cwd=tmp_path,
             env={**environment, **variables},
-            input=data,
+            input=stdin.encode() if isinstance(stdin, str) else stdin,
             capture_output=True,
             timeout=300,
         )
@@ -39,10 +54,18 @@ def numlstm(tmp_path: Path, environment: dict[str, str]) -> Command:
     return run
 
 
+@pytest.fixture
+def text_file(tmp_path: Path, source_text: str) -> Path:
+    """A text so short that an epoch, with the options `tiny`, is 23 steps."""
+    path = tmp_path / "text.txt"
+    path.write_text(source_text[:1600], encoding="utf-8", newline="")
+    return path
+
+
 TINY = ("--layers", "12,9", "--batch-size", "4", "--seq-len", "16", "--device", "reference", "--sample-length", "20")
 
 
 @pytest.fixture
 def tiny() -> tuple[str, ...]:
-    """Options that make a run of seconds."""
+    """Options that make a run of less than a second."""
     return TINY

@@ -1,19 +1,76 @@
-"""Runs the command line in the test's own process: the same words, the same output, and no start of a Python."""
+"""Run the command line in the tests' own process, where Python has started and the kernels are loaded.
+
+A command meets what it would meet in a process of its own: its arguments, folder, environment and three streams, and
+warnings that are errors. What it sets for the rest of its process is put back, and what it should have put back itself
+is checked.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
+import os
+import signal
 import subprocess
+import sys
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from typer.testing import CliRunner
+import pytest
 
-from numlstm.cli import app
+from numlstm import backends
+from numlstm.cli import main
 
 
-def run(*args: str | Path, stdin: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
-    """Run `numlstm ARGS` in the current folder."""
-    environment = {"NO_COLOR": "1", "COLUMNS": "160", **variables}
-    done = CliRunner().invoke(app, [*map(str, args)], input=stdin.encode(), env=environment)
-    if done.exception is not None and not isinstance(done.exception, SystemExit):
-        raise done.exception
-    return subprocess.CompletedProcess(args, done.exit_code, done.stdout, done.stderr)
+def run(
+    args: Sequence[str], folder: Path, stdin: bytes, variables: Mapping[str, str]
+) -> subprocess.CompletedProcess[str]:
+    """Run `numlstm ARGS` in a folder, with these environment variables beside those there are.
+
+    An error that would end a process with a traceback is raised.
+    """
+    stdout, stderr = io.BytesIO(), io.BytesIO()
+    code: object = 0
+    with _put_back(), pytest.MonkeyPatch.context() as here, warnings.catch_warnings():
+        warnings.simplefilter("error")
+        here.chdir(folder)
+        for name, value in variables.items():
+            here.setenv(name, value)
+        here.setattr(sys, "argv", ["numlstm", *args])
+        here.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
+        here.setattr(sys, "stdout", io.TextIOWrapper(stdout, "utf-8"))
+        here.setattr(sys, "stderr", io.TextIOWrapper(stderr, "utf-8", "backslashreplace", line_buffering=True))
+        here.setattr(sys, "excepthook", sys.excepthook)  # Typer sets its own
+        try:
+            main()
+        except SystemExit as end:
+            code = end.code or 0
+        for stream in (sys.stdout, sys.stderr):
+            stream.flush()
+            stream.detach()  # or it would close the bytes when it is deleted
+    assert isinstance(code, int)
+    return subprocess.CompletedProcess(args, code, stdout.getvalue().decode(), stderr.getvalue().decode())
+
+
+@contextlib.contextmanager
+def _put_back() -> Iterator[None]:
+    """Put back the environment and the number of threads, and check that nothing else was left behind."""
+    environment, before = dict(os.environ), _left_behind()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        if threads := sys.modules.get("numlstm.backends.cpu.threads"):
+            threads.set_threads(None)
+    assert _left_behind() == before, "a command left this behind in its process"
+
+
+def _left_behind() -> dict[str, object]:
+    """Return what a library's user would notice after a command."""
+    numbers = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))  # Windows has no SIGHUP
+    return {
+        "signal handlers": [signal.getsignal(number) for number in numbers],
+        "compile listeners": [*backends.compile_listeners],
+    }

@@ -14,6 +14,7 @@ import random
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 from numlstm import weights
@@ -77,7 +78,7 @@ def kill_and_go_on(folder: Path, *, kills: int, steps: int, seed: int) -> Killed
 def _wait_for_a_save(process: subprocess.Popen[bytes], path: Path, step: int) -> None:
     """Return when the run has saved a step beyond `step`: else slow starts would be all that is ever killed."""
     while process.poll() is None and _step(path) <= step:
-        pass
+        time.sleep(0.005)
 
 
 def _step(path: Path) -> int:

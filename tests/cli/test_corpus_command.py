@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 from served import Site, serving
 
-from numlstm.cli import app
 from numlstm.text import catalog
 from numlstm.text.stdlib import python_source
 
@@ -22,7 +21,6 @@ TEXT = b"First line.\nSecond line.\n" * 500
 def site(tmp_path, monkeypatch):
     """A server with one text, and a catalogue that names it."""
     monkeypatch.setenv("NUMLSTM_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setenv("COLUMNS", "160")
     for proxy in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
     with serving() as served:
@@ -37,14 +35,12 @@ def site(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(capfd):
-    """Run a command in this process, and return its exit code and what it wrote to stdout and stderr."""
+def run(numlstm: Command):
+    """Run a command, and return its exit code and what it wrote to stdout and stderr."""
 
-    def call(*args: object) -> tuple[int, str, str]:
-        with pytest.raises(SystemExit) as ended:
-            app(list(map(str, args)), prog_name="numlstm")
-        said = capfd.readouterr()
-        return int(ended.value.code or 0), said.out, said.err
+    def call(*args: str) -> tuple[int, str, str]:
+        done = numlstm(*args)
+        return done.returncode, done.stdout, done.stderr
 
     return call
 
@@ -250,9 +246,9 @@ def test_stats_shows_the_figures_and_a_command(run, tmp_path, monkeypatch, sourc
     assert facts["suggestion"]["command"] in out
 
 
-def test_stats_as_json_can_be_written_in_any_encoding(numlstm: Command, tmp_path: Path) -> None:
+def test_stats_as_json_can_be_written_in_any_encoding(numlstm_process: Command, tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("rain 🌧\n" * 30, encoding="utf-8")
-    done = numlstm("corpus", "stats", "a.txt", "--json", PYTHONIOENCODING="cp1252")
+    done = numlstm_process("corpus", "stats", "a.txt", "--json", PYTHONIOENCODING="cp1252")
     assert json.loads(done.stdout)["repeated"][0]["text"].startswith("rain 🌧\n")
 
 

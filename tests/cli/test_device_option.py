@@ -12,7 +12,6 @@ import pytest
 from numlstm import backends, gradcheck
 
 from .conftest import Command
-from .in_process import run
 
 SMALL = ("--layers", "8", "--batch-size", "2", "--seq-len", "8", "--steps", "2", "--sample-length", "0")
 
@@ -34,13 +33,15 @@ def test_a_gpu_that_is_not_there_is_one_line(why_not: str, numlstm: Command, tex
     assert [path.name for path in tmp_path.iterdir()] == [text_file.name]
 
 
-def test_the_header_says_why_auto_took_the_cpu(why_not: str, text_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_header_says_why_auto_took_the_cpu(
+    numlstm: Command, why_not: str, text_file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(text_file.parent)
     monkeypatch.setattr(backends, "_preferred", lambda: ["gpu", "reference"])  # whose kernels need no compiling
-    done = run("train", text_file, *SMALL)
+    done = numlstm("train", text_file, *SMALL)
     assert done.returncode == 0, done.stderr
     assert f"device      reference (NumPy); no GPU: {why_not}\n" in done.stderr
-    done = run("train", text_file, *SMALL, "--device", "reference", "-o", "other.npz")
+    done = numlstm("train", text_file, *SMALL, "--device", "reference", "-o", "other.npz")
     assert "no GPU" not in done.stderr
 
 
@@ -55,16 +56,16 @@ def test_a_short_text_and_help_ask_for_no_gpu() -> None:
         assert not names & {"cupy", "numlstm.backends.gpu", "numlstm.backends.gpu.probe"}
 
 
-def test_check_ends_with_a_report(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_check_ends_with_a_report(numlstm: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     rows = [gradcheck.Row(what, (2,), error, 1e-4) for what, error in (("dense: d W", 2e-9), ("a, float32: d W", 3e-6))]
     monkeypatch.setattr(gradcheck, "check", lambda backend, **_: iter(rows))
-    done = run("check", "--device", "reference", "--precision", "float32")
+    done = numlstm("check", "--device", "reference", "--precision", "float32")
     assert done.returncode == 0, done.stderr
     report = done.stdout.rstrip().rpartition("\n\n")[2].splitlines()
     assert (report[0], report[-1]) == ("```", "```")
     names = [line.partition("  ")[0] for line in report[1:-1]]
     errors = ["error, finite differences", "error, to reference, float32"]
     assert names == ["numlstm", "device", "numpy", "python", "os", "machine", *errors]
-    said = json.loads(run("check", "--device", "reference", "--precision", "float32", "--json").stdout)
+    said = json.loads(numlstm("check", "--device", "reference", "--precision", "float32", "--json").stdout)
     assert [said["report"][name] for name in errors] == ["2.0e-09", "3.0e-06"]
     assert list(said["report"]) == names

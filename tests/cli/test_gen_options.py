@@ -7,15 +7,15 @@ import random
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 import numlstm as library
 from numlstm import params, weights
-from numlstm.cli import app
 from numlstm.cli.together import unescaped
 from numlstm.config import ModelConfig
 from numlstm.text.byte_vocab import ByteVocab
 from numlstm.text.char_vocab import CharVocab
+
+from .conftest import Command, Result
 
 SYMBOLS = "\n abcdefgh"
 
@@ -29,13 +29,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-class Done:
-    def __init__(self, model: Path, *args: str | Path, stdin: str = "") -> None:
-        options = ("--device", "reference")
-        done = CliRunner().invoke(app, ["gen", str(model), *map(str, args), *options], input=stdin)
-        if done.exception is not None and not isinstance(done.exception, SystemExit):
-            raise done.exception
-        self.code, self.out, self.err = done.exit_code, done.stdout, done.stderr
+@pytest.fixture
+def gen(numlstm: Command) -> Command:
+    """Run `numlstm gen MODEL ARGS` with NumPy."""
+
+    def run(model: Path, *args: str | Path, stdin: str = "") -> Result:
+        return numlstm("gen", model, *args, "--device", "reference", stdin=stdin)
+
+    return run
 
 
 USUAL = ("--prompt", "ab", "--length", "80", "--temperature", "1", "--seed", "4")
@@ -58,22 +59,22 @@ API = {"length": 80, "temperature": 1.0, "seed": 4}
     ids=str,
 )
 def test_an_option_does_what_the_setting_does(
-    model: Path, options: tuple[str, ...], settings: dict[str, object]
+    gen: Command, model: Path, options: tuple[str, ...], settings: dict[str, object]
 ) -> None:
     loaded = library.load(str(model), device="reference")
     expected = loaded.generate("ab", **API, **settings)
-    done = Done(model, *USUAL, *options)
-    assert done.code == 0, done.err
-    assert done.out == "ab" + expected
+    done = gen(model, *USUAL, *options)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == "ab" + expected
     assert expected != loaded.generate("ab", **API)
 
 
-def test_options_together_and_json(model: Path, tmp_path: Path) -> None:
+def test_options_together_and_json(gen: Command, model: Path, tmp_path: Path) -> None:
     options = (*USUAL, "--samples", "3", "--stop", r"\n", "--ban", "cc", "--top-p", "0.95")
     settings = {"stop": ["\n"], "ban": ["cc"], "top_p": 0.95}
     loaded = library.load(str(model), device="reference")
     expected = loaded.generate_many(["ab"] * 3, **API, **settings)
-    found = json.loads(Done(model, *options, "--json").out)
+    found = json.loads(gen(model, *options, "--json").stdout)
     assert [sample["text"] for sample in found["samples"]] == expected
     assert found["settings"]["top_p"] == 0.95
     for sample in found["samples"]:
@@ -84,87 +85,89 @@ def test_options_together_and_json(model: Path, tmp_path: Path) -> None:
         assert sample["log_probability"] == pytest.approx(sum(sample["log_probabilities"]))
         assert all(nats < 0 for nats in sample["log_probabilities"])
     file = tmp_path / "texts.txt"
-    done = Done(model, *options, "-o", file)
-    assert (done.out, done.code) == ("", 0)
-    assert f"wrote {len(file.read_text())} characters to {file}" in done.err
-    assert file.read_text() == Done(model, *options).out
+    done = gen(model, *options, "-o", file)
+    assert (done.stdout, done.returncode) == ("", 0)
+    assert f"wrote {len(file.read_text())} characters to {file}" in done.stderr
+    assert file.read_text() == gen(model, *options).stdout
 
 
-def test_a_file_is_not_overwritten_unasked(model: Path, tmp_path: Path) -> None:
+def test_a_file_is_not_overwritten_unasked(gen: Command, model: Path, tmp_path: Path) -> None:
     file = tmp_path / "text.txt"
     file.write_text("old")
-    done = Done(model, *USUAL, "--output", file)
-    assert done.code == 1
-    assert "exists already; use --overwrite" in done.err
+    done = gen(model, *USUAL, "--output", file)
+    assert done.returncode == 1
+    assert "exists already; use --overwrite" in done.stderr
     assert file.read_text() == "old"
-    assert Done(model, *USUAL, "--output", file, "--overwrite").code == 0
-    assert file.read_text() == Done(model, *USUAL).out
+    assert gen(model, *USUAL, "--output", file, "--overwrite").returncode == 0
+    assert file.read_text() == gen(model, *USUAL).stdout
 
 
-def test_prompts_from_files(model: Path, tmp_path: Path) -> None:
+def test_prompts_from_files(gen: Command, model: Path, tmp_path: Path) -> None:
     file = tmp_path / "prompt.txt"
     file.write_bytes(b"head\n")
-    expected = Done(model, *USUAL[2:], "--prompt", "head\n").out
+    expected = gen(model, *USUAL[2:], "--prompt", "head\n").stdout
     assert expected.startswith("head\n")
-    assert Done(model, *USUAL[2:], "--prompt-file", file).out == expected
-    assert Done(model, *USUAL[2:], "--prompt-file", "-", stdin="head\n").out == expected
-    assert "cannot be read: No such file" in Done(model, "--prompt-file", tmp_path / "no.txt").err
+    assert gen(model, *USUAL[2:], "--prompt-file", file).stdout == expected
+    assert gen(model, *USUAL[2:], "--prompt-file", "-", stdin="head\n").stdout == expected
+    assert "cannot be read: No such file" in gen(model, "--prompt-file", tmp_path / "no.txt").stderr
     file.write_bytes(b"ab\xff")
-    assert "is not UTF-8: byte 2 is 0xff" in Done(model, "--prompt-file", file).err
+    assert "is not UTF-8: byte 2 is 0xff" in gen(model, "--prompt-file", file).stderr
     file.write_bytes(b"\xef\xbb\xbfhead\n")
-    assert Done(model, *USUAL[2:], "--prompt-file", file).out == expected, "a byte-order mark is none of the text"
+    assert gen(model, *USUAL[2:], "--prompt-file", file).stdout == expected, "a byte-order mark is none of the text"
 
 
-def test_a_prompt_for_a_model_of_bytes_may_be_any_file(tmp_path: Path) -> None:
+def test_a_prompt_for_a_model_of_bytes_may_be_any_file(gen: Command, tmp_path: Path) -> None:
     config, path = ModelConfig(256, (6,)), tmp_path / "bytes.npz"
     weights.save(path, weights.WeightsFile(config, ByteVocab(), params.initialise(config, 1), {}, None))
     data = b"\xef\xbb\xbfab\xff\xe9"
     (tmp_path / "prompt").write_bytes(data)
-    done = Done(path, "--prompt-file", tmp_path / "prompt", "--length", "0", "-o", tmp_path / "out")
-    assert done.code == 0, done.err
+    done = gen(path, "--prompt-file", tmp_path / "prompt", "--length", "0", "-o", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "out").read_bytes() == data
 
 
-def test_the_tokens_of_a_text_that_ends_amid_a_character(tmp_path: Path) -> None:
+def test_the_tokens_of_a_text_that_ends_amid_a_character(gen: Command, tmp_path: Path) -> None:
     config, path = ModelConfig(256, (6,)), tmp_path / "bytes.npz"
     weights.save(path, weights.WeightsFile(config, ByteVocab(), params.initialise(config, 1), {}, None))
-    done = Done(path, "--samples", "20", "--length", "30", "--temperature", "1", "--seed", "1", "--json")
-    samples = json.loads(done.out)["samples"]
+    done = gen(path, "--samples", "20", "--length", "30", "--temperature", "1", "--seed", "1", "--json")
+    samples = json.loads(done.stdout)["samples"]
     assert any(0xC2 <= sample["ids"][-1] <= 0xF4 for sample in samples), "the first byte of a character is the last"
     for sample in samples:
         assert "".join(sample["tokens"]) == sample["text"]
 
 
-def test_prompts_from_a_text(model: Path, tmp_path: Path) -> None:
+def test_prompts_from_a_text(gen: Command, model: Path, tmp_path: Path) -> None:
     file = tmp_path / "text.txt"
     text = "".join(random.Random(0).choices(SYMBOLS, k=500))
     file.write_bytes(text.encode())
     starts = set()
     for seed in ("1", "2", "1"):
-        done = Done(model, "--prompt-from", file, "--prompt-length", "30", "--length", "0", "--seed", seed)
-        place = text.index(done.out)
-        assert len(done.out) == 30
-        assert f"(prompt: characters {place} to {place + 30} of {file})" in done.err
-        starts.add(done.out)
+        done = gen(model, "--prompt-from", file, "--prompt-length", "30", "--length", "0", "--seed", seed)
+        place = text.index(done.stdout)
+        assert len(done.stdout) == 30
+        assert f"(prompt: characters {place} to {place + 30} of {file})" in done.stderr
+        starts.add(done.stdout)
     assert len(starts) == 2
-    assert len(Done(model, "--prompt-from", file, "--length", "0").out) == 60
+    assert len(gen(model, "--prompt-from", file, "--length", "0").stdout) == 60
     file.write_bytes(b"ab")
-    assert Done(model, "--prompt-from", file, "--length", "0").out == "ab"
+    assert gen(model, "--prompt-from", file, "--length", "0").stdout == "ab"
 
 
-def test_beam(model: Path) -> None:
+def test_beam(gen: Command, model: Path) -> None:
     loaded = library.load(str(model), device="reference")
-    done = [Done(model, "--prompt", "ab", "--length", "12", "--beam", n, "--json") for n in ("1", "6")]
-    one, six = (json.loads(each.out)["samples"][0] for each in done)
+    done = [gen(model, "--prompt", "ab", "--length", "12", "--beam", n, "--json") for n in ("1", "6")]
+    one, six = (json.loads(each.stdout)["samples"][0] for each in done)
     assert one["text"] == loaded.generate("ab", length=12, temperature=0)
     assert six["log_probability"] >= one["log_probability"]
-    assert Done(model, "--prompt", "ab", "--length", "12", "--beam", "6").out == "ab" + six["text"]
+    assert gen(model, "--prompt", "ab", "--length", "12", "--beam", "6").stdout == "ab" + six["text"]
 
 
-def test_initials_that_did_not_come_are_told(model: Path) -> None:
-    done = Done(model, "--initials", "abc", "--length", "1", "--seed", "1")
-    assert "(the text ended before the last 2 initials; raise --length above 1)" in done.err
-    assert Done(model, "--initials", "abc", "--seed", "1", "--initials-of", "word").err == "", "long enough if not told"
+def test_initials_that_did_not_come_are_told(gen: Command, model: Path) -> None:
+    done = gen(model, "--initials", "abc", "--length", "1", "--seed", "1")
+    assert "(the text ended before the last 2 initials; raise --length above 1)" in done.stderr
+    assert gen(model, "--initials", "abc", "--seed", "1", "--initials-of", "word").stderr == "", (
+        "long enough if not told"
+    )
 
 
 @pytest.mark.parametrize(
@@ -190,12 +193,12 @@ def test_initials_that_did_not_come_are_told(model: Path) -> None:
     ],
     ids=str,
 )
-def test_what_means_nothing_is_one_clear_line(model: Path, options: tuple[str, ...], said: str) -> None:
-    done = Done(model, *options)
-    assert done.code == 1
-    assert said in done.err
-    assert done.err.count("\n") == 1
-    assert done.out == ""
+def test_what_means_nothing_is_one_clear_line(gen: Command, model: Path, options: tuple[str, ...], said: str) -> None:
+    done = gen(model, *options)
+    assert done.returncode == 1
+    assert said in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert done.stdout == ""
 
 
 def test_signs_that_are_hard_to_type() -> None:

@@ -7,6 +7,8 @@ import shutil
 import unicodedata
 from pathlib import Path
 
+import pytest
+
 import numlstm as package
 from numlstm import weights
 
@@ -20,6 +22,7 @@ def words(text: str) -> list[str]:
     return [word for word in "".join(c if c.isalpha() else " " for c in text).split() if len(word) > 1]
 
 
+@pytest.mark.slow
 def test_korean_is_learnt_and_written(numlstm: Command, tmp_path: Path) -> None:
     shutil.copy(HANGUL, tmp_path / "한글.txt")
     text = HANGUL.read_text("utf-8")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from processes import hears_signals
 
 import numlstm as library
 
@@ -57,7 +58,9 @@ def test_on_a_terminal(model: Path, environment: dict[str, str]) -> None:  # noq
 
     master, slave = pty.openpty()
     command = [sys.executable, "-m", "numlstm", "gen", str(model), *OPTIONS[:3], "--length", "2000000000"]
-    child = subprocess.Popen(command, stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True)
+    child = subprocess.Popen(
+        hears_signals(command), stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True
+    )
     os.close(slave)
     seen = b""
 

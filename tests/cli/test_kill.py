@@ -5,9 +5,13 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
+
 from .kills import kill_and_go_on
 
 
+@pytest.mark.slow
+@pytest.mark.alone
 def test_a_killed_run_ends_with_the_same_bits(tmp_path: Path) -> None:
     found = kill_and_go_on(tmp_path, kills=3, steps=600, seed=0)
     assert len(found.steps) == 3, "the run ended before it could be killed"

@@ -18,7 +18,7 @@ from numlstm.text.word_vocab import WordVocab
 
 from .conftest import Command
 
-PROSE = 'The cat said, "no." The dog (old) said nothing at all.\n\nThen the cat said: "it\'s late!"\n' * 40
+PROSE = 'The cat said, "no." The dog (old) said nothing at all.\n\nThen the cat said: "it\'s late!"\n' * 12
 SHORT = ("--layers", "8", "--batch-size", "4", "--seq-len", "8", "--device", "reference", "--sample-length", "5")
 REFERENCE = ("--device", "reference")
 

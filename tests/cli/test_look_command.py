@@ -17,10 +17,9 @@ from numlstm.model import load
 from numlstm.text.char_vocab import CharVocab
 from numlstm.text.word_vocab import WordBuilder
 
-from . import in_process
 from .conftest import Command
 
-TEXT = 'She said "no, not me."\nThen he "left it."\n\n' * 60
+TEXT = 'She said "no, not me."\nThen he "left it."\n\n' * 30
 
 
 @pytest.fixture
@@ -34,14 +33,21 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return path
 
 
+@pytest.fixture
+def little(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let cells be sought in 200 tokens instead of 2,000, which a model writes in seconds."""
+    monkeypatch.setattr("numlstm.cli.look._ENOUGH", 200)
+
+
 def recorded(model: Path, text: str, what: str = "c") -> list[Any]:
     network = load(model, device="reference")
     return cells.record(network, network.vocab.encode(text), what=what)
 
 
-def test_cells_that_are_found(model: Path) -> None:
+@pytest.mark.usefixtures("little")
+def test_cells_that_are_found(numlstm: Command, model: Path) -> None:
     command = ("look", model, "--file", "t.txt", "--json", "--cells", "3")
-    found = json.loads(in_process.run(*command).stdout)
+    found = json.loads(numlstm(*command).stdout)
     text, start = "".join(found["text"]), found["start"]
     assert TEXT[start : start + 400] == text
     activity = recorded(model, TEXT[:5000])
@@ -53,38 +59,42 @@ def test_cells_that_are_found(model: Path) -> None:
         assert [each["feature"] for each in cell["responses"]] == [each.feature for each in same.responses]
         values = activity[same.layer][start : start + 400, same.number]
         np.testing.assert_allclose(cell["activations"], values, rtol=1e-4, atol=1e-6)
-    only = json.loads(in_process.run(*command, "--layer", "0").stdout)
+    only = json.loads(numlstm(*command, "--layer", "0").stdout)
     assert {cell["layer"] for cell in only["cells"]} == {0}
 
 
-def test_cells_that_are_asked_for(model: Path) -> None:
+def test_cells_that_are_asked_for(numlstm: Command, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ("look", model, "--text", TEXT[:90], "--json", "--cell", "2", "--cell", "5")
-    for options, what, layer in (((), "c", 1), (("--gate", "f", "--layer", "0"), "f", 0)):
-        found = json.loads(in_process.run(*command, *options, "--start", "7", "--length", "30").stdout)
+    for options, what, layer, enough in (((), "c", 1, 2000), (("--gate", "f", "--layer", "0"), "f", 0, 200)):
+        monkeypatch.setattr("numlstm.cli.look._ENOUGH", enough)
+        found = json.loads(numlstm(*command, *options, "--start", "7", "--length", "30").stdout)
         assert (found["start"], "".join(found["text"]), found["gate"]) == (7, TEXT[7:37], what)
-        assert found["sought_in"] == 2000, "the model goes on from a short text"
+        assert found["sought_in"] == enough, "the model goes on from a short text"
         values = recorded(model, TEXT[:90], what)[layer][7:37]
         assert [(cell["layer"], cell["cell"]) for cell in found["cells"]] == [(layer, 2), (layer, 5)]
         for cell in found["cells"]:
             np.testing.assert_allclose(cell["activations"], values[:, cell["cell"]], rtol=1e-4, atol=1e-6)
 
 
-def test_far_into_a_text_only_what_is_near_is_read(model: Path) -> None:
+@pytest.mark.usefixtures("little")
+def test_far_into_a_text_only_what_is_near_is_read(numlstm: Command, model: Path) -> None:
     options = ("--file", "t.txt", "--start", "1000", "--length", "20", "--cell", "1", "--json")
-    found = json.loads(in_process.run("look", model, *options).stdout)
+    found = json.loads(numlstm("look", model, *options).stdout)
     assert (found["start"], "".join(found["text"])) == (1000, TEXT[1000:1020])
     values = recorded(model, TEXT[744:1020])[1][256:, 1]
     np.testing.assert_allclose(found["cells"][0]["activations"], values, rtol=1e-4, atol=1e-6)
 
 
-def test_without_a_text_the_model_writes_one(model: Path) -> None:
+@pytest.mark.usefixtures("little")
+def test_without_a_text_the_model_writes_one(numlstm: Command, model: Path) -> None:
     command = ("look", model, "--cell", "1", "--length", "40", "--start", "0", "--json")
-    texts = ["".join(json.loads(in_process.run(*command, "--seed", seed).stdout)["text"]) for seed in ("0", "1")]
+    texts = ["".join(json.loads(numlstm(*command, "--seed", seed).stdout)["text"]) for seed in ("0", "1")]
     network = load(model, device="reference")
     assert texts == [network.generate(length=40, temperature=0.6, seed=seed)[:40] for seed in (0, 1)]
     assert texts[0] != texts[1]
 
 
+@pytest.mark.usefixtures("little")
 def test_in_a_terminal_without_colours_and_as_a_picture(numlstm: Command, model: Path, tmp_path: Path) -> None:
     command = ("look", model, "--text", TEXT[:50], "--layer", "0", "--cell", "3")
     done = numlstm(*command)
@@ -96,7 +106,7 @@ def test_in_a_terminal_without_colours_and_as_a_picture(numlstm: Command, model:
     values = recorded(model, TEXT[:50])[0][:, 3]
     digits = [int(digit) for line in lines[6::2] for digit in line]
     np.testing.assert_allclose(digits, np.floor(np.clip(5 * (values + 1), 0, 9.999)), atol=1)
-    done = in_process.run(*command, "-o", "cells.svg", "--drop-unknown", "--gate", "i")
+    done = numlstm(*command, "-o", "cells.svg", "--drop-unknown", "--gate", "i")
     assert (done.stdout, done.stderr) == ("", "drew cells.svg\n")
     picture = (tmp_path / "cells.svg").read_text("utf-8")
     assert "layer 0, cell 3" in picture
@@ -131,13 +141,14 @@ def test_colours_are_those_of_the_values(capsys: pytest.CaptureFixture[str], mon
         (("-o", "cells.gif"), "cells.gif is no name of a picture"),
     ],
 )
-def test_mistakes_are_one_line(model: Path, options: tuple[str, ...], said: str) -> None:
-    done = in_process.run("look", model, *options)
+def test_mistakes_are_one_line(numlstm: Command, model: Path, options: tuple[str, ...], said: str) -> None:
+    done = numlstm("look", model, *options)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert said in done.stderr
 
 
-def test_words_and_other_encodings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("little")
+def test_words_and_other_encodings(numlstm: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     builder = WordBuilder(None, 1, False)
     builder.feed("The “café” is (not)\nopen, he said.\n")
@@ -147,11 +158,11 @@ def test_words_and_other_encodings(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
     (tmp_path / "t.txt").write_bytes("The café(not) is\nopen.\n".encode("utf-16"))
     command = ("look", "w.npz", "--file", "t.txt", "--encoding", "utf-16", "--cell", "1", "--cell", "3")
-    found = json.loads(in_process.run(*command, "--json").stdout)
+    found = json.loads(numlstm(*command, "--json").stdout)
     assert found["text"] == ["The", " café", "(", "not", ")", " is", "\n", "open", ".", "\n"]
     assert [len(cell["activations"]) for cell in found["cells"]] == [10, 10]
-    lines = in_process.run(*command).stdout.splitlines()
+    lines = numlstm(*command).stdout.splitlines()
     assert lines[5] == "The café(not) is↵"
     digits = lines[6]
     assert [place for place, digit in enumerate(digits) if digit != " "] == [0, 3, 8, 9, 12, 13, 16]
-    assert "utf-8" in in_process.run("look", "w.npz", "--file", "t.txt").stderr
+    assert "utf-8" in numlstm("look", "w.npz", "--file", "t.txt").stderr

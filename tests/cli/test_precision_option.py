@@ -1,4 +1,7 @@
-"""`--precision` as a user meets it, on processors that can and on those that cannot."""
+"""`--precision` as a user meets it, on processors that can and on those that cannot.
+
+A process compiles its kernels for one processor, so each pretended one needs a process of its own.
+"""
 
 from __future__ import annotations
 
@@ -23,17 +26,24 @@ def precision_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "said", "where"),
     [
-        (("--precision", "bf16"), "precision bf16 does not work here: "),
-        (("--precision", "bf16", "--device", "reference"), "precision bf16 needs --device cpu"),
-        (("--precision", "half"), "precision is 'half'; expected float32 or bf16"),
+        (("--precision", "bf16"), "precision bf16 does not work here: ", "numlstm_process"),
+        (("--precision", "bf16", "--device", "reference"), "precision bf16 needs --device cpu", "numlstm"),
+        (("--precision", "half"), "precision is 'half'; expected float32 or bf16", "numlstm"),
     ],
 )
 def test_what_cannot_be_computed_is_refused_before_anything_is_compiled_or_written(
-    numlstm: Command, text_file: Path, tmp_path: Path, options: tuple[str, ...], said: str
+    request: pytest.FixtureRequest,
+    text_file: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    said: str,
+    where: str,
 ) -> None:
-    done = numlstm("train", text_file, *TINY, "--steps", "2", *options, **CANNOT)
+    run: Command = request.getfixturevalue(where)
+    cannot = CANNOT if where == "numlstm_process" else {}
+    done = run("train", text_file, *TINY, "--steps", "2", *options, **cannot)
     assert done.returncode == 1
     assert said in done.stderr
     assert done.stderr.startswith("numlstm: ")
@@ -41,7 +51,9 @@ def test_what_cannot_be_computed_is_refused_before_anything_is_compiled_or_writt
     assert [path.name for path in tmp_path.iterdir()] == [text_file.name]
 
 
-def test_a_run_in_bf16_goes_on_elsewhere_in_float32(numlstm: Command, text_file: Path, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_run_in_bf16_goes_on_elsewhere_in_float32(numlstm_process: Command, text_file: Path, tmp_path: Path) -> None:
+    numlstm = numlstm_process
     path = tmp_path / "weights.npz"
     done = numlstm("train", text_file, *TINY, "--steps", "3", "--precision", "bf16", **EMULATED)
     assert done.returncode == 0, done.stderr
@@ -74,8 +86,9 @@ def test_a_run_in_bf16_goes_on_elsewhere_in_float32(numlstm: Command, text_file:
     assert "from here on" not in again.stderr
 
 
-def test_check_of_bf16_alone(numlstm: Command) -> None:
-    done = numlstm("check", "--device", "cpu", "--precision", "bf16", "--json", **EMULATED)
+@pytest.mark.slow
+def test_check_of_bf16_alone(numlstm_process: Command) -> None:
+    done = numlstm_process("check", "--device", "cpu", "--precision", "bf16", "--json", **EMULATED)
     assert done.returncode == 0, done.stderr
     said = json.loads(done.stdout)
     assert said["ok"]
@@ -85,8 +98,8 @@ def test_check_of_bf16_alone(numlstm: Command) -> None:
     assert max(row["error"] for row in said["rows"]) > 1e-3, "nothing was rounded"
 
 
-def test_check_of_bf16_where_it_cannot_be(numlstm: Command) -> None:
-    done = numlstm("check", "--device", "cpu", "--precision", "bf16", **CANNOT)
+def test_check_of_bf16_where_it_cannot_be(numlstm_process: Command) -> None:
+    done = numlstm_process("check", "--device", "cpu", "--precision", "bf16", **CANNOT)
     assert done.returncode == 1
     assert done.stdout == ""
     assert done.stderr.startswith("numlstm: precision bf16 does not work here: ")

@@ -18,7 +18,6 @@ from numlstm.text.byte_vocab import ByteVocab
 from numlstm.text.char_vocab import CharVocab
 from numlstm.text.word_vocab import WordBuilder
 
-from . import in_process
 from .conftest import Command
 
 TEXT = 'the shore, "is"\nthe north\n' * 8
@@ -38,7 +37,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_json_is_what_eval_and_the_api_say(numlstm: Command, model: Path) -> None:
     found = json.loads(numlstm("score", model, "t.txt", *REFERENCE, "--json").stdout)
-    measured = json.loads(in_process.run("eval", model, "t.txt", *REFERENCE, "--json").stdout)
+    measured = json.loads(numlstm("eval", model, "t.txt", *REFERENCE, "--json").stdout)
     for name in ("nats_per_token", "bits_per_token", "perplexity"):
         assert found[name] == pytest.approx(measured[name], rel=1e-6)
     assert found["predicted"] == measured["tokens"] == len(TEXT) - 1
@@ -54,18 +53,18 @@ def test_json_is_what_eval_and_the_api_say(numlstm: Command, model: Path) -> Non
     assert found["among_five"] == sum(token["rank"] is not None and token["rank"] < 5 for token in tokens)
 
 
-def test_csv_and_a_page_and_unknown_characters(model: Path, tmp_path: Path) -> None:
+def test_csv_and_a_page_and_unknown_characters(numlstm: Command, model: Path, tmp_path: Path) -> None:
     text = f"é{TEXT}é"
-    done = in_process.run("score", model, "-", *REFERENCE, "--csv", stdin=text)
+    done = numlstm("score", model, "-", *REFERENCE, "--csv", stdin=text)
     assert (done.returncode, done.stderr.count("\n")) == (1, 1)
     assert "--drop-unknown" in done.stderr
     command = ("score", model, "-", *REFERENCE, "--drop-unknown")
-    done = in_process.run(*command, "--csv", "--html", "new/page.html", stdin=text)
+    done = numlstm(*command, "--csv", "--html", "new/page.html", stdin=text)
     assert done.returncode == 0, done.stderr
     rows = list(csv.DictReader(io.StringIO(done.stdout)))
     assert "".join(row["text"] for row in rows) == TEXT
     assert [int(row["place"]) for row in rows] == list(range(len(TEXT)))
-    found = json.loads(in_process.run(*command, "--json", stdin=text).stdout)
+    found = json.loads(numlstm(*command, "--json", stdin=text).stdout)
     assert found["dropped"] == 2
     for row, token in zip(rows[1:], found["tokens"][1:], strict=True):
         assert (int(row["id"]), float(row["log_probability"]), int(row["rank"])) == (
@@ -79,10 +78,10 @@ def test_csv_and_a_page_and_unknown_characters(model: Path, tmp_path: Path) -> N
     assert "<h1>-, as w.npz reads it</h1>" in page
 
 
-def test_what_a_person_reads(model: Path, tmp_path: Path) -> None:
+def test_what_a_person_reads(numlstm: Command, model: Path, tmp_path: Path) -> None:
     odd = TEXT[:100] + "ooo" + TEXT[100:]
     (tmp_path / "[b]odd.txt").write_text(odd, encoding="utf-8", newline="")
-    shown = in_process.run("score", model, "t.txt", "[[]b]odd.txt", *REFERENCE, "--places", "3").stdout
+    shown = numlstm("score", model, "t.txt", "[[]b]odd.txt", *REFERENCE, "--places", "3").stdout
     assert " nats per character, " in shown
     assert f"{len(TEXT) + len(odd) - 1:,} characters predicted" in shown
     assert "% were the likeliest one" in shown
@@ -96,10 +95,10 @@ def test_what_a_person_reads(model: Path, tmp_path: Path) -> None:
     assert places[0].split()[0].endswith(f".txt:{line}")
     assert f"{-logs.min() / np.log(2):.1f}" in places[0].split()
     assert f"»{(TEXT + odd)[at]}«".replace("\n", "↵") in places[0]
-    assert "The most surprising" not in in_process.run("score", model, "t.txt", *REFERENCE, "--places", "0").stdout
+    assert "The most surprising" not in numlstm("score", model, "t.txt", *REFERENCE, "--places", "0").stdout
 
 
-def test_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_words(numlstm: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     builder = WordBuilder(None, 1, False)
     builder.feed(TEXT)
@@ -107,22 +106,21 @@ def test_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     vocab = builder.build()
     config = ModelConfig(len(vocab), (6,), embedding=4)
     weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
-    found = json.loads(in_process.run("score", "w.npz", "-", *REFERENCE, "--json", stdin=TEXT + "xyzzy").stdout)
+    found = json.loads(numlstm("score", "w.npz", "-", *REFERENCE, "--json", stdin=TEXT + "xyzzy").stdout)
     assert "".join(token["text"] for token in found["tokens"]) == TEXT + "<unk>"
     assert found["unknown"] == 1
-    assert (
-        "1 tokens are not in the vocabulary"
-        in in_process.run("score", "w.npz", "-", *REFERENCE, stdin="the xyzzy").stdout
-    )
+    assert "1 tokens are not in the vocabulary" in numlstm("score", "w.npz", "-", *REFERENCE, stdin="the xyzzy").stdout
 
 
-def test_a_byte_amid_a_character_is_shown_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_byte_amid_a_character_is_shown_with_it(
+    numlstm: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     text = "비가 왔다. 그는 우산이 없었다.\n" * 4
     vocab = ByteVocab()
     config = ModelConfig(len(vocab), (6,))
     weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
-    shown = in_process.run("score", "w.npz", "-", *REFERENCE, "--places", "9", stdin=text).stdout
+    shown = numlstm("score", "w.npz", "-", *REFERENCE, "--places", "9", stdin=text).stdout
     assert "\ufffd" not in shown
     places = [line for line in shown.splitlines() if "»" in line]
     assert len(places) == 9
@@ -145,8 +143,10 @@ def test_a_byte_amid_a_character_is_shown_with_it(tmp_path: Path, monkeypatch: p
         (("one.txt",), "the text has 1 character; expected at least 2"),
     ],
 )
-def test_mistakes_are_one_line(model: Path, tmp_path: Path, options: tuple[str, ...], said: str) -> None:
+def test_mistakes_are_one_line(
+    numlstm: Command, model: Path, tmp_path: Path, options: tuple[str, ...], said: str
+) -> None:
     (tmp_path / "one.txt").write_text("t")
-    done = in_process.run("score", model, *REFERENCE, *options)
+    done = numlstm("score", model, *REFERENCE, *options)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
     assert said in done.stderr

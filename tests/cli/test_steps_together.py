@@ -13,7 +13,7 @@ from numlstm import train as training
 from numlstm.backends import reference
 from numlstm.cli.progress import Watch
 
-from .in_process import run
+from .conftest import Command
 
 
 @pytest.fixture(autouse=True)
@@ -25,7 +25,7 @@ def together(monkeypatch: pytest.MonkeyPatch, text_file: Path) -> None:
 
 
 def test_a_run_that_is_stopped_has_all_its_steps_in_the_log(
-    tiny: tuple[str, ...], text_file: Path, monkeypatch: pytest.MonkeyPatch
+    numlstm: Command, tiny: tuple[str, ...], text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     show = Watch.step
 
@@ -35,7 +35,7 @@ def test_a_run_that_is_stopped_has_all_its_steps_in_the_log(
             signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(Watch, "step", stopping)
-    done = run("train", text_file, *tiny, "--steps", "30", "--log", "log.jsonl")
+    done = numlstm("train", text_file, *tiny, "--steps", "30", "--log", "log.jsonl")
     assert done.returncode == 130
     assert "stopped and saved at step 7;" in done.stderr
     steps = [event["step"] for event in runlog.read("log.jsonl") if event["event"] == "step"]
@@ -43,7 +43,7 @@ def test_a_run_that_is_stopped_has_all_its_steps_in_the_log(
 
 
 def test_it_is_saved_once_when_so_many_steps_were_made(
-    tiny: tuple[str, ...], text_file: Path, monkeypatch: pytest.MonkeyPatch
+    numlstm: Command, tiny: tuple[str, ...], text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved, write = [], npz.write
 
@@ -54,6 +54,6 @@ def test_it_is_saved_once_when_so_many_steps_were_made(
         saved.append(state.step)
 
     monkeypatch.setattr(npz, "write", noted)
-    done = run("train", text_file, *tiny, "--steps", "30", "--save-every", "5steps")
+    done = numlstm("train", text_file, *tiny, "--steps", "22", "--save-every", "5steps")
     assert done.returncode == 0, done.stderr
-    assert saved == [7, 15, 30, 30], "the last time with what validation found"
+    assert saved == [7, 15, 22, 22], "the last time with what validation found"

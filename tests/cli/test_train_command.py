@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from processes import hears_signals
 
-from numlstm import weights
+from numlstm import npz, weights
+from numlstm import train as training
 from numlstm.config import OPTIMIZERS, TrainConfig
+from numlstm.errors import WeightsError
 
 from .conftest import Command
 
@@ -36,15 +40,15 @@ def test_a_run_from_start_to_end(numlstm: Command, text_file: Path, tiny: tuple[
     done = numlstm("train", text_file, *tiny, "--epochs", "2")
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    for shown in ("6,000 characters", "5,400 to train on, 600 to validate on", "lstm.1", "reference (NumPy)"):
+    for shown in ("1,600 characters", "1,440 to train on, 160 to validate on", "lstm.1", "reference (NumPy)"):
         assert shown in done.stderr
-    assert re.search(r"epoch 1/2  step 85/170  loss \d\.\d+  validation \d\.\d+ nats \d\.\d+ bits/char", done.stderr)
+    assert re.search(r"epoch 1/2  step 23/46  loss \d\.\d+  validation \d\.\d+ nats \d\.\d+ bits/char", done.stderr)
     for temperature in ("0", "0.25", "0.5", "0.75"):
         assert len(re.findall(rf"^ +{re.escape(temperature)} ", done.stderr, re.MULTILINE)) == 2
     assert "numlstm gen weights.npz" in done.stderr
     file = weights.load(tmp_path / "weights.npz")
     assert file.state is not None
-    assert file.state.step == 170
+    assert file.state.step == 46
     assert file.config.layers == (12, 9)
 
 
@@ -72,18 +76,15 @@ def test_resume_equals_uninterrupted(numlstm: Command, text_file: Path, tiny: tu
 
 @posix_only
 def test_validation_is_stopped_at_once_and_made_up_for(
-    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert numlstm("train", text_file, *tiny, "--epochs", "1", "-o", "whole.npz").returncode == 0
     arguments = ("train", text_file, *tiny, "--epochs", "1", "-o", "part.npz")
-    process = _start(tmp_path, *arguments, script=_SLOW_VALIDATION)
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "validating").exists() and time.monotonic() < deadline:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    _, errors = process.communicate(timeout=20)
-    assert process.returncode == 130
-    assert "saved at step 85; go on with" in errors
+    with monkeypatch.context() as patched:
+        patched.setattr(training, "evaluate", lambda *args, **options: signal.raise_signal(signal.SIGINT))
+        stopped = numlstm(*arguments)
+    assert stopped.returncode == 130
+    assert "saved at step 23; go on with" in stopped.stderr
     assert numlstm("train", "--resume", "part.npz", "--device", "reference").returncode == 0
     assert parameters(tmp_path / "part.npz") == parameters(tmp_path / "whole.npz")
     assert (
@@ -103,6 +104,7 @@ def test_samples_of_every_second_epoch(numlstm: Command, text_file: Path, tiny: 
     assert shown["2"] > 0
 
 
+@pytest.mark.slow
 @posix_only
 def test_sigterm_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGTERM)
@@ -110,6 +112,7 @@ def test_sigterm_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Pat
     assert weights.load(tmp_path / "part.npz").state is not None
 
 
+@pytest.mark.slow
 @posix_only
 def test_a_terminal_that_goes_away_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGHUP)
@@ -143,21 +146,9 @@ main()
 """
 
 
-_SLOW_VALIDATION = """
-import sys, time
-import numlstm.train as train
-def slow(*args, **kwargs):
-    open("validating", "w").close()
-    time.sleep(60)
-train.evaluate = slow
-from numlstm.cli import main
-main()
-"""
-
-
-def _start(tmp_path: Path, *args: str | Path, script: str = _SLOW_STEPS) -> subprocess.Popen[str]:
+def _start(tmp_path: Path, *args: str | Path) -> subprocess.Popen[str]:
     """Start a run whose steps take 20 ms, to be stopped on its way."""
-    command = [sys.executable, "-c", script, *map(str, args)]
+    command = hears_signals([sys.executable, "-W", "error", "-c", _SLOW_STEPS, *args])
     return subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
 
 
@@ -165,8 +156,7 @@ def _stop_at_some_step(
     tmp_path: Path, text_file: Path, tiny: tuple[str, ...], number: signal.Signals
 ) -> subprocess.CompletedProcess[str]:
     process = _start(tmp_path, "train", text_file, *tiny, "--steps", "60", "--save-every", "0.1s", "-o", "part.npz")
-    deadline = time.monotonic() + 60
-    while not (tmp_path / "part.npz").exists() and time.monotonic() < deadline:
+    while not (tmp_path / "part.npz").exists() and process.poll() is None:
         time.sleep(0.01)
     process.send_signal(number)
     _, errors = process.communicate(timeout=60)
@@ -220,7 +210,7 @@ def test_more_epochs_for_a_finished_run(
     assert numlstm("train", "--resume", "weights.npz", "--epochs", "2", "--device", "reference").returncode == 0
     state = weights.load(tmp_path / "weights.npz").state
     assert state is not None
-    assert state.step == 170
+    assert state.step == 46
 
 
 def test_text_from_standard_input(numlstm: Command, tiny: tuple[str, ...], source_text: str, tmp_path: Path) -> None:
@@ -313,37 +303,29 @@ def test_a_diverging_run_keeps_the_last_good_file(
 
 
 @posix_only
-def test_a_full_disk_at_the_end_loses_nothing(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
+def test_a_full_disk_at_the_end_loses_nothing(
+    numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The write to the output fails; the run goes to the folder for temporary files instead."""
-    script = (
-        "import resource, signal, sys, os\n"
-        "from numlstm import weights\n"
-        "write = weights.npz.write\n"
-        "def full(path, arrays):\n"
-        "    if os.path.basename(os.path.dirname(path)).startswith('numlstm-'):\n"
-        "        return write(path, arrays)\n"
-        "    raise weights.WeightsError('cannot write: no space left')\n"
-        "weights.npz.write = full\n"
-        "from numlstm.cli import main\n"
-        "main()\n"
-    )
+    write = npz.write
+
+    def full(path: Any, arrays: Any) -> None:
+        if not Path(path).parent.name.startswith("numlstm-"):
+            raise WeightsError("cannot write: no space left")
+        write(path, arrays)
+
+    monkeypatch.setattr(npz, "write", full)
     rescue = tmp_path / "tmp"
     rescue.mkdir()
-    done = subprocess.run(
-        [sys.executable, "-c", script, "train", text_file, *tiny, "--epochs", "1"],
-        cwd=tmp_path,
-        env={**os.environ, "TMPDIR": str(rescue)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    monkeypatch.setattr(tempfile, "tempdir", None)  # asks the environment again
+    done = numlstm("train", text_file, *tiny, "--epochs", "1", TMPDIR=str(rescue))
     assert done.returncode == 1
     assert "no space left; the run was saved to" in done.stderr
     saved = list(rescue.glob("numlstm-*/weights.npz"))
     assert len(saved) == 1
     state = weights.load(saved[0]).state
     assert state is not None
-    assert state.step == 85
+    assert state.step == 23
 
 
 def test_the_weights_are_plain_npz(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:

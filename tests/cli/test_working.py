@@ -108,12 +108,13 @@ def test_a_live_line_on_a_terminal(environment: dict[str, str]) -> None:
     assert "(once) ..." not in said, "that line is for where there is no terminal"
 
 
-def test_generation_compiles_what_it_needs_once(numlstm: Command, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_generation_compiles_what_it_needs_once(numlstm_process: Command, tmp_path: Path) -> None:
     vocab = CharVocab("\n abc")
     config = ModelConfig(len(vocab), (5, 4))
     weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
     command = ("gen", "w.npz", "--device", "cpu", "--length", "30", "--seed", "1")
-    cold = numlstm(*command, NUMLSTM_CACHE_DIR=str(tmp_path / "cache"))
+    cold = numlstm_process(*command, NUMLSTM_CACHE_DIR=str(tmp_path / "cache"))
     assert cold.returncode == 0, cold.stderr
     assert re.fullmatch(
         r"compiling kernels for this processor \(once\) \.\.\.\n"
@@ -123,6 +124,6 @@ def test_generation_compiles_what_it_needs_once(numlstm: Command, tmp_path: Path
     kept = [path.name for path in (tmp_path / "cache").rglob("*-*") if path.is_file()]
     assert kept
     assert not [name for name in kept if re.search("backward|gradient|entropy|squares", name)]
-    warm = numlstm(*command, NUMLSTM_CACHE_DIR=str(tmp_path / "cache"))
+    warm = numlstm_process(*command, NUMLSTM_CACHE_DIR=str(tmp_path / "cache"))
     assert warm.stderr == ""
     assert warm.stdout == cold.stdout

@@ -1,0 +1,81 @@
+"""Most tests run commands in their own process; here each command says the same in a process of its own."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from pathlib import Path
+
+import pytest
+
+from numlstm import backends, params, weights
+from numlstm.cli import COMMANDS
+from numlstm.config import ModelConfig
+from numlstm.text.char_vocab import CharVocab
+
+from . import in_process
+from .conftest import Command
+
+TRAIN = ("train", "text.txt", "--layers", "4", "--batch-size", "4", "--seq-len", "16", "--device", "reference")
+EXAMPLES: dict[str, tuple[str, ...]] = {
+    "train": (*TRAIN, "--steps", "1", "--sample-length", "5", "--overwrite"),
+    "gen": ("gen", "shakespeare", "--length", "20", "--seed", "1"),
+    "models": ("models",),
+    "eval": ("eval", "shakespeare", "-", "--device", "reference"),
+    "score": ("score", "shakespeare", "-", "--device", "reference"),
+    "look": ("look", "w.npz", "--file", "long.txt", "--cell", "3"),
+    "info": ("info", "shakespeare"),
+    "share": ("share", "shakespeare", "-o", "copy.npz", "--overwrite"),
+    "corpus": ("corpus", "stats", "-"),
+    "plot": ("plot", "absent.jsonl"),
+    "check": ("check", "--precision", "half"),
+    "serve": ("serve", "--port", "high"),
+}
+
+STARTED_ELSEWHERE = {"gen", "info", "corpus", "check"}  # by quick tests that need a process for other reasons
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> None:
+    """Write a network of a few units to `w.npz`, and a text long enough to look for cells in."""
+    (tmp_path / "long.txt").write_text("a cab\n" * 400, encoding="utf-8")
+    vocab = CharVocab("\n abc")
+    config = ModelConfig(len(vocab), (5, 4))
+    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+
+
+def test_every_command_has_an_example() -> None:
+    assert set(EXAMPLES) == set(COMMANDS)
+
+
+@pytest.mark.usefixtures("model", "text_file")
+@pytest.mark.parametrize(
+    "command", [pytest.param(name, marks=[pytest.mark.slow] * (name in STARTED_ELSEWHERE)) for name in EXAMPLES]
+)
+def test_a_command_says_the_same_in_a_process_of_its_own(
+    numlstm: Command, numlstm_process: Command, command: str
+) -> None:
+    one, other = (run(*EXAMPLES[command], stdin="It is the lark.\n") for run in (numlstm, numlstm_process))
+    assert one.returncode == other.returncode
+    assert one.stdout == other.stdout
+    pace = re.compile(r"[\d,]+(?= characters/s)")
+    assert pace.sub("", one.stderr) == pace.sub("", other.stderr)
+    assert one.stdout or one.stderr
+
+
+def test_a_traceback_and_a_warning_are_no_exit_codes(numlstm: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "main", lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        numlstm("models")
+    monkeypatch.setattr(in_process, "main", lambda: warnings.warn("old", DeprecationWarning, stacklevel=1))
+    with pytest.raises(DeprecationWarning):
+        numlstm("models")
+
+
+def test_what_a_command_leaves_behind_is_found(numlstm: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(in_process, "main", lambda: backends.compile_listeners.append("left"))
+    try:
+        with pytest.raises(AssertionError, match="left this behind"):
+            numlstm("models")
+    finally:
+        backends.compile_listeners.clear()
