@@ -210,5 +210,7 @@ class _Loop(nn.Module):
         return drawn, h, c
 
 
+TASKS = {"train": Training, "eager": Eager, "scripted": Scripted}
+
 if __name__ == "__main__":
-    serve({"train": Training, "eager": Eager, "scripted": Scripted})
+    serve(TASKS)
