@@ -64,6 +64,20 @@ def test_who_lacks_pytorch_gets_a_picture_too(tmp_path):
     pictures.draw(path)
 
 
+def test_the_kernels_of_a_gpu_alone_and_beside_the_processor(tmp_path):
+    on_gpu = {"lstm_forward, tokens": {"gflop_per_second": ONE}, "adam_": {"gb_per_second": ONE}}
+    on_cpu = DOCUMENTS["kernels"]["results"][0]
+    for results in (
+        [{**on_cpu, "device": "gpu", "kernels": on_gpu}],
+        [on_cpu, {**on_cpu, "device": "gpu", "kernels": on_gpu}],
+    ):
+        path = tmp_path / "kernels.json"
+        path.write_text(json.dumps({"benchmark": "kernels", "results": results}), "utf-8")
+        drawn = pictures.draw(path).read_text("utf-8")
+        assert ">1 GFLOP/s<" in drawn
+        assert (">1 thread<" in drawn) == (len(results) == 2)
+
+
 def test_nothing_written_is_nothing_drawn(capsys):
     pictures.draw_if_possible(None)
     assert not capsys.readouterr().out
