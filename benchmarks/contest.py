@@ -14,7 +14,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Protocol
@@ -77,22 +77,27 @@ def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
     return process.stdin, process.stdout
 
 
-def serve(tasks: Mapping[str, type]) -> None:
+def serve(tasks: Mapping[str, Callable[..., Contestant]]) -> None:
     """Be a worker: make the contestant that the command line names, then answer questions until there are no more."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)  # whatever else is printed must not get between the answers
-    contestant, absent = None, ""
-    try:
-        contestant = tasks[sys.argv[1]](**json.loads(sys.argv[2]))
-    except AbsentError as error:
-        absent = str(error)
+    ask = answering(tasks[sys.argv[1]], json.loads(sys.argv[2]))
     for line in sys.stdin:
         question, values = json.loads(line)
-        answer = absent if question == "absent" else _answer(contestant, question, values)
-        answers.write(json.dumps(answer) + "\n")
+        answers.write(json.dumps(ask(question, values)) + "\n")
 
 
-def _answer(contestant: Contestant, question: str, values: dict[str, Any]) -> Any:
+def answering(task: Callable[..., Contestant], settings: Mapping[str, Any]) -> Callable[[str, Mapping[str, Any]], Any]:
+    """Make a contestant and return a function that answers questions about it; "absent" is why it cannot run here."""
+    try:
+        contestant = task(**settings)
+    except AbsentError as error:
+        reason = str(error)
+        return lambda question, values: reason
+    return lambda question, values: "" if question == "absent" else _answer(contestant, question, values)
+
+
+def _answer(contestant: Contestant, question: str, values: Mapping[str, Any]) -> Any:
     if question == "turn":
         return _turn(contestant, **values)
     if question == "peak_memory_mb":

@@ -127,17 +127,21 @@ def quality(document: Document) -> Figure:
 
 
 def kernels(document: Document) -> Figure:
-    """A table for each number of threads: kernels by shapes, the share of the peak as a colour."""
-    results = [result for result in document["results"] if result["device"] == "cpu"]
-    threads = sorted({result["threads"] for result in results})
-    columns = [[result for result in results if result["threads"] == each] for each in threads]
+    """A table for each device and number of threads: kernels by shapes, the share of the peak as a colour."""
+    results = document["results"]
+    columns: dict[str, list[Document]] = {}
+    for result in results:
+        title = threads_in_words(result["threads"]) if result["device"] == "cpu" else result["device"]
+        columns.setdefault(title, []).append(result)
     rows = list(max((result["kernels"] for result in results), key=len))
     figure = Figure(figsize=(3.2 + 0.72 * len(results), 1.4 + 0.3 * len(rows)), layout="constrained")
-    panels = figure.subplots(1, len(threads), sharey=True, squeeze=False).flat
-    for panel, each, shapes in zip(panels, threads, columns, strict=True):
+    panels = figure.subplots(1, len(columns), sharey=True, squeeze=False).flat
+    for panel, (title, shapes) in zip(panels, columns.items(), strict=True):
         _table(panel, rows, shapes)
-        panel.set_title(threads_in_words(each))
-    figure.suptitle("Kernels: share of the processor's peak; where there is none, GB/s", x=0.01, ha="left", fontsize=10)
+        panel.set_title(title)
+    rates = "GB/s" if all(result["device"] == "cpu" for result in results) else "GFLOP/s or GB/s"
+    title = f"Kernels: share of the processor's peak; where there is none, {rates}"
+    figure.suptitle(title, x=0.01, ha="left", fontsize=10)
     return figure
 
 
@@ -179,7 +183,7 @@ def _table(panel: Axes, rows: Sequence[str], results: Sequence[Document]) -> Non
             if kernel is None:
                 continue
             share = _median(kernel["share_of_peak"]) if "share_of_peak" in kernel else None
-            words = f"{_median(kernel['gb_per_second']):.0f} GB/s" if share is None else f"{100 * share:.0f} %"
+            words = _rate(kernel) if share is None else f"{100 * share:.0f} %"
             ground = LINE if share is None else colormaps["viridis"](min(share, 1.0))
             panel.barh(y, 0.96, left=x - 0.48, height=0.92, color=ground)
             colour = INK if share is None else _ON_LIGHT if share > 0.6 else _ON_DARK
@@ -189,6 +193,12 @@ def _table(panel: Axes, rows: Sequence[str], results: Sequence[Document]) -> Non
     panel.set_ylim(len(rows) - 0.5, -0.5)
     panel.spines[:].set_visible(False)
     panel.tick_params(length=0)
+
+
+def _rate(kernel: Document) -> str:
+    """Return how fast a kernel is where that is no share of a peak."""
+    key, unit = ("gb_per_second", "GB/s") if "gb_per_second" in kernel else ("gflop_per_second", "GFLOP/s")
+    return f"{_median(kernel[key]):,.0f} {unit}"
 
 
 def _grouped(panel: Axes, names: Sequence[str], series: dict[str, tuple[list[float], str]], form: str) -> None:

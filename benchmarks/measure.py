@@ -28,6 +28,7 @@ TUNED_MEMORY = {
 }  # glibc then keeps freed memory, instead of handing it back and faulting it in again
 
 _DISTURBING = ("OPENBLAS_", "MALLOC_", "OMP_", "GOMP_", "KMP_", "MKL_", "NUMBA_NUM_THREADS", "NUMLSTM_")
+_KEPT = ("NUMLSTM_CACHE_DIR",)  # "the usual cache" of compiled code is the user's own
 _VECTOR_FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
 
 
@@ -67,7 +68,7 @@ def threads_in_words(threads: int) -> str:
 
 def environment(**extra: str) -> dict[str, str]:
     """Return this process's environment without what slows a library down or sets its threads, and with `extra`."""
-    kept = {key: value for key, value in os.environ.items() if not key.startswith(_DISTURBING)}
+    kept = {key: value for key, value in os.environ.items() if key in _KEPT or not key.startswith(_DISTURBING)}
     return {**kept, **extra}
 
 

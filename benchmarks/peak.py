@@ -72,5 +72,7 @@ class Peak:
         return time.perf_counter() - started
 
 
+TASKS = {"fma": Peak}
+
 if __name__ == "__main__":
-    serve({"fma": Peak})
+    serve(TASKS)

@@ -136,7 +136,10 @@ def main() -> None:
         results.append(measure(shape, args))
         _show(results[-1])
     means = {kind: geometric_means([result[kind] for result in results]) for kind in ("ratios", "ratios_bf16")}
-    print("geometric means of the ratios:", means if means["ratios"] else judge())
+    if means["ratios"]:
+        print("geometric means of the ratios:", means)
+    if "absent" in judge():
+        print(judge()["absent"])
     found = {"judge": judge(), "tolerances": _TOLERANCES, "results": results, "geometric_means": means}
     variant = "" if args.threads == cores() else "-" + threads_in_words(args.threads).replace(" ", "-")
     pictures.draw_if_possible(write_results("train", args, found, variant))

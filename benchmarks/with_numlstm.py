@@ -28,9 +28,9 @@ class _Contestant:
     def __init__(self, shape: dict[str, Any], threads: int, precision: str = "float32", gain: float = 1.0) -> None:
         self.shape = Shape(**shape)
         vocab = CharVocab(self.shape.symbols)
-        other = {} if precision == "float32" else {"precision": precision}
+        network = (self.shape.vocab_size, self.shape.layers)
         try:
-            self.model = Model.create(self.shape.vocab_size, self.shape.layers, device="cpu", vocab=vocab, **other)
+            self.model = Model.create(*network, device="cpu", vocab=vocab, precision=precision)
         except (BackendError, ConfigError) as error:
             raise AbsentError(str(error)) from error
         self.threads = self.model.backend.set_threads(threads)
@@ -56,6 +56,7 @@ class Training(_Contestant):
             warmup_steps=0,
             clip=clip,
             val_split=0.0,
+            precision=precision,
         )
         ids = shapes.text(self.shape, windows)
         events = train(Run.start(self.model, config), ids, ids[:0])
@@ -114,5 +115,7 @@ def _greedy(model: Model, prompts: list[str], length: int) -> list[str]:
     return [model.vocab.decode(column) for column in drawn.T]
 
 
+TASKS = {"train": Training, "one_stream": OneStream, "streams": Streams}
+
 if __name__ == "__main__":
-    serve({"train": Training, "one_stream": OneStream, "streams": Streams})
+    serve(TASKS)

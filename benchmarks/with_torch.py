@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional as F
 
 from . import shapes
-from .contest import serve
+from .contest import AbsentError, serve
 from .shapes import Shape
 
 _PIECE = 16  # characters of each stream that are drawn between two looks at the clock
@@ -54,6 +54,8 @@ class Training(_Contestant):
     ) -> None:
         super().__init__(shape, threads)
         self.autocast = torch.autocast("cpu", dtype=torch.bfloat16, enabled=precision == "bf16")
+        if precision == "bf16":
+            self._try_bf16()
         T, B = self.shape.seq_len, self.shape.batch_size
         ids = torch.from_numpy(shapes.text(self.shape, windows)).long()
         self.ids = torch.split(ids[:-1].view(B, -1).T.contiguous(), T)
@@ -63,6 +65,15 @@ class Training(_Contestant):
         self.optimizer = torch.optim.Adam(self.trained, lr=lr, betas=(0.9, 0.99), eps=1e-8, fused=True)
         self.state: tuple[torch.Tensor, torch.Tensor] | None = None
         self.window = 0
+
+    @torch.no_grad()
+    def _try_bf16(self) -> None:
+        """Raise `AbsentError` where oneDNN has no LSTM in bf16, as on processors with AVX2 alone."""
+        try:
+            with self.autocast:
+                self.lstm(self.one_hot[:1, None])
+        except RuntimeError as error:
+            raise AbsentError(f"PyTorch computes no LSTM in bf16 here: {str(error).partition('.')[0]}") from error
 
     def work(self) -> int:
         self._step()
@@ -210,5 +221,7 @@ class _Loop(nn.Module):
         return drawn, h, c
 
 
+TASKS = {"train": Training, "eager": Eager, "scripted": Scripted}
+
 if __name__ == "__main__":
-    serve({"train": Training, "eager": Eager, "scripted": Scripted})
+    serve(TASKS)

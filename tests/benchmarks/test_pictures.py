@@ -64,6 +64,33 @@ def test_who_lacks_pytorch_gets_a_picture_too(tmp_path):
     pictures.draw(path)
 
 
+def test_the_kernels_of_a_gpu_alone_and_beside_the_processor(tmp_path):
+    on_gpu = {"lstm_forward, tokens": {"gflop_per_second": ONE}, "adam_": {"gb_per_second": ONE}}
+    on_cpu = DOCUMENTS["kernels"]["results"][0]
+    for results in (
+        [{**on_cpu, "device": "gpu", "kernels": on_gpu}],
+        [on_cpu, {**on_cpu, "device": "gpu", "kernels": on_gpu}],
+    ):
+        path = tmp_path / "kernels.json"
+        path.write_text(json.dumps({"benchmark": "kernels", "results": results}), "utf-8")
+        drawn = pictures.draw(path).read_text("utf-8")
+        assert ">1 GFLOP/s<" in drawn
+        assert (">1 thread<" in drawn) == (len(results) == 2)
+
+
 def test_nothing_written_is_nothing_drawn(capsys):
     pictures.draw_if_possible(None)
     assert not capsys.readouterr().out
+
+
+def test_the_script_draws_the_files_that_are_named(run_script, tmp_path):
+    path = tmp_path / "ngram.json"
+    path.write_text(json.dumps({"benchmark": "ngram", **DOCUMENTS["ngram"]}), "utf-8")
+    assert run_script(pictures, path) == f"drew {tmp_path / 'ngram.svg'}\n"
+
+
+def test_the_script_needs_matplotlib(run_script, without, capsys):
+    without("matplotlib")
+    with pytest.raises(SystemExit):
+        run_script(pictures)
+    assert "`pip install .[benchmark]` brings it" in capsys.readouterr().err

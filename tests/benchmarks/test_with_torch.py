@@ -1,0 +1,69 @@
+"""PyTorch as a contestant: it computes what numlstm does, and says so where it cannot."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from benchmarks import generate, train, with_numlstm
+from benchmarks.contest import AbsentError
+from benchmarks.shapes import Shape
+
+with_torch = pytest.importorskip("benchmarks.with_torch", reason="needs PyTorch: install the extra `judge`")
+torch = with_torch.torch
+
+pytestmark = pytest.mark.judge
+
+SHAPE = Shape((8, 8), batch_size=2, seq_len=4, vocab_size=5)
+FIELDS = dataclasses.asdict(SHAPE)
+
+
+@pytest.fixture(autouse=True)
+def torch_as_before() -> Iterator[None]:
+    """Leave PyTorch with its threads and with oneDNN, which contestants change."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+    torch.backends.mkldnn.enabled = True
+
+
+def first_steps(by: Any, precision: str) -> list[tuple[float, float]]:
+    steps: list[tuple[float, float]] = by.Training(FIELDS, 1, precision, **train.SETTINGS).first_steps(20)
+    return steps
+
+
+def test_training_takes_the_steps_that_numlstm_takes() -> None:
+    for found, expected in zip(first_steps(with_torch, "float32"), first_steps(with_numlstm, "float32"), strict=True):
+        assert found == pytest.approx(expected, rel=1e-4)
+
+
+def test_training_in_bf16_rounds() -> None:
+    exact = first_steps(with_torch, "float32")
+    torch.backends.mkldnn.enabled = False  # without oneDNN, PyTorch computes an LSTM in bf16 on every processor
+    rounded = first_steps(with_torch, "bf16")
+    assert all(found[0] != expected[0] for found, expected in zip(rounded, exact, strict=True))
+    for found, expected in zip(rounded, exact, strict=True):
+        assert found[0] == pytest.approx(expected[0], rel=1e-2)
+        assert found[1] == pytest.approx(expected[1], rel=5e-2)
+
+
+def test_training_in_bf16_is_absent_where_onednn_has_no_such_lstm(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forward(*values: object) -> None:
+        raise RuntimeError("could not create a primitive descriptor. Run workload with ONEDNN_VERBOSE=all")
+
+    monkeypatch.setattr(torch.nn.LSTM, "forward", forward)
+    with pytest.raises(AbsentError, match=r"no LSTM in bf16 here: could not create a primitive descriptor$"):
+        with_torch.Training(FIELDS, 1, "bf16", **train.SETTINGS)
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.parametrize("task", ["eager", "scripted"])
+def test_the_likeliest_text_is_that_of_numlstm(task: str) -> None:
+    contestant = with_torch.TASKS[task](FIELDS, 1, **generate.SETTINGS)
+    assert contestant.work() == 2 * 16
+    ours = with_numlstm.Streams(FIELDS, 1, **generate.SETTINGS)
+    assert contestant.greedy(["012", "340"], 20) == ours.greedy(["012", "340"], 20)
+    assert contestant.about()["threads"] == 1
