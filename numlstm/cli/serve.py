@@ -7,7 +7,7 @@ import re
 import signal
 import socket
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -155,6 +155,16 @@ def _listening(settings: Settings) -> socket.socket:
 
 
 def _run(settings: Settings, listening: socket.socket) -> None:
+    server = _server(settings)
+    _log_to_stderr()
+    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn takes them over, and hands them back when all is done
+        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
+    server.run(sockets=[listening])
+    print("stopped", file=sys.stderr)
+
+
+def _server(settings: Settings) -> uvicorn.Server:
+    """Return the server, ready to run on sockets that listen."""
     # Read as NumPy is imported. Its products are small here: waking other cores for them would take longer.
     chosen = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = chosen or str(max(1, settings.threads or 1))
@@ -171,40 +181,31 @@ def _run(settings: Settings, listening: socket.socket) -> None:
         raise BackendError(
             f"the server needs {error.name}, which is not installed: pip install 'numlstm[serve]'"
         ) from error
-    _log_to_stderr()
     app = create_app(settings, train_options())
-    config = uvicorn.Config(
-        app,
-        http=Connection,
-        loop="asyncio",
-        ws="none",
-        lifespan="on",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_graceful_shutdown=_LEAVING,
-    )
-    server = _server(config, settings.host, app.state.stop)
-    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn takes them over, and hands them back when all is done
-        signal.signal(number, lambda *_: setattr(server, "should_exit", True))
-    server.run(sockets=[listening])
-    print("stopped", file=sys.stderr)
-
-
-def _server(config: uvicorn.Config, host: str, stop: Callable[[], Awaitable[None]]) -> uvicorn.Server:
-    import uvicorn
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets)
-            _tell(host, sockets or [])
+            _tell(settings.host, sockets or [])
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            await stop()  # first, so that streams end by themselves, and say why
+            await app.state.stop()  # first, so that streams end by themselves, and say why
             await super().shutdown(sockets)
 
-    return Server(config)
+    return Server(
+        uvicorn.Config(
+            app,
+            http=Connection,
+            loop="asyncio",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=_LEAVING,
+        )
+    )
 
 
 def _tell(host: str, sockets: Sequence[socket.socket]) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
+from .answers import schemas
 from .settings import Settings
 
 _ABOUT = """Train recurrent language models on your own texts and write with them.
@@ -35,6 +36,7 @@ def _corrected(found: dict[str, Any], settings: Settings) -> dict[str, Any]:
     components = found.setdefault("components", {})
     for name in ("HTTPValidationError", "ValidationError"):  # 400 here, in another form
         components.get("schemas", {}).pop(name, None)
+    components["schemas"] = dict(sorted({**components.get("schemas", {}), **schemas()}.items()))
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for path, operations in found["paths"].items():
         for operation in operations.values():

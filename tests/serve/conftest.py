@@ -1,24 +1,20 @@
-"""A server to talk to: as a process of its own, as its users have it, or in the test's own process."""
+"""A trained model, and servers and applications that serve it."""
 
 from __future__ import annotations
 
 import contextlib
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import threading
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from servers import ServerProcess, ServerThread
 from typer.testing import CliRunner
 
 from numlstm.cli import app
+from numlstm.cli.serve_options import train_options
 from numlstm.serve.app import create_app
 from numlstm.serve.settings import Settings
 
@@ -27,47 +23,6 @@ with warnings.catch_warnings():
     from starlette.testclient import TestClient
 
 TEXT = "The bridge was seven steps away, and nobody minded.\nThe baker was late again, and said so!\n" * 40
-
-
-class Process:
-    """A server in a process of its own, which is ended with the test."""
-
-    def __init__(self, folder: Path, *options: str, **variables: str) -> None:
-        self.folder, self.said = folder, ""
-        self.process = subprocess.Popen(
-            [sys.executable, "-W", "error", "-m", "numlstm", "serve", "--port", "0", "--models", str(folder),
-             "--device", "reference", *options],
-            env={**os.environ, "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8", **variables},
-            stderr=subprocess.PIPE,
-            text=True,
-            encoding="utf-8",
-        )  # fmt: skip
-        self._started = threading.Event()
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-        assert self._started.wait(60), self.said
-        found = re.search(r"serving at http://127\.0\.0\.1:(\d+)", self.said)
-        assert found, self.said
-        self.port = int(found[1])
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def _read(self) -> None:
-        assert self.process.stderr is not None
-        for line in self.process.stderr:
-            self.said += line
-            if "serving at" in line:
-                self._started.set()
-        self._started.set()
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal; return the exit code."""
-        if self.process.poll() is None:
-            self.process.send_signal(number) if os.name == "posix" else self.process.terminate()
-        code = self.process.wait(20)
-        self._reader.join(5)
-        assert self.process.stderr is not None
-        self.process.stderr.close()
-        return code
 
 
 @pytest.fixture(scope="session")
@@ -91,24 +46,33 @@ def models(trained: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Process]:
-    """A server that many tests share: a process of its own, without a key."""
-    running = Process(Path(shutil.copytree(trained, tmp_path_factory.mktemp("server") / "models")))
-    try:
-        yield running
-    finally:
-        code = running.end()
-    assert "Traceback" not in running.said
-    assert code == 0 or os.name != "posix"
+def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
+    """A server that many tests share, without a key."""
+    running = ServerThread(Path(shutil.copytree(trained, tmp_path_factory.mktemp("server") / "models")))
+    yield running
+    running.end()
 
 
 @pytest.fixture
-def serve(models: Path) -> Iterator[Callable[..., Process]]:
-    """Start a server with options of the test's own."""
+def serve(models: Path) -> Iterator[Callable[..., ServerThread]]:
+    """Start a server in a thread, with settings of the test's own."""
     with contextlib.ExitStack() as stack:
 
-        def start(*options: str, folder: Path = models, **variables: str) -> Process:
-            running = Process(folder, *options, **variables)
+        def start(folder: Path = models, **settings: Any) -> ServerThread:
+            running = ServerThread(folder, **settings)
+            stack.callback(running.end)
+            return running
+
+        yield start
+
+
+@pytest.fixture
+def serve_process(models: Path) -> Iterator[Callable[..., ServerProcess]]:
+    """Start a server in a process, with options of the test's own."""
+    with contextlib.ExitStack() as stack:
+
+        def start(*options: str, folder: Path = models, **more: Any) -> ServerProcess:
+            running = ServerProcess(folder, *options, **more)
             stack.callback(running.end)
             return running
 
@@ -124,7 +88,7 @@ def entered(models: Path, options: Any = (), **settings: Any) -> TestClient:
 @pytest.fixture(scope="session")
 def shared(trained: Path) -> Iterator[TestClient]:
     """A client of an application that tests share which change nothing."""
-    with entered(trained) as client:
+    with entered(trained, train_options()) as client:
         yield client
 
 

@@ -6,16 +6,16 @@ import asyncio
 import json
 import re
 import socket
-import time
 
 import httpx
 import pytest
+from waiting import until
 
 JSON = {"Content-Type": "application/json"}
 LONG = {"model": "tiny", "prompt": "The ", "max_tokens": 4096, "n": 8, "logprobs": 5}
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def http(server):
     with httpx.Client(base_url=server.url, timeout=30) as client:
         yield client
@@ -44,15 +44,6 @@ def asking(server, **settings):
 def running(http):
     """How many texts are being written, by the metrics."""
     return float(re.search(r"^numlstm_texts_running (.+)$", http.get("/metrics").text, re.MULTILINE)[1])
-
-
-def until(true, seconds=10.0):
-    """Wait until something is true; return after how many seconds it was."""
-    began = time.monotonic()
-    while not true():
-        assert time.monotonic() - began < seconds
-        time.sleep(0.01)
-    return time.monotonic() - began
 
 
 def joined(events):
@@ -87,16 +78,14 @@ async def slowly(app, engine, asked):
 class TestGone:
     @pytest.mark.parametrize("stream", [False, True])
     def test_its_texts_are_dropped_at_once(self, serve, stream):
-        server = serve("--max-tokens", "10000000")
+        server = serve(max_tokens=10_000_000)
         with httpx.Client(base_url=server.url, timeout=30) as http:
             connection = asking(server, max_tokens=10_000_000, stream=stream)
             until(lambda: running(http) == 8)
             if stream:
                 connection.recv(1000)
             connection.close()
-            until(lambda: running(http) == 0, 10)  # where it would take minutes
-        server.end()
-        assert "Traceback" not in server.said
+            until(lambda: running(http) == 0)  # where it would take minutes
 
     def test_in_the_middle_of_its_upload(self, server, http):
         data = (server.folder / "tiny.npz").read_bytes()
@@ -114,10 +103,10 @@ class TestGone:
 
 class TestSlow:
     def test_a_reader_holds_nobody_up_and_grows_no_memory(self, server, http):
-        settings = {"n": 2, "max_tokens": 400, "seed": 1}
+        settings = {"n": 2, "max_tokens": 150, "seed": 1}
         whole = http.post("/v1/completions", json={**LONG, **settings}).json()["choices"]
         with asking(server, stream=True, **settings) as connection:
-            until(lambda: running(http) == 0, 30)  # its texts are written to their ends, and others are answered
+            until(lambda: running(http) == 0)  # its texts are written to their ends, and others are answered
             found = b""
             while not found.endswith(b"[DONE]\n\n\r\n0\r\n\r\n"):
                 found += connection.recv(100_000)
@@ -127,7 +116,7 @@ class TestSlow:
         """It reads nothing after the beginning: what is written meanwhile waits in one piece for each text."""
         client = inside()
         engine = client.app.state.engine
-        asked = {**LONG, "n": 2, "max_tokens": 2000, "seed": 1, "logprobs": None}
+        asked = {**LONG, "n": 2, "max_tokens": 600, "seed": 1, "logprobs": None}
         whole = client.post("/v1/completions", json=asked).json()["choices"]
         sent = client.portal.call(slowly, client.app, engine, {**asked, "stream": True})
         assert joined(b"".join(sent)) == [choice["text"] for choice in whole]
@@ -200,7 +189,7 @@ class TestHostile:
         assert answer.json()["error"]["message"] == "the prompt has 1,000,000 tokens; expected at most 32,768"
 
     def test_more_texts_than_there_may_be(self, serve):
-        server = serve("--max-texts", "4", "--max-tokens", "10000000")
+        server = serve(max_texts=4, max_tokens=10_000_000)
         with httpx.Client(base_url=server.url, timeout=30) as http:
             too_many = http.post("/v1/completions", json={"model": "tiny", "n": 5})
             assert too_many.status_code == 400

@@ -7,18 +7,19 @@ import os
 import re
 import signal
 import socket
-import subprocess
 import sys
 import time
 
 import httpx
 import pytest
 from typer.testing import CliRunner
+from waiting import until
 
 from numlstm.cli import app
 from numlstm.cli import serve as command
 from numlstm.cli.amounts import parse_size
 from numlstm.errors import ConfigError
+from numlstm.serve import page_files
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 
@@ -127,9 +128,9 @@ def test_what_is_no_size(text):
 
 class TestStopping:
     @POSIX
-    @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-    def test_with_open_streams(self, serve, number):
-        server = serve("--max-tokens", "10000000")
+    @pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+    def test_with_open_streams(self, serve_process, number):
+        server = serve_process("--max-tokens", "10000000")
         body = {"model": "tiny", "prompt": "The ", "max_tokens": 10_000_000, "stream": True}
         with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=30) as answer:
             lines = answer.iter_lines()
@@ -142,11 +143,12 @@ class TestStopping:
         assert server.said.splitlines() == [f"serving at {server.url} (Ctrl-C stops)", "stopped"]
 
     @POSIX
-    def test_with_an_upload_that_takes_its_time(self, serve):
-        server = serve()
+    @pytest.mark.slow
+    def test_with_an_upload_that_takes_its_time(self, serve_process):
+        server = serve_process()
         with socket.create_connection(("127.0.0.1", server.port)) as connection:
             connection.sendall(b"PUT /v1/models/a/file HTTP/1.1\r\nHost: localhost\r\nContent-Length: 9\r\n\r\nPK")
-            time.sleep(0.3)
+            until(lambda: len([*server.folder.iterdir()]) == 2)  # it is being received
             began = time.monotonic()
             assert server.end() == 0
             assert time.monotonic() - began < 10
@@ -154,8 +156,9 @@ class TestStopping:
         assert [path.name for path in server.folder.iterdir()] == ["tiny.npz"]
 
     @POSIX
-    def test_with_an_idle_connection(self, serve):
-        server = serve()
+    @pytest.mark.slow
+    def test_with_an_idle_connection(self, serve_process):
+        server = serve_process()
         with httpx.Client(base_url=server.url) as client:
             client.get("/health")
             began = time.monotonic()
@@ -163,27 +166,21 @@ class TestStopping:
             assert time.monotonic() - began < 10
 
     @POSIX
-    def test_killed_while_it_writes(self, serve, models):
+    @pytest.mark.slow
+    def test_killed_while_it_writes(self, serve_process, models):
         before = {path: path.read_bytes() for path in models.iterdir()}
-        server = serve("--max-tokens", "10000000")
+        server = serve_process("--max-tokens", "10000000")
         body = {"model": "tiny", "prompt": "The ", "max_tokens": 10_000_000, "stream": True}
         with httpx.stream("POST", f"{server.url}/v1/completions", json=body, timeout=30) as answer:
             next(answer.iter_lines())
             assert server.end(signal.SIGKILL) == -signal.SIGKILL
-        again = serve()
+        again = serve_process()
         assert httpx.post(f"{again.url}/v1/completions", json={"model": "tiny"}, timeout=30).status_code == 200
         assert {path: path.read_bytes() for path in models.iterdir()} == before
 
 
 def test_the_page_s_files_are_in_the_package():
-    ran = subprocess.run(
-        [sys.executable, "-c", "from numlstm.serve.page_files import FOLDER; print((FOLDER / 'index.html').is_file())"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    assert ran.stdout == "True\n"
+    assert (page_files.FOLDER / "index.html").is_file()
 
 
 def test_pieces_of_a_text_are_not_kept_back():

@@ -11,8 +11,8 @@ import pytest
 
 
 @pytest.fixture
-def description(client):
-    return client.get("/openapi.json").json()
+def description(shared):
+    return shared.get("/openapi.json").json()
 
 
 def test_says_what_it_is(description):
@@ -51,10 +51,13 @@ def test_a_key_is_described_as_needed_where_it_is(inside):
     assert "security" not in found["/health"]["get"]
 
 
-def test_nothing_breaks_it(serve, description, tmp_path):
+@pytest.mark.slow
+def test_nothing_breaks_it(serve_process, description, tmp_path):
     """Schemathesis asks for whatever the description allows, and for what it does not."""
     pytest.importorskip("schemathesis")
-    server = serve("--max-jobs", "2", "--max-tokens", "30", "--max-prompt", "100", "--max-texts", "8", "--api-key", "k")
+    server = serve_process(
+        "--max-jobs", "2", "--max-tokens", "30", "--max-prompt", "100", "--max-texts", "8", "--api-key", "k"
+    )
     count = sum(len(operations) for operations in description["paths"].values())
     # What a schema cannot tell may be wrong, too: a file's bytes, a name of another script, a character.
     left_out = "positive_data_acceptance"

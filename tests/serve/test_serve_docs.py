@@ -30,6 +30,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.stderr.read()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("block", SERVED, ids=lambda block: f"line {block.line}")
 def test_it_answers_as_told(block: Block, address: str) -> None:
     assert ADDRESS in block.text

@@ -14,13 +14,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from training import TINY, Client, contents, train
+from training import SLOW_WORKER, TINY, Client, contents, train
+from waiting import until
 
 from numlstm.serve import lock
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals"),
+]
 
-STEPS = 300
+STEPS = 100
 OFTEN = {"steps": STEPS, "save_every": "20steps", "sample_length": 0}
 
 
@@ -55,13 +59,6 @@ def opened(process: int) -> list[str]:
     return found
 
 
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    deadline = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def under_way(server: Any) -> tuple[str, int]:
     """Make a job that has saved; return its id, and the process that trains."""
     with (client := Client(server.url)).http:
@@ -70,8 +67,10 @@ def under_way(server: Any) -> tuple[str, int]:
         return id_, worker_of(server)
 
 
-def test_the_server_is_killed(serve: Callable[..., Any], models: Path, whole: Path) -> None:
-    server = serve()
+def test_the_server_is_killed(
+    serve_process: Callable[..., Any], serve: Callable[..., Any], models: Path, whole: Path
+) -> None:
+    server = serve_process(worker=SLOW_WORKER)
     first, worker = under_way(server)
     with (client := Client(server.url)).http:
         second = client.create("second", steps=2)
@@ -93,14 +92,14 @@ def test_the_server_is_killed(serve: Callable[..., Any], models: Path, whole: Pa
 
 
 def test_a_new_server_waits_for_a_process_that_still_saves(
-    serve: Callable[..., Any], models: Path, whole: Path
+    serve_process: Callable[..., Any], models: Path, whole: Path
 ) -> None:
-    server = serve()
+    server = serve_process(worker=SLOW_WORKER)
     first, worker = under_way(server)
     os.kill(worker, signal.SIGSTOP)
     try:
         server.end(signal.SIGKILL)
-        with (client := Client((again := serve()).url)).http:
+        with (client := Client((again := serve_process()).url)).http:
             client.until(first, lambda job: job["state"] == "running")
             time.sleep(0.5)
             assert not lock.is_free(models / "jobs" / first / "lock")
@@ -114,8 +113,8 @@ def test_a_new_server_waits_for_a_process_that_still_saves(
     assert contents(models / "new.npz") == contents(whole)
 
 
-def test_others_need_not_wait_for_a_job_that_is_being_deleted(serve: Callable[..., Any]) -> None:
-    server = serve()
+def test_others_need_not_wait_for_a_job_that_is_being_deleted(serve_process: Callable[..., Any]) -> None:
+    server = serve_process(worker=SLOW_WORKER)
     first, worker = under_way(server)
     os.kill(worker, signal.SIGSTOP)
     try:
@@ -132,9 +131,11 @@ def test_others_need_not_wait_for_a_job_that_is_being_deleted(serve: Callable[..
 
 
 @pytest.mark.parametrize("number", ["SIGKILL", "SIGTERM"])
-def test_both_are_ended(serve: Callable[..., Any], models: Path, whole: Path, number: str) -> None:
+def test_both_are_ended(
+    serve_process: Callable[..., Any], serve: Callable[..., Any], models: Path, whole: Path, number: str
+) -> None:
     """As systemd does it, which tells the server and whatever it started."""
-    server = serve()
+    server = serve_process(worker=SLOW_WORKER)
     first, worker = under_way(server)
     os.kill(worker, getattr(signal, number))
     server.end(getattr(signal, number))
@@ -144,9 +145,9 @@ def test_both_are_ended(serve: Callable[..., Any], models: Path, whole: Path, nu
     assert contents(models / "new.npz") == contents(whole)
 
 
-def test_the_process_that_trains_is_ended(serve: Callable[..., Any], models: Path, whole: Path) -> None:
+def test_the_process_that_trains_is_ended(serve_process: Callable[..., Any], models: Path, whole: Path) -> None:
     """By SIGTERM it goes on soon; killed, as for want of memory, it waits for somebody to say so."""
-    server = serve()
+    server = serve_process(worker=SLOW_WORKER)
     first, worker = under_way(server)
     assert os.getpriority(os.PRIO_PROCESS, worker) > os.getpriority(os.PRIO_PROCESS, 0), "texts come first"
     assert any("socket" in path for path in opened(server.process.pid))
@@ -167,9 +168,11 @@ def test_the_process_that_trains_is_ended(serve: Callable[..., Any], models: Pat
     assert contents(models / "new.npz") == contents(whole)
 
 
-def test_a_model_that_is_replaced_is_not_gone_on_with(serve: Callable[..., Any], models: Path) -> None:
+def test_a_model_that_is_replaced_is_not_gone_on_with(
+    serve_process: Callable[..., Any], serve: Callable[..., Any], models: Path
+) -> None:
     """As long as the job has saved nothing the file under its name is another run's."""
-    server, before = serve(), (models / "tiny.npz").read_bytes()
+    server, before = serve_process(), (models / "tiny.npz").read_bytes()
     with (client := Client(server.url)).http:
         options = {**TINY, "steps": 1500, "save_every": "1h"}
         wanted = {"model": "tiny", "corpus": "tales", "options": options, "overwrite": True}
@@ -188,8 +191,10 @@ def test_a_model_that_is_replaced_is_not_gone_on_with(serve: Callable[..., Any],
     assert (models / "tiny.npz").read_bytes() != before
 
 
-def test_the_server_ends_well_while_a_job_runs(serve: Callable[..., Any], models: Path, whole: Path) -> None:
-    server = serve()
+def test_the_server_ends_well_while_a_job_runs(
+    serve_process: Callable[..., Any], serve: Callable[..., Any], models: Path, whole: Path
+) -> None:
+    server = serve_process(worker=SLOW_WORKER)
     first, worker = under_way(server)
     began = time.monotonic()
     assert server.end(signal.SIGINT) == 0
@@ -201,8 +206,10 @@ def test_the_server_ends_well_while_a_job_runs(serve: Callable[..., Any], models
     assert contents(models / "new.npz") == contents(whole)
 
 
-def test_the_server_is_killed_while_a_text_comes(serve: Callable[..., Any], models: Path) -> None:
-    server = serve()
+def test_the_server_is_killed_while_a_text_comes(
+    serve_process: Callable[..., Any], serve: Callable[..., Any], models: Path
+) -> None:
+    server = serve_process()
     with (client := Client(server.url)).http:
         client.ask("PUT", "/v1/corpora/mine", 201, content=b"the text that was there")
     with socket.create_connection(("127.0.0.1", server.port)) as connection:
@@ -217,6 +224,6 @@ def test_the_server_is_killed_while_a_text_comes(serve: Callable[..., Any], mode
         with socket.create_connection(("127.0.0.1", again.port)) as connection:  # and a client that is gone
             head = head.replace(str(server.port), str(again.port))
             connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode() + b"another text " * 9000)
-            until(lambda: len([*models.glob("texts/.*.tmp")]) == 1, 10)
-        until(lambda: not [*models.glob("texts/.*.tmp")], 10)
+            until(lambda: len([*models.glob("texts/.*.tmp")]) == 1)
+        until(lambda: not [*models.glob("texts/.*.tmp")])
     assert [path.read_bytes() for path in models.glob("texts/*.txt")] == [b"the text that was there"]

@@ -179,18 +179,19 @@ class TestHttp:
         ["..%2fevil", "..%5cevil", "%2e%2e", "..", ".hidden", "a%00b", "con", "NUL.x", "a%20b", "%2fetc%2fevil",
          "C:evil", "x" * 65, "-rf", "a%0ab", "%ff"],
     )  # fmt: skip
-    def test_names_lead_nowhere_else(self, client, tiny, models, name, tmp_path):
-        before = sorted(tmp_path.rglob("*"))
-        assert client.put(f"/v1/models/{name}/file", content=tiny).status_code in (400, 404, 405)
-        assert client.get(f"/v1/models/{name}/file").status_code in (400, 404)
-        assert client.delete(f"/v1/models/{name}").status_code in (400, 404, 405)
-        assert sorted(tmp_path.rglob("*")) == before
+    def test_names_lead_nowhere_else(self, shared, trained, name):
+        before = sorted(trained.parent.rglob("*"))
+        tiny = (trained / "tiny.npz").read_bytes()
+        assert shared.put(f"/v1/models/{name}/file", content=tiny).status_code in (400, 404, 405)
+        assert shared.get(f"/v1/models/{name}/file").status_code in (400, 404)
+        assert shared.delete(f"/v1/models/{name}").status_code in (400, 404, 405)
+        assert sorted(trained.parent.rglob("*")) == before
 
     @pytest.mark.parametrize(
         "path", ["..%2f..%2fapp.py", "%2e%2e/app.py", "../app.py", "//etc/passwd", "%00", "main.js%00"]
     )
-    def test_the_page_s_addresses_lead_nowhere_else(self, client, path):
-        answer = client.get(f"/page/{path}")
+    def test_the_page_s_addresses_lead_nowhere_else(self, shared, path):
+        answer = shared.get(f"/page/{path}")
         assert answer.status_code in (400, 404)
         assert "ASGI" not in answer.text
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 
-import openai
 import pytest
 
 from numlstm import backends, weights
@@ -13,8 +12,14 @@ from numlstm.generate import generate_many
 from numlstm.model import writer
 
 
-@pytest.fixture
-def ai(server):
+@pytest.fixture(scope="module")
+def openai():
+    """The client's package, which takes two seconds to import: only where its tests run."""
+    return pytest.importorskip("openai")
+
+
+@pytest.fixture(scope="module")
+def ai(openai, server):
     with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
         yield client
 
@@ -38,7 +43,7 @@ class TestModels:
         assert (model.id, model.object) == ("tiny", "model")
         assert model.vocabulary > 20  # our own extra comes through
 
-    def test_an_unknown_one_is_not_found(self, ai):
+    def test_an_unknown_one_is_not_found(self, ai, openai):
         with pytest.raises(openai.NotFoundError, match="there is no model 'nothing'"):
             ai.models.retrieve("nothing")
 
@@ -148,7 +153,7 @@ class TestTexts:
         found = ai.completions.create(model="tiny", prompt="The ", seed=6, max_tokens=30, extra_body=extra)
         assert found.choices[0].text == alone(server, length=30, temperature=1.0, seed=6, **extra)
 
-    def test_characters_that_the_model_lacks_can_be_left_out(self, ai):
+    def test_characters_that_the_model_lacks_can_be_left_out(self, ai, openai):
         with pytest.raises(openai.BadRequestError, match=r"does not know '世'.*drop_unknown"):
             ai.completions.create(model="tiny", prompt="The 世")
         dropped = ai.completions.create(model="tiny", prompt="The 世", seed=1, extra_body={"drop_unknown": True})
@@ -190,7 +195,7 @@ class TestErrors:
             ({"model": ""}, "model"),
         ],
     )
-    def test_name_the_setting_that_is_wrong(self, ai, settings, param):
+    def test_name_the_setting_that_is_wrong(self, ai, openai, settings, param):
         with pytest.raises(openai.BadRequestError) as caught:
             ai.completions.create(**{"model": "tiny", "prompt": "T", **settings})
         assert caught.value.param == param
@@ -198,13 +203,13 @@ class TestErrors:
         assert caught.value.type == "invalid_request_error"
 
     @pytest.mark.parametrize("stream", [False, True])
-    def test_an_unknown_model_is_not_found(self, ai, stream):
+    def test_an_unknown_model_is_not_found(self, ai, openai, stream):
         with pytest.raises(openai.NotFoundError) as caught:
             ai.completions.create(model="nothing", prompt="a", stream=stream)
         assert caught.value.code == "model_not_found"
 
-    def test_a_wrong_key(self, serve):
-        server = serve("--api-key", "right")
+    def test_a_wrong_key(self, serve, openai):
+        server = serve(api_key="right")
         with (
             openai.OpenAI(base_url=f"{server.url}/v1", api_key="wrong", max_retries=0) as client,
             pytest.raises(openai.AuthenticationError, match="key is missing or wrong"),
@@ -213,8 +218,8 @@ class TestErrors:
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="right", max_retries=0) as client:
             assert client.completions.create(model="tiny", prompt="The ").choices
 
-    def test_in_the_middle_of_a_stream(self, serve):
-        server = serve("--max-seconds", "0.01", "--max-tokens", "1000000")
+    def test_in_the_middle_of_a_stream(self, serve, openai):
+        server = serve(max_seconds=0.01, max_tokens=1_000_000)
         with openai.OpenAI(base_url=f"{server.url}/v1", api_key="none", max_retries=0) as client:
             stream = client.completions.create(model="tiny", prompt="The ", max_tokens=1_000_000, stream=True)
             with pytest.raises(openai.APIError, match="not finished within"):

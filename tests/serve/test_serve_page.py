@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from page_browser import Visit, browsing, flaws, serving
 
+pytestmark = pytest.mark.slow
+
 KEY = "a-key-for-tests"
 
 

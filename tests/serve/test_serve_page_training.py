@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from page_browser import Visit, browsing, flaws, serving
 
+pytestmark = pytest.mark.slow
+
 TEXT = "Marta rowed to the mill. Peg saw the tide come in. The clock on the tower was late again.\n" * 40
 LONG = 2000  # epochs, of some milliseconds each: nobody waits for the end
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 from training import TEXT, TINY
+from waiting import until
 
 from numlstm import weights
 from numlstm.cli.worker import Printed
@@ -27,23 +27,19 @@ def start(folder: Path, argv: Sequence[str] = TRAIN, command: Sequence[str] = WO
 
 
 def end(process: Process) -> tuple[int, str]:
-    deadline = time.monotonic() + 60
-    while (code := process.ended()) is None:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    until(lambda: process.ended() is not None)
+    code = process.ended()
+    assert code is not None
     return code, process.close()
 
 
-def until_it_trains(folder: Path) -> None:
-    deadline = time.monotonic() + 60
-    while "output " not in (folder / "errors.txt").read_text("utf-8"):
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+def until_it_says(folder: Path, words: str) -> None:
+    until(lambda: words in (folder / "errors.txt").read_text("utf-8"))
 
 
 def test_it_stops_when_told(tmp_path: Path) -> None:
     process = start(tmp_path)
-    until_it_trains(tmp_path)
+    until_it_says(tmp_path, "output ")
     assert not lock.is_free(tmp_path / "lock")
     process.stop()
     code, line = end(process)
@@ -60,15 +56,28 @@ def test_it_stops_when_told_at_once(tmp_path: Path) -> None:
     assert end(process)[0] == 130
 
 
+TELLS_THAT_IT_WAITS = """
+import sys, time
+import numlstm.serve.lock as lock
+from numlstm.cli.worker import main
+pause = time.sleep
+def sleep(seconds):
+    print("it waits", file=sys.stderr)
+    pause(seconds)
+lock.time.sleep = sleep
+main()
+"""
+
+
 def test_it_waits_for_the_lock(tmp_path: Path) -> None:
     held = lock.taken(tmp_path / "lock")
     assert held is not None
     assert lock.taken(tmp_path / "lock") is None
-    process = start(tmp_path)
-    time.sleep(1)
+    process = start(tmp_path, command=(sys.executable, "-c", TELLS_THAT_IT_WAITS))
+    until_it_says(tmp_path, "it waits")
     assert "output " not in (tmp_path / "errors.txt").read_text("utf-8")
     held.close()
-    until_it_trains(tmp_path)
+    until_it_says(tmp_path, "output ")
     process.stop()
     assert end(process)[0] == 130
 

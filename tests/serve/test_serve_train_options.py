@@ -97,7 +97,7 @@ def test_other_kinds_are_refused(name: str, value: Any, said: str) -> None:
     assert len(refused.value.message) < 250
 
 
-@pytest.mark.parametrize("name", [*SERVERS, "", "--lr", "layer-norm", "o", "help", "lr=1\n--output"])
+@pytest.mark.parametrize("name", [*sorted(SERVERS), "", "--lr", "layer-norm", "o", "help", "lr=1\n--output"])
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(Refusal, match="no option is called") as refused:
         checked(OPTIONS.values(), {name: "x"})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -11,22 +10,44 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+from typer.testing import CliRunner
 
 from numlstm import weights
+from numlstm.cli import app
+from numlstm.serve.running import Running
 from numlstm.text.stdlib import python_source
 
 TEXT = python_source()[:6000]
 TINY: dict[str, Any] = {"layers": "12,9", "batch_size": 4, "seq_len": 16, "sample_length": 20}
+_SLOW_STEPS = """
+import time
+import numlstm.train as training
+from numlstm.cli.worker import main
+make_steps = training._steps
+def slow_steps(*arguments):
+    time.sleep(0.04)
+    return make_steps(*arguments)
+training._steps = slow_steps
+main()
+"""
+SLOW_WORKER = (sys.executable, "-c", _SLOW_STEPS)  # each step takes 40 ms more, in which nothing is computed
 ENDED = ("stopped", "done", "failed")
 
 Json = dict[str, Any]
+
+
+def take_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slow the steps of jobs down: there is time to stop them, and the machine is left to others."""
+    monkeypatch.setattr(Running, "command", SLOW_WORKER)
 
 
 class Client:
     """Asks a server, and expects what a test expects."""
 
     def __init__(self, url: str = "", http: httpx.Client | None = None) -> None:
-        self.http = http or httpx.Client(base_url=url, timeout=60)
+        # Without `verify` a client loads no certificates, which takes longer than most requests here.
+        self.http = http or httpx.Client(base_url=url, timeout=60, verify=False)
 
     def ask(self, method: str, path: str, status: int = 200, **sent: Any) -> Json:
         answer = self.http.request(method, path, **sent)
@@ -78,16 +99,14 @@ class Client:
                     fields = {}
 
 
-def train(folder: Path, output: str, *words: str, **options: Any) -> Path:
-    """Train what a job of the same options trains, on the command line."""
-    (folder / "the.txt").write_text(TEXT, encoding="utf-8", newline="")
-    given = {**TINY, "device": "reference", **options}
-    command = [f"--{name.replace('_', '-')}={value}" for name, value in given.items()]
-    where = ["the.txt", "-o", output] if not words else list(words)
-    done = subprocess.run(
-        [sys.executable, "-m", "numlstm", "train", *where, *command], cwd=folder, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+def train(folder: Path, output: str, **options: Any) -> Path:
+    """Train what a job of the same options trains, by the command."""
+    text = folder / "the.txt"
+    text.write_text(TEXT, encoding="utf-8", newline="")
+    options = {**TINY, "device": "reference", **options}
+    words = [f"--{name.replace('_', '-')}={value}" for name, value in options.items()]
+    done = CliRunner().invoke(app, ["train", str(text), "-o", str(folder / output), *words])
+    assert done.exit_code == 0, done.output
     return folder / output
 
 
