@@ -137,7 +137,9 @@ def caught(fault: Fault | None, rung: str) -> str:
         shutil.copy(ROOT / "pyproject.toml", root)
         if fault is not None:
             plant(fault, root)
-        command = [sys.executable, "-m", "pytest", "-x", "-n", "0", "-m", "", "-p", "no:cacheprovider", *chosen]
+        # In one process, slow tests too; importing Schemathesis would take longer than most of the tests.
+        options = ["-x", "-n", "0", "-m", "", "-p", "no:cacheprovider", "-p", "no:schemathesis"]
+        command = [sys.executable, "-m", "pytest", *options, *chosen]
         environment = os.environ | {"PYTHONPATH": str(root)}
         try:
             ran = subprocess.run(command, cwd=root, env=environment, capture_output=True, text=True, timeout=SECONDS)
