@@ -44,6 +44,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Two threads at least: code that divides its work must be tested where it does.
     os.environ.setdefault("NUMBA_NUM_THREADS", str(max(cores() // workers, min(2, cores()))))
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process that a test starts compiles all sources anew
     # Its own, even if a test started this: a run that shared its parent's locks could wait for it for ever.
     os.environ[alone.LOCK] = tempfile.mkdtemp(prefix="pytest-alone-")
 

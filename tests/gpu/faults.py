@@ -135,7 +135,7 @@ def caught(fault: Fault | None, rung: str) -> str:
         if fault is not None:
             plant(fault, copy)
         # Of whatever marker, and in one process: the faults themselves are planted side by side.
-        ran = run_pytest(copy, ["-o", "addopts=-q", *chosen], SECONDS)
+        ran = run_pytest(copy, ["-o", "addopts=-q -p no:schemathesis", *chosen], SECONDS)
     if ran.code in (2, 3, 4, 5):  # pytest's own: usage, nothing found, an error of collection
         raise RuntimeError(f"{fault}, rung {rung}: pytest ended with {ran.code}\n{ran.output[-2000:]}")
     if ran.code == 0 and " passed" not in ran.output:
