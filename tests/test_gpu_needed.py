@@ -59,7 +59,7 @@ def pytest_here(folder: Path, *arguments: str, **variables: str) -> tuple[int, s
     return run(folder, "-m", "pytest", *plugins, "-q", "-rfEs", *arguments, **variables)
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", [pytest.param("0", marks=pytest.mark.slow), "1"])
 def test_where_a_gpu_is_needed_a_skipped_test_fails_with_its_reason(tmp_path: Path, workers: str) -> None:
     code, said = pytest_here(tmp_path, "-n", workers, **{VARIABLE: "1"})
     assert code == 1
@@ -68,14 +68,14 @@ def test_where_a_gpu_is_needed_a_skipped_test_fails_with_its_reason(tmp_path: Pa
     assert f"{VARIABLE} is set, but: Skipped: no driver" in said
 
 
-@pytest.mark.parametrize("value", ["", "0"])
+@pytest.mark.parametrize("value", ["", pytest.param("0", marks=pytest.mark.slow)])
 def test_elsewhere_it_is_skipped(tmp_path: Path, value: str) -> None:
     code, said = pytest_here(tmp_path, **{VARIABLE: value})
     assert code == 0
     assert "3 skipped" in said
 
 
-@pytest.mark.parametrize("workers", ["0", "1"])
+@pytest.mark.parametrize("workers", [pytest.param("0", marks=pytest.mark.slow), "1"])
 def test_a_run_without_any_such_test_fails(tmp_path: Path, workers: str) -> None:
     code, said = pytest_here(tmp_path, "-n", workers, "-m", "not gpu", **{VARIABLE: "1"})
     assert code == 1

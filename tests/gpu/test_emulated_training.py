@@ -85,7 +85,7 @@ def test_steps_in_float32(device, text, config):
 
 
 @each_length
-@pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
+@pytest.mark.parametrize("precision", [slow("tf32"), slow("bf16"), "fp16"])
 def test_steps_of_lower_precision_learn_the_same(device, text, precision, config):
     lower = dataclasses.replace(config, precision=precision)
     run = new_run(text, backends.load("gpu"), lower, dtype="float32")
@@ -109,7 +109,7 @@ def test_what_was_trained_draws_what_the_reference_draws(device, text, config):
 
 
 @each_length
-@pytest.mark.parametrize("begun", ["gpu", "reference"])
+@pytest.mark.parametrize("begun", ["gpu", slow("reference")])
 def test_a_run_goes_on_on_another_device(device, text, begun, config, tmp_path):
     on = {"gpu": backends.load("gpu"), "reference": reference}
     first = on.pop(begun)
@@ -159,7 +159,8 @@ def test_a_step_sends_nothing_but_where_it_reads(device, text):
     assert device.counts.uploads - before[0] <= 2 * (run.step - before[1])
 
 
-@pytest.mark.parametrize(("steps", "waits"), [(10, 4), slow(50, 7)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("steps", "waits"), [(10, 4), (50, 7)])
 def test_a_text_that_is_read_here_does_not_make_the_host_wait_either(device, text, steps, waits, monkeypatch):
     """Such as one that is mapped from a file and too large for the device: the next batch is read while it computes."""
     config = dataclasses.replace(CONFIG, steps=steps)
@@ -182,7 +183,8 @@ def test_too_large_a_network_says_what_to_lower(device, text):
     new_run(text, backend, layers=(300,))
 
 
-@pytest.mark.parametrize("sm", [75, slow(86)])
+@pytest.mark.slow
+@pytest.mark.parametrize("sm", [75, 86])
 def test_cards_with_less_shared_memory(device, text, sm):
     device.card.sm, device.card.processors = sm, 20
     device.card.shared_per_block = {75: 64, 86: 99}[sm] * 1024
