@@ -11,6 +11,18 @@ from numlstm.errors import BackendError
 EMULATED = "gpu, emulated"
 
 
+@pytest.hookimpl(tryfirst=True)  # before those with the mark are left out
+def pytest_collection_modifyitems(items):
+    """Leave float32 on the emulated GPU to the slow proofs, as g++ compiles every text once more for it.
+
+    Whether arrays may be written to matters only where they are NumPy's.
+    """
+    items[:] = [item for item in items if not ("[gpu" in item.name and "-read-only-" in item.name)]
+    for item in items:
+        if f"[{EMULATED}" in item.name and "float32" in item.name:
+            item.add_marker(pytest.mark.slow)
+
+
 def _parameters():
     """Each backend but the reference by its name, and the one of the GPU once more on a device made of host memory."""
     for name in backends.names():
