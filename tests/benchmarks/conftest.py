@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import importlib
 import json
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
+import commands_here
 import pytest
 
 from benchmarks import contest, generate, measure, train, with_numlstm
@@ -101,3 +103,9 @@ def bf16_in_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     if processor.bf16_missing():
         emulated = {"NUMLSTM_BF16": "emulated"}
         monkeypatch.setattr(contest, "environment", lambda **extra: measure.environment(**emulated, **extra))
+
+
+@pytest.fixture
+def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run numlstm's commands and the scripts beside them in the process of the test."""
+    monkeypatch.setattr(subprocess, "run", commands_here.run)

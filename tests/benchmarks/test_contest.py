@@ -36,6 +36,26 @@ def test_who_cannot_run_is_left_out_with_the_reason():
     assert absent == {"b": "no such unit"}
 
 
+def test_a_contestant_that_cannot_run_says_so_and_no_more():
+    def task(threads):
+        raise contest.AbsentError(f"no such unit on {threads} threads")
+
+    assert contest.answering(task, {"threads": 2})("absent", {}) == "no such unit on 2 threads"
+
+
+def test_a_worker_is_a_process_that_works_until_it_cannot_answer(capfd):
+    with contest.Worker("peak", "fma", {"threads": 1}, {"MALLOC_TOP_PAD_": "1000"}) as worker:
+        assert contest.present({"peak": worker}) == ({"peak": worker}, {})
+        rates = contest.take_turns({"peak": worker}, rounds=2, seconds=0.001)
+        assert min(rates["peak"]) > 1e6
+        about = contest.report({"peak": worker}, rates)["peak"]
+        assert about["threads"] == 1
+        assert about["peak_memory_mb"] is None or about["peak_memory_mb"] > 10
+        with pytest.raises(RuntimeError, match="peak ended with exit code 1 when asked to sing"):
+            worker.ask("sing")
+    assert "has no attribute 'sing'" in capfd.readouterr().err
+
+
 def test_useful_operations_counted_by_hand():
     # Layers of 2 units, 4 gates, 3 symbols: 4*2*2 for the first (its input is a gather), 4*2*(2+2), output 2*3.
     assert Shape((2, 2), vocab_size=3).flop_per_character == 6 * (16 + 32 + 6)

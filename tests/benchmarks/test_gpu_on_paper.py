@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -70,3 +71,15 @@ def test_an_old_table_is_renewed() -> None:
     old = DOCUMENT.replace(line + "\n", "| old |\n")
     assert old != DOCUMENT
     assert paper.renewed(old) == paper.renewed(DOCUMENT) == DOCUMENT
+
+
+def test_the_tables_are_printed_or_written(
+    run_script: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    printed = run_script(paper)
+    assert printed.count("<!-- on paper: ") == len(paper.tables())
+    path = tmp_path / "gpu.md"
+    path.write_text(f"<!-- on paper: steps on {LAPTOP.name} -->\n| old |\n\nand so on\n", "utf-8")
+    monkeypatch.setattr(paper, "DOCUMENT", path)
+    assert run_script(paper, "--write") == ""
+    assert f"{paper.tables()[f'steps on {LAPTOP.name}']}\n\nand so on\n" in path.read_text("utf-8")

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import math
-import subprocess
-import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from benchmarks import measure, ngram, pictures
 from benchmarks.ngram import KneserNey, discounts, tokens, vocabulary
-
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @given(st.lists(st.integers(0, 4), min_size=2, max_size=40), st.integers(1, 4))
@@ -60,14 +58,38 @@ def test_rare_words_are_unknown() -> None:
     assert sorted(vocabulary(read, 1).values()) == [0, 1, 2, 3]
 
 
-def test_the_script_writes_its_results(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("the cat sat .\nthe dog sat .\n" * 9, "utf-8")
-    (tmp_path / "b.txt").write_text("the bird sat .\n", "utf-8")
-    command = [sys.executable, "-m", "benchmarks.ngram", tmp_path / "a.txt", tmp_path / "b.txt", "--order", "3"]
-    done = subprocess.run([*command, "-o", tmp_path / "r.json"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+@pytest.fixture
+def texts(tmp_path: Path) -> list[Path]:
+    """A text to count in and one to predict."""
+    paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
+    paths[0].write_text("the cat sat .\nthe dog sat .\n" * 9, "utf-8")
+    paths[1].write_text("the bird sat .\n", "utf-8")
+    return paths
+
+
+def test_the_script_writes_its_results(run_script: Callable[..., str], tmp_path: Path, texts: list[Path]) -> None:
+    run_script(ngram, *texts, "--order", 3, "-o", tmp_path / "r.json")
     found = json.loads((tmp_path / "r.json").read_text("utf-8"))
     assert [result["order"] for result in found["results"]] == [1, 2, 3]
     assert (found["tokens"], found["unknown"], found["settings"]["min_count"]) == (4, 1, 2)
+    assert found["files"] == {"train": "a.txt", "test": "b.txt"}
     for result in found["results"]:
         assert result["perplexity"] == pytest.approx(math.exp(result["nats_per_token"]))
+
+
+def test_characters_in_a_file_with_a_label(
+    run_script: Callable[..., str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, texts: list[Path]
+) -> None:
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(pictures, "draw_if_possible", lambda path: None)
+    run_script(ngram, *texts, "--level", "char", "--label", "letters")
+    found = json.loads((tmp_path / "results" / "ngram-letters.json").read_text("utf-8"))
+    assert [result["order"] for result in found["results"]] == list(range(1, 9))
+    assert (found["tokens"], found["settings"]["min_count"]) == (14, 1)
+
+
+def test_a_quick_run_reads_the_first_50_000_characters(run_script: Callable[..., str], texts: list[Path]) -> None:
+    texts[0].write_text("the cat sat .\n" * 10_000, "utf-8")
+    printed = run_script(ngram, *texts, "--quick", "--order", "1")
+    assert "training_tokens 17,857" in printed
+    assert "nothing written" in printed

@@ -81,3 +81,16 @@ def test_the_kernels_of_a_gpu_alone_and_beside_the_processor(tmp_path):
 def test_nothing_written_is_nothing_drawn(capsys):
     pictures.draw_if_possible(None)
     assert not capsys.readouterr().out
+
+
+def test_the_script_draws_the_files_that_are_named(run_script, tmp_path):
+    path = tmp_path / "ngram.json"
+    path.write_text(json.dumps({"benchmark": "ngram", **DOCUMENTS["ngram"]}), "utf-8")
+    assert run_script(pictures, path) == f"drew {tmp_path / 'ngram.svg'}\n"
+
+
+def test_the_script_needs_matplotlib(run_script, without, capsys):
+    without("matplotlib")
+    with pytest.raises(SystemExit):
+        run_script(pictures)
+    assert "`pip install .[benchmark]` brings it" in capsys.readouterr().err

@@ -1,0 +1,20 @@
+"""The multiply-adds of `benchmarks.peak` are made, all of them, on each thread."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks import peak
+from numlstm.backends.cpu.simd import lanes
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_each_thread_works_on_all_its_registers(threads: int) -> None:
+    found = peak.Peak(threads)
+    found._values[...] = 0
+    found._count = 100
+    assert found.work() == 2 * 100 * threads * peak.ACCUMULATORS * lanes(4)
+    np.testing.assert_array_equal(found._values, 2)  # where halving and adding one leads to
+    assert found.per_second(0.001) > 1e6
+    assert found.about()["threads"] == threads

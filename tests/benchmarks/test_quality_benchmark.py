@@ -1,0 +1,106 @@
+"""`benchmarks.quality`: when a target was reached, how long it may train, and what it makes of a run."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import commands_here
+import pytest
+
+from benchmarks import measure, pictures, quality
+from benchmarks.quality import _without_length, seconds_to
+
+RunScript = Callable[..., str]
+POINTS = [
+    {"seconds": 1.0, "val_loss": None},
+    {"seconds": 2.0, "val_loss": 1.9},
+    {"seconds": 3.0, "val_loss": 1.8},
+    {"seconds": 4.0, "val_loss": 1.85},
+]
+TINY = ("--", "--layers", "8", "--batch-size", "2", "--seq-len", "8", "--steps", "4", "--sample-length", "0")
+
+
+def test_a_target_is_reached_when_the_loss_is_first_at_or_below_it():
+    assert seconds_to(POINTS, 1.95) == 2.0
+    assert seconds_to(POINTS, 1.85) == 3.0
+    assert seconds_to(POINTS, 1.8) == 3.0
+    assert seconds_to(POINTS, 1.7) is None
+
+
+def test_the_length_of_the_training_is_taken_out():
+    assert _without_length(["--epochs", "1", "--lr", "0.02", "--steps=5"]) == ["--lr", "0.02"]
+    assert _without_length(["--layers", "256,256"]) == ["--layers", "256,256"]
+
+
+@pytest.fixture
+def training_here(monkeypatch: pytest.MonkeyPatch, no_processes: None) -> None:
+    """Train in the process of the test, and draw no picture."""
+    monkeypatch.setattr(subprocess, "Popen", commands_here.start)
+    monkeypatch.setattr(quality, "_LOOK_SECONDS", 0.0)
+    monkeypatch.setattr(pictures, "draw_if_possible", lambda path: None)
+
+
+@pytest.mark.usefixtures("training_here")
+@pytest.mark.parametrize(
+    ("options", "kinds"), [(("--warm",), ["warm"]), (("--cold",), ["cold"]), ((), ["cold", "warm"])]
+)
+def test_runs_with_each_kind_of_cache(
+    run_script: RunScript,
+    monkeypatch: pytest.MonkeyPatch,
+    text_file: Path,
+    tmp_path: Path,
+    options: tuple[str, ...],
+    kinds: list[str],
+) -> None:
+    monkeypatch.setattr(measure, "RESULTS", tmp_path / "results")
+    arguments = ("--corpus", text_file, "--targets", "9,0.1", "--label", "tiny", *options)
+    printed = run_script(quality, *arguments, *TINY)
+    runs = json.loads((tmp_path / "results" / "quality-tiny.json").read_text("utf-8"))["runs"]
+    assert list(runs) == kinds
+    for kind, run in runs.items():
+        (point,) = run["curve"]
+        assert (run["steps"], point["step"]) == (4, 4)
+        assert run["seconds_to"] == {"9": point["seconds"], "0.1": None}
+        assert run["val_loss"] == pytest.approx(point["val_loss"], abs=0.05)
+        assert run["corpus"]["name"] == text_file.stem
+        assert f"{kind}: 0.1 nats were not reached" in printed
+
+
+class Endless:
+    """A process that trains until it is told to stop."""
+
+    code = 130
+
+    def __init__(self, command: list[str], **options: Any) -> None:
+        self.returncode: int | None = None
+
+    def poll(self) -> int | None:
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        assert number == signal.SIGINT
+        self.returncode = self.code
+
+
+def test_training_is_stopped_when_its_minutes_are_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Endless)
+    monkeypatch.setattr(quality, "_LOOK_SECONDS", 0.0)
+    curve, seconds = quality.train(["numlstm", "train"], tmp_path / "none.npz", None, minutes=0.0001)
+    assert curve.points == []
+    assert 0.006 <= seconds < 5
+    monkeypatch.setattr(Endless, "code", 1)
+    with pytest.raises(RuntimeError, match="exit code 1 from train"):
+        quality.train(["numlstm", "train"], tmp_path / "none.npz", None, minutes=0.0001)
+
+
+@pytest.mark.slow
+def test_a_quick_run_in_processes(run_script: RunScript, tmp_path: Path) -> None:
+    run_script(quality, "--quick", "-o", tmp_path / "r.json")
+    (run,) = json.loads((tmp_path / "r.json").read_text("utf-8"))["runs"].values()
+    assert run["steps"] == 50
+    assert run["val_loss"] < 4
