@@ -74,7 +74,8 @@ def train(command: list[str], path: Path, cache: Path | None, minutes: float) ->
             process.send_signal(signal.SIGINT)  # numlstm then finishes the step and saves
             stopped = True
     taken = time.time() - curve.started
-    if process.returncode != (130 if stopped else 0) and not (stopped and process.returncode == 0):
+    # Stopped in time it says 130; had it just finished, it ends with 0, or by the signal itself.
+    if process.returncode not in ((130, 0, -signal.SIGINT) if stopped else (0,)):
         raise RuntimeError(f"exit code {process.returncode} from {' '.join(command[1:])}")
     curve.look()
     return curve, taken

@@ -13,6 +13,7 @@ import pytest
 
 from benchmarks import cases, kernels
 from benchmarks.shapes import Shape
+from numlstm import backends
 
 TINY = Shape((8, 8), batch_size=2, seq_len=3, vocab_size=5)
 NAMES = [case.name for case in cases.cases(TINY)]
@@ -78,6 +79,10 @@ def test_wrong_results_are_reported_but_not_kept(
 
 
 @pytest.mark.slow
-def test_a_quick_run(run_script: RunScript, tmp_path: Path) -> None:
-    run_script(kernels, "--quick", "-o", tmp_path / "r.json")
-    assert {result["name"] for result in results(tmp_path / "r.json")} == {"1x128 B16 T50"}
+@pytest.mark.parametrize("device", ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
+def test_a_quick_run(run_script: RunScript, tmp_path: Path, device: str) -> None:
+    if missing := backends.why_not(device):
+        pytest.skip(missing)
+    run_script(kernels, "--quick", "--device", device, "-o", tmp_path / "r.json")
+    found = results(tmp_path / "r.json")
+    assert {(result["name"], result["device"]) for result in found} == {("1x128 B16 T50", device)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -71,10 +72,19 @@ def test_runs_with_each_kind_of_cache(
         assert f"{kind}: 0.1 nats were not reached" in printed
 
 
+@pytest.mark.usefixtures("training_here")
+def test_a_quick_run_is_fifty_steps_with_the_usual_cache(
+    run_script: RunScript, text_file: Path, tmp_path: Path
+) -> None:
+    run_script(quality, "--quick", "--corpus", text_file, "-o", tmp_path / "r.json", *TINY)
+    runs = json.loads((tmp_path / "r.json").read_text("utf-8"))["runs"]
+    assert {kind: run["steps"] for kind, run in runs.items()} == {"warm": 50}
+
+
 class Endless:
     """A process that trains until it is told to stop."""
 
-    code = 130
+    code: int
 
     def __init__(self, command: list[str], **options: Any) -> None:
         self.returncode: int | None = None
@@ -87,20 +97,23 @@ class Endless:
         self.returncode = self.code
 
 
-def test_training_is_stopped_when_its_minutes_are_over(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("code", "fails"), [(130, False), (0, False), (-signal.SIGINT, False), (1, True)])
+def test_training_is_stopped_when_its_minutes_are_over(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, code: int, fails: bool
+) -> None:
     monkeypatch.setattr(subprocess, "Popen", Endless)
     monkeypatch.setattr(quality, "_LOOK_SECONDS", 0.0)
-    curve, seconds = quality.train(["numlstm", "train"], tmp_path / "none.npz", None, minutes=0.0001)
-    assert curve.points == []
-    assert 0.006 <= seconds < 5
-    monkeypatch.setattr(Endless, "code", 1)
-    with pytest.raises(RuntimeError, match="exit code 1 from train"):
-        quality.train(["numlstm", "train"], tmp_path / "none.npz", None, minutes=0.0001)
+    monkeypatch.setattr(Endless, "code", code, raising=False)
+    with pytest.raises(RuntimeError, match="exit code 1 from train") if fails else contextlib.nullcontext():
+        curve, seconds = quality.train(["numlstm", "train"], tmp_path / "none.npz", None, minutes=0.0001)
+        assert curve.points == []
+        assert 0.006 <= seconds < 60
 
 
 @pytest.mark.slow
-def test_a_quick_run_in_processes(run_script: RunScript, tmp_path: Path) -> None:
-    run_script(quality, "--quick", "-o", tmp_path / "r.json")
+def test_fifty_steps_in_processes(run_script: RunScript, tmp_path: Path) -> None:
+    # A quick run, but with all the minutes that a busy machine needs.
+    run_script(quality, "--warm", "--minutes", "9", "-o", tmp_path / "r.json", "--", "--steps", "50")
     (run,) = json.loads((tmp_path / "r.json").read_text("utf-8"))["runs"].values()
     assert run["steps"] == 50
     assert run["val_loss"] < 4
