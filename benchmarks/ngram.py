@@ -78,7 +78,8 @@ class _Level:
 def discounts(counts: Iterable[int]) -> tuple[float, float, float, float]:
     """Return what is taken from counts of 0, 1, 2 and more (Chen & Goodman 1998, equation 26).
 
-    A text too short for that estimate, in which no n-gram occurs so often, gets what KenLM falls back to.
+    A text too short for that estimate, in which no n-gram occurs so often, gets what KenLM falls back to; so does one
+    for which a discount is 0 or less, which would leave nothing to tokens that never came.
     """
     times = collections.Counter(counts)
     n1, n2, n3, n4 = (times[k] for k in (1, 2, 3, 4))
@@ -86,7 +87,7 @@ def discounts(counts: Iterable[int]) -> tuple[float, float, float, float]:
         return _FALLBACK
     Y = n1 / (n1 + 2 * n2)
     one, two, three = (k - (k + 1) * Y * more / n for k, n, more in ((1, n1, n2), (2, n2, n3), (3, n3, n4)))
-    return (0.0, one, two, three) if min(one, two, three) >= 0 else _FALLBACK
+    return (0.0, one, two, three) if min(one, two, three) > 0 else _FALLBACK
 
 
 def _counted(ids: Sequence[int], n: int) -> dict[tuple[int, ...], int]:

@@ -105,6 +105,7 @@ def test_a_resumed_run_keeps_its_precision_unless_told_otherwise() -> None:
     assert run.to_file().state.config.precision == "float32"  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["emulated", "native"])
 def test_bf16_learns_what_float32_learns_and_resumes_to_the_same_bits(how: str) -> None:
     if how == "native" and (processor.bf16_emulated() or processor.bf16_missing()):

@@ -83,7 +83,7 @@ KINDS: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("stop", [1, 16, 25])
+@pytest.mark.parametrize("stop", [16, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 25))])
 @pytest.mark.parametrize("kind", KINDS)
 def test_interrupted_and_resumed_equals_uninterrupted(text: str, kind: str, stop: int, tmp_path: Path) -> None:
     whole, part = (new_run(text, **KINDS[kind]) for _ in range(2))
@@ -132,6 +132,7 @@ def test_streams_begin_anew_as_often_as_they_are_told_to(text: str) -> None:
     assert 0.2 < begun / steps < 0.3
 
 
+@pytest.mark.slow
 def test_each_kind_is_another_run(text: str) -> None:
     ends = {}
     for kind, settings in KINDS.items():

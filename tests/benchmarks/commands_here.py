@@ -19,7 +19,7 @@ _run, _Popen = subprocess.run, subprocess.Popen
 def run(command: Sequence[str], *, check: bool = False, text: bool = False, **options: Any) -> Any:
     """Stand in for `subprocess.run`; what runs no Python, such as git, is a process still."""
     if command[1:3] == ["-m", "numlstm"]:
-        done = in_process.run(*command[3:])
+        done = in_process.run(command[3:])
         code, out, err = done.returncode, done.stdout, done.stderr
     elif command[1:] == ["-c", "pass"]:
         code, out, err = 0, "", ""

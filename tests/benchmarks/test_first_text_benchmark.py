@@ -74,7 +74,7 @@ class Prepared:
 
         if command[0] != "-m":
             return 3.0, "" if command[0] == "-c" else self.theirs
-        done = in_process.run(*command[2:])
+        done = in_process.run(command[2:])
         assert done.returncode == 0, done.stderr
         if command[-1] == "0":
             Prepared.theirs = self.theirs or done.stdout

@@ -26,7 +26,7 @@ def test_both_runs_train_on_a_text_of_that_size(
     def measured(command: list[str], cache: Path) -> dict[str, float]:
         assert command[:3] == [sys.executable, "-m", "numlstm"]
         caches.append(cache)
-        done = in_process.run(*command[3:], NUMLSTM_CACHE_DIR=str(cache))
+        done = in_process.run(command[3:], variables={"NUMLSTM_CACHE_DIR": str(cache)})
         assert done.returncode == 0, done.stderr
         return {"seconds": 1.0, "peak_memory_mb": 100.0}
 

@@ -55,7 +55,7 @@ def serving_here():
 
 @pytest.fixture
 def gen(monkeypatch):
-    """What `numlstm gen` writes after the prompt, in place of the command; and a server that is in no hurry to wait."""
+    """Stand in for `numlstm gen`: it writes the prompt and this list's text. The server's letters come fast."""
     monkeypatch.setattr(sys.modules[__name__], "WAIT", 0.0005)
     written, run = ["aaa"], subprocess.run
 

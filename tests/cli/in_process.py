@@ -24,7 +24,7 @@ from numlstm.cli import main
 
 
 def run(
-    args: Sequence[str], folder: Path, stdin: bytes, variables: Mapping[str, str]
+    args: Sequence[str | Path], folder: Path = Path(), stdin: bytes = b"", variables: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run `numlstm ARGS` in a folder, with these environment variables beside those there are.
 
@@ -35,9 +35,9 @@ def run(
     with _put_back(), pytest.MonkeyPatch.context() as here, warnings.catch_warnings():
         warnings.simplefilter("error")
         here.chdir(folder)
-        for name, value in variables.items():
+        for name, value in (variables or {}).items():
             here.setenv(name, value)
-        here.setattr(sys, "argv", ["numlstm", *args])
+        here.setattr(sys, "argv", ["numlstm", *map(str, args)])
         here.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin), "utf-8"))
         here.setattr(sys, "stdout", io.TextIOWrapper(stdout, "utf-8"))
         here.setattr(sys, "stderr", io.TextIOWrapper(stderr, "utf-8", "backslashreplace", line_buffering=True))

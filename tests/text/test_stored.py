@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from processes import hears_signals
 
 from numlstm.errors import CorpusError
 from numlstm.temporary import temporary_beside
@@ -194,7 +195,7 @@ with reading() as report:
 
 
 def _killed_while_encoding(folder: Path, number: int) -> None:
-    process = subprocess.Popen([sys.executable, "-c", _KILLED], cwd=folder, stderr=subprocess.DEVNULL)
+    process = subprocess.Popen(hears_signals([sys.executable, "-c", _KILLED]), cwd=folder, stderr=subprocess.DEVNULL)
     deadline = time.monotonic() + 60
     while not (folder / "writing").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
