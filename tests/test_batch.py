@@ -19,7 +19,11 @@ from numlstm.text.char_vocab import CharVocab
 SYMBOLS = "\nabcdefgh "
 
 
-@pytest.fixture(scope="module", params=backends.names())
+# The reference takes ten times as long as the kernels to write so much.
+DEVICES = [pytest.param(name, marks=pytest.mark.slow) if name == "reference" else name for name in backends.names()]
+
+
+@pytest.fixture(scope="module", params=DEVICES)
 def model(request):
     """A network of two layers that is not sure of anything, on each device that is here."""
     try:

@@ -75,6 +75,7 @@ def test_elsewhere_it_is_skipped(tmp_path: Path, value: str) -> None:
     assert "3 skipped" in said
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", [pytest.param("0", marks=pytest.mark.slow), "1"])
 def test_a_run_without_any_such_test_fails(tmp_path: Path, workers: str) -> None:
     code, said = pytest_here(tmp_path, "-n", workers, "-m", "not gpu", **{VARIABLE: "1"})
@@ -102,6 +103,7 @@ def test_a_warning_while_cupy_is_imported_is_no_missing_gpu(tmp_path: Path) -> N
     assert "UserWarning" not in run(tmp_path, "-W", "ignore", "-c", ask)[1]
 
 
+@pytest.mark.slow
 def test_this_suite_fails_for_the_same_reason_with_and_without_a_warning(tmp_path: Path) -> None:
     """The backend's own tests, on a stand-in for CuPy that finds no driver."""
     (tmp_path / "cupy.py").write_text(CUPY, encoding="utf-8")

@@ -249,7 +249,11 @@ def test_importing_the_package_imports_nothing_heavy():
     assert not names & {*HEAVY, "typer", "rich"}
 
 
-@pytest.mark.parametrize("command", [(), *((name,) for name in COMMANDS)], ids=str)
+OFTEN = ("train", "gen")
+RARELY = [pytest.param((name,), marks=pytest.mark.slow) for name in COMMANDS if name not in OFTEN]
+
+
+@pytest.mark.parametrize("command", [(), *((name,) for name in OFTEN), *RARELY], ids=str)
 def test_help_imports_nothing_heavy(command):
     names, said = imported("-m", "numlstm", *command, "--help")
     assert "Usage" in said

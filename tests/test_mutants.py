@@ -171,6 +171,7 @@ def test_a_line_that_has_changed_is_no_place(toy):
         one_token_faults.plant(MISSED._replace(old="    return n > 3"), toy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("fault", "caught", "tried"), [(CAUGHT, "near", ["near"]), (MISSED, "", ["near", "fast"])], ids=["one", "none"]
 )
@@ -182,6 +183,7 @@ def test_what_is_planted_is_caught_where_a_test_sees_it(fault, caught, tried, to
     assert (toy / "numlstm" / "counting.py").read_text("utf-8") == TOY["numlstm/counting.py"]
 
 
+@pytest.mark.slow
 def test_tests_that_fail_without_a_fault_are_found(toy, tmp_path):
     one_token_faults.plant(CAUGHT, toy)
     failed = mutants.pass_without_fault(["near"], [MISSED], toy, tmp_path / "cache")
@@ -192,6 +194,7 @@ def test_tests_that_take_too_long_are_stopped(toy):
     assert run_pytest(toy, IN_ONE, 0.01).code is None
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="what tests leave running is found by Linux's /proc")
 def test_all_ends_that_the_tests_have_started(toy, monkeypatch):
     (toy / "tests" / "test_counting.py").write_text(

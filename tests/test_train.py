@@ -87,7 +87,7 @@ def test_same_seed_same_bits_other_seed_other_bits(text: str, backend: Backend) 
     assert not np.array_equal(other.model.flat, runs[0].model.flat)
 
 
-@pytest.mark.parametrize("stop", [1, 17, 21, 22, 29])
+@pytest.mark.parametrize("stop", [17, 22, *(pytest.param(step, marks=pytest.mark.slow) for step in (1, 21, 29))])
 def test_interrupted_and_resumed_equals_uninterrupted(text: str, backend: Backend, stop: int, tmp_path: Path) -> None:
     whole = new_run(text, backend)
     finish(whole, text)

@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 
@@ -76,10 +75,6 @@ def test_compiled_once_for_each_type(tmp_path: Path) -> None:
     assert set(first) < set(kept(tmp_path))
 
 
-def slow_unless(name: str, *chosen: str) -> Any:
-    return () if name in chosen else pytest.mark.slow
-
-
 DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "empty": lambda data: b"",
     "cut short": lambda data: data[: len(data) // 2],
@@ -89,10 +84,8 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "damage",
-    [pytest.param(how, id=name, marks=slow_unless(name, "a bit of the code")) for name, how in DAMAGE.items()],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
 def test_damaged_code_is_compiled_again(warm: Path, tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     shutil.copytree(warm, tmp_path / "c")
     for path in kept(tmp_path / "c"):

@@ -329,7 +329,7 @@ def run_rule(backend, dtype, name, gradients, params):
 
 @pytest.mark.usefixtures("inputs_as")
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("size", [1, 13, 8193, 20_000])
+@pytest.mark.parametrize("size", [13, 8193, *(pytest.param(n, marks=pytest.mark.slow) for n in (1, 20_000))])
 @pytest.mark.parametrize("name", RULES)
 def test_a_rule_over_many_steps(backend, name, size, dtype):
     rng = np.random.default_rng(size)

@@ -130,7 +130,10 @@ def test_the_code_is_of_that_extension(name: str, tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", processor.possible()[1:])
 def test_narrower_registers_pass_the_same_tests(name: str) -> None:
-    """The contract with NUMLSTM_SIMD set, in a process of its own: kernels are compiled for one register file."""
+    """The fast tests of the kernels with NUMLSTM_SIMD set.
+
+    In a process of its own: kernels are compiled for one register file.
+    """
     if os.environ.get("NUMLSTM_SIMD"):
         pytest.skip("NUMLSTM_SIMD is set already")
     files = [str(HERE / file) for file in CONTRACT]

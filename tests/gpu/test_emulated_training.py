@@ -31,6 +31,7 @@ from numlstm.train import Run, Step, train
 CONFIG = TrainConfig(steps=10, batch_size=5, seq_len=8, lr=0.01, warmup_steps=3, seed=5, clip=0.5, val_split=0.0)
 CONFIGS = [CONFIG, slow(dataclasses.replace(CONFIG, steps=50))]
 each_length = pytest.mark.parametrize("config", CONFIGS, ids=["10 steps", "50 steps"])
+OFTEN = ("plain", "layer norm and a projection")
 OPTIONS = {
     "plain": ({}, {}),
     "dropout and an embedding": ({"embedding": 6}, {"dropout": 0.2, "recurrent_dropout": 0.2}),
@@ -63,7 +64,10 @@ def text(source_text):
 
 
 @each_length
-@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+@pytest.mark.parametrize(
+    "options",
+    [pytest.param(each, id=name, marks=() if name in OFTEN else pytest.mark.slow) for name, each in OPTIONS.items()],
+)
 def test_steps_are_those_of_the_reference(device, text, options, config):
     shape, settings = options
     config = dataclasses.replace(config, **settings)

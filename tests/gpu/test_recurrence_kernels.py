@@ -184,6 +184,7 @@ def test_a_row_does_not_depend_on_the_others(device, path, H, dtype):
             np.testing.assert_array_equal(part[name], whole[name][chosen], err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", paths.PATHS)
 def test_the_same_bits_each_time(device, path, name):
     path(name)

@@ -190,6 +190,7 @@ def test_followers_leave_and_are_left(serve: Callable[..., Any], monkeypatch: py
         assert {data["state"] for _, kind, data in events if kind == "state"} <= {"stopping", "stopped"}, "it ends"
 
 
+@pytest.mark.slow
 def test_a_long_log_and_a_torn_line(within: Callable[..., Client], models: Path) -> None:
     client = within()
     id_ = client.create("new", steps=1)
