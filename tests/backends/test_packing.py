@@ -76,7 +76,7 @@ def assert_same(found, expected):
         np.testing.assert_array_equal(found[name], values, err_msg=name)
 
 
-PRECISIONS = ["float32", "float64", "bf16"]
+PRECISIONS = ["float32", *(pytest.param(name, marks=pytest.mark.slow) for name in ("float64", "bf16"))]
 
 
 @pytest.fixture(params=PRECISIONS)

@@ -29,6 +29,8 @@ DOUBLE = {
 ADDED = ("-ftz=true", "--device-as-default-execution-space")  # by CuPy, to what it is asked for
 ONE = ((80, "float32"),)
 ALL = (*((sm, "float32") for sm in PROCESSORS), *((sm, "float64") for sm in GENERATIONS))
+# The text that draws tokens takes the compiler as long as all others together.
+TEXTS = [pytest.param(name, marks=pytest.mark.slow) if name == "generation" else name for name in modules.texts()]
 on_builds = pytest.mark.parametrize("builds", [ONE, pytest.param(ALL, marks=pytest.mark.slow)], ids=["one", "all"])
 ARITHMETIC = re.compile(r"^\s*(?:@!?%p\d+\s+)?(?!ld|st|mov)(\w[\w.]*\.f64\b[\w.]*)", re.MULTILINE)
 SECTION = re.compile(r"^(?:\.visible )?\.(?:entry|func)\s+(?:\(.*?\)\s*)?(\w+)\(", re.MULTILINE)
@@ -70,14 +72,14 @@ def test_the_compilers_know_the_architectures():
 
 
 @on_builds
-@pytest.mark.parametrize("name", modules.texts())
+@pytest.mark.parametrize("name", TEXTS)
 def test_every_kernel_is_compiled_for_every_architecture(name, builds):
     for kernels in of_text(name, builds).values():
         assert kernels.keys() == emulation.kernels(modules.text(name)).keys()
 
 
 @on_builds
-@pytest.mark.parametrize("name", modules.texts())
+@pytest.mark.parametrize("name", TEXTS)
 def test_registers_suffice(name, builds):
     spilled = {
         (kernel, *build): made.spilled
@@ -89,7 +91,7 @@ def test_registers_suffice(name, builds):
 
 
 @pytest.mark.slow  # g++ compiles each text for its launch bounds
-@pytest.mark.parametrize("name", modules.texts())
+@pytest.mark.parametrize("name", TEXTS)
 def test_the_largest_block_of_each_kernel_can_be_launched(name, occupancy):
     """That is what its launch bounds say, 1024 threads without them; the emulation refuses larger ones."""
     bounds = largest_blocks(modules.text(name))
@@ -119,7 +121,7 @@ def in_double(text: str, allowed: dict[str, str]) -> dict[str, list[str]]:
     return {name: instructions for name, instructions in found.items() if instructions}
 
 
-@pytest.mark.parametrize("name", modules.texts())
+@pytest.mark.parametrize("name", TEXTS)
 def test_the_float_build_computes_in_float(name):
     assert not in_double(modules.text(name), DOUBLE)
 
