@@ -59,7 +59,9 @@ DENSE = [(1, 1, 1), (1, 1, 2), (5, 7, 2), (8, 33, 65), (3, 4, 5000), (130, 16, 6
 DENSE += [(15, 18, 16), (16, 17, 15), (17, 15, 18), (18, 16, 17), (33, 70, 70), (70, 2, 33), (1, 33, 15), (2, 3, 70)]
 
 
-@pytest.fixture(params=["writable", pytest.param("read-only", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=[pytest.param("writable", id=pytest.HIDDEN_PARAM), pytest.param("read-only", marks=pytest.mark.slow)]
+)
 def inputs_as(request):
     """Inputs that may be written to, as in training, and such as may not, as of a mapped file."""
     before = read_only.set(request.param == "read-only")

@@ -151,6 +151,6 @@ def test_a_server_that_does_not_start(monkeypatch):
 @pytest.mark.slow
 def test_a_quick_run_of_the_server_itself(run_script, tmp_path):
     pytest.importorskip("uvicorn", reason="needs the extra `serve`")
-    run_script(serve, "--quick", "--length", "20", "-o", tmp_path / "r.json")
+    run_script(serve, "--quick", "--length", "100", "-o", tmp_path / "r.json")
     runs = json.loads((tmp_path / "r.json").read_text("utf-8"))["runs"]
     assert list(runs) == ["1", "10", "100"]
