@@ -420,7 +420,7 @@ def test_a_temperature_that_is_none(model, temperature):
         model.draw(np.zeros(4, np.int32), model.zero_state(4), np.zeros((1, 4)), temperature)
 
 
-@pytest.mark.parametrize("tied", [False, True])
+@pytest.mark.parametrize("tied", [False, pytest.param(True, marks=pytest.mark.slow)])  # needs more kernels
 def test_the_sign_for_unknown_words_is_never_written(device, tied):
     vocab = WordVocab(("<unk>", "<eos>", "<join>", "cat", "dog"))
     more = {"embedding": 4, "tie_weights": True} if tied else {}

@@ -13,13 +13,15 @@ EMULATED = "gpu, emulated"
 
 @pytest.hookimpl(tryfirst=True)  # before those with the mark are left out
 def pytest_collection_modifyitems(items):
-    """Leave float32 on the emulated GPU to the slow proofs, as g++ compiles every text once more for it.
+    """Leave to the slow proofs what would be compiled for a few tests alone.
 
-    Whether arrays may be written to matters only where they are NumPy's.
+    That is float32 on the emulated GPU, for which g++ compiles every text once more, and the CPU's kernel that draws
+    by layers with options: the emulated GPU draws by them in the fast suite. Whether arrays may be written to matters only where they are NumPy's.
     """
     items[:] = [item for item in items if not ("[gpu" in item.name and "-read-only-" in item.name)]
     for item in items:
-        if f"[{EMULATED}" in item.name and "float32" in item.name:
+        drawn = item.name.startswith("test_drawing_follows_the_logits[cpu")
+        if drawn or (f"[{EMULATED}" in item.name and "float32" in item.name):
             item.add_marker(pytest.mark.slow)
 
 
