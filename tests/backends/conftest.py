@@ -16,7 +16,8 @@ def pytest_collection_modifyitems(items):
     """Leave to the slow proofs what would be compiled for a few tests alone.
 
     That is float32 on the emulated GPU, for which g++ compiles every text once more, and the CPU's kernel that draws
-    by layers with options: the emulated GPU draws by them in the fast suite. Whether arrays may be written to matters only where they are NumPy's.
+    by layers with options: the emulated GPU draws by them in the fast suite. Whether arrays may be written to matters
+    only where they are NumPy's.
     """
     items[:] = [item for item in items if not ("[gpu" in item.name and "-read-only-" in item.name)]
     for item in items:
