@@ -105,8 +105,8 @@ def _launch_shards(context, spread, address, shards, args):
 
 def _shard_code(convention, module, block_type, kinds):
     """Return code for `module`: a function of a block's address, s and shards that calls the kernel with the block."""
-    word = ir.IntType(types.intp.bitwidth)
-    code = ir.Function(module, ir.FunctionType(ir.VoidType(), [word] * 3), module.get_unique_name("shard"))
+    signature = ir.FunctionType(ir.VoidType(), [cgutils.intp_t] * 3)
+    code = ir.Function(module, signature, module.get_unique_name("shard"))
     code.linkage = "internal"
     builder = ir.IRBuilder(code.append_basic_block())
     block, s, shards = code.args
