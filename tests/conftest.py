@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Iterator
@@ -47,6 +48,12 @@ def pytest_configure(config: pytest.Config) -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # or every process that a test starts compiles all sources anew
     # Its own, even if a test started this: a run that shared its parent's locks could wait for it for ever.
     os.environ[alone.LOCK] = tempfile.mkdtemp(prefix="pytest-alone-")
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Remove the locks."""
+    if not hasattr(config, "workerinput"):
+        shutil.rmtree(os.environ.pop(alone.LOCK, ""), ignore_errors=True)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)

@@ -134,6 +134,17 @@ def test_a_process_waits_for_what_another_compiles(warm: Path, tmp_path: Path) -
 
 
 @posix_only
+def test_what_cannot_be_kept_is_not_waited_for(settled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = settled / "kernel"
+    kernel = cache.KernelCache(script, settled)
+    monkeypatch.setattr(kernel, "_path", lambda sig, codegen: path)
+    assert cache._claim(path)
+    kernel.save_overload((), SimpleNamespace(library=SimpleNamespace(has_dynamic_globals=True), codegen=None))
+    assert path not in cache._claims
+    assert list(settled.iterdir()) == []
+
+
+@posix_only
 def test_a_process_that_waits_too_long_compiles_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(cache, "_LONGEST_WAIT", 0.05)
     path = tmp_path / "kernel"

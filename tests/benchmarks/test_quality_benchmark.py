@@ -82,7 +82,7 @@ def test_a_quick_run_is_fifty_steps_with_the_usual_cache(
 
 
 class Endless:
-    """A process that trains until it is told to stop."""
+    """A process that trains until it is stopped."""
 
     code: int
 

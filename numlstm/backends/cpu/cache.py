@@ -136,6 +136,9 @@ class KernelCache(FunctionCache):
         except Exception as error:  # what cannot be kept can be run
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
             problem = f"{self._folder or 'the package'}: {reason}"
+        finally:  # what cannot be kept need not be waited for
+            if self._folder is not None:
+                _release(self._path(sig, data.codegen))
         for listener in compile_listeners:
             listener.done(self._name, problem)
 
@@ -146,11 +149,7 @@ class KernelCache(FunctionCache):
             raise ValueError(f"{self._name} holds addresses, which mean nothing to another process")
         if self._enabled:
             _make(self._folder)
-            path = self._path(sig, compiled.codegen)
-            try:
-                _write(path, dumps(compiled._reduce()))
-            finally:
-                _release(path)
+            _write(self._path(sig, compiled.codegen), dumps(compiled._reduce()))
 
     def _path(self, sig: Any, codegen: Any) -> Path:
         assert self._folder is not None

@@ -41,8 +41,8 @@ class ShardedKernel:
     """A kernel f(*args, s, shards) that runs for each shard s < shards on a thread of its own.
 
     Called as `f(*args, shards=n)`, in which no two shards may write to the same place. A `prange` in each kernel would
-    compile all that the kernel calls three times more, and a launcher with a `prange` takes ten times as long to
-    compile as the one here: it is compiled for each combination of types, and `_spread` only once.
+    compile all that the kernel calls three times more, and a launcher with a `prange` takes several times as
+    long to compile as the one here, which is compiled for each combination of types, and `_spread` only once.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:

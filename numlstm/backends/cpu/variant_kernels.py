@@ -243,8 +243,8 @@ def generate(weights, steps, x, embedding, W_y, b_y, logits, ids, uniforms, cont
         for row in range(low, high if embedding.shape[0] else low):
             x[0, row, : embedding.shape[1]] = embedding[ids[0, row]]
         for layer in range(len(weights)):
-            # For the literal 0 Numba would compile `_advance` once more.
             tokens = layer == 0 and embedding.shape[0] == 0
+            # For the literal 0 Numba would compile `_advance` once more.
             _advance(np.intp(0), low, high, ids[:1] if tokens else ids[1:], read, weights[layer], steps[layer])
             _carry(steps[layer], low, high)
             read = steps[layer][8][1:]  # h
