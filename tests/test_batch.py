@@ -81,7 +81,9 @@ def crowd(model, texts, seed):
             for text in gone[:1]:
                 batch.remove(text)
                 joined.remove(text)
-        for text, piece in batch.turn():
+        turn = batch.turn()
+        assert len({text for text, _ in turn}) == len(turn), "each text once"
+        for text, piece in turn:
             assert text in joined
             ended[text] = ended.get(text, "") + piece
     return ended

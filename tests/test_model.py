@@ -10,6 +10,7 @@ import pytest
 
 from numlstm import backends, params
 from numlstm.config import ModelConfig, SampleConfig
+from numlstm.dropout import Dropout
 from numlstm.errors import BackendError, ConfigError, CorpusError
 from numlstm.evaluate import evaluate
 from numlstm.generate import generate, generate_many
@@ -141,13 +142,23 @@ def test_gradients_are_fresh_each_time(model):
         assert (other[name] != d).any()
 
 
-def test_a_small_step_against_the_gradient_lowers_the_loss_as_it_says(model):
+def assert_the_loss_falls_as_the_gradient_says(model, **options):
     ids, targets = ids_of(np.random.default_rng(7), 8, 3)
-    loss, grads, _ = model.loss_and_gradients(ids, targets)
+    loss, grads, _ = model.loss_and_gradients(ids, targets, **options)
     slope = sum(float(np.sum(d**2)) for d in grads.values())
     step = 1e-6
     model.set_params({name: values - step * grads[name] for name, values in model.params.items()})
-    assert loss - model.loss(ids, targets)[0] == pytest.approx(step * slope, rel=1e-4)
+    assert loss - model.loss(ids, targets, **options)[0] == pytest.approx(step * slope, rel=1e-4)
+
+
+def test_a_small_step_against_the_gradient_lowers_the_loss_as_it_says(model):
+    assert_the_loss_falls_as_the_gradient_says(model)
+
+
+def test_a_small_step_does_so_where_dropout_masks_arrays_of_one_shape(device):
+    """The embedding and all layers pass on arrays of one shape, and no mask may be applied to another's."""
+    model = Model.create(len(SYMBOLS), (3, 3, 3, 3), seed=1, device=device, dtype="float64", embedding=3)
+    assert_the_loss_falls_as_the_gradient_says(model, dropout=Dropout(0.4, seed=2))
 
 
 def test_params_round_trip(model):

@@ -714,6 +714,12 @@ class TestForeign:
         rezip(path, {**contents, "output.b.npy": b"\x93NUMPY\x01\0" + bytes([len(text), 0]) + text + data})
         assert outcome(path, saved) == "same"
 
+    @pytest.mark.parametrize("start", [b"\x93NUMPX\x01\0", b"\x93NUMPY\x02\0", b"\x93NUMPY\x01\x01"], ids=repr)
+    def test_an_array_in_another_format(self, path, saved, start):
+        contents = members(path)
+        rezip(path, {**contents, "output.b.npy": start + contents["output.b.npy"][len(start) :]})
+        assert "output.b is no array in the npy format 1.0" in outcome(path, saved)
+
     def test_an_array_too_many_or_too_few(self, path, saved):
         contents = members(path)
         rezip(path, {**contents, "extra.npy": npy(np.zeros(1))})

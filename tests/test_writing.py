@@ -10,7 +10,7 @@ import pytest
 
 from numlstm.beam import search
 from numlstm.config import SampleConfig
-from numlstm.errors import ConfigError
+from numlstm.errors import ConfigError, CorpusError
 from numlstm.generate import Writing, generate
 from numlstm.likelihood import log_probabilities
 from numlstm.model import Model
@@ -73,6 +73,14 @@ def test_initials(model, initials_of):
         assert [each[0].lower() for each in found] == list("abe")[: len(found)]
         if model.vocab.level == "char":
             assert written.missing == 0
+
+
+def test_what_the_model_never_learned_is_left_out_only_if_asked_for():
+    config = SampleConfig(5, 0.0)
+    with pytest.raises(CorpusError, match="☃"):
+        Writing(make("char"), ["a☃b"], config)
+    (written,) = Writing(make("char"), ["a☃b"], config, drop_unknown=True).all()
+    assert written.text == make("char").generate("ab", length=5, temperature=0)
 
 
 def test_all_ruled_out_is_one_line():

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from numlstm.backends import cpu
+from numlstm.backends.cpu import packing
 from numlstm.errors import BackendError
 
 pytestmark = pytest.mark.usefixtures("threads")
@@ -58,6 +59,13 @@ def trained(V, layers, dtype, *, threads=1, with_packed=True, precision=""):
     for step, grads in enumerate(gradients, start=1):
         cpu.adam_(flat, grads, m, v, step=step, packed=packed if with_packed else (), **RULE)
     return (flat, m, v), packed
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.uint16])
+def test_an_array_starts_at_a_cache_line(dtype):
+    arrays = [packing.aligned((3, size), dtype) for size in range(1, 40)]
+    assert {array.ctypes.data % 64 for array in arrays} == {0}
+    assert all(array.shape == (3, size) and array.dtype == dtype for size, array in enumerate(arrays, start=1))
 
 
 def arrays(packed):

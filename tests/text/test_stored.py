@@ -151,6 +151,16 @@ def test_a_damaged_file_is_made_again(damage: str, put, cache: Path) -> None:
     assert path.read_bytes() == data
 
 
+def test_notes_that_are_too_long_are_not_read(put, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = put("a.txt", TEXT)
+    whole = load_corpus([name])
+    monkeypatch.setattr(stored, "_LARGEST_NOTES", 50)
+    (path,) = cache.iterdir()
+    with path.open("rb") as file:
+        assert stored._read_notes(file) is None
+    assert same(load_corpus([name]), whole)
+
+
 def test_an_encoding_that_fails_leaves_nothing(put, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = put("a.txt", TEXT)
     write = stored._File.write
