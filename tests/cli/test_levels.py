@@ -159,6 +159,7 @@ def test_bytes_that_are_no_text_are_shown_by_a_sign() -> None:
     from numlstm.cli.showing import _without_escapes
 
     assert _without_escapes(b"a\xe9\xed\x95\x9cb".decode("utf-8", "surrogateescape")) == "a\ufffd한b"
+    assert _without_escapes(b"\x80\xff\xee\x80\x80".decode("utf-8", "surrogateescape")) == "\ufffd\ufffd\ue000"
 
 
 def test_compressed_texts_are_trained_on(numlstm: Command, prose: str, tmp_path: Path) -> None:

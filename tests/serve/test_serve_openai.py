@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 
@@ -127,7 +128,11 @@ class TestTexts:
         assert choice.logprobs.text_offset == [*range(7)]
         assert choice.logprobs.token_logprobs[0] is None
         assert all(nats <= 0 for nats in choice.logprobs.token_logprobs[1:])
-        assert all(len(top) >= 2 for top in choice.logprobs.top_logprobs[1:])
+        drawn = zip(choice.logprobs.tokens, choice.logprobs.token_logprobs, choice.logprobs.top_logprobs, strict=True)
+        for token, logprob, top in list(drawn)[1:]:
+            assert len(top) >= 2
+            assert top.get(token, logprob) == logprob
+            assert 0 < sum(map(math.exp, top.values())) <= 1.000001
 
     def test_log_probabilities_of_a_stream_are_those_of_the_whole(self, ai):
         settings = {"model": "tiny", "prompt": "The ", "logprobs": 3, "max_tokens": 30, "seed": 4}
