@@ -136,10 +136,11 @@ def _told(streams: int, length: int, ways: dict[str, tuple[list[float], list[Hea
     """Return the figures of one number of streams."""
     found: dict[str, Any] = {}
     for way, (seconds, heard) in ways.items():
+        gaps = [gap for each in heard for gap in each.gaps] or [0.0]  # texts in one piece keep nobody waiting
         found[way] = {
             "characters_per_second": spread([streams * length / each for each in seconds]),
             "first_ms": percentiles([each.first for each in heard]),
-            "between_ms": percentiles([gap for each in heard for gap in each.gaps]),
+            "between_ms": percentiles(gaps),
             "whole_ms": percentiles([each.whole for each in heard]),
             "characters_per_piece": round(length / (1 + sum(len(each.gaps) for each in heard) / len(heard)), 1),
         }

@@ -148,6 +148,13 @@ def test_a_server_that_does_not_start(monkeypatch):
         pass
 
 
+def test_texts_that_come_in_one_piece_have_no_gaps():
+    whole = ([0.5], [serve.Heard(first=0.2, gaps=[], whole=0.3, text="x" * 60)])
+    told = serve._told(1, 60, dict.fromkeys((serve.TOGETHER, serve.ALONE), whole))
+    assert told[serve.TOGETHER]["between_ms"] == {"50": 0.0, "99": 0.0, "100": 0.0}
+    assert told[serve.TOGETHER]["characters_per_piece"] == 60
+
+
 @pytest.mark.slow
 def test_a_quick_run_of_the_server_itself(run_script, tmp_path):
     pytest.importorskip("uvicorn", reason="needs the extra `serve`")
