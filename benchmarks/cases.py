@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from numlstm import sampling
 from numlstm.backends import Array, Backend
+from numlstm.backends.spec import sampling
 
 from . import shapes
 from .shapes import Shape

@@ -2,7 +2,8 @@
 
 Counts what each kernel of a step has to multiply, to move and to launch, and divides by what NVIDIA says of a card:
 `limit`, which no kernel can pass, and `expected`, with the shares of it that kernels usually reach. The recurrence
-takes what `numlstm/backends/gpu/paths.py` expects of the path that it would choose. Prints the tables of `docs/gpu.md`:
+takes what `numlstm/backends/gpu/path_choice.py` expects of the path that it would choose. Prints the tables of
+`docs/gpu.md`:
 
     python -m benchmarks.gpu_on_paper [--write]
 """
@@ -14,7 +15,7 @@ import dataclasses
 import re
 from collections.abc import Iterator, Sequence
 
-from numlstm.backends.gpu import paths
+from numlstm.backends.gpu import path_choice
 
 from .measure import ROOT
 from .shapes import Shape
@@ -35,9 +36,9 @@ class Card:
     tf32: float  # of tensor cores, dense
 
     @property
-    def device(self) -> paths.Device:
+    def device(self) -> path_choice.Device:
         """What the choice of a path needs to know."""
-        return paths.Device(self.multiprocessors, self.shared)
+        return path_choice.Device(self.multiprocessors, self.shared)
 
 
 CARDS = (
@@ -48,7 +49,7 @@ CARDS = (
 FLOAT = 4  # bytes
 MEMORY_SHARE, PRODUCT_SHARE = 0.7, 0.5  # of the maker's figures, that are expected of kernels and of cuBLAS
 DEVICE_LAUNCH = 2e-6  # seconds from the end of a kernel to the next one's first instruction, at least
-HOST_LAUNCH = paths.LAUNCH  # seconds of Python and driver for each launch
+HOST_LAUNCH = path_choice.LAUNCH  # seconds of Python and driver for each launch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,7 +108,7 @@ def parameters(shape: Shape) -> int:
 
 def path_of(work: Work, card: Card) -> str:
     """Return which path a recurrence takes on a card."""
-    return "steps" if paths.choose(work.units, work.rows, FLOAT, card.device) is None else "resident"
+    return "steps" if path_choice.choose(work.units, work.rows, FLOAT, card.device) is None else "resident"
 
 
 def launches(work: Work, card: Card) -> int:
@@ -128,16 +129,16 @@ def expected(work: Work, card: Card, products: str) -> float:
         return start + work.steps * step_seconds(work, card)
     memory = work.moved / (MEMORY_SHARE * card.memory)
     if work.blocks:
-        memory = max(memory, work.moved / (work.blocks * paths.L2_BYTES))
+        memory = max(memory, work.moved / (work.blocks * path_choice.L2_BYTES))
     return start + max(work.flop / (PRODUCT_SHARE * getattr(card, products)), memory)
 
 
 def step_seconds(work: Work, card: Card) -> float:
     """Return what `paths` expects of one step of a recurrence; launches, which are counted apart, not included."""
-    plan = paths.choose(work.units, work.rows, FLOAT, card.device)
+    plan = path_choice.choose(work.units, work.rows, FLOAT, card.device)
     if plan is not None:
-        return paths.resident_seconds(work.units, work.rows, FLOAT, plan, card.device)
-    return paths.steps_seconds(work.units, work.rows, FLOAT, card.device) - 2 * paths.LAUNCH
+        return path_choice.resident_seconds(work.units, work.rows, FLOAT, plan, card.device)
+    return path_choice.steps_seconds(work.units, work.rows, FLOAT, card.device) - 2 * path_choice.LAUNCH
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +150,7 @@ class Step:
     device: float
     host: float
     launches: int
-    paths: str
+    path_choice: str
 
 
 def step(shape: Shape, card: Card, products: str = "float32") -> Step:

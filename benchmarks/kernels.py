@@ -13,7 +13,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from numlstm import backends, report
+from numlstm import backends
+from numlstm.analysis import device_report
 from numlstm.backends import Backend, reference
 from numlstm.errors import BackendError
 
@@ -136,7 +137,7 @@ def _show(result: dict[str, Any]) -> None:
 def report_of(backend: Backend, results: list[dict[str, Any]]) -> str:
     """Return the device, the versions, the largest errors and the median times, to be pasted into an issue."""
     kernels = [(name, kernel) for result in results for name, kernel in result["kernels"].items()]
-    errors = report.worst((name, kernel["largest_error"]) for name, kernel in kernels)
+    errors = device_report.worst((name, kernel["largest_error"]) for name, kernel in kernels)
     times = {
         f"us, {result['name']}, {threads_in_words(result['threads'])}": ", ".join(
             f"{name.replace(',', '')} {1e6 * kernel['seconds']['median']:.3g}"
@@ -144,7 +145,7 @@ def report_of(backend: Backend, results: list[dict[str, Any]]) -> str:
         )
         for result in results
     }
-    return report.as_text(report.facts(backend, errors, times))
+    return device_report.as_text(device_report.facts(backend, errors, times))
 
 
 def main() -> None:

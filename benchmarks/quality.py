@@ -40,7 +40,7 @@ class Curve:
 
     def look(self) -> None:
         """Note what the file tells that it did not before."""
-        from numlstm import weights
+        from numlstm.network import weights_file
 
         if not self.path.exists():
             return
@@ -48,7 +48,7 @@ class Curve:
         if stat.st_mtime_ns == self.seen:
             return
         self.seen = stat.st_mtime_ns
-        for step, train_loss, val_loss in weights.load(self.path).summary["history"][len(self.points) :]:
+        for step, train_loss, val_loss in weights_file.load(self.path).summary["history"][len(self.points) :]:
             seconds = round(stat.st_mtime - self.started, 2)
             self.points.append({"seconds": seconds, "step": step, "train_loss": train_loss, "val_loss": val_loss})
 
@@ -83,13 +83,14 @@ def train(command: list[str], path: Path, cache: Path | None, minutes: float) ->
 
 def judged(corpus: str, path: Path) -> dict[str, Any]:
     """Return the loss of the best weights over the whole validation text, and what they were trained on."""
-    from numlstm import backends, weights
-    from numlstm.evaluate import evaluate
+    from numlstm import backends
     from numlstm.model import Model
-    from numlstm.text.batches import split
-    from numlstm.text.corpus import load_corpus
+    from numlstm.network import weights_file
+    from numlstm.network.evaluate import evaluate
+    from numlstm.text.dataset.corpus import load_corpus
+    from numlstm.text.dataset.streams import split
 
-    file = weights.load(path)
+    file = weights_file.load(path)
     assert file.state is not None  # `train` wrote it
     text = load_corpus([corpus], vocab=file.vocab)
     _, val_ids = split(text.ids, file.state.config.val_split)

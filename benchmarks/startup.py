@@ -56,7 +56,7 @@ def training(folder: Path) -> Command:
 def generation(folder: Path, length: int, temperature: float = 0.6) -> Command:
     """Return the command that writes text with the weights in `folder`."""
     settings = ["--length", str(length), "--temperature", str(temperature)]
-    return ["-m", "numlstm", "gen", str(folder / "numlstm.npz"), *settings]
+    return ["-m", "numlstm", "gen", str(folder / "numlstm.storage.npz"), *settings]
 
 
 def scripts(folder: Path, temperature: float = 0.6) -> dict[str, Command]:
@@ -119,16 +119,18 @@ def _in_turns(commands: Mapping[str, Command], rounds: int, cache: Callable[[str
 
 
 def _write_files(folder: Path) -> None:
-    from numlstm import weights
-    from numlstm.config import ModelConfig
-    from numlstm.params import flatten
-    from numlstm.text.char_vocab import CharVocab
+    from numlstm.network import weights_file
+    from numlstm.network.parameters import flatten
+    from numlstm.settings.config import ModelConfig
+    from numlstm.text.vocab.char import CharVocab
 
     ids = shapes.text(_SHAPE, windows=20)
     (folder / "text.txt").write_text("".join(_SHAPE.symbols[id_] for id_ in ids), "utf-8")
     config = ModelConfig(_SHAPE.vocab_size, _SHAPE.layers)
     flat = flatten(shapes.parameters(_SHAPE, _GAIN), config)
-    weights.save(folder / "numlstm.npz", weights.WeightsFile(config, CharVocab(_SHAPE.symbols), flat, {}))
+    weights_file.save(
+        folder / "numlstm.storage.npz", weights_file.WeightsFile(config, CharVocab(_SHAPE.symbols), flat, {})
+    )
 
 
 def _numpy_weights(folder: Path) -> Path:

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from numlstm.config import SampleConfig, TrainConfig
 from numlstm.errors import BackendError, ConfigError
-from numlstm.generate import generate
+from numlstm.generation.writing import generate
 from numlstm.model import Model
-from numlstm.text.char_vocab import CharVocab
-from numlstm.train import Run, Step, train
+from numlstm.settings.config import SampleConfig, TrainConfig
+from numlstm.text.vocab.char import CharVocab
+from numlstm.training.loop import Run, Step, train
 
 from . import shapes
 from .contest import AbsentError, serve

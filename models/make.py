@@ -16,12 +16,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from numlstm import Model, backends, weights
 from numlstm.evaluate import evaluate, evaluate_cold
 from numlstm.sharing import to_share
 from numlstm.text.batches import split
 from numlstm.text.catalog import corpus_names
 from numlstm.text.corpus import load_corpus
+
+from numlstm import Model, backends, weights
 
 WINDOW = 256  # tokens of a cold window: as long as those of nanoGPT's character model
 

@@ -11,19 +11,19 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .config import ModelConfig as ModelConfig
-    from .config import SampleConfig as SampleConfig
-    from .config import TrainConfig as TrainConfig
     from .errors import NumlstmError as NumlstmError
     from .model import Model as Model
     from .model import load as load
+    from .settings.config import ModelConfig as ModelConfig
+    from .settings.config import SampleConfig as SampleConfig
+    from .settings.config import TrainConfig as TrainConfig
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "ModelConfig": "config",
-    "SampleConfig": "config",
-    "TrainConfig": "config",
+    "ModelConfig": "settings.config",
+    "SampleConfig": "settings.config",
+    "TrainConfig": "settings.config",
     "NumlstmError": "errors",
     "Model": "model",
     "load": "model",

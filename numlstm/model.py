@@ -22,15 +22,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backends, params, sampling, weights
+from . import backends
 from .backends import Array, Backend, Number, Variant
-from .config import ModelConfig, SampleConfig, check_precision
-from .dropout import Dropout
+from .backends.spec import sampling
+from .backends.spec.dropout import Dropout
+from .backends.spec.sampling import Draws, Sampling
 from .errors import ConfigError, CorpusError
-from .generate import generate, generate_many
-from .sampling import Draws, Sampling
-from .text.vocab import Vocab
-from .weights import WeightsFile
+from .generation.writing import generate, generate_many
+from .network import parameters, weights_file
+from .network.weights_file import WeightsFile
+from .settings.config import ModelConfig, SampleConfig, check_precision
+from .text.vocab.base import Vocab
 
 State = list[tuple[Array, Array]]  # h (B, R) and c (B, H) of every layer
 # By (T, B): for each layer a tape, then what dropout leaves of the embedding and of each layer's h.
@@ -61,9 +63,9 @@ class Model:
             raise ConfigError(f"vocab_size is {config.vocab_size}, but the vocabulary has {len(vocab)} symbols")
         self.config, self.backend, self._vocab, self.precision = config, backend, vocab, precision
         self.flat = backend.asarray(flat, config.dtype)
-        self.grads = backend.zeros(params.count(config), config.dtype)
-        self._views = params.views(self.flat, config)
-        self._grad_views = params.views(self.grads, config)
+        self.grads = backend.zeros(parameters.count(config), config.dtype)
+        self._views = parameters.views(self.flat, config)
+        self._grad_views = parameters.views(self.grads, config)
         self._layers: list[Any] = [None] * len(config.layers)
         self._output: Any = None
         self._tapes: Tapes = {}
@@ -93,7 +95,7 @@ class Model:
         with that precision.
         """
         config = ModelConfig(vocab_size, tuple(layers), dtype, **options)
-        return cls(config, params.initialise(config, seed), backends.load(device), vocab=vocab, precision=precision)
+        return cls(config, parameters.initialise(config, seed), backends.load(device), vocab=vocab, precision=precision)
 
     @property
     def vocab(self) -> Vocab:
@@ -109,7 +111,7 @@ class Model:
 
     def set_params(self, named: Mapping[str, npt.ArrayLike]) -> None:
         """Replace all parameters by arrays of the same names and shapes; raises `ConfigError` otherwise."""
-        self.flat[...] = self.backend.asarray(params.flatten(named, self.config))
+        self.flat[...] = self.backend.asarray(parameters.flatten(named, self.config))
         self.pack()
 
     @property
@@ -351,7 +353,7 @@ def load(path: str | os.PathLike[str], *, device: str = "auto") -> Model:
 
     Raises `WeightsError` if the file cannot be read or trusted, `BackendError` if the device does not work.
     """
-    file = weights.load(path)
+    file = weights_file.load(path)
     return Model(file.config, file.params, backends.load(device), vocab=file.vocab)
 
 
@@ -363,5 +365,5 @@ def writer(file: WeightsFile, backend: Backend, *, unknown: bool = False) -> Mod
     config = dataclasses.replace(file.config, dtype="float64") if backend.name == "reference" else file.config
     flat = file.params.astype(config.dtype)
     if file.vocab.unknown_id is not None and not unknown:
-        params.views(flat, config)["output.b"][file.vocab.unknown_id] = -1e30  # so unlikely that it is never drawn
+        parameters.views(flat, config)["output.b"][file.vocab.unknown_id] = -1e30  # so unlikely that it is never drawn
     return Model(config, flat, backend, vocab=file.vocab)

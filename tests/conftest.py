@@ -15,7 +15,7 @@ import gpu_needed
 import hypothesis
 import pytest
 
-from numlstm.text.stdlib import python_source
+from numlstm.text.sources.python_library import python_source
 
 # The first example of a test may import modules and compile patterns, and the machine may have other work.
 hypothesis.settings.register_profile("patient", deadline=None)

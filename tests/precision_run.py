@@ -8,14 +8,15 @@ from __future__ import annotations
 import json
 import sys
 
-from numlstm import backends, params
-from numlstm.config import ModelConfig, TrainConfig
-from numlstm.evaluate import evaluate
+from numlstm import backends
 from numlstm.model import Model
-from numlstm.text.batches import split
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.stdlib import python_source
-from numlstm.train import Run, train
+from numlstm.network import parameters
+from numlstm.network.evaluate import evaluate
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.dataset.streams import split
+from numlstm.text.sources.python_library import python_source
+from numlstm.text.vocab.char import CharVocab
+from numlstm.training.loop import Run, train
 
 LAYERS = (96, 64)
 STEPS = 160
@@ -25,7 +26,7 @@ def new_run(text: str, precision: str, device: str) -> Run:
     vocab = CharVocab.from_text(text)
     model_config = ModelConfig(len(vocab), LAYERS)
     config = TrainConfig(steps=STEPS, batch_size=16, seq_len=32, warmup_steps=10, precision=precision)
-    flat = params.initialise(model_config, config.seed)
+    flat = parameters.initialise(model_config, config.seed)
     return Run.start(Model(model_config, flat, backends.load(device), vocab=vocab, precision=precision), config)
 
 

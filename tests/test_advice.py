@@ -9,8 +9,8 @@ from collections.abc import Sequence
 import pytest
 import typer.main
 
-from numlstm.advice import Loss, Setting, after_an_epoch, at_the_end, at_the_start
 from numlstm.cli import app
+from numlstm.monitoring.advice import Loss, Setting, after_an_epoch, at_the_end, at_the_start
 
 SETTING = Setting(parameters=200_000, training_tokens=1_000_000, token="character", layers=(128, 128), epochs=6)
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numlstm import backends, params, train
-from numlstm.average import Average
-from numlstm.config import ModelConfig, TrainConfig
-from numlstm.evaluate import evaluate
+from numlstm import backends
 from numlstm.model import Model
-from numlstm.run import Run
-from numlstm.text.char_vocab import CharVocab
-from numlstm.train import Epoch
+from numlstm.network import parameters
+from numlstm.network.evaluate import evaluate
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.vocab.char import CharVocab
+from numlstm.training import loop
+from numlstm.training.loop import Epoch
+from numlstm.training.state import Run
+from numlstm.training.weight_average import Average
 
 TEXT = "the cat sat on the mat and the dog ran after the cat; " * 12
 VOCAB = CharVocab.from_text(TEXT)
@@ -22,14 +24,14 @@ NETWORK = ModelConfig(len(VOCAB), (6,), embedding=4, tie_weights=False)
 
 def new_run(**settings: object) -> Run:
     config = TrainConfig(steps=40, batch_size=4, seq_len=8, warmup_steps=3, **settings)  # type: ignore[arg-type]
-    flat = params.initialise(NETWORK, 0)
+    flat = parameters.initialise(NETWORK, 0)
     return Run.start(Model(NETWORK, flat, backends.load("reference"), vocab=VOCAB), config)
 
 
 def test_it_is_the_mean_of_the_weights_older_ones_fading() -> None:
     run = new_run(average=0.8)
     passed = [run.model.flat.astype(np.float64)]
-    for event in train.train(run, IDS[:500], IDS[500:]):
+    for event in loop.train(run, IDS[:500], IDS[500:]):
         if not isinstance(event, Epoch):
             passed.append(run.model.flat.astype(np.float64))
     # Written as one weighted sum: what each set of weights still counts for at the end.
@@ -45,14 +47,14 @@ def test_it_is_the_mean_of_the_weights_older_ones_fading() -> None:
 
 def test_the_average_is_validated_and_kept() -> None:
     run, plain = new_run(average=0.9), new_run()
-    epochs = [event for event in train.train(run, IDS[:500], IDS[500:]) if isinstance(event, Epoch)]
+    epochs = [event for event in loop.train(run, IDS[:500], IDS[500:]) if isinstance(event, Epoch)]
     assert run.average is not None
     judged = Model(NETWORK, run.average.flat, run.model.backend, vocab=VOCAB)
     assert epochs[-1].val_loss == pytest.approx(evaluate(judged, IDS[500:]), rel=1e-6)
     assert epochs[-1].best
     file = run.to_file()
     assert file.params.tobytes() == run.average.flat.tobytes() == run.snapshot().params.tobytes()
-    for _ in train.train(plain, IDS[:500], IDS[500:]):
+    for _ in loop.train(plain, IDS[:500], IDS[500:]):
         pass
     assert run.model.flat.tobytes() == plain.model.flat.tobytes(), "averaging must not change how a run goes"
     assert plain.average is None
@@ -61,7 +63,7 @@ def test_the_average_is_validated_and_kept() -> None:
 
 def test_before_anything_is_validated_the_average_is_kept() -> None:
     run = new_run(average=0.9)
-    for _ in zip(range(3), train.train(run, IDS, IDS[:0]), strict=False):
+    for _ in zip(range(3), loop.train(run, IDS, IDS[:0]), strict=False):
         pass
     assert run.average is not None
     assert run.to_file().params.tobytes() == run.average.flat.tobytes() != run.model.flat.tobytes()
@@ -69,7 +71,7 @@ def test_before_anything_is_validated_the_average_is_kept() -> None:
 
 def test_it_can_begin_and_end_as_a_run_goes_on() -> None:
     run = new_run()
-    for _ in zip(range(5), train.train(run, IDS[:500], IDS[500:]), strict=False):
+    for _ in zip(range(5), loop.train(run, IDS[:500], IDS[500:]), strict=False):
         pass
     run.change_(TrainConfig(**{**run.config.to_dict(), "average": 0.9}), IDS[:500])
     assert isinstance(run.average, Average)

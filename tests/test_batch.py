@@ -7,14 +7,15 @@ import time
 import numpy as np
 import pytest
 
-from numlstm import backends, chances
-from numlstm.batch import Batch
-from numlstm.config import SampleConfig
-from numlstm.draft import Text
+from numlstm import backends
 from numlstm.errors import BackendError
-from numlstm.likelihood import log_probabilities
+from numlstm.generation import token_probabilities
+from numlstm.generation.batch import Batch
+from numlstm.generation.sequence import Text
+from numlstm.generation.text_probabilities import log_probabilities
 from numlstm.model import Model
-from numlstm.text.char_vocab import CharVocab
+from numlstm.settings.config import SampleConfig
+from numlstm.text.vocab.char import CharVocab
 
 SYMBOLS = "\nabcdefgh "
 
@@ -195,6 +196,8 @@ def test_telling_of_tokens_takes_no_longer_than_a_turn_may(model, echo, monkeypa
 def test_the_likeliest_are_those_that_sorting_all_finds_first():
     logits = np.random.default_rng(1).integers(0, 4, (50, 30)).astype(np.float32)  # of which many are alike
     for most in (0, 1, 5, 30, 99):
-        for row, found in zip(chances.log_softmax(logits), chances.of(logits, [3] * 50, most), strict=True):
+        for row, found in zip(
+            token_probabilities.log_softmax(logits), token_probabilities.of(logits, [3] * 50, most), strict=True
+        ):
             assert [n for n, _ in found.likeliest] == np.argsort(-row, kind="stable")[:most].tolist()
             assert [nats for _, nats in found.likeliest] == sorted(row, reverse=True)[:most]

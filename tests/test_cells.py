@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numlstm import backends, cells, params
-from numlstm.config import ModelConfig
+from numlstm import backends
+from numlstm.analysis import cells
+from numlstm.analysis.text_features import features
 from numlstm.errors import ConfigError, WeightsError
 from numlstm.model import Model
-from numlstm.text.byte_vocab import ByteVocab
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.features import features
-from numlstm.text.vocab import Vocab
+from numlstm.network import parameters
+from numlstm.settings.config import ModelConfig
+from numlstm.text.vocab.base import Vocab
+from numlstm.text.vocab.byte import ByteVocab
+from numlstm.text.vocab.char import CharVocab
 
 SIZES = (6, 5)
 
@@ -67,7 +69,7 @@ def test_what_is_recorded_is_what_the_equations_say(model: Model, ids: Any) -> N
 )
 def test_networks_of_every_kind(options: dict[str, Any], ids: Any) -> None:
     config = ModelConfig(7, SIZES, **options)
-    model = Model(config, 3 * params.initialise(config, 1), backends.load("reference"))
+    model = Model(config, 3 * parameters.initialise(config, 1), backends.load("reference"))
     found = cells.record(model, ids)
     assert [layer.shape for layer in found] == [(300, 6), (300, 5)]
     for layer, other in zip(found, cells.record(model, ids[:290]), strict=True):
@@ -79,7 +81,7 @@ def test_networks_of_every_kind(options: dict[str, Any], ids: Any) -> None:
 def test_with_layer_norm_it_is_what_the_output_gate_shows(ids: Any) -> None:
     """h = o tanh(...), whatever stands within."""
     config = ModelConfig(7, (6,), dtype="float64", layer_norm=True)
-    model = Model(config, 3 * params.initialise(config, 1), backends.load("reference"))
+    model = Model(config, 3 * parameters.initialise(config, 1), backends.load("reference"))
     (shown,), (o,) = cells.record(model, ids), cells.record(model, ids, what="o")
     views = model.params
     logits, _ = model.logits(ids[:, None])
@@ -163,7 +165,7 @@ def test_the_stretch_that_is_drawn_is_where_the_features_change() -> None:
 
 def test_weights_that_are_too_large_are_told() -> None:
     config = ModelConfig(5, (6,), embedding=4, layer_norm=True)
-    flat = (1e37 * np.sign(params.initialise(config, 1))).astype(np.float32)
+    flat = (1e37 * np.sign(parameters.initialise(config, 1))).astype(np.float32)
     model = Model(config, flat, backends.load("reference"))
     with np.errstate(all="ignore"), pytest.raises(WeightsError, match="so large that"):
         cells.record(model, np.arange(5))

@@ -8,8 +8,8 @@ import math
 
 import pytest
 
-from numlstm.config import OPTIMIZERS, SCHEDULES, ModelConfig, SampleConfig, TrainConfig, check_precision
 from numlstm.errors import ConfigError
+from numlstm.settings.config import OPTIMIZERS, SCHEDULES, ModelConfig, SampleConfig, TrainConfig, check_precision
 
 GOOD = {ModelConfig: {"vocab_size": 65}, TrainConfig: {"steps": 10}, SampleConfig: {}}
 

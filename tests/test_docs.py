@@ -28,7 +28,7 @@ from documents import (
 )
 
 from numlstm.cli import app
-from numlstm.text.catalog import entries
+from numlstm.text.sources.catalog import entries
 
 NEEDS_SHELL = pytest.mark.skipif(
     os.name == "nt" or shutil.which("sh") is None, reason="the commands are written for a POSIX shell"

@@ -7,8 +7,8 @@ import itertools
 import numpy as np
 import pytest
 
-from numlstm.dropout import Dropout, Mask
-from numlstm.philox import philox
+from numlstm.backends.spec.dropout import Dropout, Mask
+from numlstm.backends.spec.philox import philox
 
 _ONES = 2**32 - 1
 # Counter, key and the four words: the known answers that come with Random123 (Salmon et al. 2011).

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from numlstm.errors import ConfigError, CorpusError
-from numlstm.evaluate import evaluate, evaluate_cold, losses
 from numlstm.model import Model
+from numlstm.network.evaluate import evaluate, evaluate_cold, losses
 
 V = 6
 
@@ -103,7 +103,7 @@ def test_the_memory_of_mapped_ids_is_given_back_now_and_then(
     model: Model, ids: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     released: list[Any] = []
-    monkeypatch.setattr("numlstm.evaluate.release", released.append)
-    monkeypatch.setattr("numlstm.evaluate._HELD", 256)
+    monkeypatch.setattr("numlstm.network.evaluate.release", released.append)
+    monkeypatch.setattr("numlstm.network.evaluate._HELD", 256)
     evaluate(model, ids[:1025])
     assert len(released) == 4

@@ -11,12 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numlstm import backends, events, params
-from numlstm.config import ModelConfig, TrainConfig
+from numlstm import backends
 from numlstm.model import Model
-from numlstm.text.batches import split
-from numlstm.text.corpus import Corpus, load_corpus
-from numlstm.train import Epoch, Run, Step, train
+from numlstm.monitoring import events
+from numlstm.network import parameters
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.dataset.corpus import Corpus, load_corpus
+from numlstm.text.dataset.streams import split
+from numlstm.training.loop import Epoch, Run, Step, train
 
 TEXT = "the shore is the north\n" * 40
 
@@ -29,7 +31,7 @@ def corpus(tmp_path: Path) -> Corpus:
 
 def begun(corpus: Corpus, **settings: float) -> Run:
     config = ModelConfig(len(corpus.vocab), (5, 4))
-    model = Model(config, params.initialise(config, 0), backends.load("reference"), vocab=corpus.vocab)
+    model = Model(config, parameters.initialise(config, 0), backends.load("reference"), vocab=corpus.vocab)
     return Run.start(model, TrainConfig(**{"steps": 12, "batch_size": 4, "seq_len": 32, **settings}))  # type: ignore[arg-type]
 
 
@@ -83,7 +85,7 @@ def test_the_numbers_are_those_of_the_run(run: Run, corpus: Corpus) -> None:
         "validation_tokens": 92,
     }
     assert (began["step"], began["steps"], began["output"]) == (0, 12, "w.npz")
-    assert began["parameters"] == params.count(run.model.config)
+    assert began["parameters"] == parameters.count(run.model.config)
     for progress in train(run, *split(corpus.ids, 0.1)):
         if isinstance(progress, Step):
             told = events.step(run, progress)

@@ -9,9 +9,9 @@ import pytest
 
 from numlstm.backends import reference
 from numlstm.errors import CorpusError
-from numlstm.feed import Feed
-from numlstm.text.batches import Streams
-from numlstm.text.windows import Windows
+from numlstm.text.dataset.streams import Streams
+from numlstm.text.dataset.windows import Windows
+from numlstm.training.data_feed import Feed
 
 IDS = np.random.default_rng(0).integers(0, 50, 1000).astype(np.uint8)
 READERS = [Streams(IDS, 3, 7), Windows(IDS, 4, 9, seed=2), Windows(IDS, 4, 9, step=3, epoch_steps=60)]

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numlstm import backends, gates, params
-from numlstm.config import ModelConfig
+from numlstm import backends
 from numlstm.model import Model
+from numlstm.monitoring import gates
+from numlstm.network import parameters
+from numlstm.settings.config import ModelConfig
 
 SIZES = (6, 5)
 
@@ -56,7 +58,7 @@ def test_the_activations_are_those_of_the_equations(model: Model) -> None:
 )
 def test_networks_of_every_kind(options: dict[str, Any]) -> None:
     config = ModelConfig(7, SIZES, **options)
-    model = Model(config, 9 * params.initialise(config, 1), backends.load("reference"))
+    model = Model(config, 9 * parameters.initialise(config, 1), backends.load("reference"))
     layers = gates.measured(model, np.arange(900) % 7)
     assert [sum(layer["o"]["counts"]) for layer in layers] == [4 * (64 - 16) * H for H in SIZES]
     stuck = sum(layer[gate]["low"] + layer[gate]["high"] for layer in layers for gate in "ifo")
@@ -64,10 +66,10 @@ def test_networks_of_every_kind(options: dict[str, Any]) -> None:
 
 
 def test_a_gate_that_is_stuck_is_told(model: Model) -> None:
-    params = model.params
-    params["lstm.1.b"][:5] = 50.0  # the input gate, open
-    params["lstm.1.b"][5:10] = -50.0  # the forget gate, closed
-    model.set_params(params)
+    parameters = model.params
+    parameters["lstm.1.b"][:5] = 50.0  # the input gate, open
+    parameters["lstm.1.b"][5:10] = -50.0  # the forget gate, closed
+    model.set_params(parameters)
     before = model.params
     _, layer = gates.measured(model, np.arange(600) % 7)
     assert layer["i"]["high"] == 1

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 
 from numlstm import backends
-from numlstm.backends.gpu import device, modules, paths, probe
-from numlstm.backends.gpu.reported import about
-from numlstm.cli import giving_up
+from numlstm.backends.gpu import device, modules, path_choice, probe
+from numlstm.backends.gpu.description import about
+from numlstm.cli.shared import device_errors
 from numlstm.errors import BackendError
 
 
@@ -111,8 +111,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
     made = Machine()
     monkeypatch.setattr(probe, "cp", SimpleLazy(made))
     monkeypatch.setattr(device, "cp", SimpleLazy(made))
-    monkeypatch.setattr(paths, "device", lambda: paths.Device(132, 227 << 10))
-    monkeypatch.delenv(paths.VARIABLE, raising=False)
+    monkeypatch.setattr(path_choice, "device", lambda: path_choice.Device(132, 227 << 10))
+    monkeypatch.delenv(path_choice.VARIABLE, raising=False)
     monkeypatch.setattr(modules, "launch", made.launch)
     products = ModuleType("products")
     products.multiply = made.multiply  # type: ignore[attr-defined]
@@ -266,10 +266,10 @@ def test_the_device_in_words(machine: Machine, monkeypatch: pytest.MonkeyPatch) 
         told = about()
         assert {"gpu", "sm", "driver", "cuda", "cupy", "nvrtc"} <= {*told}
         assert told["paths"].startswith("33 units, 7 rows: resident, blocks of 1; 128 units, 16 rows: resident")
-        monkeypatch.setenv(paths.VARIABLE, "steps")
+        monkeypatch.setenv(path_choice.VARIABLE, "steps")
         assert about()["paths"].startswith("33 units, 7 rows: steps; 128 units, 16 rows: steps")
-        monkeypatch.setenv(paths.VARIABLE, "resident")
-        monkeypatch.setattr(paths, "device", lambda: paths.Device(132, 8 << 10))
+        monkeypatch.setenv(path_choice.VARIABLE, "resident")
+        monkeypatch.setattr(path_choice, "device", lambda: path_choice.Device(132, 8 << 10))
         assert about()["paths"].endswith("512 units, 100 rows: not resident")
     finally:
         device._facts.cache_clear()
@@ -303,7 +303,7 @@ def test_auto_takes_the_gpu_if_it_works_and_else_the_cpu(monkeypatch: pytest.Mon
 
 
 def test_the_device_taken_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    from numlstm.cli.options import described
+    from numlstm.cli.shared.options import described
 
     why(monkeypatch, "it hides")
     cpu = backends.load("reference")
@@ -330,7 +330,7 @@ def test_memory_that_does_not_suffice(command: str | None, lower: str) -> None:
         (MemoryError("x"), "out of memory; "),
         (OutOfMemory("Out of memory allocating 5 bytes (x)."), ""),
     ):
-        line = giving_up.told(error, command)
+        line = device_errors.told(error, command)
         assert lower in line
         assert line.startswith(where or "out of memory on the GPU (out of memory allocating 5 bytes); ")
         assert line.endswith(", or use --device cpu") == (not where)
@@ -347,16 +347,16 @@ def test_memory_that_does_not_suffice(command: str | None, lower: str) -> None:
 def test_memory_that_others_than_the_pool_lack(said: str) -> None:
     error = type("CUDAError", (RuntimeError,), {"__module__": "cupy_backends.cuda.x"})
     expected = f"out of memory on the GPU ({said}); lower --samples or --beam, or use --device cpu"
-    assert giving_up.told(error(said), "gen") == expected
+    assert device_errors.told(error(said), "gen") == expected
 
 
 def test_a_gpu_that_fails_in_the_middle() -> None:
     error = type("CUDARuntimeError", (RuntimeError,), {"__module__": "cupy_backends.cuda.api.runtime"})
-    line = giving_up.told(error("cudaErrorIllegalAddress: an illegal\naddress"), "train")
+    line = device_errors.told(error("cudaErrorIllegalAddress: an illegal\naddress"), "train")
     assert line.startswith(
         "the GPU failed (CUDARuntimeError: cudaErrorIllegalAddress: an illegal address); find out with"
     )
-    assert giving_up.told(RuntimeError("a bug of ours"), "train") == ""
+    assert device_errors.told(RuntimeError("a bug of ours"), "train") == ""
 
 
 ENDS = """

@@ -8,12 +8,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from numlstm import backends, gradcheck, report
+from numlstm import backends
+from numlstm.analysis import device_report, gradient_check
+from numlstm.analysis.gradient_check import SMALL, Row
+from numlstm.analysis.gradient_subjects import Dense, Loss, Network, Sizes, Stack
 from numlstm.backends import PLAIN, reference
 from numlstm.cli.check import check as check_command
 from numlstm.errors import BackendError, ConfigError
-from numlstm.gradcheck import SMALL, Row
-from numlstm.subjects import Dense, Loss, Network, Sizes, Stack
 
 GRADIENTS = list(enumerate(["x", "h0", "c0", "W_x", "W_h", "b"]))
 TOY = Sizes(T=2, B=2, D=3, V=3, layers=(1, 2))
@@ -27,7 +28,7 @@ def proof(request):
         backend = backends.load(request.param)
     except BackendError as error:
         pytest.skip(str(error))
-    return backend, list(gradcheck.check(backend))
+    return backend, list(gradient_check.check(backend))
 
 
 def altered(**functions):
@@ -36,7 +37,9 @@ def altered(**functions):
 
 
 def failed(backend, subject):
-    return {row.what.rpartition(" ")[2] for row in gradcheck.against_finite_differences(backend, subject) if not row.ok}
+    return {
+        row.what.rpartition(" ")[2] for row in gradient_check.against_finite_differences(backend, subject) if not row.ok
+    }
 
 
 def stack():
@@ -146,13 +149,13 @@ def test_wrong_outputs_and_gradients_are_rejected_against_the_reference(dtype):
         return 1.0005 * h, last, tape
 
     for backend in (altered(lstm_forward=lstm_forward), scaled_lstm(4, lambda dW_h: 1.0005 * dW_h)):
-        rows = list(gradcheck.against_reference(backend, stack(), dtype))
+        rows = list(gradient_check.against_reference(backend, stack(), dtype))
         assert sum(not row.ok for row in rows) >= 2
-    assert all(row.ok for row in gradcheck.against_reference(reference, stack(), dtype))
+    assert all(row.ok for row in gradient_check.against_reference(reference, stack(), dtype))
 
 
 def test_relative_error_is_what_it_says():
-    error = gradcheck.relative_error
+    error = gradient_check.relative_error
     assert error([1.0, 2.0], [1.0, 2.0]) == 0
     assert error([1.0, 2.002], [1.0, 2.0]) == pytest.approx(0.002 / 2.002)
     assert error([1.0, 0.0], [1.0, 1e-9]) == pytest.approx(1e-6)  # 1e-9 over the floor, 1e-3
@@ -167,17 +170,17 @@ def test_relative_error_is_what_it_says():
 
 def test_finite_differences_of_a_known_function():
     inputs = {"x": np.array([[0.3, -1.0], [2.0, 0.0]]), "y": np.array(2.0)}
-    found = gradcheck.finite_differences(lambda v: float(np.sum(np.sin(v["x"])) * v["y"]), inputs, "x")
+    found = gradient_check.finite_differences(lambda v: float(np.sum(np.sin(v["x"])) * v["y"]), inputs, "x")
     np.testing.assert_allclose(found, 2 * np.cos(inputs["x"]), rtol=1e-12, atol=1e-12)
     assert inputs["x"][0, 0] == 0.3
 
 
 def rounding_lstm(change=None, precision="bf16"):
     """The reference with h and the gates' gradients rounded to bf16 where products read them; `change`s dW_h."""
-    asked, bits = precision, gradcheck.ROUNDED[precision]
+    asked, bits = precision, gradient_check.ROUNDED[precision]
 
     def as_short(values):
-        return gradcheck.rounded_to(values, bits)
+        return gradient_check.rounded_to(values, bits)
 
     def rounded(packed):
         return reference.Layer(*(as_short(w).astype(w.dtype) for w in packed[:2]), packed[2])
@@ -201,7 +204,7 @@ def rounding_lstm(change=None, precision="bf16"):
 
 
 def test_what_is_rounded_to_bf16_is_accepted():
-    rows = list(gradcheck.check_rounded(rounding_lstm(), "bf16"))
+    rows = list(gradient_check.check_rounded(rounding_lstm(), "bf16"))
     assert [row for row in rows if not row.ok] == []
     assert {row.allowed for row in rows} == {2**-6}
     assert max(row.error for row in rows) > 1e-3, "nothing was rounded"
@@ -209,13 +212,13 @@ def test_what_is_rounded_to_bf16_is_accepted():
 
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
 def test_what_is_rounded_to_eleven_bits_is_accepted_and_what_has_eight_is_not(precision):
-    rows = list(gradcheck.check_rounded(rounding_lstm(precision=precision), precision))
+    rows = list(gradient_check.check_rounded(rounding_lstm(precision=precision), precision))
     assert [row for row in rows if not row.ok] == []
     assert {row.allowed for row in rows} == {2**-8}
     assert max(row.error for row in rows) > 1e-4, "nothing was rounded"
     coarse = rounding_lstm()
     coarse.pack_lstm = lambda W_x, W_h, b, **_: reference.Layer(W_x, W_h, b)
-    assert [row for row in gradcheck.check_rounded(coarse, precision) if not row.ok]
+    assert [row for row in gradient_check.check_rounded(coarse, precision) if not row.ok]
 
 
 @pytest.mark.parametrize("factor", [1.03, 0.97, 0.0, np.nan])
@@ -223,8 +226,10 @@ def test_a_bf16_gradient_that_is_off_by_three_percent_is_rejected(factor):
     def scale(dW_h):
         dW_h *= factor
 
-    wrong = {row.what for row in gradcheck.check_rounded(rounding_lstm(scale), "bf16") if not row.ok}
-    assert {row.what for row in gradcheck.check_rounded(rounding_lstm(), "bf16") if row.what.endswith("W_h")} == wrong
+    wrong = {row.what for row in gradient_check.check_rounded(rounding_lstm(scale), "bf16") if not row.ok}
+    assert {
+        row.what for row in gradient_check.check_rounded(rounding_lstm(), "bf16") if row.what.endswith("W_h")
+    } == wrong
 
 
 @pytest.mark.parametrize("row", [0, -1])
@@ -232,19 +237,19 @@ def test_a_bf16_gradient_without_its_first_or_last_row_is_rejected(row):
     def leave_out(dW_h):
         dW_h[row] = 0
 
-    wrong = [row.what for row in gradcheck.check_rounded(rounding_lstm(leave_out), "bf16") if not row.ok]
+    wrong = [row.what for row in gradient_check.check_rounded(rounding_lstm(leave_out), "bf16") if not row.ok]
     assert len(wrong) == len(
-        [row for row in gradcheck.check_rounded(rounding_lstm(), "bf16") if row.what.endswith("W_h")]
+        [row for row in gradient_check.check_rounded(rounding_lstm(), "bf16") if row.what.endswith("W_h")]
     )
 
 
 def test_rounding_keeps_eight_bits_and_rounds_ties_to_even():
     given = [1.0, 255.0, 257.0, 259.0, -257.5, 1 + 2**-8, 1 + 3 * 2**-8, 0.0, 3e-38]
     expected = [1.0, 255.0, 256.0, 260.0, -258.0, 1.0, 1 + 2**-6, 0.0, 3e-38]
-    found = gradcheck.rounded_to(given, 8)
+    found = gradient_check.rounded_to(given, 8)
     np.testing.assert_array_equal(found[:-1], expected[:-1])
     np.testing.assert_allclose(found, expected, rtol=2**-8)
-    np.testing.assert_array_equal(found, gradcheck.rounded_to(found, 8))
+    np.testing.assert_array_equal(found, gradient_check.rounded_to(found, 8))
 
 
 @pytest.fixture
@@ -252,7 +257,7 @@ def quick(monkeypatch):
     """Make the command find these rows, whatever the device."""
 
     def use(*rows):
-        monkeypatch.setattr(gradcheck, "check", lambda backend, **_: iter(rows))
+        monkeypatch.setattr(gradient_check, "check", lambda backend, **_: iter(rows))
 
     return use
 
@@ -271,8 +276,8 @@ def test_the_command_prints_one_json_object(quick, capsys):
         "device": "reference",
         "description": reference.describe(),
         "ok": True,
-        "not_checked": {each: gradcheck.precision_missing(reference, each) for each in ("bf16", "tf32", "fp16")},
-        "report": report.facts(reference, ERRORS),
+        "not_checked": {each: gradient_check.precision_missing(reference, each) for each in ("bf16", "tf32", "fp16")},
+        "report": device_report.facts(reference, ERRORS),
         "rows": [{"what": "loss: d logits", "shape": [6, 5], "error": 1e-9, "allowed": 1e-7, "ok": True}],
     }
 
@@ -287,14 +292,14 @@ def test_the_command_prints_a_table(quick, capsys):
     for precision, where in (("bf16", "cpu or gpu"), ("tf32", "gpu"), ("fp16", "gpu")):
         assert f"{precision} was not checked: " in out
         assert f"precision {precision} needs --device {where}" in out
-    assert out.endswith(report.as_text(report.facts(reference, ERRORS)) + "\n")
+    assert out.endswith(device_report.as_text(device_report.facts(reference, ERRORS)) + "\n")
 
 
 def test_the_command_checks_what_it_is_asked_to(monkeypatch, capsys):
-    monkeypatch.setattr(gradcheck, "check", lambda backend, **_: iter([GOOD]))
+    monkeypatch.setattr(gradient_check, "check", lambda backend, **_: iter([GOOD]))
     rounded = {"bf16": BF16, "fp16": FP16}
-    monkeypatch.setattr(gradcheck, "check_rounded", lambda backend, precision: iter([rounded[precision]]))
-    monkeypatch.setattr(gradcheck, "precision_missing", lambda backend, precision: "no" * (precision == "tf32"))
+    monkeypatch.setattr(gradient_check, "check_rounded", lambda backend, precision: iter([rounded[precision]]))
+    monkeypatch.setattr(gradient_check, "precision_missing", lambda backend, precision: "no" * (precision == "tf32"))
     every = (None, [GOOD, BF16, FP16])
     for precision, rows in (every, ("float32", [GOOD]), ("bf16", [BF16]), ("fp16", [FP16])):
         check_command("reference", True, precision=precision)

@@ -8,16 +8,17 @@ import math
 import numpy as np
 import pytest
 
-from numlstm import backends, params
-from numlstm.config import ModelConfig, SampleConfig
-from numlstm.dropout import Dropout
+from numlstm import backends
+from numlstm.backends.spec.dropout import Dropout
+from numlstm.backends.spec.philox import uniforms
 from numlstm.errors import BackendError, ConfigError, CorpusError
-from numlstm.evaluate import evaluate
-from numlstm.generate import generate, generate_many
+from numlstm.generation.writing import generate, generate_many
 from numlstm.model import Model
-from numlstm.philox import uniforms
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.word_vocab import WordVocab
+from numlstm.network import parameters
+from numlstm.network.evaluate import evaluate
+from numlstm.settings.config import ModelConfig, SampleConfig
+from numlstm.text.vocab.char import CharVocab
+from numlstm.text.vocab.word import WordVocab
 
 SYMBOLS = "\nabcdefgh "
 LAYERS = (11, 3)
@@ -124,7 +125,7 @@ def test_loss_and_gradients_by_name(model):
     logits, last = model.logits(ids)
     assert loss == pytest.approx(nats(logits, targets), rel=1e-12)
     assert model.loss(ids, targets)[0] == loss
-    assert {name: d.shape for name, d in grads.items()} == params.shapes(model.config)
+    assert {name: d.shape for name, d in grads.items()} == parameters.shapes(model.config)
     assert all(d.dtype == np.float64 and d.any() for d in grads.values())
     assert_same_state(model, state, last)
 
@@ -184,7 +185,7 @@ def test_params_are_copies(model):
 def test_create_draws_from_the_seed(device):
     first, again, other = (Model.create(5, (4,), seed=seed, device=device) for seed in (1, 1, 2))
     assert first.config == ModelConfig(5, (4,))
-    np.testing.assert_array_equal(first.backend.to_numpy(first.flat), params.initialise(first.config, 1))
+    np.testing.assert_array_equal(first.backend.to_numpy(first.flat), parameters.initialise(first.config, 1))
     np.testing.assert_array_equal(first.params["output.W"], again.params["output.W"])
     assert (first.params["output.W"] != other.params["output.W"]).all()
 
@@ -220,7 +221,7 @@ def test_a_first_id_to_draw_from_that_does_not_fit(model):
 def test_a_vocabulary_of_another_size():
     config = ModelConfig(4, (2,))
     with pytest.raises(ConfigError, match="vocab_size is 4, but the vocabulary has 10 symbols"):
-        Model(config, params.initialise(config, 0), backends.load("reference"), vocab=CharVocab(SYMBOLS))
+        Model(config, parameters.initialise(config, 0), backends.load("reference"), vocab=CharVocab(SYMBOLS))
     without = Model.create(4, (2,), device="reference")
     with pytest.raises(CorpusError, match="no vocabulary"):
         without.generate("ab")

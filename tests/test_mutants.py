@@ -224,9 +224,9 @@ def test_a_package_from_elsewhere_is_refused(toy):
 @pytest.mark.parametrize(
     ("file", "nearest"),
     [
-        ("numlstm/text/word_vocab.py", ["tests/text/test_word_vocab.py", "tests/text/test_batches.py"]),
+        ("numlstm/text/vocab/word.py", ["tests/text/test_word_vocab.py", "tests/text/test_batches.py"]),
         ("numlstm/backends/cpu/packing.py", ["tests/backends/test_packing.py"]),
-        ("numlstm/train.py", ["tests/test_train.py"]),
+        ("numlstm/training/loop.py", ["tests/test_train.py"]),
     ],
 )
 def test_the_nearest_tests_come_first(file, nearest):

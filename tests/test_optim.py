@@ -9,9 +9,9 @@ import pytest
 
 from numlstm import backends
 from numlstm.backends import clipping
-from numlstm.config import OPTIMIZERS, TrainConfig
 from numlstm.errors import BackendError
-from numlstm.optim import Optimizer, Plateau, learning_rate
+from numlstm.settings.config import OPTIMIZERS, TrainConfig
+from numlstm.training.optimizers import Optimizer, Plateau, learning_rate
 
 
 @pytest.fixture(params=backends.names())

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numlstm import backends
-from numlstm.philox import UNIFORMS, WORD, philox, uniforms
+from numlstm.backends.spec.philox import UNIFORMS, WORD, philox, uniforms
 
 
 def test_each_number_is_made_of_53_bits_of_its_own_two_words():

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from numlstm import curves, plot
 from numlstm.errors import LogError
+from numlstm.monitoring import curves, plot
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
 

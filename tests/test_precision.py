@@ -14,14 +14,15 @@ from typing import Any
 
 import pytest
 
-from numlstm import backends, params
+from numlstm import backends
 from numlstm.backends.cpu import processor
-from numlstm.cli import start
-from numlstm.config import ModelConfig, TrainConfig
+from numlstm.cli.train import start
 from numlstm.errors import BackendError, ConfigError
 from numlstm.model import Model
-from numlstm.text.char_vocab import CharVocab
-from numlstm.train import Run
+from numlstm.network import parameters
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.vocab.char import CharVocab
+from numlstm.training.loop import Run
 
 CONFIG = ModelConfig(5, (3, 2))
 MISSING = "this processor has no such instruction"
@@ -82,7 +83,7 @@ def test_a_processor_without_the_instruction_refuses_bf16() -> None:
 
 
 def reference_run(precision: str = "float32") -> Run:
-    model = Model(CONFIG, params.initialise(CONFIG, 0), backends.load("reference"), vocab=CharVocab("abcde"))
+    model = Model(CONFIG, parameters.initialise(CONFIG, 0), backends.load("reference"), vocab=CharVocab("abcde"))
     return Run.start(model, TrainConfig(steps=3, precision=precision))
 
 

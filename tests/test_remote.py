@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import params, remote, weights, whole_file
-from numlstm.config import ModelConfig
 from numlstm.errors import CorpusError, WeightsError
-from numlstm.text import corpus
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.corpus import Corpus, load_corpus
+from numlstm.network import parameters, weights_file
+from numlstm.settings.config import ModelConfig
+from numlstm.storage import atomic, remote
+from numlstm.text.dataset import corpus
+from numlstm.text.dataset.corpus import Corpus, load_corpus
+from numlstm.text.vocab.char import CharVocab
 
 fsspec = pytest.importorskip("fsspec", reason="needs the extra `remote`")
 pytest.importorskip("aiohttp", reason="needs the extra `remote`")
@@ -71,9 +72,9 @@ def text_of(found: Corpus) -> str:
     return found.vocab.decode(found.ids)
 
 
-def a_file() -> weights.WeightsFile:
+def a_file() -> weights_file.WeightsFile:
     config = ModelConfig(3, (4,))
-    return weights.WeightsFile(config, CharVocab("abc"), params.initialise(config, 0), {"a": 1}, None)
+    return weights_file.WeightsFile(config, CharVocab("abc"), parameters.initialise(config, 0), {"a": 1}, None)
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["small", "large"])
@@ -137,7 +138,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(CorpusError, match=r"pip install 'numlstm\[remote\]'"):
         load_corpus(["s3://bucket/a.txt"])
     with pytest.raises(WeightsError, match=r"pip install 'numlstm\[remote\]'"):
-        weights.check_output("s3://bucket/w.npz", overwrite=False)
+        weights_file.check_output("s3://bucket/w.npz", overwrite=False)
 
 
 @pytest.mark.parametrize(
@@ -165,31 +166,31 @@ class TestWeights:
         return f"memory://{tmp_path.name}/runs/w.npz" if request.param == "memory" else f"file://{tmp_path}/runs/w.npz"
 
     def test_what_is_saved_comes_back(self, url: str) -> None:
-        weights.check_output(url, overwrite=False)
-        weights.save(url, a_file())
-        found = weights.load(url)
+        weights_file.check_output(url, overwrite=False)
+        weights_file.save(url, a_file())
+        found = weights_file.load(url)
         assert found.params.tobytes() == a_file().params.tobytes()
         assert found.summary == {"a": 1}
 
     def test_an_existing_file_is_not_overwritten_unasked(self, url: str) -> None:
-        assert not whole_file.exists(url)
-        weights.check_output(url, overwrite=False)
-        weights.save(url, a_file())
-        assert whole_file.exists(url)
+        assert not atomic.exists(url)
+        weights_file.check_output(url, overwrite=False)
+        weights_file.save(url, a_file())
+        assert atomic.exists(url)
         with pytest.raises(WeightsError, match="may hold hours of work"):
-            weights.check_output(url, overwrite=False)
-        weights.check_output(url, overwrite=True)
+            weights_file.check_output(url, overwrite=False)
+        weights_file.check_output(url, overwrite=True)
 
     def test_nothing_else_is_left_behind(self, url: str) -> None:
-        weights.check_output(url, overwrite=False)
+        weights_file.check_output(url, overwrite=False)
         for _ in range(2):
-            weights.save(url, a_file())
+            weights_file.save(url, a_file())
         fs, path = fsspec.core.url_to_fs(url)
         assert [name.rpartition("/")[2] for name in fs.find(path.rpartition("/")[0])] == ["w.npz"]
 
     def test_an_upload_that_fails_leaves_the_old_file(self, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-        weights.check_output(url, overwrite=False)
-        weights.save(url, a_file())
+        weights_file.check_output(url, overwrite=False)
+        weights_file.save(url, a_file())
         fs, path = fsspec.core.url_to_fs(url)
         before = fs.cat_file(path)
 
@@ -198,18 +199,18 @@ class TestWeights:
 
         monkeypatch.setattr(type(fs), "put_file", fail)
         with pytest.raises(WeightsError, match=r"cannot be written: the line is dead; choose another place"):
-            weights.save(url, a_file())
+            weights_file.save(url, a_file())
         monkeypatch.undo()
         assert fs.cat_file(path) == before
 
     def test_a_file_that_is_not_there(self, url: str) -> None:
         with pytest.raises(WeightsError, match="there is no file"):
-            weights.load(url)
+            weights_file.load(url)
 
 
 def test_a_place_that_cannot_be_written_to(web: str) -> None:
     with pytest.raises(WeightsError, match="cannot be written") as caught:
-        weights.check_output(f"{web}/w.npz", overwrite=True)
+        weights_file.check_output(f"{web}/w.npz", overwrite=True)
     assert "\n" not in str(caught.value)
 
 
@@ -217,7 +218,7 @@ def test_a_file_that_is_renamed_at_the_end_is_never_seen_half_written(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     url = f"file://{tmp_path}/w.npz"
-    weights.save(url, a_file())
+    weights_file.save(url, a_file())
     fs = type(fsspec.core.url_to_fs(url)[0])
     put, seen = fs.put_file, []
 
@@ -226,6 +227,6 @@ def test_a_file_that_is_renamed_at_the_end_is_never_seen_half_written(
         seen.append(path)
 
     monkeypatch.setattr(fs, "put_file", watched)
-    weights.save(url, a_file())
+    weights_file.save(url, a_file())
     assert seen
     assert all(path.endswith(".tmp") for path in seen)

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numlstm.errors import ConfigError
-from numlstm.rules import Ban, Initials, rules
-from numlstm.stops import Stops
-from numlstm.text.byte_vocab import ByteVocab
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.word_vocab import WordBuilder
+from numlstm.generation.constraints import Ban, Initials, rules
+from numlstm.generation.stop_texts import Stops
+from numlstm.text.vocab.byte import ByteVocab
+from numlstm.text.vocab.char import CharVocab
+from numlstm.text.vocab.word import WordBuilder
 
 PIECES = st.lists(st.text("ab", max_size=4), max_size=8)
 

@@ -9,15 +9,17 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numlstm import backends, params, train, weights
-from numlstm.config import OPTIMIZERS, ModelConfig, TrainConfig
-from numlstm.dropout import Dropout
+from numlstm import backends
+from numlstm.backends.spec.dropout import Dropout
 from numlstm.errors import ConfigError
 from numlstm.model import Model
-from numlstm.run import Run, batches, epochs_in, steps_for
-from numlstm.text.batches import split
-from numlstm.text.char_vocab import CharVocab
-from numlstm.train import Epoch, Progress, Step
+from numlstm.network import parameters, weights_file
+from numlstm.settings.config import OPTIMIZERS, ModelConfig, TrainConfig
+from numlstm.text.dataset.streams import split
+from numlstm.text.vocab.char import CharVocab
+from numlstm.training import loop
+from numlstm.training.loop import Epoch, Progress, Step
+from numlstm.training.state import Run, batches, epochs_in, steps_for
 
 BASE: dict[str, Any] = {"steps": 26, "batch_size": 4, "seq_len": 8, "warmup_steps": 3, "seed": 5}
 
@@ -31,7 +33,7 @@ def new_run(text: str, network: dict[str, Any] | None = None, **settings: Any) -
     vocab = CharVocab.from_text(text)
     model_config = ModelConfig(len(vocab), (7, 5), **(network or {}))
     config = TrainConfig(**{**BASE, **settings})
-    flat = params.initialise(model_config, config.seed)
+    flat = parameters.initialise(model_config, config.seed)
     return Run.start(Model(model_config, flat, backends.load("reference"), vocab=vocab), config)
 
 
@@ -42,7 +44,7 @@ def parts(run: Run, text: str) -> tuple[np.ndarray, np.ndarray]:
 def go(run: Run, text: str, until: int = 2**31) -> list[Progress]:
     """Train to the end, or until the event after so many steps, which may be the epoch's."""
     seen = []
-    for event in train.train(run, *parts(run, text)):
+    for event in loop.train(run, *parts(run, text)):
         seen.append(event)
         if event.step >= until:
             break
@@ -50,8 +52,8 @@ def go(run: Run, text: str, until: int = 2**31) -> list[Progress]:
 
 
 def saved(run: Run, path: Path) -> Run:
-    weights.save(path, run.to_file())
-    return Run.resume(weights.load(path), run.model.backend)
+    weights_file.save(path, run.to_file())
+    return Run.resume(weights_file.load(path), run.model.backend)
 
 
 def contents(run: Run) -> dict[str, Any]:
@@ -175,7 +177,7 @@ def test_patience_ends_the_run(text: str) -> None:
 
 def test_a_new_patience_that_is_used_up_within_an_epoch_completes_the_run(text: str) -> None:
     run = new_run(text, **{**KINDS["patience"], "patience": 0})
-    for event in train.train(run, *parts(run, text)):
+    for event in loop.train(run, *parts(run, text)):
         if isinstance(event, Step) and run.record["stale_epochs"] >= 2 and not event.last:
             break
     assert not run.complete
@@ -255,7 +257,7 @@ def test_another_length_reads_on_where_the_run_was(text: str, monkeypatch: pytes
     run.change_(dataclasses.replace(run.config, seq_len=15), parts(run, text)[0])
     for h, kept in zip(run.carried, carried, strict=True):
         np.testing.assert_array_equal(h[0], kept)
-    ended = next(event for event in train.train(run, *parts(run, text)) if isinstance(event, Epoch))
+    ended = next(event for event in loop.train(run, *parts(run, text)) if isinstance(event, Epoch))
     read = np.concatenate(reader.read)
     ids = parts(run, text)[0]
     length = (len(ids) - 1) // 4
@@ -349,8 +351,8 @@ def test_epochs_and_steps_from_anywhere(text: str) -> None:
 def test_a_snapshot_is_the_network_as_it_is(text: str, tmp_path: Path) -> None:
     run = new_run(text)
     go(run, text, until=5)
-    weights.save(tmp_path / "s.npz", run.snapshot())
-    file = weights.load(tmp_path / "s.npz")
+    weights_file.save(tmp_path / "s.npz", run.snapshot())
+    file = weights_file.load(tmp_path / "s.npz")
     assert file.state is None
     assert file.summary["steps"] == 5
     np.testing.assert_array_equal(file.params, run.model.flat)
@@ -370,7 +372,7 @@ def test_more_steps_at_a_constant_rate_are_those_of_a_longer_run(text: str, tmp_
 
 def test_a_history_does_not_grow_without_end(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of a short text there may be hundreds of thousands of epochs, and each is saved with all before it."""
-    monkeypatch.setattr("numlstm.train._LOSSES", 8)
+    monkeypatch.setattr("numlstm.training.loop._LOSSES", 8)
     run = new_run(text, batch_size=60, steps=40, seq_len=4)  # 2 steps an epoch
     ends = [event.step for event in go(run, text) if isinstance(event, Epoch)]
     kept = [step for step, *_ in run.record["history"]]

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import runlog
 from numlstm.errors import LogError
-from numlstm.runlog import RunLog
+from numlstm.monitoring import run_log
+from numlstm.monitoring.run_log import RunLog
 
 
 def event(kind: str, step: int, **more: object) -> dict[str, object]:
@@ -23,7 +23,7 @@ def test_what_is_written_is_read_again_at_once(tmp_path: Path) -> None:
     assert not log.path.exists(), "only what happens is written"
     for step in range(3):
         log.write(event("step", step, text="한글\n"))
-        assert [each["step"] for each in runlog.read(log.path)] == list(range(step + 1)), "not kept in a buffer"
+        assert [each["step"] for each in run_log.read(log.path)] == list(range(step + 1)), "not kept in a buffer"
     assert len(log.path.read_text("utf-8").splitlines()) == 3
     log.close()
 
@@ -36,7 +36,7 @@ def test_a_killed_process_leaves_all_its_events(tmp_path: Path) -> None:
         "os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", killed, path]).returncode == 9
-    assert len(runlog.read(path)) == 50
+    assert len(run_log.read(path)) == 50
 
 
 def test_a_number_that_is_not_finite_is_null(tmp_path: Path) -> None:
@@ -53,18 +53,18 @@ def test_a_torn_line_is_passed_over_and_stays_alone(tmp_path: Path) -> None:
     log = RunLog(path)
     log.write(event("step", 1))
     log.close()
-    assert [each["event"] for each in runlog.read(path)] == ["start", "step"]
+    assert [each["event"] for each in run_log.read(path)] == ["start", "step"]
 
 
 def test_a_resumed_run_takes_the_place_of_what_was_lost(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "run.jsonl")
     for each in (("start", 0), ("step", 1), ("step", 2), ("step", 3), ("start", 1), ("step", 2), ("end", 2)):
         log.write(event(*each))
-    found = [(each["event"], each["step"]) for each in runlog.read(log.path)]
+    found = [(each["event"], each["step"]) for each in run_log.read(log.path)]
     assert found == [("start", 0), ("step", 1), ("start", 1), ("step", 2), ("end", 2)]
     log.write(event("start", 0))
     log.close()
-    assert len(runlog.read(log.path)) == 1, "a run from the beginning is another one"
+    assert len(run_log.read(log.path)) == 1, "a run from the beginning is another one"
 
 
 def test_a_file_that_is_no_log_is_left_alone(tmp_path: Path) -> None:
@@ -76,9 +76,9 @@ def test_a_file_that_is_no_log_is_left_alone(tmp_path: Path) -> None:
     with pytest.raises(LogError, match="cannot be written"):
         RunLog(tmp_path)
     with pytest.raises(LogError, match="holds no events"):
-        runlog.read(path)
+        run_log.read(path)
     with pytest.raises(LogError, match="cannot be read"):
-        runlog.read(tmp_path / "absent")
+        run_log.read(tmp_path / "absent")
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, the device that is always full")
@@ -108,4 +108,4 @@ def test_a_line_of_which_only_a_part_was_written_does_not_spoil_the_next(tmp_pat
     log._file = file
     log.write(event("step", 3))
     log.close()
-    assert [each["step"] for each in runlog.read(log.path)] == [1, 3]
+    assert [each["step"] for each in run_log.read(log.path)] == [1, 3]

@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numlstm import backends, likelihood, params, score
-from numlstm.config import ModelConfig
+from numlstm import backends
+from numlstm.analysis import score
 from numlstm.errors import WeightsError
-from numlstm.evaluate import losses
+from numlstm.generation import text_probabilities
 from numlstm.model import Model
+from numlstm.network import parameters
+from numlstm.network.evaluate import losses
+from numlstm.settings.config import ModelConfig
 
 V, H = 7, 6
 
@@ -77,7 +80,7 @@ def test_the_shortest_texts_and_more_alternatives_than_tokens(model: Model, ids:
 
 
 def test_a_softmax_that_would_overflow() -> None:
-    found = likelihood.log_softmax(np.array([[1000.0, 0.0], [-1000.0, -1000.0]], np.float32))
+    found = text_probabilities.log_softmax(np.array([[1000.0, 0.0], [-1000.0, -1000.0]], np.float32))
     np.testing.assert_allclose(found, [[0, -1000], [-np.log(2), -np.log(2)]])
 
 
@@ -103,7 +106,7 @@ def test_the_most_surprising_places_are_apart() -> None:
 
 def test_weights_that_are_too_large_are_told() -> None:
     config = ModelConfig(V, (H,), embedding=4, layer_norm=True)
-    flat = (1e37 * np.sign(params.initialise(config, 1))).astype(np.float32)
+    flat = (1e37 * np.sign(parameters.initialise(config, 1))).astype(np.float32)
     model = Model(config, flat, backends.load("reference"))
     with np.errstate(all="ignore"), pytest.raises(WeightsError, match="so large that"):
         score.log_probabilities(model, np.arange(V))

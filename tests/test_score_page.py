@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numlstm import score
+from numlstm.analysis import score
+from numlstm.analysis.score_page import STEPS, Row, Tokens, chance, likelier, page
 from numlstm.model import Model
-from numlstm.score_page import STEPS, Row, Tokens, chance, likelier, page
-from numlstm.text.byte_vocab import ByteVocab
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.vocab import Vocab
+from numlstm.text.vocab.base import Vocab
+from numlstm.text.vocab.byte import ByteVocab
+from numlstm.text.vocab.char import CharVocab
 
 TEXT = "</script><b>&amp;'\"\n\tx\u202ey</div><i>" * 3
 

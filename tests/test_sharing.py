@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numlstm import shipped, weights
-from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import WeightsError
-from numlstm.params import count
-from numlstm.sharing import to_share
-from numlstm.text.char_vocab import CharVocab
-from numlstm.weights import TrainState, WeightsFile
+from numlstm.network import shipped, weights_file
+from numlstm.network.parameters import count
+from numlstm.network.sharing import to_share
+from numlstm.network.weights_file import TrainState, WeightsFile
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.vocab.char import CharVocab
 
 CONFIG = ModelConfig(3, (5,))
 
@@ -46,9 +46,9 @@ def make(*, trained: bool = True, scale: float = 1.0) -> WeightsFile:
 
 def test_a_copy_holds_the_weights_to_three_digits_in_half_the_space(tmp_path: Path) -> None:
     file = make()
-    weights.save(tmp_path / "whole.npz", file)
-    weights.save(tmp_path / "copy.npz", to_share(file, {"title": "A diary"}), half=True)
-    found = weights.load(tmp_path / "copy.npz")
+    weights_file.save(tmp_path / "whole.npz", file)
+    weights_file.save(tmp_path / "copy.npz", to_share(file, {"title": "A diary"}), half=True)
+    found = weights_file.load(tmp_path / "copy.npz")
     assert found.params.dtype == np.float32
     assert found.params.tobytes() == file.params.astype(np.float16).astype(np.float32).tobytes()
     assert found.state is None
@@ -68,9 +68,9 @@ def test_a_copy_tells_no_paths_and_not_every_epoch() -> None:
 
 def test_what_16_bits_cannot_hold_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="expected a file without training state"):
-        weights.save(tmp_path / "a.npz", make(), half=True)
+        weights_file.save(tmp_path / "a.npz", make(), half=True)
     with pytest.raises(WeightsError, match="65504"):
-        weights.save(tmp_path / "a.npz", make(trained=False, scale=1e5), half=True)
+        weights_file.save(tmp_path / "a.npz", make(trained=False, scale=1e5), half=True)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -92,17 +92,17 @@ def changed(path: Path, change: str) -> None:
 @pytest.mark.parametrize("change", ["wide", '"float64"', "16", "null", '["float16"]'])
 def test_a_file_that_is_not_stored_as_it_says_is_refused(tmp_path: Path, change: str) -> None:
     path = tmp_path / "copy.npz"
-    weights.save(path, dataclasses.replace(make(trained=False)), half=True)
-    weights.load(path)
+    weights_file.save(path, dataclasses.replace(make(trained=False)), half=True)
+    weights_file.load(path)
     changed(path, change)
     with pytest.raises(WeightsError, match=r"float16|stored"):
-        weights.load(path)
+        weights_file.load(path)
 
 
 def test_models_that_ship_load_by_name_and_tell_what_they_are() -> None:
     assert {"python", "shakespeare"} <= set(shipped.models())
     for name, path in shipped.models().items():
-        file = weights.load(name)
+        file = weights_file.load(name)
         assert path.stat().st_size <= 2_000_000
         assert file.state is None
         assert {"title", "author", "licence"} <= set(file.summary["about"])
@@ -113,18 +113,18 @@ def test_models_that_ship_load_by_name_and_tell_what_they_are() -> None:
 
 def test_a_name_that_is_none_says_which_there_are(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match=r"no model of that name ships.*python.*shakespeare"):
-        weights.load("shakespear")
+        weights_file.load("shakespear")
     with pytest.raises(WeightsError, match="there is no file"):
-        weights.load(tmp_path / "shakespeare.npz")
+        weights_file.load(tmp_path / "shakespeare.npz")
 
 
 def test_a_file_without_suffix_is_read_as_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    weights.save("mine", make())
-    assert weights.load("mine").params.tobytes() == make().params.tobytes()
-    weights.save("shakespeare", make())
-    assert len(weights.load("./shakespeare").vocab) == 3
-    assert len(weights.load("shakespeare").vocab) == 65, "the name means the model that ships"
+    weights_file.save("mine", make())
+    assert weights_file.load("mine").params.tobytes() == make().params.tobytes()
+    weights_file.save("shakespeare", make())
+    assert len(weights_file.load("./shakespeare").vocab) == 3
+    assert len(weights_file.load("shakespeare").vocab) == 65, "the name means the model that ships"
 
 
 def test_a_copy_tells_no_paths_that_are_part_of_a_word_nor_folders_beside_nor_passwords() -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import temporary
-from numlstm.temporary import remove_abandoned, temporary_beside
+from numlstm.storage import temporary
+from numlstm.storage.temporary import remove_abandoned, temporary_beside
 
 
 @pytest.fixture

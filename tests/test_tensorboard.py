@@ -14,7 +14,7 @@ from numlstm.errors import LogError
 
 pytest.importorskip("tensorboardX", reason="tensorboardX is not installed (the extra `tensorboard`)")
 
-from numlstm.tensorboard import Board, check_installed
+from numlstm.monitoring.tensorboard import Board, check_installed
 
 START = {"model": {}, "training": {"lr": 0.5}, "corpus": {"level": "char"}, "device": "reference"}
 STEP = {"loss": 2.0, "gradient_norm": 3.0, "clipped_norm": 1.0, "lr": 0.25, "tokens_per_second": 8.0}

@@ -9,15 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numlstm import backends, params, weights
+from numlstm import backends
 from numlstm.backends import Backend
-from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import CorpusError, DivergedError, WeightsError
 from numlstm.model import Model
-from numlstm.text.batches import split
-from numlstm.text.char_vocab import CharVocab
-from numlstm.train import Epoch, Progress, Run, Step, train
-from numlstm.weights import WeightsFile
+from numlstm.network import parameters, weights_file
+from numlstm.network.weights_file import WeightsFile
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.dataset.streams import split
+from numlstm.text.vocab.char import CharVocab
+from numlstm.training.loop import Epoch, Progress, Run, Step, train
 
 CONFIG = TrainConfig(steps=30, batch_size=4, seq_len=16, lr=0.01, warmup_steps=3, seed=5)
 
@@ -35,7 +36,7 @@ def text(source_text: str) -> str:
 def new_run(text: str, backend: Backend, config: TrainConfig = CONFIG, layers: tuple[int, ...] = (11, 7)) -> Run:
     vocab = CharVocab.from_text(text)
     model_config = ModelConfig(len(vocab), layers)
-    model = Model(model_config, params.initialise(model_config, config.seed), backend, vocab=vocab)
+    model = Model(model_config, parameters.initialise(model_config, config.seed), backend, vocab=vocab)
     return Run.start(model, config)
 
 
@@ -96,8 +97,8 @@ def test_interrupted_and_resumed_equals_uninterrupted(text: str, backend: Backen
         if progress.step == stop:
             break
     path = tmp_path / "part.npz"
-    weights.save(path, part.to_file())
-    resumed = Run.resume(weights.load(path), backend)
+    weights_file.save(path, part.to_file())
+    resumed = Run.resume(weights_file.load(path), backend)
     assert resumed.step == stop
     finish(resumed, text)
     assert_same_bits(whole.to_file(), resumed.to_file())
@@ -108,8 +109,8 @@ def test_a_run_moves_between_devices(text: str, tmp_path: Path) -> None:
     for progress in steps(run, text):
         if progress.step == 10:
             break
-    weights.save(tmp_path / "w.npz", run.to_file())
-    moved = Run.resume(weights.load(tmp_path / "w.npz"), backends.load("reference"))
+    weights_file.save(tmp_path / "w.npz", run.to_file())
+    moved = Run.resume(weights_file.load(tmp_path / "w.npz"), backends.load("reference"))
     finish(run, text)
     finish(moved, text)
     np.testing.assert_allclose(moved.model.flat, run.model.flat, rtol=0, atol=2e-3)
@@ -141,8 +142,10 @@ def test_without_validation_text_the_last_parameters_are_the_best(text: str, tmp
     file = run.to_file()
     assert file.state is not None
     np.testing.assert_array_equal(file.params, file.state.params)
-    weights.save(tmp_path / "w.npz", file)
-    np.testing.assert_array_equal(Run.resume(weights.load(tmp_path / "w.npz"), run.model.backend).best, file.params)
+    weights_file.save(tmp_path / "w.npz", file)
+    np.testing.assert_array_equal(
+        Run.resume(weights_file.load(tmp_path / "w.npz"), run.model.backend).best, file.params
+    )
 
 
 def test_training_never_sees_the_validation_tail(text: str) -> None:
@@ -197,6 +200,6 @@ def test_too_short_a_text_is_an_error(backend: Backend) -> None:
 
 def test_a_file_without_training_state_cannot_be_resumed(text: str, backend: Backend) -> None:
     run = new_run(text, backend)
-    file = WeightsFile(run.model.config, run.model.vocab, params.initialise(run.model.config, 0), {}, None)
+    file = WeightsFile(run.model.config, run.model.vocab, parameters.initialise(run.model.config, 0), {}, None)
     with pytest.raises(WeightsError, match="no training state"):
         Run.resume(file, backend)

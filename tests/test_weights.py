@@ -26,13 +26,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numlstm
-from numlstm import npz, whole_file
-from numlstm.config import ModelConfig, TrainConfig
 from numlstm.errors import WeightsError
-from numlstm.params import count, shapes
-from numlstm.temporary import temporary_beside
-from numlstm.text.char_vocab import CharVocab
-from numlstm.weights import TrainState, WeightsFile, check_output, load, save
+from numlstm.network.parameters import count, shapes
+from numlstm.network.weights_file import TrainState, WeightsFile, check_output, load, save
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.storage import atomic, npz
+from numlstm.storage.temporary import temporary_beside
+from numlstm.text.vocab.char import CharVocab
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs a POSIX system")
 ODD = "a\x00\"\\\n'한글😀e\u0301"
@@ -248,11 +248,11 @@ def failing(error):
 
 def fail_at(monkeypatch, where, error):
     if where == "open":
-        monkeypatch.setattr(whole_file, "open", failing(error), raising=False)
+        monkeypatch.setattr(atomic, "open", failing(error), raising=False)
     elif where == "write":
         monkeypatch.setattr(np.lib.format, "write_array", failing(error))
     elif where == "flush":
-        monkeypatch.setattr(whole_file, "open", lambda name, _: NoFlush(io.FileIO(name, "xb")), raising=False)
+        monkeypatch.setattr(atomic, "open", lambda name, _: NoFlush(io.FileIO(name, "xb")), raising=False)
     else:
         monkeypatch.setattr(os, where, failing(error))
 
@@ -297,7 +297,7 @@ class TestCrash:
             return io.BufferedWriter(FullDisk(name, room), buffer)
 
         with monkeypatch.context() as patch:
-            patch.setattr(whole_file, "open", full, raising=False)
+            patch.setattr(atomic, "open", full, raising=False)
             with pytest.raises(WeightsError, match="No space left on device"):
                 save(path, make())
         intact()

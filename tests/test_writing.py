@@ -8,15 +8,15 @@ import re
 import numpy as np
 import pytest
 
-from numlstm.beam import search
-from numlstm.config import SampleConfig
 from numlstm.errors import ConfigError, CorpusError
-from numlstm.generate import Writing, generate
-from numlstm.likelihood import log_probabilities
+from numlstm.generation.beam import search
+from numlstm.generation.text_probabilities import log_probabilities
+from numlstm.generation.writing import Writing, generate
 from numlstm.model import Model
-from numlstm.text.byte_vocab import ByteVocab
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.word_vocab import WordBuilder
+from numlstm.settings.config import SampleConfig
+from numlstm.text.vocab.byte import ByteVocab
+from numlstm.text.vocab.char import CharVocab
+from numlstm.text.vocab.word import WordBuilder
 
 SYMBOLS = "\n ,abcde"
 

@@ -18,9 +18,9 @@ from typing import Any, NamedTuple, Protocol, SupportsFloat, cast
 import numpy as np
 import numpy.typing as npt
 
-from ..dropout import Mask
 from ..errors import BackendError
-from ..sampling import Sampling
+from .spec.dropout import Mask
+from .spec.sampling import Sampling
 
 Array = Any
 Packed = Any
@@ -226,7 +226,7 @@ class Backend(Protocol):
         """
 
     def uniforms(self, seed: int, streams: Sequence[int], first: int, count: int) -> Array:
-        """Return the random numbers (count, B) that `numlstm.philox.uniforms` states, in float64."""
+        """Return the random numbers (count, B) that `numlstm.backends.spec.philox.uniforms` states, in float64."""
 
     def generate(
         self,
@@ -240,7 +240,7 @@ class Backend(Protocol):
     ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
         """Draw N tokens for each of B streams, one after the other, the state carried along.
 
-        Reads ids (B), draws by `uniforms (N, B)` in [0, 1) from the distribution that `numlstm/sampling.py` states,
+        Reads ids (B), draws by `uniforms (N, B)` in [0, 1) from the distribution that `spec/sampling.py` states,
         each stream with its own settings, and reads what it drew. With `embedding (V, E)` the first layer reads its
         rows.
         Returns the tokens (N, B) and the state after all of them but the last was read.

@@ -69,7 +69,7 @@ class _Commands(typer.core.TyperGroup):
                 print(f"numlstm: not all could be written: {error}; make room, or write it elsewhere", file=sys.stderr)
             raise typer.Exit(1) from None
         except Exception as error:
-            from .giving_up import told
+            from .shared.device_errors import told
 
             line = told(error, ctx.invoked_subcommand)
             if not line:

@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BackendError
-from .options import Device, Json, Threads, described, open_backend
-from .working import working
+from .shared.options import Device, Json, Threads, described, open_backend
+from .shared.work_progress import working
 
 if TYPE_CHECKING:
+    from ..analysis.gradient_check import Row
     from ..backends import Backend
-    from ..gradcheck import Row
 
 
 def check(
@@ -48,31 +48,31 @@ def check(
 
     [bold]numlstm check --device cpu[/bold]
     """
-    from .. import gradcheck, report
-    from ..config import check_precision
+    from ..analysis import device_report, gradient_check
+    from ..settings.config import check_precision
 
     if precision is not None:
         check_precision(precision)
     backend = open_backend(device, threads)
-    asked = [precision] if precision else ["float32", *gradcheck.ROUNDED]
-    missing = {each: gradcheck.precision_missing(backend, each) for each in asked if each != "float32"}
+    asked = [precision] if precision else ["float32", *gradient_check.ROUNDED]
+    missing = {each: gradient_check.precision_missing(backend, each) for each in asked if each != "float32"}
     if precision and missing.get(precision):
         raise BackendError(missing[precision])
     rows: list[Row] = []
     with working(f"checking {backend.describe()}"):
         if "float32" in asked:
-            rows += gradcheck.check(backend, threads=threads)
+            rows += gradient_check.check(backend, threads=threads)
         for each, why_not in missing.items():
-            rows += [] if why_not else gradcheck.check_rounded(backend, each)
+            rows += [] if why_not else gradient_check.check_rounded(backend, each)
     missing = {each: why_not for each, why_not in missing.items() if why_not}
-    about = report.facts(backend, report.worst((row.kind, row.error) for row in rows))
+    about = device_report.facts(backend, device_report.worst((row.kind, row.error) for row in rows))
     if json_:
         typer.echo(json.dumps(_as_json(backend, rows, missing, about), allow_nan=False))
     else:
         _print_table(described(backend, device), rows)
         for each, why_not in missing.items():
             typer.echo(f"{each} was not checked: {why_not}")
-        typer.echo(f"\n{report.as_text(about)}")
+        typer.echo(f"\n{device_report.as_text(about)}")
     _fail(backend, rows)
 
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import ConfigError, CorpusError
-from ..measures import bits, perplexity
-from .options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend
-from .working import working
+from ..network.loss_units import bits, perplexity
+from .shared.options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend
+from .shared.work_progress import working
 
 if TYPE_CHECKING:
     from ..model import Model
-    from ..text.corpus import Corpus
+    from ..text.dataset.corpus import Corpus
 
 Result = dict[str, Any]
 
@@ -59,10 +59,10 @@ def eval(
 
     [bold]numlstm eval weights.npz val.txt --cold-windows 256[/bold]
     """
-    from .. import weights as files
     from ..model import Model
-    from ..text.corpus import load_corpus
-    from .reading import reading
+    from ..network import weights_file as files
+    from ..text.dataset.corpus import load_corpus
+    from .shared.reading_progress import reading
 
     if cold_windows is not None and streams != 1:
         raise ConfigError("both --streams and --cold-windows were given; expected one of them")
@@ -86,7 +86,7 @@ def eval(
 
 def carried(model: Model, text: Corpus, streams: int) -> Result:
     """Return the measures of the whole text, the state carried along, and under `files` those of each file."""
-    from ..evaluate import losses
+    from ..network.evaluate import losses
 
     parts = text.parts
     sums = losses(model, text.ids, [end for _, _, end in parts], streams=streams)
@@ -99,7 +99,7 @@ def carried(model: Model, text: Corpus, streams: int) -> Result:
 
 def cold(model: Model, text: Corpus, length: int, seed: int) -> Result:
     """Return the measures of random windows of that length, and under `cold_windows` which they were."""
-    from ..evaluate import evaluate_cold
+    from ..network.evaluate import evaluate_cold
 
     found = evaluate_cold(model, text.ids, length, seed=seed)
     tokens = found.windows * length

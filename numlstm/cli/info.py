@@ -6,10 +6,10 @@ import json
 import math
 from typing import TYPE_CHECKING, Any
 
-from .options import Json, Weights
+from .shared.options import Json, Weights
 
 if TYPE_CHECKING:
-    from ..weights import WeightsFile
+    from ..network.weights_file import WeightsFile
 
 
 def info(weights: Weights, json_: Json = False) -> None:
@@ -19,8 +19,8 @@ def info(weights: Weights, json_: Json = False) -> None:
 
     [bold]numlstm info weights.npz[/bold]
     """
-    from .. import weights as files
-    from .summary import as_written, printable, shape_table, symbols_shown
+    from ..network import weights_file as files
+    from .shared.network_summary import as_written, printable, shape_table, symbols_shown
 
     file = files.load(weights)
     if json_:
@@ -40,11 +40,11 @@ def info(weights: Weights, json_: Json = False) -> None:
 
 
 def _facts(file: WeightsFile) -> dict[str, Any]:
-    from .. import params
+    from ..network import parameters
 
     return {
         "config": file.config.to_dict(),
-        "parameters": params.count(file.config),
+        "parameters": parameters.count(file.config),
         "vocab": file.vocab.to_dict(),
         "summary": file.summary,
         "training": file.state.config.to_dict() if file.state else None,

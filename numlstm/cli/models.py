@@ -6,7 +6,7 @@ import json
 import os
 from typing import Any
 
-from .options import Json
+from .shared.options import Json
 
 
 def models(json_: Json = False) -> None:
@@ -16,7 +16,7 @@ def models(json_: Json = False) -> None:
 
     [bold]numlstm gen shakespeare[/bold]
     """
-    from .. import shipped
+    from ..network import shipped
 
     found = {name: _facts(os.fspath(path)) for name, path in shipped.models().items()}
     if json_:
@@ -42,13 +42,13 @@ def models(json_: Json = False) -> None:
 
 
 def _facts(path: str) -> dict[str, Any]:
-    from .. import params, weights
+    from ..network import parameters, weights_file
 
-    file = weights.load(path)
+    file = weights_file.load(path)
     summary = file.summary
     return {
         "about": summary.get("about", {}),
-        "parameters": params.count(file.config),
+        "parameters": parameters.count(file.config),
         "nats_per_token": summary.get("evaluated", {}).get("carried", summary.get("best_loss")),
         "bytes": os.path.getsize(path),
         "path": path,

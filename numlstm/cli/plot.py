@@ -41,8 +41,8 @@ def plot(
 
     [bold]numlstm plot small.jsonl large.jsonl --x seconds -o sizes.svg[/bold]
     """
-    from .. import plot as pictures
-    from ..curves import load
+    from ..monitoring import plot as pictures
+    from ..monitoring.curves import load
 
     pictures.check_output(output or "run.png")  # before anything is read
     runs = load(logs, x)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .options import Weights, stderr
+from .shared.options import Weights, stderr
 
 
 def share(
@@ -28,11 +28,11 @@ def share(
 
     [bold]numlstm share weights.npz -o grandfather.npz --title "My grandfather's letters"[/bold]
     """
-    from .. import remote
-    from .. import weights as files
-    from ..sharing import to_share
-    from .summary import as_written
-    from .writing import check_free
+    from ..network import weights_file as files
+    from ..network.sharing import to_share
+    from ..storage import remote
+    from .shared.network_summary import as_written
+    from .shared.output_file import check_free
 
     about = {"title": title, "author": author, "licence": licence}
     trained = files.load(weights)

@@ -11,17 +11,19 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from .. import __version__
-from . import completions, corpora_api, earlier, jobs_api, models_api, page_files
-from .answers import add_handlers, refusals
-from .description import describe
-from .engine import Engine
-from .guards import Bodies, Crowds, Envelope, Keys, Strangers
-from .job import STATES
-from .jobs import Jobs
+from .api import completions, corpora, models, text_server
+from .api import jobs as jobs_api
+from .engine.engine import Engine
+from .http.error_answers import add_handlers, refusals
+from .http.guards import Bodies, Crowds, Envelope, Keys, Strangers
+from .http.openapi import describe
+from .jobs.job import STATES
+from .jobs.job_list import Jobs
+from .jobs.options import TrainOption
 from .metrics import Measured, Metrics
-from .settings import Settings
-from .shelf import Shelf
-from .train_options import TrainOption
+from .page import files
+from .server_settings import Settings
+from .stores.models import Shelf
 
 
 def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastAPI:
@@ -58,13 +60,13 @@ def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastA
     )
     app.state.engine, app.state.stop = engine, stopping.aclose
     app.include_router(completions.router(settings, engine, metrics))
-    app.include_router(models_api.router(shelf))
-    app.include_router(earlier.router(settings, shelf, engine, metrics))
-    app.include_router(corpora_api.router(jobs))
+    app.include_router(models.router(shelf))
+    app.include_router(text_server.router(settings, shelf, engine, metrics))
+    app.include_router(corpora.router(jobs))
     app.include_router(jobs_api.router(jobs))
     metrics.watch_states("jobs", "Training jobs in each state.", STATES, jobs.count)
     _add_state(app, settings, engine, metrics)
-    page_files.mount(app)
+    files.mount(app)
     add_handlers(app)
     _add_guards(app, settings, metrics)
     describe(app, settings)

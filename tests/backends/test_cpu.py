@@ -10,10 +10,10 @@ import pytest
 from contract import dense_inputs, layer_inputs, run_dense, run_layer
 
 from numlstm.backends import cpu
-from numlstm.config import TrainConfig
 from numlstm.errors import ConfigError
 from numlstm.model import Model
-from numlstm.optim import Optimizer
+from numlstm.settings.config import TrainConfig
+from numlstm.training.optimizers import Optimizer
 
 pytestmark = pytest.mark.usefixtures("threads")
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from contract import assert_close, frozen, network, random_state
 
-from numlstm import sampling
 from numlstm.backends import reference
+from numlstm.backends.spec import sampling
 
 
 # The kernel that draws is compiled for each number of layers: two here, others in the slow proofs.

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from contract import frozen, network, random_state
 
-from numlstm import backends, sampling
+from numlstm import backends
 from numlstm.backends import reference
+from numlstm.backends.spec import sampling
 
 LOGITS = [1.0, -0.5, 0.25, 1.0, 2.5, -3.0, 0.0, 2.0]
 RECENT = [4, 4, 1, -1, 3]
@@ -17,7 +18,7 @@ DRAWS = 5_000
 
 
 def oracle(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, penalty=1.0, recent=(), allowed=None):
-    """The probability of each token, step by step in plain Python, from the words of `numlstm/sampling.py`."""
+    """The probability of each token, step by step in plain Python, from the words of `spec/sampling.py`."""
     x = dict(enumerate(logits))
     for token in set(recent) - {-1}:
         x[token] = x[token] / penalty if x[token] > 0 else x[token] * penalty

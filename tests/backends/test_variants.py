@@ -7,11 +7,12 @@ import dataclasses
 import numpy as np
 import pytest
 
-from numlstm import gradcheck, sampling
+from numlstm.analysis import gradient_check
+from numlstm.analysis.gradient_subjects import Network, Sizes, Stack
 from numlstm.backends import reference
-from numlstm.dropout import Dropout, Mask
+from numlstm.backends.spec import sampling
+from numlstm.backends.spec.dropout import Dropout, Mask
 from numlstm.model import Model
-from numlstm.subjects import Network, Sizes, Stack
 
 # All these kernels take as long to compile as the rest of the backend: one dtype here, the other in the slow proofs.
 DTYPES = ("float64", pytest.param("float32", marks=pytest.mark.slow))
@@ -38,13 +39,13 @@ SHAPES = [
 
 
 def worst(backend, subject, dtype):
-    agreement = gradcheck.AGREEMENTS[dtype]
+    agreement = gradient_check.AGREEMENTS[dtype]
     inputs = {name: values.astype(dtype) for name, values in subject.inputs.items()}
     output, found = subject.gradients(backend, inputs)
     exact, expected = subject.gradients(reference, {name: values.astype(np.float64) for name, values in inputs.items()})
     floor = agreement.floor
-    errors = {name: gradcheck.relative_error(found[name], expected[name], floor) for name in inputs}
-    errors["output"] = gradcheck.relative_error(output, exact, floor)
+    errors = {name: gradient_check.relative_error(found[name], expected[name], floor) for name in inputs}
+    errors["output"] = gradient_check.relative_error(output, exact, floor)
     return {name: error for name, error in errors.items() if error > ALLOWED[dtype]}
 
 

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numlstm import cellview
-from numlstm.cellview import Drawing, Panel
-from numlstm.cellview.page import page
-from numlstm.cellview.svg import svg
+from numlstm.analysis import cell_pictures
+from numlstm.analysis.cell_pictures import Drawing, Panel
+from numlstm.analysis.cell_pictures.page import page
+from numlstm.analysis.cell_pictures.svg import svg
 from numlstm.errors import ConfigError, WeightsError
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -89,32 +89,32 @@ def test_page(drawing: Drawing) -> None:
 def test_files_are_written_whole(drawing: Drawing, suffix: str, tmp_path: Path) -> None:
     path = tmp_path / "new" / f"cells{suffix}"
     for each in (drawing, dataclasses.replace(drawing, title="Other")):
-        cellview.save(each, path)
+        cell_pictures.save(each, path)
     assert path.read_text("utf-8") == (page if suffix == ".html" else svg)(each)
     assert [file.name for file in path.parent.iterdir()] == [path.name]
 
 
 def test_matplotlib_draws_the_same(drawing: Drawing, tmp_path: Path) -> None:
     image = pytest.importorskip("matplotlib.image", reason="matplotlib is not installed (the extra `plot`)")
-    cellview.save(drawing, tmp_path / "cells.png")
+    cell_pictures.save(drawing, tmp_path / "cells.png")
     pixels = image.imread(tmp_path / "cells.png")[..., :3]
     assert pixels.shape[1] == 2 * 648
     for x, expected in ((16.5, "b2182b"), (40.5, "f7f7f7"), (79, "2166ac"), (80.5, "f4a582")):
         found = np.round(255 * pixels[2 * 119, round(2 * x)]).astype(int)
         assert "".join(f"{part:02x}" for part in found) == expected
     assert (pixels[2 * 118 : 2 * 136, 32:80].max(axis=2) > 0.95).any(), "white writing on red"
-    cellview.save(drawing, tmp_path / "cells.pdf")
+    cell_pictures.save(drawing, tmp_path / "cells.pdf")
     assert (tmp_path / "cells.pdf").read_bytes().startswith(b"%PDF")
 
 
 def test_names_that_are_no_pictures(drawing: Drawing, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match=r"one that ends in .svg, .html, .png, .pdf"):
-        cellview.save(drawing, tmp_path / "cells.gif")
+        cell_pictures.save(drawing, tmp_path / "cells.gif")
     (tmp_path / "x.svg").mkdir()
     with pytest.raises(WeightsError, match="is a folder"):
-        cellview.check_output(tmp_path / "x.svg")
+        cell_pictures.check_output(tmp_path / "x.svg")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     with pytest.raises(ConfigError, match=r"pip install 'numlstm\[plot\]'"):
-        cellview.check_output(tmp_path / "cells.png")
-    cellview.check_output(tmp_path / "cells.svg")
+        cell_pictures.check_output(tmp_path / "cells.png")
+    cell_pictures.check_output(tmp_path / "cells.svg")

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numlstm.cellview.layout import LEVELS, Glyph, colour, columns, ink, level, lines
+from numlstm.analysis.cell_pictures.layout import LEVELS, Glyph, colour, columns, ink, level, lines
 
 
 def test_lines_break_at_line_ends_and_at_spaces() -> None:

@@ -17,8 +17,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from numlstm import weights
-from numlstm.text.stdlib import python_source
+from numlstm.network import weights_file
+from numlstm.text.sources.python_library import python_source
 
 # A step takes a few milliseconds, and a save hardly more.
 SMALL = ("--layers", "24,16", "--batch-size", "4", "--seq-len", "16", "--device", "reference", "--sample-length", "0")
@@ -42,7 +42,7 @@ def train(folder: Path, output: str, steps: int) -> subprocess.Popen[bytes]:
 
 def contents(path: Path) -> tuple[object, ...]:
     """All that the run came to; how long it took and where it was to be saved are each run's own."""
-    file = weights.load(path)
+    file = weights_file.load(path)
     assert file.state is not None
     state = file.state
     arrays = (file.params, state.params, *state.slots.values(), *state.h, *state.c)
@@ -84,7 +84,7 @@ def _wait_for_a_save(process: subprocess.Popen[bytes], path: Path, step: int) ->
 def _step(path: Path) -> int:
     if not path.exists():
         return 0
-    state = weights.load(path).state
+    state = weights_file.load(path).state
     return state.step if state else 0
 
 

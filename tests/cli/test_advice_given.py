@@ -8,10 +8,10 @@ from pathlib import Path
 from rich.console import Console
 
 from numlstm import backends
-from numlstm.cli.advising import Adviser
-from numlstm.cli.changes import change_
-from numlstm.cli.start import new_run, streams
-from numlstm.text.corpus import load_corpus
+from numlstm.cli.train.advising import Adviser
+from numlstm.cli.train.changes import change_
+from numlstm.cli.train.start import new_run, streams
+from numlstm.text.dataset.corpus import load_corpus
 
 from .conftest import Command
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from served import Site, serving
 
-from numlstm.text import catalog
-from numlstm.text.stdlib import python_source
+from numlstm.text.sources import catalog
+from numlstm.text.sources.python_library import python_source
 
 from .conftest import Command
 

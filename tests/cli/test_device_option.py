@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import backends, gradcheck
+from numlstm import backends
+from numlstm.analysis import gradient_check
 
 from .conftest import Command
 
@@ -57,8 +58,10 @@ def test_a_short_text_and_help_ask_for_no_gpu() -> None:
 
 
 def test_check_ends_with_a_report(numlstm: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    rows = [gradcheck.Row(what, (2,), error, 1e-4) for what, error in (("dense: d W", 2e-9), ("a, float32: d W", 3e-6))]
-    monkeypatch.setattr(gradcheck, "check", lambda backend, **_: iter(rows))
+    rows = [
+        gradient_check.Row(what, (2,), error, 1e-4) for what, error in (("dense: d W", 2e-9), ("a, float32: d W", 3e-6))
+    ]
+    monkeypatch.setattr(gradient_check, "check", lambda backend, **_: iter(rows))
     done = numlstm("check", "--device", "reference", "--precision", "float32")
     assert done.returncode == 0, done.stderr
     report = done.stdout.rstrip().rpartition("\n\n")[2].splitlines()

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numlstm import params, weights
 from numlstm.cli.eval import _print, carried
-from numlstm.config import ModelConfig
-from numlstm.evaluate import evaluate, evaluate_cold
 from numlstm.model import Model, load
-from numlstm.text.corpus import load_corpus
+from numlstm.network import parameters, weights_file
+from numlstm.network.evaluate import evaluate, evaluate_cold
+from numlstm.settings.config import ModelConfig
+from numlstm.text.dataset.corpus import load_corpus
 
 from .conftest import Command
 
@@ -31,7 +31,7 @@ def model(tmp_path: Path) -> Path:
     vocab = load_corpus([str(tmp_path / "t.txt")]).vocab
     config = ModelConfig(len(vocab), (10, 6))
     path = tmp_path / "w.npz"
-    weights.save(path, weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+    weights_file.save(path, weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None))
     return path
 
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 import numlstm as library
-from numlstm import params, weights
-from numlstm.cli.gen import is_quick
-from numlstm.config import ModelConfig
-from numlstm.text.char_vocab import CharVocab
+from numlstm.cli.gen.command import is_quick
+from numlstm.network import parameters, weights_file
+from numlstm.settings.config import ModelConfig
+from numlstm.text.vocab.char import CharVocab
 
 from .conftest import Command
 
@@ -28,7 +28,9 @@ def model(tmp_path: Path) -> Path:
     """A weights file of an untrained network."""
     config = ModelConfig(len(SYMBOLS), (10, 6))
     path = tmp_path / "w.npz"
-    weights.save(path, weights.WeightsFile(config, CharVocab(SYMBOLS), params.initialise(config, 1), {}, None))
+    weights_file.save(
+        path, weights_file.WeightsFile(config, CharVocab(SYMBOLS), parameters.initialise(config, 1), {}, None)
+    )
     return path
 
 
@@ -115,11 +117,11 @@ def test_without_a_standard_output_there_is_one_line(model: Path) -> None:
 def test_short_texts_are_written_in_64_bits(numlstm: Command, tmp_path: Path) -> None:
     """What the file holds in float32 is computed with in float64, so that no machine's rounding is seen."""
     config = ModelConfig(2, (1,))
-    flat = np.zeros(params.count(config), np.float32)
-    named = params.views(flat, config)
+    flat = np.zeros(parameters.count(config), np.float32)
+    named = parameters.views(flat, config)
     named["lstm.0.b"][...] = [0.3, 0.0, 0.7, 0.2]  # h is then the same at the first step whatever is read
     named["output.W"][...] = [[1.0, -1.0]]
-    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, CharVocab("ab"), flat, {}))
+    weights_file.save(tmp_path / "w.npz", weights_file.WeightsFile(config, CharVocab("ab"), flat, {}))
     done = numlstm("gen", "w.npz", "--length", "1", "--json", "--seed", "1", "--temperature", "1")
     (found,) = json.loads(done.stdout)["samples"][0]["log_probabilities"]
     z = 1 / (1 + np.exp(-np.float64(np.float32([0.3, 0.0, 0.7, 0.2]))))

@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 
 import numlstm as library
-from numlstm import params, weights
-from numlstm.cli.together import unescaped
-from numlstm.config import ModelConfig
-from numlstm.text.byte_vocab import ByteVocab
-from numlstm.text.char_vocab import CharVocab
+from numlstm.cli.gen.option_rules import unescaped
+from numlstm.network import parameters, weights_file
+from numlstm.settings.config import ModelConfig
+from numlstm.text.vocab.byte import ByteVocab
+from numlstm.text.vocab.char import CharVocab
 
 from .conftest import Command, Result
 
@@ -25,7 +25,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights file of an untrained network."""
     config = ModelConfig(len(SYMBOLS), (10, 6))
     path = tmp_path_factory.mktemp("model") / "w.npz"
-    weights.save(path, weights.WeightsFile(config, CharVocab(SYMBOLS), params.initialise(config, 1), {}, None))
+    weights_file.save(
+        path, weights_file.WeightsFile(config, CharVocab(SYMBOLS), parameters.initialise(config, 1), {}, None)
+    )
     return path
 
 
@@ -118,7 +120,7 @@ def test_prompts_from_files(gen: Command, model: Path, tmp_path: Path) -> None:
 
 def test_a_prompt_for_a_model_of_bytes_may_be_any_file(gen: Command, tmp_path: Path) -> None:
     config, path = ModelConfig(256, (6,)), tmp_path / "bytes.npz"
-    weights.save(path, weights.WeightsFile(config, ByteVocab(), params.initialise(config, 1), {}, None))
+    weights_file.save(path, weights_file.WeightsFile(config, ByteVocab(), parameters.initialise(config, 1), {}, None))
     data = b"\xef\xbb\xbfab\xff\xe9"
     (tmp_path / "prompt").write_bytes(data)
     done = gen(path, "--prompt-file", tmp_path / "prompt", "--length", "0", "-o", tmp_path / "out")
@@ -128,7 +130,7 @@ def test_a_prompt_for_a_model_of_bytes_may_be_any_file(gen: Command, tmp_path: P
 
 def test_the_tokens_of_a_text_that_ends_amid_a_character(gen: Command, tmp_path: Path) -> None:
     config, path = ModelConfig(256, (6,)), tmp_path / "bytes.npz"
-    weights.save(path, weights.WeightsFile(config, ByteVocab(), params.initialise(config, 1), {}, None))
+    weights_file.save(path, weights_file.WeightsFile(config, ByteVocab(), parameters.initialise(config, 1), {}, None))
     done = gen(path, "--samples", "20", "--length", "30", "--temperature", "1", "--seed", "1", "--json")
     samples = json.loads(done.stdout)["samples"]
     assert any(0xC2 <= sample["ids"][-1] <= 0xF4 for sample in samples), "the first byte of a character is the last"

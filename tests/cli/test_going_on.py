@@ -13,14 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numlstm import backends, npz, weights
-from numlstm import train as training
-from numlstm.cli.start import new_run
+from numlstm import backends
+from numlstm.cli.train.start import new_run
 from numlstm.errors import WeightsError
-from numlstm.params import initialise
-from numlstm.temporary import temporary_beside
-from numlstm.text.corpus import load_corpus
-from numlstm.weights import TrainState
+from numlstm.network import weights_file
+from numlstm.network.parameters import initialise
+from numlstm.network.weights_file import TrainState
+from numlstm.storage import npz
+from numlstm.storage.temporary import temporary_beside
+from numlstm.text.dataset.corpus import load_corpus
+from numlstm.training import loop as training
 
 from .conftest import Command
 
@@ -28,7 +30,7 @@ AGAIN = ("--device", "reference", "--sample-length", "0")
 
 
 def state_of(path: Path) -> TrainState:
-    state = weights.load(path).state
+    state = weights_file.load(path).state
     assert state is not None
     return state
 
@@ -196,7 +198,7 @@ def test_snapshots_of_chosen_epochs(numlstm: Command, text_file: Path, tiny: tup
     ]
     more = numlstm("train", "--resume", "weights.npz", "--epochs", "3", *AGAIN)
     assert more.returncode == 0, more.stderr
-    files = [weights.load(tmp_path / f"weights-epoch{epoch}.npz") for epoch in (0, 1, 2)]
+    files = [weights_file.load(tmp_path / f"weights-epoch{epoch}.npz") for epoch in (0, 1, 2)]
     assert [file.summary["steps"] for file in files] == [0, 23, 46]
     assert all(file.state is None for file in files)
     np.testing.assert_array_equal(files[0].params, initialise(files[0].config, 0))
@@ -264,7 +266,7 @@ def test_no_steps_write_the_untrained_network(
 ) -> None:
     done = numlstm("train", text_file, *tiny, "--steps", "0")
     assert done.returncode == 0, done.stderr
-    file = weights.load(tmp_path / "weights.npz")
+    file = weights_file.load(tmp_path / "weights.npz")
     np.testing.assert_array_equal(file.params, initialise(file.config, 0))
 
 

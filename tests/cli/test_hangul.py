@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import numlstm as package
-from numlstm import weights
+from numlstm.network import weights_file
 
 from .conftest import Command
 
@@ -30,7 +30,7 @@ def test_korean_is_learnt_and_written(numlstm: Command, tmp_path: Path) -> None:
     options = ("--layers", "64", "--epochs", "24", "--seq-len", "32", "--batch-size", "8", "--lr", "0.02")
     done = numlstm("train", "한글.txt", *options, "--device", "reference", "--sample-length", "0", "-o", "마르타.npz")
     assert done.returncode == 0, done.stderr
-    file = weights.load(tmp_path / "마르타.npz")
+    file = weights_file.load(tmp_path / "마르타.npz")
     assert set(file.vocab.decode(range(len(file.vocab)))) == set(text)
     assert file.summary["best_loss"] < 3.9, "of 447 characters: a guess would be 6.1"
     gen = ("gen", "마르타.npz", "--prompt", "마르타가 ", "--length", "300", "--temperature", "0.3", "--seed", "1")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import backends, params, weights
+from numlstm import backends
 from numlstm.cli import COMMANDS
-from numlstm.config import ModelConfig
-from numlstm.text.char_vocab import CharVocab
+from numlstm.network import parameters, weights_file
+from numlstm.settings.config import ModelConfig
+from numlstm.text.vocab.char import CharVocab
 
 from . import in_process
 from .conftest import Command
@@ -41,7 +42,9 @@ def model(tmp_path: Path) -> None:
     (tmp_path / "long.txt").write_text("a cab\n" * 400, encoding="utf-8")
     vocab = CharVocab("\n abc")
     config = ModelConfig(len(vocab), (5, 4))
-    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+    weights_file.save(
+        tmp_path / "w.npz", weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None)
+    )
 
 
 def test_every_command_has_an_example() -> None:

@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numlstm import params, weights
-from numlstm.cli.session import _prompt_line
-from numlstm.config import ModelConfig
-from numlstm.text.byte_vocab import ByteVocab
-from numlstm.text.corpus import Level, load_corpus
-from numlstm.text.word_vocab import WordVocab
+from numlstm.cli.train.session import _prompt_line
+from numlstm.network import parameters, weights_file
+from numlstm.settings.config import ModelConfig
+from numlstm.text.dataset.corpus import Level, load_corpus
+from numlstm.text.vocab.byte import ByteVocab
+from numlstm.text.vocab.word import WordVocab
 
 from .conftest import Command
 
@@ -40,7 +40,7 @@ def test_a_run_stops_and_goes_on_to_the_same_bits(
     assert found.returncode == 0, found.stderr
     whole = numlstm("train", "--resume", "whole.npz", prose, "--steps", "20", *REFERENCE)
     assert whole.returncode == 0, whole.stderr
-    part, other = weights.load(tmp_path / "part.npz"), weights.load(tmp_path / "whole.npz")
+    part, other = weights_file.load(tmp_path / "part.npz"), weights_file.load(tmp_path / "whole.npz")
     assert part.params.tobytes() == other.params.tobytes()
     assert part.vocab == other.vocab
     assert part.vocab.level == options[0]
@@ -96,9 +96,9 @@ def words(tmp_path: Path) -> str:
     """A model that, if it may, writes <unk> alone, and after it by far most often "cat"."""
     vocab = WordVocab(("<unk>", "<eos>", "<join>", "cat", "dog", ",", '"'))
     config = ModelConfig(len(vocab), (4,))
-    flat = params.initialise(config, 0)
-    params.views(flat, config)["output.b"][[0, 3]] = 90, 40
-    weights.save(tmp_path / "words.npz", weights.WeightsFile(config, vocab, flat, {}, None))
+    flat = parameters.initialise(config, 0)
+    parameters.views(flat, config)["output.b"][[0, 3]] = 90, 40
+    weights_file.save(tmp_path / "words.npz", weights_file.WeightsFile(config, vocab, flat, {}, None))
     return "words.npz"
 
 
@@ -136,9 +136,9 @@ def test_bytes_are_written_as_they_are(numlstm: Command, tmp_path: Path, environ
     import sys
 
     config = ModelConfig(256, (4,))
-    flat = params.initialise(config, 0)
-    params.views(flat, config)["output.b"][0xE9] = 90  # é in latin-1, and no UTF-8
-    weights.save(tmp_path / "b.npz", weights.WeightsFile(config, ByteVocab(), flat, {}, None))
+    flat = parameters.initialise(config, 0)
+    parameters.views(flat, config)["output.b"][0xE9] = 90  # é in latin-1, and no UTF-8
+    weights_file.save(tmp_path / "b.npz", weights_file.WeightsFile(config, ByteVocab(), flat, {}, None))
     command = [
         sys.executable,
         "-m",
@@ -156,7 +156,7 @@ def test_bytes_are_written_as_they_are(numlstm: Command, tmp_path: Path, environ
 
 
 def test_bytes_that_are_no_text_are_shown_by_a_sign() -> None:
-    from numlstm.cli.showing import _without_escapes
+    from numlstm.cli.gen.text_output import _without_escapes
 
     assert _without_escapes(b"a\xe9\xed\x95\x9cb".decode("utf-8", "surrogateescape")) == "a\ufffd한b"
     assert _without_escapes(b"\x80\xff\xee\x80\x80".decode("utf-8", "surrogateescape")) == "\ufffd\ufffd\ue000"

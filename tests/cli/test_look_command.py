@@ -9,13 +9,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from numlstm import cells, params, weights
-from numlstm.cellview import Drawing, Panel
-from numlstm.cli import cell_view
-from numlstm.config import ModelConfig
+from numlstm.analysis import cells
+from numlstm.analysis.cell_pictures import Drawing, Panel
+from numlstm.cli.look import terminal
 from numlstm.model import load
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.word_vocab import WordBuilder
+from numlstm.network import parameters, weights_file
+from numlstm.settings.config import ModelConfig
+from numlstm.text.vocab.char import CharVocab
+from numlstm.text.vocab.word import WordBuilder
 
 from .conftest import Command
 
@@ -29,14 +30,14 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     vocab = CharVocab.from_text(TEXT)
     config = ModelConfig(len(vocab), (10, 6), projection=4, layer_norm=True)
     path = tmp_path / "w.npz"
-    weights.save(path, weights.WeightsFile(config, vocab, 5 * params.initialise(config, 1), {}, None))
+    weights_file.save(path, weights_file.WeightsFile(config, vocab, 5 * parameters.initialise(config, 1), {}, None))
     return path
 
 
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let cells be sought in 200 tokens instead of 2,000, which a model writes in seconds."""
-    monkeypatch.setattr("numlstm.cli.look._ENOUGH", 200)
+    monkeypatch.setattr("numlstm.cli.look.command._ENOUGH", 200)
 
 
 def recorded(model: Path, text: str, what: str = "c") -> list[Any]:
@@ -66,7 +67,7 @@ def test_cells_that_are_found(numlstm: Command, model: Path) -> None:
 def test_cells_that_are_asked_for(numlstm: Command, model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     command = ("look", model, "--text", TEXT[:90], "--json", "--cell", "2", "--cell", "5")
     for options, what, layer, enough in (((), "c", 1, 2000), (("--gate", "f", "--layer", "0"), "f", 0, 200)):
-        monkeypatch.setattr("numlstm.cli.look._ENOUGH", enough)
+        monkeypatch.setattr("numlstm.cli.look.command._ENOUGH", enough)
         found = json.loads(numlstm(*command, *options, "--start", "7", "--length", "30").stdout)
         assert (found["start"], "".join(found["text"]), found["gate"]) == (7, TEXT[7:37], what)
         assert found["sought_in"] == enough, "the model goes on from a short text"
@@ -117,7 +118,7 @@ def test_colours_are_those_of_the_values(capsys: pytest.CaptureFixture[str], mon
     for name, value in {"FORCE_COLOR": "1", "COLORTERM": "truecolor", "TERM": "xterm"}.items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("NO_COLOR", raising=False)
-    cell_view.show(Drawing("t", "legend", ["a", "[b]", "\n"], [Panel("[x]", "", np.array([1.0, -1.0, 0.0]))]))
+    terminal.show(Drawing("t", "legend", ["a", "[b]", "\n"], [Panel("[x]", "", np.array([1.0, -1.0, 0.0]))]))
     out = capsys.readouterr().out
     assert "\x1b[38;2;255;255;255;48;2;178;24;43ma" in out
     assert "48;2;33;102;172m[b]" in out
@@ -155,7 +156,9 @@ def test_words_and_other_encodings(numlstm: Command, tmp_path: Path, monkeypatch
     builder.end()
     vocab = builder.build()
     config = ModelConfig(len(vocab), (6,), embedding=4)
-    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+    weights_file.save(
+        tmp_path / "w.npz", weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None)
+    )
     (tmp_path / "t.txt").write_bytes("The café(not) is\nopen.\n".encode("utf-16"))
     command = ("look", "w.npz", "--file", "t.txt", "--encoding", "utf-16", "--cell", "1", "--cell", "3")
     found = json.loads(numlstm(*command, "--json").stdout)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from numlstm import weights
+from numlstm.network import weights_file
 
 from .conftest import Command
 
@@ -48,7 +48,7 @@ def trained(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: 
 def test_share_writes_a_small_copy(numlstm: Command, trained: Path, text_file: Path, tmp_path: Path) -> None:
     done = numlstm("share", "weights.npz", "-o", "copy.npz", "--title", "Letters", "--licence", "CC0-1.0")
     assert done.returncode == 0, done.stderr
-    copy = weights.load(tmp_path / "copy.npz")
+    copy = weights_file.load(tmp_path / "copy.npz")
     assert copy.summary["about"] == {"title": "Letters", "licence": "CC0-1.0"}
     assert copy.summary["corpus"]["sources"] == [text_file.name]
     assert str(text_file.parent) not in json.dumps(copy.summary)
@@ -65,27 +65,27 @@ def test_share_keeps_all_bits_on_request_and_overwrites_nothing(
     numlstm: Command, trained: Path, tmp_path: Path
 ) -> None:
     assert numlstm("share", "weights.npz", "-o", "copy.npz", "--full").returncode == 0
-    assert weights.load(tmp_path / "copy.npz").params.tobytes() == weights.load(trained).params.tobytes()
+    assert weights_file.load(tmp_path / "copy.npz").params.tobytes() == weights_file.load(trained).params.tobytes()
     again = numlstm("share", "weights.npz", "-o", "copy.npz")
     assert again.returncode == 1
     assert "exists" in again.stderr
     assert numlstm("share", "weights.npz", "-o", "copy.npz", "--overwrite").returncode == 0
-    assert weights.load(tmp_path / "copy.npz").params.tobytes() != weights.load(trained).params.tobytes()
+    assert weights_file.load(tmp_path / "copy.npz").params.tobytes() != weights_file.load(trained).params.tobytes()
 
 
 def test_the_command_that_trained_is_kept(numlstm: Command, trained: Path) -> None:
-    (first,) = weights.load(trained).summary["commands"]
+    (first,) = weights_file.load(trained).summary["commands"]
     assert first.startswith("numlstm train ")
     assert first.endswith("--steps 3")
     assert numlstm("train", "--resume", trained, "--steps", "5", "--sample-length", "0").returncode == 0
-    assert len(weights.load(trained).summary["commands"]) == 2
+    assert len(weights_file.load(trained).summary["commands"]) == 2
     assert "command     numlstm train" in numlstm("info", trained).stdout
 
 
 def test_what_a_file_says_of_itself_gives_the_terminal_no_commands(numlstm: Command, tmp_path: Path) -> None:
-    file = weights.load("shakespeare")
+    file = weights_file.load("shakespeare")
     about = {"title": "a\x1b]0;b\x07c\u202e\nlicence     free"}
-    weights.save(tmp_path / "odd.npz", dataclasses.replace(file, summary={"about": about}))
+    weights_file.save(tmp_path / "odd.npz", dataclasses.replace(file, summary={"about": about}))
     shown = numlstm("info", "odd.npz")
     assert shown.returncode == 0, shown.stderr
     assert not {"\x1b", "\x07", "\u202e"} & set(shown.stdout)
@@ -111,7 +111,7 @@ def test_what_a_file_says_of_itself_gives_the_terminal_no_commands(numlstm: Comm
 def test_a_summary_that_numlstm_did_not_write_is_one_line(
     numlstm: Command, tmp_path: Path, summary: dict[str, Any]
 ) -> None:
-    weights.save(tmp_path / "odd.npz", dataclasses.replace(weights.load("shakespeare"), summary=summary))
+    weights_file.save(tmp_path / "odd.npz", dataclasses.replace(weights_file.load("shakespeare"), summary=summary))
     codes = []
     for command in (["info", "odd.npz"], ["share", "odd.npz", "-o", "copy.npz"]):
         done = numlstm(*command)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import numlstm as library
-from numlstm import params, weights
-from numlstm.config import ModelConfig
-from numlstm.text.char_vocab import CharVocab
+from numlstm.network import parameters, weights_file
+from numlstm.settings.config import ModelConfig
+from numlstm.text.vocab.char import CharVocab
 
 from .conftest import Command
 
@@ -26,7 +26,7 @@ def model(tmp_path: Path) -> Path:
     vocab = CharVocab("".join(sorted(SYMBOLS)))
     config = ModelConfig(len(vocab), (10, 6))
     path = tmp_path / "w.npz"
-    weights.save(path, weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+    weights_file.save(path, weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None))
     return path
 
 
@@ -126,7 +126,7 @@ def test_info_shows_the_network(numlstm: Command, model: Path) -> None:
     facts = json.loads(numlstm("info", model, "--json").stdout)
     assert facts["config"]["layers"] == [10, 6]
     assert facts["vocab"]["symbols"] == "".join(sorted(SYMBOLS))
-    assert facts["parameters"] == params.count(ModelConfig(len(SYMBOLS), (10, 6)))
+    assert facts["parameters"] == parameters.count(ModelConfig(len(SYMBOLS), (10, 6)))
 
 
 def test_a_missing_or_broken_file_is_one_line(numlstm: Command, tmp_path: Path) -> None:

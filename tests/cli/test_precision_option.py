@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import weights
+from numlstm.network import weights_file
 
 from .conftest import Command
 
@@ -20,7 +20,7 @@ EMULATED = {"NUMLSTM_BF16": "emulated"}
 
 
 def precision_of(path: Path) -> str:
-    state = weights.load(path).state
+    state = weights_file.load(path).state
     assert state is not None
     return state.config.precision
 

@@ -6,8 +6,8 @@ import signal
 
 import pytest
 
-from numlstm.cli import reading as module
-from numlstm.cli.reading import reading
+from numlstm.cli.shared import reading_progress as module
+from numlstm.cli.shared.reading_progress import reading
 
 
 def test_a_quick_one_shows_nothing(capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,14 +13,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from numlstm import backends, params, runlog
-from numlstm.cli.recording import Recorder
-from numlstm.config import ModelConfig, TrainConfig
+from numlstm import backends
+from numlstm.cli.train.recording import Recorder
 from numlstm.errors import DivergedError, LogError, WeightsError
 from numlstm.model import Model
-from numlstm.text.batches import split
-from numlstm.text.corpus import load_corpus
-from numlstm.train import Run, Step, train
+from numlstm.monitoring import run_log
+from numlstm.network import parameters
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.dataset.corpus import load_corpus
+from numlstm.text.dataset.streams import split
+from numlstm.training.loop import Run, Step, train
 
 from .conftest import Command
 
@@ -35,7 +37,7 @@ def test_a_run_is_logged_from_start_to_end_and_drawn(
     pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
     done = numlstm("train", text_file, *tiny, "--steps", "25", "--log", "logs/run.jsonl")
     assert done.returncode == 0, done.stderr
-    events = runlog.read(tmp_path / "logs" / "run.jsonl")
+    events = run_log.read(tmp_path / "logs" / "run.jsonl")
     assert kinds(events)[0] == "start"
     assert kinds(events)[-1] == "end"
     assert [e["step"] for e in events if e["event"] == "step"] == list(range(1, 26))
@@ -57,11 +59,11 @@ def test_a_run_is_logged_from_start_to_end_and_drawn(
 
 
 def test_a_log_changes_nothing_else(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
-    from numlstm import weights
+    from numlstm.network import weights_file
 
     for name, more in (("a", ()), ("b", ("--log", "b.jsonl"))):
         assert numlstm("train", text_file, *tiny, "--steps", "5", "-o", f"{name}.npz", *more).returncode == 0
-    a, b = (weights.load(tmp_path / f"{name}.npz") for name in "ab")
+    a, b = (weights_file.load(tmp_path / f"{name}.npz") for name in "ab")
     assert a.params.tobytes() == b.params.tobytes()
 
 
@@ -76,7 +78,7 @@ def test_a_resumed_run_goes_on_in_the_same_log(
     assert resumed.returncode == 0, resumed.stderr
     lines = log.read_text("utf-8").splitlines()
     assert len([line for line in lines if '"step": 5,' in line]) == 2, "nothing is taken out of the file"
-    events = runlog.read(log)
+    events = run_log.read(log)
     assert [e["step"] for e in events if e["event"] == "step"] == list(range(1, 8))
     assert [e["step"] for e in events if e["event"] == "start"] == [0, 4]
 
@@ -171,7 +173,7 @@ class Kept:
 def test_the_log_says_why_a_run_ended(text_file: Path, error: BaseException | None, last: int, reason: str) -> None:
     corpus = load_corpus([str(text_file)])
     config = ModelConfig(len(corpus.vocab), (4,))
-    model = Model(config, params.initialise(config, 0), backends.load("reference"), vocab=corpus.vocab)
+    model = Model(config, parameters.initialise(config, 0), backends.load("reference"), vocab=corpus.vocab)
     run = Run.start(model, TrainConfig(steps=3, batch_size=2, seq_len=8))
     kept, failing = Kept(), Kept(LogError("no room"))
     shown = io.StringIO()

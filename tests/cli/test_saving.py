@@ -8,23 +8,24 @@ from typing import Any
 
 import pytest
 
-from numlstm import backends, params, weights
-from numlstm.cli.amounts import Every
-from numlstm.cli.saving import Saver
-from numlstm.config import ModelConfig, TrainConfig
+from numlstm import backends
 from numlstm.errors import WeightsError
 from numlstm.model import Model
-from numlstm.run import Run
-from numlstm.text.batches import split
-from numlstm.text.char_vocab import CharVocab
-from numlstm.train import Epoch, train
+from numlstm.network import parameters, weights_file
+from numlstm.settings.amounts import Every
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.dataset.streams import split
+from numlstm.text.vocab.char import CharVocab
+from numlstm.training.checkpoint import Saver
+from numlstm.training.loop import Epoch, train
+from numlstm.training.state import Run
 
 
 @pytest.fixture
 def run(source_text: str) -> Run:
     vocab = CharVocab.from_text(source_text)
     config = ModelConfig(len(vocab), (5,))
-    model = Model(config, params.initialise(config, 0), backends.load("reference"), vocab=vocab)
+    model = Model(config, parameters.initialise(config, 0), backends.load("reference"), vocab=vocab)
     made = Run.start(model, TrainConfig(steps=8, batch_size=4, seq_len=16))
     made.record["snapshot_epochs"] = []
     return made
@@ -33,7 +34,7 @@ def run(source_text: str) -> Run:
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> Any:
     """No file can be written any more once this is called, but below a folder of that name."""
-    write = weights.npz.write
+    write = weights_file.npz.write
 
     def fill(but: str = "nowhere") -> None:
         def refuse(path: Any, arrays: Any) -> None:
@@ -41,7 +42,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Any:
                 raise WeightsError(f"{path} cannot be written: no space left")
             write(path, arrays)
 
-        monkeypatch.setattr(weights.npz, "write", refuse)
+        monkeypatch.setattr(weights_file.npz, "write", refuse)
 
     return fill
 
@@ -56,7 +57,7 @@ def test_an_epoch_that_was_not_saved_is_saved_at_the_end(run: Run, source_text: 
             break
         saver.save()
     saver.save_or_rescue()
-    assert weights.load(tmp_path / "w.npz").summary["best_loss"] == run.record["best_loss"] is not None
+    assert weights_file.load(tmp_path / "w.npz").summary["best_loss"] == run.record["best_loss"] is not None
 
 
 def test_no_room_anywhere_is_one_line(run: Run, tmp_path: Path, full: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,12 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numlstm import params, score, weights
-from numlstm.config import ModelConfig
+from numlstm.analysis import score
 from numlstm.model import load
-from numlstm.text.byte_vocab import ByteVocab
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.word_vocab import WordBuilder
+from numlstm.network import parameters, weights_file
+from numlstm.settings.config import ModelConfig
+from numlstm.text.vocab.byte import ByteVocab
+from numlstm.text.vocab.char import CharVocab
+from numlstm.text.vocab.word import WordBuilder
 
 from .conftest import Command
 
@@ -31,7 +32,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     vocab = CharVocab.from_text(TEXT)
     config = ModelConfig(len(vocab), (10, 6))
     path = tmp_path / "w.npz"
-    weights.save(path, weights.WeightsFile(config, vocab, 5 * params.initialise(config, 1), {}, None))
+    weights_file.save(path, weights_file.WeightsFile(config, vocab, 5 * parameters.initialise(config, 1), {}, None))
     return path
 
 
@@ -105,7 +106,9 @@ def test_words(numlstm: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     builder.end()
     vocab = builder.build()
     config = ModelConfig(len(vocab), (6,), embedding=4)
-    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+    weights_file.save(
+        tmp_path / "w.npz", weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None)
+    )
     found = json.loads(numlstm("score", "w.npz", "-", *REFERENCE, "--json", stdin=TEXT + "xyzzy").stdout)
     assert "".join(token["text"] for token in found["tokens"]) == TEXT + "<unk>"
     assert found["unknown"] == 1
@@ -119,7 +122,9 @@ def test_a_byte_amid_a_character_is_shown_with_it(
     text = "비가 왔다. 그는 우산이 없었다.\n" * 4
     vocab = ByteVocab()
     config = ModelConfig(len(vocab), (6,))
-    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+    weights_file.save(
+        tmp_path / "w.npz", weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None)
+    )
     shown = numlstm("score", "w.npz", "-", *REFERENCE, "--places", "9", stdin=text).stdout
     assert "\ufffd" not in shown
     places = [line for line in shown.splitlines() if "»" in line]

@@ -8,12 +8,12 @@ import io
 import pytest
 
 from numlstm import backends
-from numlstm.cli.amounts import Every, parse_duration, parse_epochs, parse_every
-from numlstm.cli.job import job_name
-from numlstm.cli.saving import snapshot_path
-from numlstm.cli.start import network, new_run
+from numlstm.cli.train.start import network, new_run
 from numlstm.errors import ConfigError, WeightsError
-from numlstm.text.corpus import load_corpus
+from numlstm.settings.amounts import Every, parse_duration, parse_epochs, parse_every
+from numlstm.text.dataset.corpus import load_corpus
+from numlstm.training.checkpoint import snapshot_path
+from numlstm.training.job_name import job_name
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("15m", 900), ("2h", 7200), ("0.5s", 0.5), (" 1.5 m ", 90)])

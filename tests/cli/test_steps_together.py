@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
-from numlstm import npz, runlog, weights
-from numlstm import train as training
 from numlstm.backends import reference
-from numlstm.cli.progress import Watch
+from numlstm.cli.train.progress import Watch
+from numlstm.monitoring import run_log
+from numlstm.network import weights_file
+from numlstm.storage import npz
+from numlstm.training import loop as training
 
 from .conftest import Command
 
@@ -38,7 +40,7 @@ def test_a_run_that_is_stopped_has_all_its_steps_in_the_log(
     done = numlstm("train", text_file, *tiny, "--steps", "30", "--log", "log.jsonl")
     assert done.returncode == 130
     assert "stopped and saved at step 7;" in done.stderr
-    steps = [event["step"] for event in runlog.read("log.jsonl") if event["event"] == "step"]
+    steps = [event["step"] for event in run_log.read("log.jsonl") if event["event"] == "step"]
     assert steps == [1, 2, 3, 4, 5, 6, 7]
 
 
@@ -49,7 +51,7 @@ def test_it_is_saved_once_when_so_many_steps_were_made(
 
     def noted(path: Any, arrays: Any) -> None:
         write(path, arrays)
-        state = weights.load(path).state
+        state = weights_file.load(path).state
         assert state is not None
         saved.append(state.step)
 

@@ -13,11 +13,11 @@ from typing import Any
 import pytest
 from processes import hears_signals
 
-from numlstm import train as training
-from numlstm import weights
-from numlstm.cli.progress import Watch
-from numlstm.cli.saving import Saver
-from numlstm.cli.stopping import stop_asked
+from numlstm.cli.train.progress import Watch
+from numlstm.cli.train.stopping import stop_asked
+from numlstm.network import weights_file
+from numlstm.training import loop as training
+from numlstm.training.checkpoint import Saver
 
 from .conftest import Command
 
@@ -61,7 +61,7 @@ def test_a_signal_that_comes_twice_stops_once(
     number: str, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     """As from `timeout`, which tells the process and its group, and from a terminal that closes."""
-    process = start(tmp_path, slow("numlstm.train", "_make", 0.4), text_file, *tiny, "--steps", "60")
+    process = start(tmp_path, slow("numlstm.training.loop", "_make", 0.4), text_file, *tiny, "--steps", "60")
     wait_for(tmp_path / "now", process)
     for _ in range(2):
         process.send_signal(getattr(signal, number))
@@ -69,7 +69,7 @@ def test_a_signal_that_comes_twice_stops_once(
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stopped and saved at step" in errors
-    assert weights.load(tmp_path / "weights.npz").state is not None
+    assert weights_file.load(tmp_path / "weights.npz").state is not None
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)])
@@ -85,7 +85,7 @@ def test_a_signal_stops_after_the_step(
     done = numlstm("train", text_file, *tiny, "--steps", "60", *RARELY_SAVED)
     assert done.returncode == 130
     assert "stopped and saved at step 1;" in done.stderr
-    state = weights.load(tmp_path / "weights.npz").state
+    state = weights_file.load(tmp_path / "weights.npz").state
     assert state is not None
     assert state.step == 1
 
@@ -116,7 +116,7 @@ def test_a_signal_while_the_run_is_saved_loses_nothing(
     signal_in(Saver, "save_or_rescue", signal.SIGTERM)
     done = numlstm("train", text_file, *tiny, "--steps", "1000000", "--max-time", "0.1s", *RARELY_SAVED)
     assert done.returncode == 130
-    assert weights.load(tmp_path / "weights.npz").state is not None
+    assert weights_file.load(tmp_path / "weights.npz").state is not None
 
 
 def test_ctrl_c_again_stops_at_once_and_says_what_is_kept(
@@ -141,10 +141,10 @@ def test_what_comes_of_an_epoch_is_not_left_out(
     signal_in(Watch, "epoch", signal.SIGINT)
     done = numlstm("train", text_file, *tiny, "--epochs", "2", "--snapshot-epochs", "1", *RARELY_SAVED)
     assert done.returncode == 130
-    state = weights.load(tmp_path / "weights.npz").state
+    state = weights_file.load(tmp_path / "weights.npz").state
     assert state is not None
     assert [step for step, *_ in state.record["history"]] == [23]
-    assert weights.load(tmp_path / "weights-epoch1.npz").summary["steps"] == 23
+    assert weights_file.load(tmp_path / "weights-epoch1.npz").summary["steps"] == 23
 
 
 @pytest.mark.parametrize("ignored", [True, False])

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 from processes import hears_signals
 
-from numlstm import npz, weights
-from numlstm import train as training
-from numlstm.config import OPTIMIZERS, TrainConfig
 from numlstm.errors import WeightsError
+from numlstm.network import weights_file
+from numlstm.settings.config import OPTIMIZERS, TrainConfig
+from numlstm.storage import npz
+from numlstm.training import loop as training
 
 from .conftest import Command
 
@@ -27,7 +28,7 @@ posix_only = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no 
 
 
 def parameters(path: Path) -> tuple[bytes, bytes, bytes]:
-    file = weights.load(path)
+    file = weights_file.load(path)
     assert file.state is not None
     return (
         file.params.tobytes(),
@@ -46,7 +47,7 @@ def test_a_run_from_start_to_end(numlstm: Command, text_file: Path, tiny: tuple[
     for temperature in ("0", "0.25", "0.5", "0.75"):
         assert len(re.findall(rf"^ +{re.escape(temperature)} ", done.stderr, re.MULTILINE)) == 2
     assert "numlstm gen weights.npz" in done.stderr
-    file = weights.load(tmp_path / "weights.npz")
+    file = weights_file.load(tmp_path / "weights.npz")
     assert file.state is not None
     assert file.state.step == 46
     assert file.config.layers == (12, 9)
@@ -65,7 +66,7 @@ def test_resume_equals_uninterrupted(numlstm: Command, text_file: Path, tiny: tu
     assert numlstm("train", text_file, *tiny, "--steps", "60", "-o", "whole.npz").returncode == 0
     stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGINT)
     assert stopped.returncode == 130, stopped.stderr
-    step = weights.load(tmp_path / "part.npz").state.step  # type: ignore[union-attr]
+    step = weights_file.load(tmp_path / "part.npz").state.step  # type: ignore[union-attr]
     assert 0 < step < 60
     assert f"stopped and saved at step {step}; go on with: numlstm train --resume part.npz" in stopped.stderr
     resumed = numlstm("train", "--resume", "part.npz", "--device", "reference")
@@ -88,8 +89,8 @@ def test_validation_is_stopped_at_once_and_made_up_for(
     assert numlstm("train", "--resume", "part.npz", "--device", "reference").returncode == 0
     assert parameters(tmp_path / "part.npz") == parameters(tmp_path / "whole.npz")
     assert (
-        weights.load(tmp_path / "part.npz").summary["history"]
-        == weights.load(tmp_path / "whole.npz").summary["history"]
+        weights_file.load(tmp_path / "part.npz").summary["history"]
+        == weights_file.load(tmp_path / "whole.npz").summary["history"]
     )
 
 
@@ -109,7 +110,7 @@ def test_samples_of_every_second_epoch(numlstm: Command, text_file: Path, tiny: 
 def test_sigterm_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGTERM)
     assert stopped.returncode == 130
-    assert weights.load(tmp_path / "part.npz").state is not None
+    assert weights_file.load(tmp_path / "part.npz").state is not None
 
 
 @pytest.mark.slow
@@ -117,7 +118,7 @@ def test_sigterm_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Pat
 def test_a_terminal_that_goes_away_saves_too(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
     stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGHUP)
     assert stopped.returncode == 130
-    step = weights.load(tmp_path / "part.npz").state.step  # type: ignore[union-attr]
+    step = weights_file.load(tmp_path / "part.npz").state.step  # type: ignore[union-attr]
     assert f"stopped and saved at step {step}" in stopped.stderr
 
 
@@ -130,7 +131,9 @@ def test_a_reader_that_goes_away_loses_nothing(text_file: Path, tiny: tuple[str,
         pass
     process.stderr.close()
     assert process.wait(timeout=60) != 0
-    assert weights.load(tmp_path / "part.npz").state is not None  # of whichever step came before a line was to be shown
+    assert (
+        weights_file.load(tmp_path / "part.npz").state is not None
+    )  # of whichever step came before a line was to be shown
 
 
 _SLOW_STEPS = """
@@ -170,7 +173,7 @@ def test_an_existing_output_is_kept(numlstm: Command, text_file: Path, tiny: tup
     assert "--overwrite" in refused.stderr
     assert (tmp_path / "weights.npz").read_bytes() == b"hours of work"
     assert numlstm("train", text_file, *tiny, "--steps", "1", "--overwrite").returncode == 0
-    weights.load(tmp_path / "weights.npz")
+    weights_file.load(tmp_path / "weights.npz")
 
 
 def test_resuming_a_changed_text_is_refused(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:
@@ -208,7 +211,7 @@ def test_more_epochs_for_a_finished_run(
 ) -> None:
     assert numlstm("train", text_file, *tiny, "--epochs", "1").returncode == 0
     assert numlstm("train", "--resume", "weights.npz", "--epochs", "2", "--device", "reference").returncode == 0
-    state = weights.load(tmp_path / "weights.npz").state
+    state = weights_file.load(tmp_path / "weights.npz").state
     assert state is not None
     assert state.step == 46
 
@@ -323,7 +326,7 @@ def test_a_full_disk_at_the_end_loses_nothing(
     assert "no space left; the run was saved to" in done.stderr
     saved = list(rescue.glob("numlstm-*/weights.npz"))
     assert len(saved) == 1
-    state = weights.load(saved[0]).state
+    state = weights_file.load(saved[0]).state
     assert state is not None
     assert state.step == 23
 
@@ -339,10 +342,10 @@ def test_a_file_without_its_text_cannot_be_resumed(
     numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     assert numlstm("train", text_file, *tiny, "--steps", "2").returncode == 0
-    file = weights.load(tmp_path / "weights.npz")
+    file = weights_file.load(tmp_path / "weights.npz")
     assert file.state is not None
     del file.state.record["corpus"]
-    weights.save(tmp_path / "weights.npz", file)
+    weights_file.save(tmp_path / "weights.npz", file)
     refused = numlstm("train", "--resume", "weights.npz", "--device", "reference")
     assert refused.returncode == 1
     assert "does not say what text" in refused.stderr
@@ -369,7 +372,7 @@ def test_every_setting_reaches_the_run(
     small = ("--layers", "5,4", "--steps", "3", "--device", "reference", "--sample-length", "0")
     done = numlstm("train", text_file, *options, *small, "-o", "w.npz")
     assert done.returncode == 0, done.stderr
-    state = weights.load(tmp_path / "w.npz").state
+    state = weights_file.load(tmp_path / "w.npz").state
     assert state is not None
     optimizer = str(given.get("optimizer", "adam"))
     reset = 0.0 if "batching" in given else 0.01
@@ -383,11 +386,11 @@ def test_every_option_of_the_network_reaches_it(
 ) -> None:
     options = ("--embedding", "6", "--projection", "5", "--layer-norm", "--gate-activation", "hard-sigmoid")
     assert numlstm("train", text_file, *tiny, *options, "--steps", "2").returncode == 0
-    config = weights.load(tmp_path / "weights.npz").config
+    config = weights_file.load(tmp_path / "weights.npz").config
     assert (config.layers, config.embedding, config.projection) == ((12, 9), 6, 5)
     assert (config.layer_norm, config.gate_activation, config.tie_weights) == (True, "hard-sigmoid", False)
     assert numlstm("train", text_file, *tiny, "--tie-weights", "--steps", "2", "-o", "tied.npz").returncode == 0
-    config = weights.load(tmp_path / "tied.npz").config
+    config = weights_file.load(tmp_path / "tied.npz").config
     assert (config.tie_weights, config.embedding) == (True, 9)
 
 

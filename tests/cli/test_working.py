@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import backends, params, weights
-from numlstm.cli.working import working
-from numlstm.config import ModelConfig
-from numlstm.text.char_vocab import CharVocab
+from numlstm import backends
+from numlstm.cli.shared.work_progress import working
+from numlstm.network import parameters, weights_file
+from numlstm.settings.config import ModelConfig
+from numlstm.text.vocab.char import CharVocab
 
 from .conftest import Command
 
@@ -112,7 +113,9 @@ def test_a_live_line_on_a_terminal(environment: dict[str, str]) -> None:
 def test_generation_compiles_what_it_needs_once(numlstm_process: Command, tmp_path: Path) -> None:
     vocab = CharVocab("\n abc")
     config = ModelConfig(len(vocab), (5, 4))
-    weights.save(tmp_path / "w.npz", weights.WeightsFile(config, vocab, params.initialise(config, 1), {}, None))
+    weights_file.save(
+        tmp_path / "w.npz", weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None)
+    )
     command = ("gen", "w.npz", "--device", "cpu", "--length", "30", "--seed", "1")
     cold = numlstm_process(*command, NUMLSTM_CACHE_DIR=str(tmp_path / "cache"))
     assert cold.returncode == 0, cold.stderr

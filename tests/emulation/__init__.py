@@ -17,7 +17,7 @@ from types import ModuleType
 from typing import Any
 from unittest import mock
 
-from numlstm.backends.gpu import lazy
+from numlstm.backends.gpu import lazy_cupy
 
 from .compiled import Kernel, Launched, kernels
 from .library import EmulationError, flags_asked_for
@@ -32,7 +32,7 @@ def missing() -> str:
     if not sys.platform.startswith("linux"):
         return "the emulation of CUDA needs Linux"
     try:
-        lazy.cp.ndarray  # noqa: B018
+        lazy_cupy.cp.ndarray  # noqa: B018
     except ImportError:
         return "CuPy is not installed"
     return _missing_compiler()

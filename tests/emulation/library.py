@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from numlstm import cachedir
+from numlstm.storage import cache_folder
 
 from .made_once import made_once
 
@@ -66,7 +66,7 @@ def library(text: str, exports: str, options: tuple[str, ...], flags: tuple[str,
 
 
 def _folder() -> Path:
-    return cachedir.folder() / "emulation"
+    return cache_folder.folder() / "emulation"
 
 
 def _key(*parts: str) -> str:

@@ -9,8 +9,8 @@ import hypothesis
 import hypothesis.strategies as st
 import pytest
 
+from numlstm.corpus_tools.clean import Steps, cleaned
 from numlstm.errors import ConfigError
-from numlstm.gather.clean import Steps, cleaned
 
 ALL = Steps(normal_form="NFC")
 NONE = Steps(gutenberg=False, controls=False, space=False)

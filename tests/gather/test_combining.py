@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from numlstm.corpus_tools import documents, repeats
+from numlstm.corpus_tools.combine import Wishes, combine
+from numlstm.corpus_tools.repeats import SHORTEST, Paragraphs
 from numlstm.errors import ConfigError, CorpusError
-from numlstm.gather import documents, repeats
-from numlstm.gather.combine import Wishes, combine
-from numlstm.gather.repeats import SHORTEST, Paragraphs
 
 LONG = "It rained on the harbour, and the gulls were loud above the empty quay that night.\n"
 OTHER = "Nobody came; the lamps went out one after the other, until only the lighthouse was left.\n"

@@ -11,10 +11,10 @@ import zipfile
 
 import pytest
 
+from numlstm.corpus_tools import archive, documents
+from numlstm.corpus_tools.documents import document
+from numlstm.corpus_tools.markup import decode_markup, text_of_markup
 from numlstm.errors import CorpusError
-from numlstm.gather import archive, documents
-from numlstm.gather.documents import document
-from numlstm.gather.markup import decode_markup, text_of_markup
 
 PAGE = """<!DOCTYPE html><html><head><title>No</title><style>p { color: red }</style><meta charset="utf-8">
 <script>if (a < b) { "</p>" }</script></head><body><h1>A  tale</h1>

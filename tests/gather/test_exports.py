@@ -6,13 +6,13 @@ import json
 
 import pytest
 
+from numlstm.corpus_tools.exports import FORMATS, export, format_of, order
+from numlstm.corpus_tools.facebook import mended, messages_of_facebook
+from numlstm.corpus_tools.mastodon import messages_of_mastodon
+from numlstm.corpus_tools.messages import Message, written
+from numlstm.corpus_tools.telegram import messages_of_telegram
+from numlstm.corpus_tools.whatsapp import messages_of_whatsapp
 from numlstm.errors import ConfigError, CorpusError
-from numlstm.gather.exports import FORMATS, export, format_of, order
-from numlstm.gather.facebook import mended, messages_of_facebook
-from numlstm.gather.mastodon import messages_of_mastodon
-from numlstm.gather.messages import Message, written
-from numlstm.gather.telegram import messages_of_telegram
-from numlstm.gather.whatsapp import messages_of_whatsapp
 
 ANDROID = """31/12/2020, 23:57 - Messages and calls are end-to-end encrypted. No one outside of this chat can read them.
 31/12/2020, 23:58 - Anna created group "Trip: July"

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from numlstm.gather.passages import WINDOW, repeated
+from numlstm.corpus_tools.passages import WINDOW, repeated
 
 
 def noise(size, seed=0):

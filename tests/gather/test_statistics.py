@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from numlstm import advice, params
-from numlstm.config import ModelConfig
+from numlstm.corpus_tools import stats as module
+from numlstm.corpus_tools.stats import stats
+from numlstm.corpus_tools.suggest import suggest
 from numlstm.errors import CorpusError
-from numlstm.gather import stats as module
-from numlstm.gather.stats import stats
-from numlstm.gather.suggest import suggest
-from numlstm.text import sources
-from numlstm.text.sources import Source
+from numlstm.monitoring import advice
+from numlstm.network import parameters
+from numlstm.settings.config import ModelConfig
+from numlstm.text.sources import find
+from numlstm.text.sources.find import Source
 
 
 def of(text, **more):
@@ -24,7 +25,7 @@ def prose(source_text, size=40_000):
 
 @pytest.mark.parametrize("chunk", [5, 1 << 16])
 def test_the_figures_of_a_small_text(monkeypatch, chunk):
-    monkeypatch.setattr(sources, "CHUNK_BYTES", chunk)
+    monkeypatch.setattr(find, "CHUNK_BYTES", chunk)
     found = of("one\nlonger line\né🙂\x01\nlast" + "s" * 20)
     assert (found.characters, found.size, found.lines) == (44, 48, 4)
     assert found.longest_line == 24
@@ -129,7 +130,7 @@ def test_how_far_it_is_is_told():
 def test_the_network_suits_the_text(characters, units, dropout):
     found = suggest(characters, 65)
     assert (found.units, found.dropout) == (units, dropout)
-    assert found.parameters == params.count(ModelConfig(65, (units, units)))
+    assert found.parameters == parameters.count(ModelConfig(65, (units, units)))
     assert found.options() == f"--layers {units},{units}" + (" --dropout 0.3" if dropout else "")
 
 

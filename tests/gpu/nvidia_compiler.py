@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 
 from emulation.made_once import made_once
 
-from numlstm import cachedir
+from numlstm.storage import cache_folder
 
 PLACES = {13: "cu13/lib/libnvrtc.so.13", 12: "cuda_nvrtc/lib/libnvrtc.so.12"}  # in the folder of the package `nvidia`
 ENTRY = re.compile(
@@ -85,7 +85,7 @@ class Compiler:
         """Return the compiler's log and the assembly, both from one compilation."""
         asked = (f"--gpu-architecture=sm_{sm}", "--ptxas-options=-v", *options)
         key = hashlib.sha256(repr([self.version, text, asked, ENTRY.pattern]).encode()).hexdigest()[:24]
-        kept = cachedir.folder() / "emulation" / f"{key}.json.gz"
+        kept = cache_folder.folder() / "emulation" / f"{key}.json.gz"
 
         def make() -> None:
             log, assembly = self._compile(text, asked)

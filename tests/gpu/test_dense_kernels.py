@@ -7,7 +7,7 @@ import pytest
 from parameters import DTYPES, slow
 
 from numlstm.backends import reference
-from numlstm.backends.gpu import columns, dense, numbers
+from numlstm.backends.gpu import columns, dense, device_numbers
 from numlstm.backends.gpu.transfer import asarray, to_numpy, zeros
 
 ERROR = {"float64": 1e-13, "float32": 2e-6}
@@ -132,15 +132,15 @@ def test_reading_a_number_reads_all_that_were_queued(device):
 
 
 def test_a_block_of_numbers_lasts_as_long_as_one_of_them(device):
-    kept, size = [], 8 * numbers.SLOTS
+    kept, size = [], 8 * device_numbers.SLOTS
     before = device.memory.used
-    for n in range(3 * numbers.SLOTS + 1):
-        number = numbers.Number()
+    for n in range(3 * device_numbers.SLOTS + 1):
+        number = device_numbers.Number()
         number.array.fill(n)
-        if n in (5, numbers.SLOTS + 7):
+        if n in (5, device_numbers.SLOTS + 7):
             kept.append(number)
     del number
     assert device.memory.used == before + 3 * size, "the third block is gone, the newest is kept"
-    assert [float(each) for each in kept] == [5, numbers.SLOTS + 7]
+    assert [float(each) for each in kept] == [5, device_numbers.SLOTS + 7]
     del kept
     assert device.memory.used == before + size

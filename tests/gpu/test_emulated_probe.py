@@ -10,7 +10,7 @@ if emulation.missing():
 
 from numlstm.backends.gpu import device as facts
 from numlstm.backends.gpu import modules, probe
-from numlstm.backends.gpu.reported import about
+from numlstm.backends.gpu.description import about
 
 
 @pytest.fixture(autouse=True)

@@ -12,21 +12,22 @@ from parameters import slow
 if emulation.missing():
     pytest.skip(emulation.missing(), allow_module_level=True)
 
-from numlstm import backends, params, weights
+from numlstm import backends
 from numlstm.backends import reference
+from numlstm.network import parameters, weights_file
 
 if "gpu" not in backends.names():
     pytest.skip("there is no backend for the GPU", allow_module_level=True)
 
 import cupy
 
-from numlstm import train as training
-from numlstm.cli.giving_up import told
-from numlstm.config import ModelConfig, TrainConfig
+from numlstm.cli.shared.device_errors import told
 from numlstm.model import Model
-from numlstm.text.batches import split
-from numlstm.text.char_vocab import CharVocab
-from numlstm.train import Run, Step, train
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.dataset.streams import split
+from numlstm.text.vocab.char import CharVocab
+from numlstm.training import loop as training
+from numlstm.training.loop import Run, Step, train
 
 CONFIG = TrainConfig(steps=10, batch_size=5, seq_len=8, lr=0.01, warmup_steps=3, seed=5, clip=0.5, val_split=0.0)
 CONFIGS = [CONFIG, slow(dataclasses.replace(CONFIG, steps=50))]
@@ -49,7 +50,7 @@ def read_seldom(monkeypatch):
 def new_run(text, backend, config=CONFIG, layers=(9, 7), **options):
     vocab = CharVocab.from_text(text)
     shape = ModelConfig(len(vocab), layers, **{"dtype": "float64", **options})
-    flat = params.initialise(shape, config.seed)
+    flat = parameters.initialise(shape, config.seed)
     return Run.start(Model(shape, flat, backend, vocab=vocab, precision=config.precision), config)
 
 
@@ -121,8 +122,8 @@ def test_a_run_goes_on_on_another_device(device, text, begun, config, tmp_path):
     for event in train(run, *split(run.model.vocab.encode(text), 0.0)):
         if isinstance(event, Step) and run.step >= 0.4 * config.steps:
             break
-    weights.save(tmp_path / "w.npz", run.to_file())
-    moved = Run.resume(weights.load(tmp_path / "w.npz"), *on.values())
+    weights_file.save(tmp_path / "w.npz", run.to_file())
+    moved = Run.resume(weights_file.load(tmp_path / "w.npz"), *on.values())
     finish(moved, text)
     whole = new_run(text, reference, config)
     finish(whole, text)

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from parameters import ORDERS, slow
 
-from numlstm import philox, sampling
 from numlstm.backends import PLAIN, Variant, reference
 from numlstm.backends.gpu import device as device_room
-from numlstm.backends.gpu import drawing, generation, paths, transfer
+from numlstm.backends.gpu import drawing, generation, path_choice, transfer
+from numlstm.backends.spec import philox, sampling
 from numlstm.errors import BackendError
 
 WAYS = ["resident", "steps"]
@@ -116,7 +116,7 @@ def test_mixed_settings_in_one_block(device, monkeypatch, order, V):
     case, how = Case(V, B=B, N=2 if V == 5000 else 4), mixed(V, B, masked=V != 65)
     found = []
     for way in WAYS:
-        monkeypatch.setenv(paths.VARIABLE, way)
+        monkeypatch.setenv(path_choice.VARIABLE, way)
         found.append(case.drawn(how))
         assert_close(found[-1], case.expected(how))
     assert_same(*found)
@@ -126,7 +126,7 @@ def test_mixed_settings_in_one_block(device, monkeypatch, order, V):
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stream_draws_what_it_draws_alone(device, monkeypatch, way):
     """Whatever the other streams are, how many a block has, and however many there are: to the last bit."""
-    monkeypatch.setenv(paths.VARIABLE, way)
+    monkeypatch.setenv(path_choice.VARIABLE, way)
     B = 9
     case, how = Case(33, (7, 40, 3), B), mixed(33, B)
     together = {}
@@ -155,7 +155,7 @@ def variant(rng, H, R=0, *, norm=False, hard=False, dtype="float64"):
 @pytest.mark.parametrize("way", ["", *WAYS])
 @pytest.mark.parametrize("E", [0, 6])
 def test_hard_gates_and_embeddings(device, monkeypatch, way, E):
-    monkeypatch.setenv(paths.VARIABLE, way)
+    monkeypatch.setenv(path_choice.VARIABLE, way)
     case = Case(12, (9, 34), 3, 6, E=E, variants=[Variant(hard=True), PLAIN])
     how = sampling.of(3, [1.0, 0.5, 2.0])
     assert_close(case.drawn(how), case.expected(how))
@@ -176,7 +176,7 @@ def test_variants_go_step_by_step(device, order, R, norm, hard):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_in_float32(device, monkeypatch, way):
-    monkeypatch.setenv(paths.VARIABLE, way)
+    monkeypatch.setenv(path_choice.VARIABLE, way)
     case, how = Case(20, (17, 5), 4, 7, dtype="float32"), mixed(20, 4)
     assert_close(case.drawn(how), case.expected(how), "float32")
 
@@ -216,7 +216,7 @@ def test_no_tokens_and_no_launch(device):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_the_host_waits_once(device, monkeypatch, way):
-    monkeypatch.setenv(paths.VARIABLE, way)
+    monkeypatch.setenv(path_choice.VARIABLE, way)
     case = Case(11, (9, 5), 3, 20)
     layers = [on_device(layer) for layer in case.layers]
     output = SimpleNamespace(weights=tuple(map(transfer.asarray, case.output)))
@@ -237,7 +237,7 @@ def test_uniforms(device, seed, streams, first, count):
     np.testing.assert_array_equal(found, philox.uniforms(seed, streams, first, count))
 
 
-DEVICE = paths.Device(132, 227 * 1024)
+DEVICE = path_choice.Device(132, 227 * 1024)
 
 
 def network(units, B=1, V=65, E=0, *, plain=True, shared=DEVICE.shared):
@@ -245,21 +245,21 @@ def network(units, B=1, V=65, E=0, *, plain=True, shared=DEVICE.shared):
 
 
 def test_the_choice_of_the_way(monkeypatch):
-    monkeypatch.delenv(paths.VARIABLE, raising=False)
+    monkeypatch.delenv(path_choice.VARIABLE, raising=False)
     assert network((128, 128)) == 1
     assert network((128, 128), 132) == 1
     assert network((128, 128), 133) == 2
     assert network((128, 128), 1000) == 4
     assert network((2048, 2048)) == network((1024, 1024), 5000) == 0, "all multiprocessors read the weights"
     assert network((128,), plain=False) == network((128,), V=60_000) == 0, "it does not fit"
-    monkeypatch.setenv(paths.VARIABLE, "resident")
+    monkeypatch.setenv(path_choice.VARIABLE, "resident")
     assert network((1024, 1024)) == 1
     assert network((1024, 1024), 133) == 2
     assert network((1024, 1024), 1000, shared=64 * 1024) == 2, "four streams do not fit"
     assert network((128,), plain=False) == 0
     with pytest.raises(BackendError, match="resident, but drawing from 60000 tokens by layers of 128, 64"):
         network((128, 64), V=60_000)
-    monkeypatch.setenv(paths.VARIABLE, "steps")
+    monkeypatch.setenv(path_choice.VARIABLE, "steps")
     assert network((2,)) == 0
 
 

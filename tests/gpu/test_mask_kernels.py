@@ -9,7 +9,7 @@ from parameters import DTYPES, slow
 from numlstm.backends import reference
 from numlstm.backends.gpu import masks
 from numlstm.backends.gpu.transfer import asarray, to_numpy, zeros
-from numlstm.dropout import Mask
+from numlstm.backends.spec.dropout import Mask
 
 MASKS = [Mask(0.3, 2**40 + 7, 2**33 + 5, 3), Mask(0.9999999999, 1, 0, 0), Mask(1e-9, 0, 4, 2)]
 

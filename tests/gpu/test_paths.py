@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from numlstm.backends.gpu import paths
-from numlstm.backends.gpu.paths import Device, block_shape, choose, resident_plan
+from numlstm.backends.gpu import path_choice
+from numlstm.backends.gpu.path_choice import Device, block_shape, choose, resident_plan
 from numlstm.errors import BackendError
 
 LARGE = Device(multiprocessors=132, shared=227 * 1024)
@@ -17,17 +17,17 @@ SIZES = [1, 2, 7, 8, 15, 16, 31, 32, 33, 64, 65, 100, 128, 129, 200, 256, 257, 3
 
 @pytest.fixture(autouse=True)
 def unasked(monkeypatch):
-    monkeypatch.delenv(paths.VARIABLE, raising=False)
+    monkeypatch.delenv(path_choice.VARIABLE, raising=False)
 
 
 @pytest.mark.parametrize("H", SIZES)
 def test_a_block_has_whole_warps_and_slices_worth_having(H):
     units, slices = block_shape(H)
     assert units % 32 == 0
-    assert min(H, paths.MOST_UNITS) <= units <= paths.MOST_UNITS
-    assert units * slices <= paths.MOST_THREADS
+    assert min(H, path_choice.MOST_UNITS) <= units <= path_choice.MOST_UNITS
+    assert units * slices <= path_choice.MOST_THREADS
     assert slices & (slices - 1) == 0
-    assert slices == 1 or H // slices >= paths.SLICE
+    assert slices == 1 or H // slices >= path_choice.SLICE
 
 
 def test_small_layers_have_more_slices():
@@ -40,7 +40,7 @@ def test_small_layers_have_more_slices():
 def test_shared_memory_holds_what_the_kernels_lay_out(H, card, itemsize):
     """As kernels/recurrence.cu says: kept rows and what is beside them, no more than a block may have."""
     (units, slices), four = block_shape(H), 4 * itemsize
-    for rows in paths.ROWS:
+    for rows in path_choice.ROWS:
         plan = resident_plan(H, rows, itemsize, card)
         parts = slices * rows * units
         bare = (four * parts + 3 * H * rows * itemsize, four * H * rows + (parts + 2 * rows * H) * itemsize)
@@ -73,32 +73,32 @@ def test_blocks_own_more_rows_where_that_saves_a_round(B, rows):
     assert choose(64, B, 4, LARGE).rows == rows
 
 
-@pytest.mark.parametrize("path", paths.PATHS)
+@pytest.mark.parametrize("path", path_choice.PATHS)
 def test_the_variable_overrides(monkeypatch, path):
-    monkeypatch.setenv(paths.VARIABLE, path)
+    monkeypatch.setenv(path_choice.VARIABLE, path)
     for H in (8, 1024):
         assert (choose(H, 4, 4, LARGE) is not None) == (path == "resident")
 
 
 def test_the_variable_may_be_wrong_and_may_be_empty(monkeypatch):
-    monkeypatch.setenv(paths.VARIABLE, "fast")
+    monkeypatch.setenv(path_choice.VARIABLE, "fast")
     with pytest.raises(BackendError, match="NUMLSTM_GPU_PATH is 'fast'; expected resident or steps, or leave it out"):
         choose(8, 4, 4, LARGE)
-    monkeypatch.setenv(paths.VARIABLE, "")
+    monkeypatch.setenv(path_choice.VARIABLE, "")
     assert choose(8, 4, 4, LARGE) is not None
 
 
 def test_a_layer_that_does_not_fit_goes_step_by_step(monkeypatch):
     tiny = Device(multiprocessors=1, shared=1024)
     assert choose(64, 1, 4, tiny) is None
-    monkeypatch.setenv(paths.VARIABLE, "resident")
+    monkeypatch.setenv(path_choice.VARIABLE, "resident")
     with pytest.raises(BackendError, match="a layer of 64 units does not fit the 1024 bytes of shared memory"):
         choose(64, 1, 4, tiny)
 
 
 def test_rows_that_do_not_fit_are_not_taken(monkeypatch):
     """On a card of one multiprocessor, which would like as many rows to a block as may be."""
-    monkeypatch.setenv(paths.VARIABLE, "resident")
+    monkeypatch.setenv(path_choice.VARIABLE, "resident")
     everything = Device(1, 2**40)
     assert choose(64, 64, 8, everything).rows == 4
     plan = resident_plan(64, 2, 8, everything)
@@ -109,4 +109,4 @@ def test_rows_that_do_not_fit_are_not_taken(monkeypatch):
 
 def test_what_is_known_of_the_device(device):
     device.card.processors, device.card.shared_per_block = 17, 50_000
-    assert paths.device() == Device(17, 50_000)
+    assert path_choice.device() == Device(17, 50_000)

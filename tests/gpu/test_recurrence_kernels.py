@@ -12,8 +12,8 @@ import pytest
 from parameters import DTYPES, ORDERS, slow
 
 from numlstm.backends import PLAIN, Variant, reference
-from numlstm.backends.gpu import columns, paths, products, recurrence, transfer
-from numlstm.dropout import Mask
+from numlstm.backends.gpu import columns, path_choice, products, recurrence, transfer
+from numlstm.backends.spec.dropout import Mask
 from numlstm.errors import BackendError
 
 ERROR = {"float64": 1e-12, "float32": 2e-5}  # relative to the largest entry of an array
@@ -82,9 +82,9 @@ def assert_same(found, wanted, names=None):
 def path(monkeypatch):
     """Run layers on the path of that name, blocks owning so many rows."""
 
-    def choose(name, rows=paths.ROWS):
-        monkeypatch.setenv(paths.VARIABLE, name)
-        monkeypatch.setattr(paths, "ROWS", rows)
+    def choose(name, rows=path_choice.ROWS):
+        monkeypatch.setenv(path_choice.VARIABLE, name)
+        monkeypatch.setattr(path_choice, "ROWS", rows)
 
     return choose
 
@@ -94,7 +94,7 @@ SHAPES = [(1, 1, 1, 1), (3, 5, 4, 9), (4, 3, 2, 33), slow((2, 3, 2, 64)), (2, 2,
 
 
 @pytest.mark.parametrize("order", ORDERS)
-@pytest.mark.parametrize("rows", paths.ROWS)
+@pytest.mark.parametrize("rows", path_choice.ROWS)
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_one_launch(device, path, shape, dtype, rows, order):
@@ -108,7 +108,7 @@ def test_one_launch(device, path, shape, dtype, rows, order):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("hard", [False, True], ids=["soft", "hard"])
-@pytest.mark.parametrize("name", paths.PATHS)
+@pytest.mark.parametrize("name", path_choice.PATHS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_masks_and_hard_gates(device, path, dtype, name, hard, order):
     path(name)
@@ -146,14 +146,14 @@ def test_varied_layers_go_step_by_step_whatever_is_asked(device, path, varied):
 def test_what_is_kept_in_shared_memory_changes_no_bit(device, path, H, monkeypatch):
     path("resident", (2,))
     given = inputs((3, 3, 4, H), "float64")
-    plan = paths.resident_plan(H, 2, 8, paths.Device(1, 2**40))
+    plan = path_choice.resident_plan(H, 2, 8, path_choice.Device(1, 2**40))
     row = plan.shape.slices * H * 32  # bytes of shared memory for one more kept row of each slice
     bare = max(part.shared - part.kept * row for part in (plan.forward, plan.backward))
     found, kept = [], []
     for spare in (0, row, 150 * 1024):
-        card = paths.Device(1, bare + spare)
-        monkeypatch.setattr(paths, "device", lambda card=card: card)
-        kept.append(paths.choose(H, 3, 8, card)[2:])
+        card = path_choice.Device(1, bare + spare)
+        monkeypatch.setattr(path_choice, "device", lambda card=card: card)
+        kept.append(path_choice.choose(H, 3, 8, card)[2:])
         found.append(run(GPU, given))
     for few, more, most, all_of_it in zip(*kept, plan[2:], strict=True):
         assert few.kept < more.kept < most.kept <= all_of_it.kept == -(-H // plan.shape.slices)
@@ -174,7 +174,7 @@ def test_a_row_does_not_depend_on_the_others(device, path, H, dtype):
     given = inputs((4, 6, 5, H), dtype, tokens=True)
     path("resident", (1,))
     whole = run(GPU, given, mask=None)
-    for rows in paths.ROWS:
+    for rows in path_choice.ROWS:
         path("resident", (rows,))
         assert_same(run(GPU, given), whole, ("h", "c_last", "dh0", "dc0", "dW_h", "dW_x", "db"))
         chosen = np.array([4, 1, 5])
@@ -185,7 +185,7 @@ def test_a_row_does_not_depend_on_the_others(device, path, H, dtype):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", paths.PATHS)
+@pytest.mark.parametrize("name", path_choice.PATHS)
 def test_the_same_bits_each_time(device, path, name):
     path(name)
     given = inputs((5, 4, 3, 40), "float32", tokens=True)
@@ -299,7 +299,7 @@ def test_precisions_are_for_float32(device, precision):
 
 
 @pytest.mark.parametrize("precision", ["tf32", "bf16", "fp16"])
-@pytest.mark.parametrize("name", paths.PATHS)
+@pytest.mark.parametrize("name", path_choice.PATHS)
 def test_a_precision_is_handed_to_every_product(device, path, name, precision, monkeypatch):
     path(name)
     given = inputs((2, 3, 4, 5), "float32", R=3 if name == "steps" else None)
@@ -319,7 +319,7 @@ def test_a_precision_is_handed_to_every_product(device, path, name, precision, m
 
 def test_nothing_waits_for_the_device(device, path):
     """But the layer's arguments and results, which this test moves."""
-    for name in paths.PATHS:
+    for name in path_choice.PATHS:
         path(name)
         on = {n: GPU.asarray(values) for n, values in inputs((3, 2, 4, 9), "float32").items()}
         before = device.counts.synchronisations

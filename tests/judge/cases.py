@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from numlstm import params
-from numlstm.config import ModelConfig, TrainConfig
 from numlstm.model import Model
-from numlstm.text.char_vocab import CharVocab
-from numlstm.train import Run, Step, train
+from numlstm.network import parameters
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.vocab.char import CharVocab
+from numlstm.training.loop import Run, Step, train
 
 LSTM_NAMES = ("W_x", "W_h", "b", "h0", "c0")
 TRAINING = TrainConfig(
@@ -60,7 +60,7 @@ def draw_training(seed, *, layers):
     config = ModelConfig(len(SYMBOLS), layers, "float64")
     steps = np.where(rng.random(1010) < 0.7, 3, rng.integers(0, len(SYMBOLS), 1010))
     case = {"text": (np.cumsum(steps) % len(SYMBOLS)).astype(np.uint8)}
-    for name, shape in params.shapes(config).items():
+    for name, shape in parameters.shapes(config).items():
         case[name] = rng.uniform(-0.5, 0.5, shape)
     return case
 
@@ -72,8 +72,8 @@ def layer_sizes(case):
 def run_training(backend, case):
     """The losses and gradient norms of 100 steps, and the parameters after them."""
     config = ModelConfig(len(SYMBOLS), layer_sizes(case), "float64")
-    start = {name: case[name] for name in params.shapes(config)}
-    model = Model(config, params.flatten(start, config), backend, vocab=CharVocab(SYMBOLS))
+    start = {name: case[name] for name in parameters.shapes(config)}
+    model = Model(config, parameters.flatten(start, config), backend, vocab=CharVocab(SYMBOLS))
     progress = train(Run.start(model, TRAINING), case["text"], case["text"][:0])
     steps = [step for step in progress if isinstance(step, Step)]
     found = {f"after.{name}": values for name, values in model.params.items()}
@@ -85,7 +85,7 @@ def run_training(backend, case):
 def run_first_step(backend, case):
     """Logits, loss and gradients of the first window of the text, from a state of zeros."""
     config = ModelConfig(len(SYMBOLS), layer_sizes(case), "float64")
-    model = Model(config, params.flatten({name: case[name] for name in params.shapes(config)}, config), backend)
+    model = Model(config, parameters.flatten({name: case[name] for name in parameters.shapes(config)}, config), backend)
     B, T = TRAINING.batch_size, TRAINING.seq_len
     length = (len(case["text"]) - 1) // B
     starts = np.arange(B) * length

@@ -11,8 +11,8 @@ import math
 import numpy as np
 import pytest
 
-from numlstm.config import OPTIMIZERS, TrainConfig
-from numlstm.optim import Optimizer, Plateau, learning_rate
+from numlstm.settings.config import OPTIMIZERS, TrainConfig
+from numlstm.training.optimizers import Optimizer, Plateau, learning_rate
 
 SIZE, STEPS = 7, 100
 

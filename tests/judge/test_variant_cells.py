@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numlstm import params
 from numlstm.backends import Variant, reference
-from numlstm.config import ModelConfig
-from numlstm.dropout import Dropout
+from numlstm.backends.spec.dropout import Dropout
 from numlstm.model import Model
+from numlstm.network import parameters
+from numlstm.settings.config import ModelConfig
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'numlstm[judge]'")
 pytestmark = pytest.mark.judge
@@ -101,7 +101,7 @@ def torch_network(config, p, ids, masks):
 def test_a_network(backend, options, rates):
     config = ModelConfig(V, (9, 7), "float64", **options)
     rng = np.random.default_rng(1)
-    start = {name: rng.uniform(-1, 1, shape) for name, shape in params.shapes(config).items()}
+    start = {name: rng.uniform(-1, 1, shape) for name, shape in parameters.shapes(config).items()}
     ids, targets = rng.integers(0, V, (2, T, B))
     dropout = Dropout(*rates, seed=2, step=3)
     masks = {}
@@ -119,7 +119,7 @@ def test_a_network(backend, options, rates):
     expected = torch.nn.functional.cross_entropy(logits.reshape(-1, V), torch.tensor(targets.reshape(-1)))
     expected.backward()
 
-    model = Model(config, params.flatten(start, config), backend)
+    model = Model(config, parameters.flatten(start, config), backend)
     loss, grads, _ = model.loss_and_gradients(ids, targets, dropout=dropout)
     assert loss == pytest.approx(expected.item(), rel=1e-12)
     for name, values in grads.items():

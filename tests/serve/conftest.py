@@ -14,9 +14,9 @@ from servers import ServerProcess, ServerThread
 from typer.testing import CliRunner
 
 from numlstm.cli import app
-from numlstm.cli.serve_options import train_options
+from numlstm.cli.serve.job_options import train_options
 from numlstm.serve.app import create_app
-from numlstm.serve.settings import Settings
+from numlstm.serve.server_settings import Settings
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would rather have another HTTP client

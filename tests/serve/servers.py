@@ -16,8 +16,8 @@ from typing import Any
 from processes import hears_signals
 from waiting import PATIENCE, until
 
-from numlstm.cli import serve as command
-from numlstm.serve.settings import Settings
+from numlstm.cli.serve import command
+from numlstm.serve.server_settings import Settings
 
 _LOGGERS = ("asyncio", "numlstm.serve", "uvicorn.error")
 _WITH_WORKER = """

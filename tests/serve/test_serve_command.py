@@ -16,10 +16,10 @@ from typer.testing import CliRunner
 from waiting import until
 
 from numlstm.cli import app
-from numlstm.cli import serve as command
-from numlstm.cli.amounts import parse_size
+from numlstm.cli.serve import command
 from numlstm.errors import ConfigError
-from numlstm.serve import page_files
+from numlstm.serve.page import files
+from numlstm.settings.amounts import parse_size
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="needs signals")
 
@@ -56,7 +56,7 @@ class TestOptions:
         }  # fmt: skip
 
     def test_nothing_given_is_as_the_settings_say(self, started):
-        from numlstm.serve.settings import Settings
+        from numlstm.serve.server_settings import Settings
 
         assert run("--port", "0")[0] == 0
         assert started == [Settings(port=0)]
@@ -180,12 +180,12 @@ class TestStopping:
 
 
 def test_the_page_s_files_are_in_the_package():
-    assert (page_files.FOLDER / "index.html").is_file()
+    assert (files.FOLDER / "index.html").is_file()
 
 
 def test_pieces_of_a_text_are_not_kept_back():
     """Of a socket that does not know its protocol asyncio lets TCP collect what is sent, for 40 ms."""
-    from numlstm.serve.settings import Settings
+    from numlstm.serve.server_settings import Settings
 
     with command._listening(Settings(port=0)) as listening:
         assert listening.proto == socket.IPPROTO_TCP

@@ -10,17 +10,17 @@ import threading
 import numpy as np
 import pytest
 
-from numlstm import params, weights
-from numlstm.config import ModelConfig, SampleConfig
-from numlstm.generate import Writing
-from numlstm.likelihood import log_probabilities
+from numlstm.generation.text_probabilities import log_probabilities
+from numlstm.generation.writing import Writing
 from numlstm.model import load
-from numlstm.serve.engine import Engine, Wanted
-from numlstm.serve.refusals import Refusal
-from numlstm.serve.settings import Settings
-from numlstm.text.byte_vocab import ByteVocab
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.word_vocab import WordVocab
+from numlstm.network import parameters, weights_file
+from numlstm.serve.engine.engine import Engine, Wanted
+from numlstm.serve.http.refusal import Refusal
+from numlstm.serve.server_settings import Settings
+from numlstm.settings.config import ModelConfig, SampleConfig
+from numlstm.text.vocab.byte import ByteVocab
+from numlstm.text.vocab.char import CharVocab
+from numlstm.text.vocab.word import WordVocab
 
 SYMBOLS = "\n abcdefgh"
 VOCABS = {
@@ -32,7 +32,7 @@ VOCABS = {
 
 def save(path, vocab, layers=(8,), seed=0):
     config = ModelConfig(len(vocab), layers)
-    weights.save(path, weights.WeightsFile(config, vocab, params.initialise(config, seed) * 3, {}))
+    weights_file.save(path, weights_file.WeightsFile(config, vocab, parameters.initialise(config, seed) * 3, {}))
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import re
 
 import pytest
 
-from numlstm.serve import guards
-from numlstm.serve.guards import Bodies, Crowds, Envelope
-from numlstm.serve.settings import Settings
+from numlstm.serve.http import guards
+from numlstm.serve.http.guards import Bodies, Crowds, Envelope
+from numlstm.serve.server_settings import Settings
 
 TEXT = {"model": "tiny", "prompt": "The "}
 

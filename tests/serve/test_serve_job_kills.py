@@ -17,7 +17,7 @@ import pytest
 from training import SLOW_WORKER, TINY, Client, contents, train
 from waiting import until
 
-from numlstm.serve import lock
+from numlstm.serve.jobs import lock
 
 pytestmark = [
     pytest.mark.slow,

@@ -14,8 +14,8 @@ import pytest
 from training import TEXT, TINY, Client, take_time
 from waiting import until
 
-from numlstm.cli.serve_options import train_options
-from numlstm.serve.running import Running
+from numlstm.cli.serve.job_options import train_options
+from numlstm.serve.jobs.runner import Running
 
 JOB = {"model": "new", "text": TEXT, "options": {**TINY, "steps": 2}}
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from training import ENDED, TEXT, TINY, Client, contents, take_time, train
 
-from numlstm import runlog
+from numlstm.monitoring import run_log
 
 STEPS = 100  # more than an epoch
 
@@ -56,7 +56,7 @@ def test_a_life(client: Client, models: Path, whole: Path) -> None:
     assert {"epoch", "sample", "gates"} <= {*kinds}
     states = [data["state"] for _, kind, data in events if kind == "state"]
     assert list(dict.fromkeys(states)) in (["waiting", "running", "done"], ["running", "done"])
-    assert [data for number, _, data in events if number] == runlog.read(models / "jobs" / id_ / "run.jsonl")
+    assert [data for number, _, data in events if number] == run_log.read(models / "jobs" / id_ / "run.jsonl")
 
     job = events[-1][2]
     assert job == client.job(id_) == client.ask("GET", "/v1/jobs")["data"][0]

@@ -9,13 +9,14 @@ import threading
 import numpy as np
 import pytest
 
-from numlstm import backends, params, weights
-from numlstm.batch import Batch
-from numlstm.config import ModelConfig, TrainConfig
+from numlstm import backends
+from numlstm.generation.batch import Batch
 from numlstm.model import writer
-from numlstm.serve.loaded import Memory
-from numlstm.serve.refusals import Refusal
-from numlstm.text.char_vocab import CharVocab
+from numlstm.network import parameters, weights_file
+from numlstm.serve.http.refusal import Refusal
+from numlstm.serve.stores.loaded_models import Memory
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.vocab.char import CharVocab
 
 VOCAB = CharVocab("\nabc")
 REFERENCE = backends.load("reference")
@@ -23,13 +24,13 @@ REFERENCE = backends.load("reference")
 
 def save(path, size=8, seed=0, training=False):
     config = ModelConfig(len(VOCAB), (size,))
-    flat, state = params.initialise(config, seed), None
+    flat, state = parameters.initialise(config, seed), None
     if training:
         train = TrainConfig(steps=1, batch_size=2)
         zeros = [np.zeros((2, size), np.float32)]
         slots = {name: np.zeros_like(flat) for name in train.kept}
-        state = weights.TrainState(train, 0, flat.copy(), slots, zeros, zeros, {})
-    weights.save(path, weights.WeightsFile(config, VOCAB, flat, {}, state))
+        state = weights_file.TrainState(train, 0, flat.copy(), slots, zeros, zeros, {})
+    weights_file.save(path, weights_file.WeightsFile(config, VOCAB, flat, {}, state))
     return 4 * 8 * len(flat)  # bytes in memory: in float64, as the reference has it
 
 
@@ -93,7 +94,7 @@ def test_the_estimate_is_not_below_what_the_kernels_hold():
     from numlstm.model import Model
 
     config = ModelConfig(65, (272, 272))
-    flat = params.initialise(config, 0)
+    flat = parameters.initialise(config, 0)
     model = Model(config, flat, cpu)
     held = {}
 
@@ -196,8 +197,8 @@ def test_one_that_is_too_large_by_itself(tmp_path):
 
 def test_files_are_read_by_another_thread(tmp_path, monkeypatch):
     save(tmp_path / "a.npz")
-    threads, load = set(), weights.load
-    monkeypatch.setattr(weights, "load", lambda path: (threads.add(threading.get_ident()), load(path))[1])
+    threads, load = set(), weights_file.load
+    monkeypatch.setattr(weights_file, "load", lambda path: (threads.add(threading.get_ident()), load(path))[1])
     Shelf(tmp_path).load("a")
     assert threads
     assert threading.get_ident() not in threads

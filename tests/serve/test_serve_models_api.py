@@ -11,11 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from numlstm import weights
-from numlstm.serve import shelf as shelves
-from numlstm.serve.refusals import Refusal
-from numlstm.serve.settings import Settings
-from numlstm.serve.shelf import Shelf
+from numlstm.network import weights_file
+from numlstm.serve.http.refusal import Refusal
+from numlstm.serve.server_settings import Settings
+from numlstm.serve.stores import models as shelves
+from numlstm.serve.stores.models import Shelf
 
 DESCRIBED = {
     "id", "object", "created", "owned_by", "shipped", "bytes", "parameters", "layers", "level", "vocabulary", "loss",
@@ -58,7 +58,7 @@ class TestShelf:
         assert Shelf(Settings(models=tmp_path / "none")).default() == "python"
 
     def test_describes_a_model_without_reading_its_numbers(self, models, monkeypatch):
-        monkeypatch.setattr(weights, "load", None)
+        monkeypatch.setattr(weights_file, "load", None)
         found = Shelf(Settings(models=models)).describe("tiny")
         assert {*found} == DESCRIBED
         assert (found["layers"], found["level"], found["title"]) == ([16], "char", "steps.txt")
@@ -81,7 +81,7 @@ class TestShelf:
         assert str(models) not in found["problem"]
 
     def test_believes_nothing_of_what_a_file_tells(self, models):
-        file = weights.load(models / "tiny.npz")
+        file = weights_file.load(models / "tiny.npz")
         for n, summary in enumerate(
             (
                 {},
@@ -90,7 +90,9 @@ class TestShelf:
                 {"corpus": {"sources": ["/home/anna/secret/diary.txt", 3]}, "evaluated": {}},
             )
         ):
-            weights.save(models / f"odd{n}.npz", weights.WeightsFile(file.config, file.vocab, file.params, summary))
+            weights_file.save(
+                models / f"odd{n}.npz", weights_file.WeightsFile(file.config, file.vocab, file.params, summary)
+            )
         shelf = Shelf(Settings(models=models))
         found = [shelf.describe(f"odd{n}") for n in range(4)]
         assert [each["loss"] for each in found] == [None] * 4
@@ -262,26 +264,26 @@ class TestFaults:
 
     def test_two_uploads_of_one_name(self, client, tiny, models, monkeypatch):
         """The second comes while the first is being checked: one of them is told that the name is taken."""
-        real = weights.load
+        real = weights_file.load
 
         def slow(path):
             shutil.copy(models / "tiny.npz", models / "mine.npz")  # somebody else was quicker
             time.sleep(0.01)
             return real(path)
 
-        monkeypatch.setattr(weights, "load", slow)
+        monkeypatch.setattr(weights_file, "load", slow)
         assert code(client.put("/v1/models/mine/file", content=tiny)) == (409, "exists")
         assert sorted(path.name for path in models.iterdir()) == ["mine.npz", "tiny.npz"]
 
     def test_uploads_that_wait_to_be_checked_hold_nobody_up(self, client, tiny, models, monkeypatch):
         """One is checked at a time; more of them wait than there are threads."""
-        real, go_on = weights.load, threading.Event()
+        real, go_on = weights_file.load, threading.Event()
 
         def slow(path):
             assert go_on.wait(60)
             return real(path)
 
-        monkeypatch.setattr(weights, "load", slow)
+        monkeypatch.setattr(weights_file, "load", slow)
         with ThreadPoolExecutor(49) as pool:
             answers = [pool.submit(client.put, f"/v1/models/mine{n}/file", content=tiny) for n in range(48)]
             try:

@@ -7,10 +7,11 @@ import math
 
 import pytest
 
-from numlstm import backends, weights
-from numlstm.config import SampleConfig
-from numlstm.generate import generate_many
+from numlstm import backends
+from numlstm.generation.writing import generate_many
 from numlstm.model import writer
+from numlstm.network import weights_file
+from numlstm.settings.config import SampleConfig
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def ai(openai, server):
 
 def alone(server, prompt="The ", number=0, **settings):
     """A text as the library writes it, without a server."""
-    model = writer(weights.load(server.folder / "tiny.npz"), backends.load("reference"))
+    model = writer(weights_file.load(server.folder / "tiny.npz"), backends.load("reference"))
     return generate_many(model, [prompt] * (number + 1), SampleConfig(**settings))[number]
 
 
@@ -113,7 +114,7 @@ class TestTexts:
         assert found.usage.completion_tokens == 20
 
     def test_of_tokens(self, ai, server):
-        vocab = weights.load(server.folder / "tiny.npz").vocab
+        vocab = weights_file.load(server.folder / "tiny.npz").vocab
         ids = [int(token) for token in vocab.encode("The ")]
         one, several = (
             ai.completions.create(model="tiny", prompt=prompt, seed=2).choices[0].text for prompt in (ids, [ids])

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import config
-from numlstm.cli.serve_options import train_options
+from numlstm.cli.serve.job_options import train_options
+from numlstm.settings import config
 
 PAGE = Path(__file__).parents[2] / "numlstm" / "serve" / "page"
 SCRIPTS = sorted(PAGE.glob("*.js"))

@@ -12,11 +12,11 @@ import pytest
 from training import TEXT, TINY
 from waiting import until
 
-from numlstm import weights
-from numlstm.cli.worker import Printed
-from numlstm.serve import lock
-from numlstm.serve.process import WORKER, Process
-from numlstm.serve.train_options import as_words
+from numlstm.cli.serve.worker import Printed
+from numlstm.network import weights_file
+from numlstm.serve.jobs import lock
+from numlstm.serve.jobs.options import as_words
+from numlstm.serve.jobs.process import WORKER, Process
 
 TRAIN = ["train", *as_words({**TINY, "steps": 100_000, "device": "reference"}), "-o", "new.npz", "--", "-"]
 
@@ -46,7 +46,7 @@ def test_it_stops_when_told(tmp_path: Path) -> None:
     assert code == 130
     assert line.startswith("stopped and saved at step")
     assert line in (tmp_path / "errors.txt").read_text("utf-8")
-    assert weights.load(tmp_path / "new.npz").state is not None
+    assert weights_file.load(tmp_path / "new.npz").state is not None
     assert lock.is_free(tmp_path / "lock")
 
 
@@ -98,7 +98,7 @@ def test_a_text_that_is_gone(tmp_path: Path) -> None:
 
 
 def test_what_nobody_expected_is_told_without_a_traceback(tmp_path: Path) -> None:
-    script = "import numlstm.cli.worker as worker\nworker.command_line = lambda: 1 / 0\nworker.main()"
+    script = "import numlstm.cli.serve.worker as worker\nworker.command_line = lambda: 1 / 0\nworker.main()"
     code, line = end(start(tmp_path, command=(sys.executable, "-c", script)))
     assert code == 1
     assert line == "the training failed (ZeroDivisionError); errors.txt in the job's folder says where"

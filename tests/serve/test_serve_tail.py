@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numlstm.serve.tail import Line, Tail
+from numlstm.serve.jobs.log_tail import Line, Tail
 
 
 def rest(tail: Tail, size: int = 7) -> list[Line]:

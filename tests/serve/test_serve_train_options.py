@@ -10,10 +10,10 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numlstm.cli.serve_options import train_options
-from numlstm.cli.train import train
-from numlstm.serve.refusals import Refusal
-from numlstm.serve.train_options import TrainOption, as_words, checked
+from numlstm.cli.serve.job_options import train_options
+from numlstm.cli.train.command import train
+from numlstm.serve.http.refusal import Refusal
+from numlstm.serve.jobs.options import TrainOption, as_words, checked
 
 OPTIONS = {option.name: option for option in train_options()}
 SERVERS = {"corpus", "output", "overwrite", "resume", "log", "tensorboard", "encoding", "snapshot_epochs"}

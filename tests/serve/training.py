@@ -13,10 +13,10 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from numlstm import weights
 from numlstm.cli import app
-from numlstm.serve.running import Running
-from numlstm.text.stdlib import python_source
+from numlstm.network import weights_file
+from numlstm.serve.jobs.runner import Running
+from numlstm.text.sources.python_library import python_source
 
 TEXT = python_source()[:6000]
 TINY: dict[str, Any] = {"layers": "12,9", "batch_size": 4, "seq_len": 16, "sample_length": 20}
@@ -112,7 +112,7 @@ def train(folder: Path, output: str, **options: Any) -> Path:
 
 def contents(path: Path) -> tuple[Any, ...]:
     """All that a run came to; how long it took, where its text was and by which command are each run's own."""
-    file = weights.load(path)
+    file = weights_file.load(path)
     assert file.state is not None
     state = file.state
     arrays = (file.params, state.params, *state.slots.values(), *state.h, *state.c)

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from numlstm.errors import CorpusError
-from numlstm.text import sources
-from numlstm.text.corpus import Corpus, load_corpus
+from numlstm.text.dataset.corpus import Corpus, load_corpus
+from numlstm.text.sources import find
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def put(folder: Path) -> Callable[[str, bytes | str], str]:
 @pytest.fixture
 def chunk_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Make sources read in chunks of that many bytes."""
-    return lambda size: monkeypatch.setattr(sources, "CHUNK_BYTES", size)
+    return lambda size: monkeypatch.setattr(find, "CHUNK_BYTES", size)
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numlstm.errors import ConfigError, CorpusError
-from numlstm.text.batches import Streams, split
+from numlstm.text.dataset.streams import Streams, split
 
 sizes = st.integers(1, 12)
 

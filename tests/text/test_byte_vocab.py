@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numlstm.errors import CorpusError
-from numlstm.text.byte_vocab import ByteVocab
-from numlstm.text.corpus import Level, load_corpus
-from numlstm.text.vocab import Vocab
+from numlstm.text.dataset.corpus import Level, load_corpus
+from numlstm.text.vocab.base import Vocab
+from numlstm.text.vocab.byte import ByteVocab
 
 VOCAB = ByteVocab()
 texts = st.text(st.characters(exclude_categories=["Cs"]))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from numlstm.errors import CorpusError
-from numlstm.text import catalog
-from numlstm.text.corpus import corpus_names, load_corpus
+from numlstm.text.dataset.corpus import corpus_names, load_corpus
+from numlstm.text.sources import catalog
 
 
 def test_every_named_corpus_says_what_it_is():

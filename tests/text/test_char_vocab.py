@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numlstm.errors import CorpusError
-from numlstm.text.char_vocab import CharVocab
+from numlstm.text.vocab.char import CharVocab
 
 texts = st.text(st.characters(exclude_categories=["Cs"]))
 some_text = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

@@ -11,7 +11,7 @@ import sys
 
 import pytest
 
-from numlstm.text.corpus import Corpus, Level, load_corpus
+from numlstm.text.dataset.corpus import Corpus, Level, load_corpus
 
 if sys.version_info >= (3, 14):
     from compression import zstd

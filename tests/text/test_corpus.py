@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.corpus import Corpus, load_corpus
-from numlstm.text.passes import Texts
+from numlstm.text.dataset.corpus import Corpus, load_corpus
+from numlstm.text.dataset.encode import Texts
+from numlstm.text.vocab.char import CharVocab
 
 MIXED = "a\r\nb\rc\n\0 é 한글 👩\u200d🚀 e\u0301 \ufeff end"
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)

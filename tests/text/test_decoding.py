@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from numlstm.text import decoding
-from numlstm.text.corpus import Corpus, load_corpus
+from numlstm.text.dataset.corpus import Corpus, load_corpus
+from numlstm.text.sources import decode
 
 
 def text_of(found: Corpus) -> str:
@@ -91,7 +91,7 @@ def test_lone_surrogate_that_an_encoding_lets_through(load_bytes, error_of):
 
 
 def test_encodings_to_drop_a_mark_from_are_ones_that_pass_it_on():
-    for encoding in decoding._PASS_MARK_ON:
+    for encoding in decode._PASS_MARK_ON:
         assert "\ufeffa".encode(encoding).decode(encoding) == "\ufeffa"
     for encoding in ("utf-8-sig", "utf-16", "utf-32"):
         assert "a".encode(encoding).decode(encoding) == "a"

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numlstm.text import features as module
-from numlstm.text.features import at_ends, features
+from numlstm.analysis import text_features as module
+from numlstm.analysis.text_features import at_ends, features
 
 # A text, a feature, and its value at each character: a digit, or . for 0.
 CASES = [

@@ -12,9 +12,9 @@ import pytest
 from served import serving
 
 from numlstm.errors import CorpusError
-from numlstm.text import catalog, downloading, fetching, named
-from numlstm.text.catalog import Entry
-from numlstm.text.corpus import load_corpus
+from numlstm.text.dataset.corpus import load_corpus
+from numlstm.text.sources import catalog, download, named, named_downloads
+from numlstm.text.sources.catalog import Entry
 
 TEXT = "It was late.\r\nThe café had closed.\n".encode() * 2000
 PLAIN = TEXT.replace(b"\r\n", b"\n")
@@ -58,24 +58,24 @@ def leftovers(cache):
 
 def test_a_text_is_downloaded_once_with_unix_line_ends(site, cache):
     entry = entry_of(site, size=len(TEXT), sha256=(sha256(TEXT),))
-    assert fetching.cached(entry) is None
-    path = fetching.fetch(entry)
+    assert named_downloads.cached(entry) is None
+    path = named_downloads.fetch(entry)
     assert path.read_bytes() == PLAIN
-    assert fetching.fetch(entry) == path == fetching.cached(entry)
+    assert named_downloads.fetch(entry) == path == named_downloads.cached(entry)
     assert site.asked == ["/a.txt"]
     assert leftovers(cache) == ["story.json", "story.txt"]
 
 
 def test_several_files_are_joined_in_order_and_trimmed(site):
     site.files |= {"/1": BOOK, "/2": BOOK.replace(b"rained", b"poured")}
-    path = fetching.fetch(entry_of(site, "/2", "/1", trim="gutenberg"))
+    path = named_downloads.fetch(entry_of(site, "/2", "/1", trim="gutenberg"))
     assert path.read_text() == "It poured.\n\n\nIt rained.\n"
     assert site.asked == ["/2", "/1"]
 
 
 def test_how_far_it_is_is_told(site):
     told = []
-    fetching.fetch(entry_of(site, "/a.txt", "/a.txt"), lambda *what: told.append(what))
+    named_downloads.fetch(entry_of(site, "/a.txt", "/a.txt"), lambda *what: told.append(what))
     assert {task for task, _, _ in told} == {"downloading story (1 of 2)", "downloading story (2 of 2)"}
     done = [done for task, done, total in told if "1 of" in task and total == len(TEXT)]
     assert done == sorted(done)
@@ -85,7 +85,7 @@ def test_how_far_it_is_is_told(site):
 
 def test_a_redirection_is_followed(site):
     site.faults["/old"] = "/a.txt"
-    assert fetching.fetch(entry_of(site, "/old")).read_bytes() == PLAIN
+    assert named_downloads.fetch(entry_of(site, "/old")).read_bytes() == PLAIN
 
 
 @pytest.mark.parametrize(
@@ -102,12 +102,12 @@ def test_a_redirection_is_followed(site):
 def test_what_fails_is_one_line_and_leaves_nothing(site, cache, error_of, fault, said):
     site.files["/a"] = TEXT
     site.faults["/a"] = fault
-    message = error_of(fetching.fetch, entry_of(site, "/a"), timeout=0.3)
+    message = error_of(named_downloads.fetch, entry_of(site, "/a"), timeout=0.3)
     assert said in message
     assert site.url("/a") in message
     assert leftovers(cache) == []
     site.faults.clear()
-    assert fetching.fetch(entry_of(site, "/a")).read_bytes() == PLAIN
+    assert named_downloads.fetch(entry_of(site, "/a")).read_bytes() == PLAIN
 
 
 def test_a_body_that_ends_early_is_seen_without_urllib3(site, cache, monkeypatch, error_of):
@@ -121,72 +121,72 @@ def test_a_body_that_ends_early_is_seen_without_urllib3(site, cache, monkeypatch
                 file.truncate(7)
 
     monkeypatch.setattr(pooch, "HTTPDownloader", Halving)
-    assert f"7 of {len(TEXT):,} bytes came; nothing was kept" in error_of(fetching.fetch, entry_of(site))
+    assert f"7 of {len(TEXT):,} bytes came; nothing was kept" in error_of(named_downloads.fetch, entry_of(site))
     assert leftovers(cache) == []
 
 
 def test_a_wrong_checksum_keeps_nothing(site, cache, error_of):
-    message = error_of(fetching.fetch, entry_of(site, sha256=(sha256(b"other"),)))
+    message = error_of(named_downloads.fetch, entry_of(site, sha256=(sha256(b"other"),)))
     assert "has another checksum than the expected" in message
     assert "nothing was kept" in message
     assert leftovers(cache) == []
 
 
 def test_a_wrong_size_is_told(site, error_of):
-    message = error_of(fetching.fetch, entry_of(site, size=len(TEXT) + 1))
+    message = error_of(named_downloads.fetch, entry_of(site, size=len(TEXT) + 1))
     assert f"has {len(TEXT):,} bytes; expected {len(TEXT) + 1:,}" in message
 
 
 def test_a_server_that_never_ends_does_not_fill_the_disk(site, cache, monkeypatch, error_of):
-    monkeypatch.setattr(downloading, "LARGEST", 30_000)
-    assert "is larger than" in error_of(fetching.fetch, entry_of(site))
+    monkeypatch.setattr(download, "LARGEST", 30_000)
+    assert "is larger than" in error_of(named_downloads.fetch, entry_of(site))
     assert leftovers(cache) == []
 
 
 def test_the_first_downloads_checksum_holds_later(site, cache, error_of):
     entry = entry_of(site)
-    path = fetching.fetch(entry)
+    path = named_downloads.fetch(entry)
     assert json.loads((cache / "story.json").read_text())["sha256"] == [sha256(TEXT)]
     path.unlink()
     site.files["/a.txt"] = b"Another text.\n"
-    message = error_of(fetching.fetch, entry)
+    message = error_of(named_downloads.fetch, entry)
     assert "it has changed since" in message
     assert "numlstm corpus get story --refresh" in message
     assert not path.exists()
-    assert fetching.fetch(entry, refresh=True).read_bytes() == b"Another text.\n"
-    assert fetching.fetch(entry).read_bytes() == b"Another text.\n"
+    assert named_downloads.fetch(entry, refresh=True).read_bytes() == b"Another text.\n"
+    assert named_downloads.fetch(entry).read_bytes() == b"Another text.\n"
 
 
 def test_refresh_downloads_again_and_a_failure_leaves_the_text_there(site, error_of):
     entry = entry_of(site)
-    path = fetching.fetch(entry)
+    path = named_downloads.fetch(entry)
     site.files["/a.txt"] = b"New.\n"
-    assert fetching.fetch(entry).read_bytes() == PLAIN
+    assert named_downloads.fetch(entry).read_bytes() == PLAIN
     site.faults["/a.txt"] = 404
-    error_of(fetching.fetch, entry, refresh=True)
+    error_of(named_downloads.fetch, entry, refresh=True)
     assert path.read_bytes() == PLAIN
-    assert fetching.cached(entry) == path
+    assert named_downloads.cached(entry) == path
 
 
 def test_a_damaged_text_or_record_is_no_text(site, cache):
     entry = entry_of(site)
-    path = fetching.fetch(entry)
+    path = named_downloads.fetch(entry)
     path.write_bytes(PLAIN[:-1])
-    assert fetching.cached(entry) is None
-    assert fetching.fetch(entry).read_bytes() == PLAIN
+    assert named_downloads.cached(entry) is None
+    assert named_downloads.fetch(entry).read_bytes() == PLAIN
     for broken in (b"", b"[]", b"{}", b"[" * 100_000, b'{"urls": 3}'):
         (cache / "story.json").write_bytes(broken)
-        assert fetching.cached(entry) is None
-        assert fetching.fetch(entry).read_bytes() == PLAIN
+        assert named_downloads.cached(entry) is None
+        assert named_downloads.fetch(entry).read_bytes() == PLAIN
     assert len(site.asked) == 7
 
 
 def test_another_address_trim_or_checksum_is_another_text(site):
     site.files["/b.txt"] = BOOK
-    fetching.fetch(entry_of(site))
-    assert fetching.fetch(entry_of(site, "/b.txt")).read_bytes() == BOOK
-    assert fetching.fetch(entry_of(site, "/b.txt", trim="gutenberg")).read_text() == "It rained.\n"
-    assert fetching.cached(entry_of(site, "/b.txt", trim="gutenberg", sha256=(sha256(TEXT),))) is None
+    named_downloads.fetch(entry_of(site))
+    assert named_downloads.fetch(entry_of(site, "/b.txt")).read_bytes() == BOOK
+    assert named_downloads.fetch(entry_of(site, "/b.txt", trim="gutenberg")).read_text() == "It rained.\n"
+    assert named_downloads.cached(entry_of(site, "/b.txt", trim="gutenberg", sha256=(sha256(TEXT),))) is None
 
 
 def test_without_a_network_what_works_is_named(site, monkeypatch, error_of):
@@ -196,26 +196,26 @@ def test_without_a_network_what_works_is_named(site, monkeypatch, error_of):
     away = Entry("away", source="download", urls=(f"http://127.0.0.1:{port}/x",))
     here = entry_of(site)
     all_of = {"away": away, "story": here, "python": catalog.entry("python")}
-    monkeypatch.setattr(fetching, "entries", lambda: all_of)
-    message = error_of(fetching.fetch, away)
+    monkeypatch.setattr(named_downloads, "entries", lambda: all_of)
+    message = error_of(named_downloads.fetch, away)
     assert message.startswith("the corpus away is not here yet, and http://127.0.0.1:")
     assert message.endswith("what works without a network: python, and your own files")
-    fetching.fetch(here)
-    assert "without a network: story, python, and your own files" in error_of(fetching.fetch, away)
+    named_downloads.fetch(here)
+    assert "without a network: story, python, and your own files" in error_of(named_downloads.fetch, away)
 
 
 def test_what_is_no_text_is_refused(site, cache, error_of):
     site.files |= {"/binary": b"\xff\xfe\x00", "/empty": b" \n"}
-    assert "is no text in UTF-8 (byte 0xFF at offset 0)" in error_of(fetching.fetch, entry_of(site, "/binary"))
-    assert "holds no text (2 bytes came)" in error_of(fetching.fetch, entry_of(site, "/empty"))
-    assert "expected gutenberg or wikitext" in error_of(fetching.fetch, entry_of(site, trim="other"))
+    assert "is no text in UTF-8 (byte 0xFF at offset 0)" in error_of(named_downloads.fetch, entry_of(site, "/binary"))
+    assert "holds no text (2 bytes came)" in error_of(named_downloads.fetch, entry_of(site, "/empty"))
+    assert "expected gutenberg or wikitext" in error_of(named_downloads.fetch, entry_of(site, trim="other"))
     assert leftovers(cache) == []
 
 
 def test_a_cache_that_cannot_be_written(site, tmp_path, monkeypatch, error_of):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NUMLSTM_CACHE_DIR", str(tmp_path / "file"))
-    assert "let NUMLSTM_CACHE_DIR name another folder" in error_of(fetching.fetch, entry_of(site))
+    assert "let NUMLSTM_CACHE_DIR name another folder" in error_of(named_downloads.fetch, entry_of(site))
 
 
 def test_what_killed_processes_have_left_is_removed(site, cache, monkeypatch):
@@ -224,14 +224,14 @@ def test_what_killed_processes_have_left_is_removed(site, cache, monkeypatch):
     for folder in (left, other):
         folder.mkdir(parents=True)
         (folder / "0.txt").write_text("half")
-    monkeypatch.setattr(fetching, "is_abandoned", lambda path: path == left)
-    fetching.fetch(entry)
+    monkeypatch.setattr(named_downloads, "is_abandoned", lambda path: path == left)
+    named_downloads.fetch(entry)
     assert leftovers(cache) == ["other", "story.json", "story.txt"]
 
 
 def test_two_at_once_both_have_the_text(site):
     found = []
-    threads = [threading.Thread(target=lambda: found.append(fetching.fetch(entry_of(site)))) for _ in range(3)]
+    threads = [threading.Thread(target=lambda: found.append(named_downloads.fetch(entry_of(site)))) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
@@ -312,5 +312,5 @@ def test_the_catalogue_is_whole():
 
 
 def test_errors_are_corpus_errors():
-    assert issubclass(downloading.Unreachable, CorpusError)
-    assert issubclass(downloading.WrongChecksum, CorpusError)
+    assert issubclass(download.Unreachable, CorpusError)
+    assert issubclass(download.WrongChecksum, CorpusError)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numlstm.text import shown
-from numlstm.text.byte_vocab import ByteVocab
-from numlstm.text.char_vocab import CharVocab
-from numlstm.text.vocab import Vocab
-from numlstm.text.word_vocab import WordBuilder, WordVocab
+from numlstm.text.vocab import display
+from numlstm.text.vocab.base import Vocab
+from numlstm.text.vocab.byte import ByteVocab
+from numlstm.text.vocab.char import CharVocab
+from numlstm.text.vocab.word import WordBuilder, WordVocab
 
 PROSE = 'The cat said, "no." (It\'s late!)\n\nA cat--old\tcat.\r\n' * 3
 
@@ -24,18 +24,18 @@ def words(text: str) -> WordVocab:
 @pytest.mark.parametrize("vocab", [CharVocab.from_text(PROSE), ByteVocab(), words(PROSE)], ids=lambda v: v.level)
 def test_pieces_are_the_text_however_it_is_cut(vocab: Vocab) -> None:
     ids, decoder = vocab.encode(PROSE), vocab.decoder()
-    pieces = [shown.pieces(vocab, decoder, part) for part in np.array_split(ids, 5)]
+    pieces = [display.pieces(vocab, decoder, part) for part in np.array_split(ids, 5)]
     assert [len(each) for each in pieces] == [len(part) for part in np.array_split(ids, 5)]
     assert "".join(piece for each in pieces for piece in each) == PROSE
-    assert shown.line_ends(vocab, ids) == PROSE.count("\n")
+    assert display.line_ends(vocab, ids) == PROSE.count("\n")
 
 
 def test_a_byte_amid_a_character_has_no_piece() -> None:
     vocab = ByteVocab()
-    pieces = shown.pieces(vocab, vocab.decoder(), vocab.encode("a한b"))
+    pieces = display.pieces(vocab, vocab.decoder(), vocab.encode("a한b"))
     assert pieces == ["a", "", "", "한", "b"]
-    assert list(shown.grouped(pieces)) == [("a", 1), ("한", 3), ("b", 1)]
-    assert list(shown.grouped(["a", "", ""])) == [("a", 1), ("", 2)]
+    assert list(display.grouped(pieces)) == [("a", 1), ("한", 3), ("b", 1)]
+    assert list(display.grouped(["a", "", ""])) == [("a", 1), ("", 2)]
 
 
 @pytest.mark.parametrize(
@@ -57,14 +57,14 @@ def test_a_byte_amid_a_character_has_no_piece() -> None:
     ],
 )
 def test_names(vocab: Vocab, token: int, expected: str) -> None:
-    assert shown.label(vocab, token) == expected
+    assert display.label(vocab, token) == expected
 
 
 def test_what_cannot_be_seen_has_a_sign() -> None:
-    assert shown.visible("aé한\n\t\u200d👩") == "aé한\n\t\u200d👩"
-    assert shown.visible("\x00\x1b\u202e\ud800\ufffe\ufeff") == "\ufffd" * 6
+    assert display.visible("aé한\n\t\u200d👩") == "aé한\n\t\u200d👩"
+    assert display.visible("\x00\x1b\u202e\ud800\ufffe\ufeff") == "\ufffd" * 6
 
 
 def test_a_text_without_line_ends() -> None:
     vocab = CharVocab("ab")
-    assert shown.line_ends(vocab, vocab.encode("abab")) == 0
+    assert display.line_ends(vocab, vocab.encode("abab")) == 0

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from numlstm.text import sources
-from numlstm.text.corpus import Corpus, load_corpus
-from numlstm.text.stdlib import python_source
+from numlstm.text.dataset.corpus import Corpus, load_corpus
+from numlstm.text.sources import find
+from numlstm.text.sources.python_library import python_source
 
 
 def text_of(found: Corpus) -> str:
@@ -54,10 +54,10 @@ def test_standard_input_is_the_default_stream(monkeypatch):
 
 @pytest.mark.parametrize("size", [0, 1, 4, 5, 6, 100])
 def test_much_on_standard_input_goes_to_a_file(monkeypatch, size):
-    monkeypatch.setattr(sources, "HELD_BYTES", 5)
-    monkeypatch.setattr(sources, "CHUNK_BYTES", 2)
+    monkeypatch.setattr(find, "HELD_BYTES", 5)
+    monkeypatch.setattr(find, "CHUNK_BYTES", 2)
     text = ("ab\n" + "x" * size)[: size + 1]
-    (found,) = sources.resolve(["-"], io.BytesIO(text.encode()))
+    (found,) = find.resolve(["-"], io.BytesIO(text.encode()))
     assert (found.kept is not None) == (len(text) > 5)
     assert [b"".join(found.chunks()) for _ in range(2)] == [text.encode()] * 2
     assert found.stamp() == (len(text), "")
@@ -143,7 +143,7 @@ def test_file_that_cannot_be_opened(monkeypatch, put, error_of):
     def refuse(*args):
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(sources, "open", refuse, raising=False)
+    monkeypatch.setattr(find, "open", refuse, raising=False)
     assert f"{name!r} cannot be read (Permission denied); expected" in error_of(load_corpus, [name])
 
 

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from numlstm.errors import CorpusError
-from numlstm.text import stdlib
-from numlstm.text.stdlib import python_source
+from numlstm.text.sources import python_library
+from numlstm.text.sources.python_library import python_source
 
 
 @pytest.fixture
@@ -115,4 +115,4 @@ def test_library_without_sources_is_an_error(tmp_path, monkeypatch, root):
 
 
 def test_skipped_packages_are_real_ones():
-    assert stdlib._SKIPPED_PACKAGES & sys.stdlib_module_names
+    assert python_library._SKIPPED_PACKAGES & sys.stdlib_module_names

@@ -16,11 +16,11 @@ import pytest
 from processes import hears_signals
 
 from numlstm.errors import CorpusError
-from numlstm.temporary import temporary_beside
-from numlstm.text import batches, corpus, stored, windows
-from numlstm.text.corpus import Corpus, Level, load_corpus
-from numlstm.text.mapped import map_ids, release
-from numlstm.text.passes import Texts
+from numlstm.storage.temporary import temporary_beside
+from numlstm.text.dataset import corpus, id_file, streams, windows
+from numlstm.text.dataset.corpus import Corpus, Level, load_corpus
+from numlstm.text.dataset.encode import Texts
+from numlstm.text.dataset.memory_map import map_ids, release
 
 TEXT = "the cat and the dog, \r\n한글 é and the bird.\n" * 40
 
@@ -154,16 +154,16 @@ def test_a_damaged_file_is_made_again(damage: str, put, cache: Path) -> None:
 def test_notes_that_are_too_long_are_not_read(put, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = put("a.txt", TEXT)
     whole = load_corpus([name])
-    monkeypatch.setattr(stored, "_LARGEST_NOTES", 50)
+    monkeypatch.setattr(id_file, "_LARGEST_NOTES", 50)
     (path,) = cache.iterdir()
     with path.open("rb") as file:
-        assert stored._read_notes(file) is None
+        assert id_file._read_notes(file) is None
     assert same(load_corpus([name]), whole)
 
 
 def test_an_encoding_that_fails_leaves_nothing(put, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     name = put("a.txt", TEXT)
-    write = stored._File.write
+    write = id_file._File.write
 
     for error in (KeyboardInterrupt(), OSError(28, "No space left on device")):
 
@@ -172,7 +172,7 @@ def test_an_encoding_that_fails_leaves_nothing(put, cache: Path, monkeypatch: py
             assert list(cache.glob("*.tmp")), "there is a file by now"
             raise _error
 
-        monkeypatch.setattr(stored._File, "write", fail)
+        monkeypatch.setattr(id_file._File, "write", fail)
         with pytest.raises((KeyboardInterrupt, CorpusError)) as caught:
             load_corpus([name])
         assert list(cache.iterdir()) == []
@@ -260,11 +260,11 @@ def test_standard_input_is_kept_for_the_process_alone(cache: Path) -> None:
 
 def test_streams_give_the_memory_of_mapped_ids_back_now_and_then(put, monkeypatch: pytest.MonkeyPatch) -> None:
     found, released = load_corpus([put("a.txt", TEXT * 9)]), []
-    monkeypatch.setattr(batches, "release", released.append)
-    monkeypatch.setattr(batches, "_HELD", 100)
-    streams = batches.Streams(found.ids, 4, 16)
+    monkeypatch.setattr(streams, "release", released.append)
+    monkeypatch.setattr(streams, "_HELD", 100)
+    reader = streams.Streams(found.ids, 4, 16)
     for place in range(50):
-        streams.window(place)
+        reader.window(place)
     assert len(released) == 2 * (50 * 16 // 100)
     assert all(ids is found.ids for ids in released)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from numlstm.text.gutenberg import without_gutenberg
-from numlstm.text.trim import trimmed
-from numlstm.text.wikitext import without_wikitext
+from numlstm.text.sources.gutenberg import without_gutenberg
+from numlstm.text.sources.trim import trimmed
+from numlstm.text.sources.wikitext import without_wikitext
 
 BODY = "CHAPTER I\n\nIt rained on the harbour.\n\n    And the gulls\n    were loud.\n\nTHE END\n"
 

@@ -10,8 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from numlstm.errors import ConfigError, CorpusError
-from numlstm.text.batches import split
-from numlstm.text.windows import Windows, permuted
+from numlstm.text.dataset.streams import split
+from numlstm.text.dataset.windows import Windows, permuted
 
 
 def numbers(count):

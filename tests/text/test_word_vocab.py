@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numlstm.errors import ConfigError, CorpusError
-from numlstm.text import word_vocab
-from numlstm.text.corpus import Corpus, Level, load_corpus
-from numlstm.text.vocab import Vocab
-from numlstm.text.word_vocab import WordBuilder, WordVocab
+from numlstm.text.dataset.corpus import Corpus, Level, load_corpus
+from numlstm.text.vocab import word
+from numlstm.text.vocab.base import Vocab
+from numlstm.text.vocab.word import WordBuilder, WordVocab
 
 TEXT = "the cat and the dog and the bird. One dog, two.\n\nthe end\n"
 TOKENS = 'he said , " no . "\n\nmr . fogg <unk> it\n'
@@ -94,7 +94,7 @@ def test_vocab_size_counts_the_signs() -> None:
 
 def test_by_default_words_occur_twice_and_are_at_most_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     assert vocab_of(load(TEXT)) == (*SIGNS, "the", ".", "and", "dog")
-    monkeypatch.setattr(word_vocab, "VOCAB_SIZE", 4)
+    monkeypatch.setattr(word, "VOCAB_SIZE", 4)
     assert vocab_of(load(TEXT)) == (*SIGNS, "the")
     assert len(vocab_of(load(TEXT, None, 1))) > 4, "a limit that is given takes the place of both"
 
@@ -141,7 +141,7 @@ def test_texts_start_as_if_after_a_line() -> None:
 
 
 def test_rare_words_are_forgotten_where_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_vocab, "_DISTINCT", 50)
+    monkeypatch.setattr(word, "_DISTINCT", 50)
     builder = WordBuilder(10, None, False)
     for n in range(1000):
         builder.feed(f"the cat w{n} and w{n + 5000} the ")
@@ -188,7 +188,7 @@ def test_malformed_dict_is_refused(values: dict[str, object], expected: str, err
 
 
 def test_words_that_no_weights_file_could_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(word_vocab, "_JSON_SIZE", 60)
+    monkeypatch.setattr(word, "_JSON_SIZE", 60)
     WordVocab((*SIGNS, "a"))
     with pytest.raises(CorpusError, match="lower --vocab-size or raise --min-count"):
         WordVocab((*SIGNS, "a" * 60))

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numlstm.text.words import EOS, JOIN, Cutter, Joiner
+from numlstm.text.vocab.word_splitting import EOS, JOIN, Cutter, Joiner
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]))
 # The characters at which the rules differ, so that most of what is made meets one.

@@ -41,13 +41,13 @@ import numba
 import numpy as np
 import numpy.typing as npt
 
-from ...dropout import Mask
 from ...errors import BackendError
-from ...philox import uniforms
-from ...sampling import Sampling
 from .. import PLAIN, Variant
 from ..reference import hold, window
-from . import choice, dense, generation, gradients, masks, packing, processor, recurrence, variants
+from ..spec.dropout import Mask
+from ..spec.philox import uniforms
+from ..spec.sampling import Sampling
+from . import choice, dense, generation, gradients, masks, packing, processor, recurrence, variant_layers
 from .buffers import (
     BackwardBuffers,
     GradientBuffers,
@@ -173,7 +173,7 @@ def lstm_forward(
         if packed.pairs:
             raise BackendError("precision is bf16; expected float32 with recurrent dropout")
         with one_at_a_time:
-            return variants.forward(x, packed, h0, c0, mask, tape, shards)
+            return variant_layers.forward(x, packed, h0, c0, mask, tape, shards)
     if not isinstance(tape, Tape) or tape.shape != (T, B):
         tape = Tape(T, B, packed)
     with one_at_a_time:
@@ -205,7 +205,7 @@ def lstm_backward(
     (T, B), H, shards = tape.shape, packed.hidden_size, shards_of()
     if not isinstance(tape, Tape):
         with one_at_a_time:
-            return variants.backward(dh, packed, tape, dW_x, dW_h, db, dvariant, shards)
+            return variant_layers.backward(dh, packed, tape, dW_x, dW_h, db, dvariant, shards)
     if tape.backward is None:
         tape.backward = BackwardBuffers(tape, packed)
     to = tape.backward
@@ -322,7 +322,7 @@ def generate(
     drawn, shards = np.empty((N, B), np.int32), shards_of(B)
     if embedding is not None or any(packed.variant is not None for packed in layers):
         with one_at_a_time:
-            return variants.generate(layers, output, state, ids, uniforms, sampling, embedding, shards)
+            return variant_layers.generate(layers, output, state, ids, uniforms, sampling, embedding, shards)
     buffers = [StepBuffers(packed, h, c) for packed, (h, c) in zip(layers, state, strict=True)]
     with one_at_a_time:
         for each in buffers:

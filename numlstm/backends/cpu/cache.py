@@ -36,7 +36,7 @@ from numba.core.compiler import CompileResult
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
-from ... import cachedir
+from ...storage import cache_folder
 from .. import compile_listeners
 
 try:
@@ -87,7 +87,7 @@ def _facts() -> list[str]:
 def _root() -> Path:
     if numba.config.CACHE_DIR and not os.environ.get("NUMLSTM_CACHE_DIR"):  # type: ignore[attr-defined]
         return Path(numba.config.CACHE_DIR).absolute() / "numlstm"  # type: ignore[attr-defined]
-    return cachedir.folder()
+    return cache_folder.folder()
 
 
 class KernelCache(FunctionCache):

@@ -1,4 +1,4 @@
-"""Choosing a token by its logits: what `numlstm/sampling.py` states, for one stream of a batch, without allocating.
+"""Choosing a token by its logits: what `spec/sampling.py` states, for one stream of a batch, without allocating.
 
 Knows nothing about networks: the logits and the uniform numbers are handed in.
 """
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...sampling import Sampling
+from ..spec.sampling import Sampling
 from . import processor
 from .dense import exp_row
 from .jit import kernel

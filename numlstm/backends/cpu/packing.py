@@ -18,11 +18,11 @@ from llvmlite import ir
 
 from .. import Variant
 from . import bf16
+from .adam_kernels import adam, adam_chunk
 from .jit import ShardedKernel
 from .processor import lanes
 from .product import TILE_WIDTH
 from .simd import PAIR, Emitter, Vec, View, vector_code
-from .update import adam, adam_chunk
 
 Array = npt.NDArray[Any]
 

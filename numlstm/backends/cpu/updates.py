@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import Number, clipping
-from .._numpy_updates import unscale_
-from . import packing, rules, update
+from ..reference.optimizers import unscale_
+from . import adam_kernels, optimizer_kernels, packing
 from .packing import Learning, PackedDense, PackedLSTM
 from .threads import one_at_a_time, shards
 
@@ -24,9 +24,9 @@ __all__ = ["adam_", "approach_", "clamp_", "global_norm", "unscale_", "update_"]
 
 
 def global_norm(grads: Array) -> float:
-    sums = np.zeros(-(-len(grads) // update.CHUNK))
+    sums = np.zeros(-(-len(grads) // adam_kernels.CHUNK))
     with one_at_a_time:
-        update.sums_of_squares(grads, sums, shards=shards())
+        adam_kernels.sums_of_squares(grads, sums, shards=shards())
     return math.sqrt(sums.sum())
 
 
@@ -50,11 +50,11 @@ def adam_(
     scale = clipping(norm, clip)
     if not scale:
         return
-    rule = update.adam_rule(params.dtype, step, lr, beta1, beta2, epsilon, scale, l2, decay)
+    rule = adam_kernels.adam_rule(params.dtype, step, lr, beta1, beta2, epsilon, scale, l2, decay)
     learning = Learning((params, grads, m, v), rule)
     with one_at_a_time:
         if not packed:
-            update.adam(params, grads, m, v, rule, shards=shards(-(-params.size // update.CHUNK)))
+            adam_kernels.adam(params, grads, m, v, rule, shards=shards(-(-params.size // adam_kernels.CHUNK)))
         for each in packed:
             if isinstance(each, PackedLSTM):
                 packing.renew_lstm(each, shards(), learning)
@@ -76,17 +76,21 @@ def update_(
     scale = clipping(norm, clip)
     if not scale:
         return
-    numbers = rules.numbers(rule, params.dtype, lr, scale, settings)
+    numbers = optimizer_kernels.numbers(rule, params.dtype, lr, scale, settings)
     both = [*slots, *(np.empty(0, params.dtype) for _ in range(2 - len(slots)))]
     with one_at_a_time:
-        rules.KERNELS[rule](params, grads, *both, numbers, shards=shards(-(-params.size // update.CHUNK)))
+        optimizer_kernels.KERNELS[rule](
+            params, grads, *both, numbers, shards=shards(-(-params.size // adam_kernels.CHUNK))
+        )
 
 
 def clamp_(values: Array, bound: float) -> None:
     with one_at_a_time:
-        update.clamp(values, values.dtype.type(bound), shards=shards(-(-values.size // update.CHUNK)))
+        adam_kernels.clamp(values, values.dtype.type(bound), shards=shards(-(-values.size // adam_kernels.CHUNK)))
 
 
 def approach_(values: Array, to: Array, share: float) -> None:
     with one_at_a_time:
-        update.approach(values, to, values.dtype.type(share), shards=shards(-(-values.size // update.CHUNK)))
+        adam_kernels.approach(
+            values, to, values.dtype.type(share), shards=shards(-(-values.size // adam_kernels.CHUNK))
+        )

@@ -26,12 +26,12 @@ of it can be used then. Knows nothing about networks of several layers, training
 from __future__ import annotations
 
 from .dense import dense_backward, dense_forward, pack_dense, softmax_cross_entropy
+from .description import about
 from .device import describe
 from .generation import generate, uniforms
 from .masks import dropout, embed, embed_backward
 from .probe import available
 from .recurrence import lstm_backward, lstm_forward, pack_lstm
-from .reported import about
 from .transfer import asarray, hold, to_numpy, window, zeros
 from .updates import adam_, approach_, clamp_, global_norm, unscale_, update_
 

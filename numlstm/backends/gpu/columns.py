@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from .lazy import cp
+from .lazy_cupy import cp
 from .modules import blocks_for, launch
 
 Array = Any

@@ -12,9 +12,9 @@ import numpy as np
 
 from .. import Array
 from . import columns
-from .lazy import cp
+from .device_numbers import SUMS, SUMS_SHARED, Number
+from .lazy_cupy import cp
 from .modules import launch
-from .numbers import SUMS, SUMS_SHARED, Number
 from .products import multiply
 
 ROWS = 8  # of a block whose warps have a row each

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 from typing import Any
 
-from .lazy import cp
+from .lazy_cupy import cp
 from .probe import version
 
 

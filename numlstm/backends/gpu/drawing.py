@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ...sampling import Sampling
 from .. import Array
-from .lazy import cp
+from ..spec.sampling import Sampling
+from .lazy_cupy import cp
 from .transfer import asarray
 
 DESK = 328  # bytes of what a block's threads share, less the arrays of one place a thread

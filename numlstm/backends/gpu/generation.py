@@ -2,7 +2,7 @@
 
 A stream's tokens and state do not depend, to the last bit, on how many others there are: by both ways all sums over
 inputs go through them in the same order (see `kernels/generation.cu`), and the blocks that draw have as many threads.
-Knows nothing about texts; `numlstm/sampling.py` states the distribution.
+Knows nothing about texts; `numlstm/backends/spec/sampling.py` states the distribution.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import BackendError
-from ...philox import WORD
-from ...sampling import Sampling
 from .. import Array, Packed
-from . import generation_steps, paths
+from ..spec.philox import WORD
+from ..spec.sampling import Sampling
+from . import generation_steps, path_choice
 from .drawing import Drawing, desk_bytes, draw_threads
-from .lazy import cp
+from .lazy_cupy import cp
 from .modules import blocks_for, launch
 from .transfer import asarray, to_numpy
 
@@ -58,7 +58,7 @@ class Network(NamedTuple):
 
 
 def uniforms(seed: int, streams: Sequence[int], first: int, count: int) -> Array:
-    """Return the random numbers (count, B) that `numlstm.philox.uniforms` states, in float64, made on the device."""
+    """Return the random numbers (count, B) that `spec.philox.uniforms` states, in float64, made on the device."""
     out = cp.empty((count, len(streams)), np.float64)
     if out.size:
         key = (np.uint32(seed % WORD), np.uint32(seed // WORD % WORD))
@@ -87,8 +87,8 @@ def generate(
     numbers, read = asarray(uniforms, np.float64), asarray(ids, np.int32)
     drawn = cp.empty((N, B), np.int32)
     network = _network(layers, output, embedding)
-    rows = choose(network, B, paths.device())
-    blocks = -(-B // rows) if rows else min(B, 4 * paths.device().multiprocessors)
+    rows = choose(network, B, path_choice.device())
+    blocks = -(-B // rows) if rows else min(B, 4 * path_choice.device().multiprocessors)
     drawing = Drawing.of(sampling, network.vocabulary, network.threads, blocks)
     if rows:
         _in_one_launch(network, rows, layers, output, carried, read, numbers, drawing, drawn, embedding)
@@ -97,7 +97,7 @@ def generate(
     return to_numpy(drawn), carried
 
 
-def choose(network: Network, B: int, device: paths.Device) -> int:
+def choose(network: Network, B: int, device: path_choice.Device) -> int:
     """Return how many streams a block draws for in one launch, or 0: a token takes a few launches, for all streams.
 
     A block of the one launch owns `rows` streams and reads all weights of the network through L2 for each token. The
@@ -119,14 +119,14 @@ def choose(network: Network, B: int, device: paths.Device) -> int:
     block, always go step by step. Raises `BackendError` for other values of NUMLSTM_GPU_PATH, and for resident where a
     plain network does not fit.
     """
-    path = paths.asked()
+    path = path_choice.asked()
     if path == "steps" or not network.plain:
         return 0
     fitting = [rows for rows in ROWS if network.shared(rows) <= device.shared]
     if not fitting:
         if path == "resident":
             raise BackendError(
-                f"{paths.VARIABLE} is resident, but drawing from {network.vocabulary} tokens by layers of "
+                f"{path_choice.VARIABLE} is resident, but drawing from {network.vocabulary} tokens by layers of "
                 f"{', '.join(map(str, network.units))} needs {network.shared(1)} bytes of shared memory, of which a "
                 f"block may have {device.shared}: leave it out"
             )
@@ -136,16 +136,16 @@ def choose(network: Network, B: int, device: paths.Device) -> int:
     return 0 if slow and not path else best
 
 
-def _launch_seconds(network: Network, B: int, rows: int, device: paths.Device) -> float:
+def _launch_seconds(network: Network, B: int, rows: int, device: path_choice.Device) -> float:
     rounds = math.ceil(-(-B // rows) / device.multiprocessors)
-    reading = network.weights * network.itemsize / paths.L2_BYTES
-    return rounds * max(reading, rows * 2 * network.weights * (network.itemsize / 4) / paths.FLOPS)
+    reading = network.weights * network.itemsize / path_choice.L2_BYTES
+    return rounds * max(reading, rows * 2 * network.weights * (network.itemsize / 4) / path_choice.FLOPS)
 
 
-def _steps_seconds(network: Network, B: int, device: paths.Device) -> float:
-    reading = -(-B // generation_steps.STREAMS[-1]) * network.weights * network.itemsize / paths.L2_BYTES
-    work = 2 * network.weights * B * (network.itemsize / 4) / (paths.FLOPS * paths.PRODUCT_SHARE)
-    return (2 * len(network.units) + 2) * paths.LAUNCH + max(reading, work) / device.multiprocessors
+def _steps_seconds(network: Network, B: int, device: path_choice.Device) -> float:
+    reading = -(-B // generation_steps.STREAMS[-1]) * network.weights * network.itemsize / path_choice.L2_BYTES
+    work = 2 * network.weights * B * (network.itemsize / 4) / (path_choice.FLOPS * path_choice.PRODUCT_SHARE)
+    return (2 * len(network.units) + 2) * path_choice.LAUNCH + max(reading, work) / device.multiprocessors
 
 
 def _network(layers: Sequence[Packed], output: Packed, embedding: Array) -> Network:

@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import Array, Packed
 from .drawing import Drawing, desk_bytes
-from .lazy import cp
+from .lazy_cupy import cp
 from .modules import blocks_for, launch
 
 STREAMS = (4, 16)  # streams of a block of a product: there is a kernel for each

@@ -1,6 +1,6 @@
 """Dropout, and rows of an embedding picked and added to: `kernels/masks.cu`.
 
-The masks are those of `numlstm/dropout.py`, word for word. Knows nothing about layers.
+The masks are those of `numlstm/backends/spec/dropout.py`, word for word. Knows nothing about layers.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ...dropout import Mask
 from .. import Array
-from .lazy import cp
+from ..spec.dropout import Mask
+from .lazy_cupy import cp
 from .modules import blocks_for, launch
 
 THREADS = 256

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .lazy import cp
+from .lazy_cupy import cp
 
 FOLDER = Path(__file__).parent / "kernels"
 REALS = {"float32": "float", "float64": "double"}

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import modules
-from .lazy import cp
+from .lazy_cupy import cp
 
 CHECK = "numlstm check --device gpu"
 DRIVERS = {12: "525", 13: "580"}  # the oldest driver for each CUDA, on Linux

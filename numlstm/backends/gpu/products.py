@@ -13,7 +13,7 @@ import numpy as np
 
 from ...errors import BackendError
 from .device import facts
-from .lazy import cp
+from .lazy_cupy import cp
 
 Array = Any
 

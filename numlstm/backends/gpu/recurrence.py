@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from ...dropout import Mask
 from ...errors import BackendError
 from .. import PLAIN, Variant
-from . import columns, masks, paths, resident, steps
-from .lazy import cp
+from ..spec.dropout import Mask
+from . import columns, masks, path_choice, resident, steps
+from .lazy_cupy import cp
 from .modules import blocks_for, launch
 from .products import check_precision, multiply
 from .tapes import Tape, kind_of, tape_for
@@ -89,12 +89,12 @@ def pack_lstm(
     return new((W_x, W_h, b), tokens, precision, variant)
 
 
-def _plan(packed: PackedLSTM, B: int) -> paths.Plan | None:
+def _plan(packed: PackedLSTM, B: int) -> path_choice.Plan | None:
     variant = packed.variant
     if variant.gain is not None or variant.W_p is not None:
-        paths.asked()
+        path_choice.asked()
         return None
-    return paths.choose(packed.hidden_size, B, packed.weights[1].dtype.itemsize, paths.device())
+    return path_choice.choose(packed.hidden_size, B, packed.weights[1].dtype.itemsize, path_choice.device())
 
 
 def _whole(a: Array) -> Array:

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .lazy import cp
+from .lazy_cupy import cp
 from .modules import launch
-from .paths import Plan
+from .path_choice import Plan
 from .tapes import Tape
 
 if TYPE_CHECKING:

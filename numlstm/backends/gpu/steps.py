@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import Variant
 from . import columns, variants
-from .lazy import cp
+from .lazy_cupy import cp
 from .modules import blocks_for, launch
 from .products import multiply
 from .tapes import Tape

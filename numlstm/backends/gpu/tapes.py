@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from .lazy import cp
-from .paths import Plan
+from .lazy_cupy import cp
+from .path_choice import Plan
 
 if TYPE_CHECKING:
     from .recurrence import PackedLSTM

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import Array
-from .lazy import cp
+from .lazy_cupy import cp
 from .modules import blocks_for, launch
 
 RING = 2**23  # bytes of pinned memory

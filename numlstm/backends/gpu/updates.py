@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from .. import Array, Packed, Scaling
-from .lazy import cp
+from .device_numbers import SUMS, SUMS_SHARED, Number
+from .lazy_cupy import cp
 from .modules import blocks_for, launch
-from .numbers import SUMS, SUMS_SHARED, Number
 
 THREADS = 256
 PER_BLOCK = 8192  # entries whose squares a block of kernels/sums.cu adds up

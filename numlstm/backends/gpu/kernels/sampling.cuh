@@ -1,4 +1,4 @@
-// How a block draws one stream's token: numlstm/sampling.py, in float64 as it asks. All threads of a block draw for the
+// How a block draws one stream's token: backends/spec/sampling.py, in float64 as it asks. All threads of a block draw for the
 // same stream, so that what its settings ask for is the same decision for all of them, and all reach every barrier.
 // Sums are made in shares: thread t has the tokens t * n, t * n + 1, ..., adds them up in that order, and 16 threads'
 // sums make one of a group. The order depends on V and the size of the block, not on how many streams there are.

@@ -1,0 +1,58 @@
+"""Pictures of what cells respond to: for each cell a text, on ground of the colours of its activations.
+
+`.svg` and `.html` are written directly and need nothing else, `.png` and `.pdf` are drawn with matplotlib. Knows
+nothing about networks.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from pathlib import Path
+
+from ...errors import ConfigError
+from ...storage.atomic import check_writable, writing
+from .layout import Drawing, Panel
+
+__all__ = ["Drawing", "Panel", "check_output", "save"]
+
+SUFFIXES = (".svg", ".html", ".png", ".pdf")
+_PLOTTED = SUFFIXES[2:]
+
+
+def check_output(path: str | os.PathLike[str]) -> None:
+    """Check that a picture can be drawn there.
+
+    Raises `ConfigError` if the name is not that of a picture or matplotlib is needed and missing, and `WeightsError` if
+    the file cannot be written.
+    """
+    suffix = Path(path).suffix.lower()
+    if suffix not in SUFFIXES:
+        raise ConfigError(f"{path} is no name of a picture; expected one that ends in {', '.join(SUFFIXES)}")
+    if suffix in _PLOTTED and importlib.util.find_spec("matplotlib") is None:
+        raise ConfigError(
+            f"{path} needs matplotlib, which is not installed: pip install 'numlstm[plot]', or draw a .svg or .html"
+        )
+    check_writable(path)
+
+
+def save(drawing: Drawing, path: str | os.PathLike[str]) -> None:
+    """Draw to a file, in the format that its name says; raises as `check_output` does."""
+    check_output(path)
+    picture = _picture(drawing, Path(path).suffix.lower())
+    with writing(path) as file:
+        file.write(picture)
+
+
+def _picture(drawing: Drawing, suffix: str) -> bytes:
+    if suffix in _PLOTTED:
+        from .plotted import plotted
+
+        return plotted(drawing, suffix[1:])
+    if suffix == ".html":
+        from .page import page
+
+        return page(drawing).encode("utf-8", "replace")
+    from .svg import svg
+
+    return svg(drawing).encode("utf-8", "replace")

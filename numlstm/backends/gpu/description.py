@@ -1,0 +1,38 @@
+"""What a report tells of the GPU: what it is, the versions of what runs on it, and which path layers take.
+
+Knows nothing about who reads it.
+"""
+
+from __future__ import annotations
+
+from ...errors import BackendError
+from . import path_choice
+from .device import facts
+
+# Layers whose path a report tells: the largest that `numlstm check` runs, and those of the benchmarks, in float32.
+_LAYERS = ((33, 7), (128, 16), (128, 32), (128, 128), (256, 64), (512, 64), (512, 100))
+_FLOAT = 4  # bytes
+
+
+def about() -> dict[str, str]:
+    found = facts()
+    return {
+        "gpu": found.name,
+        "sm": str(found.sm),
+        "multiprocessors": str(found.multiprocessors),
+        "shared memory": f"{found.shared_memory / 1024:.0f} KiB a block",
+        "memory": f"{found.total_memory / 2**30:.1f} GiB",
+        "driver": f"for CUDA {found.driver}",
+        "cuda": found.runtime,
+        "cupy": found.cupy,
+        "nvrtc": found.nvrtc,
+        "paths": "; ".join(f"{H} units, {B} rows: {_path(H, B)}" for H, B in _LAYERS),
+    }
+
+
+def _path(H: int, B: int) -> str:
+    try:
+        plan = path_choice.choose(H, B, _FLOAT, path_choice.device())
+    except BackendError:  # NUMLSTM_GPU_PATH asks for what this layer does not fit, or for no path at all
+        return f"not {path_choice.asked()}"
+    return "steps" if plan is None else f"resident, blocks of {plan.rows}"

@@ -1,0 +1,5 @@
+"""`numlstm gen`: write new text."""
+
+from __future__ import annotations
+
+from .command import gen as gen

@@ -1,0 +1,238 @@
+"""`numlstm gen`: write new text."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ...errors import ConfigError
+from ..shared.options import Device, DropUnknown, Json, Threads, Weights, open_backend
+
+if TYPE_CHECKING:
+    from ...generation.sequence import Written
+    from ...model import Model
+    from ...settings.config import ModelConfig, SampleConfig
+    from ...text.vocab.base import Ids, Vocab
+
+# Measured on two cores at 2.5 GHz. NumPy needs so many seconds per token for each layer, besides those for each
+# parameter and stream; importing Numba and loading the compiled kernels takes as long as it needs for the rest.
+_LAYER_SECONDS = 90e-6
+_PARAMETER_SECONDS = 0.4e-9
+_KERNEL_SECONDS = 0.4
+
+_LENGTH = 250
+_PER_INITIAL = {"line": 120, "word": 40}  # tokens, at most, where only initials are given
+
+
+def gen(
+    ctx: typer.Context,
+    weights: Weights,
+    prompt: Annotated[str, typer.Option(help="Text to go on from; it is printed first.", show_default=False)] = "",
+    prompt_file: Annotated[
+        str | None,
+        typer.Option(metavar="FILE", help="Go on from what is in a file, or in stdin for -.", show_default=False),
+    ] = None,
+    prompt_from: Annotated[
+        str | None,
+        typer.Option(
+            metavar="CORPUS", help="Go on from a random slice of a text, which the seed chooses.", show_default=False
+        ),
+    ] = None,
+    prompt_length: Annotated[int, typer.Option(min=1, help="Tokens of that slice.")] = 60,
+    length: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens to write at most: characters, or bytes or words, as the model has them.  [dim]\\[default: "
+            f"{_LENGTH}][/dim]",
+            show_default=False,
+        ),
+    ] = None,
+    temperature: Annotated[
+        float,
+        typer.Option(
+            help="How freely to choose: 0 always takes the likeliest token, 1 follows the model, more is wilder."
+        ),
+    ] = 0.6,
+    top_k: Annotated[int, typer.Option(help="Choose among the K likeliest tokens; 0: among all.")] = 0,
+    top_p: Annotated[
+        float, typer.Option(help="Choose among the fewest likeliest tokens that have this probability together.")
+    ] = 1.0,
+    min_p: Annotated[
+        float, typer.Option(help="Leave out tokens less likely than this share of the likeliest one's probability.")
+    ] = 0.0,
+    repetition_penalty: Annotated[
+        float, typer.Option(help="Above 1: tokens that were there lately become less likely.")
+    ] = 1.0,
+    penalty_window: Annotated[
+        int, typer.Option(help="How many of the last tokens, prompt and text, it looks at.")
+    ] = 64,
+    stop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="End the text before this, where it comes to it; may be given several times. "
+            "[bold]\\n[/bold] is a line's end.",
+            show_default=False,
+        ),
+    ] = None,
+    ban: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="TEXT",
+            help="Never write this; may be given several times. [bold]\\n[/bold] is a line's end.",
+            show_default=False,
+        ),
+    ] = None,
+    initials: Annotated[
+        str,
+        typer.Option(
+            metavar="ACROSTIC",
+            help="Begin each line with the next of these letters; end with the last.",
+            show_default=False,
+        ),
+    ] = "",
+    initials_of: Annotated[
+        str,
+        typer.Option(metavar="line|word", help="What begins with them: each [bold]line[/bold] or [bold]word[/bold]."),
+    ] = "line",
+    samples: Annotated[
+        int, typer.Option(help="Texts to write, all from the same prompt; more than one come with a line above each.")
+    ] = 1,
+    beam: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=1024,
+            metavar="N",
+            help="Draw nothing: look for the likeliest text, going on from the N likeliest beginnings.",
+            show_default=False,
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(help="The same seed gives the same text.  [dim]\\[default: a new one][/dim]", show_default=False),
+    ] = None,
+    interactive: Annotated[
+        bool, typer.Option("--interactive", "-i", help="Ask for prompts, again and again; /help there says more.")
+    ] = False,
+    output: Annotated[
+        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write into a file.", show_default=False)
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file if it is there.")] = False,
+    json_: Json = False,
+    drop_unknown: DropUnknown = False,
+    allow_unk: Annotated[
+        bool, typer.Option("--allow-unk", help="Let a model of words write <unk> where it means an unknown one.")
+    ] = False,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Write new text with a trained model.
+
+    The text appears on stdout as it is made; several are made side by side and appear together at the end.
+    Where [bold]--device auto[/bold] has little to write, plain NumPy is done before the kernels are loaded, and
+    is taken: the same text, apart from rounding. [bold]--json[/bold] also gives the tokens and their log-probabilities
+    in nats under the model.
+
+    Examples:
+
+    [bold]numlstm gen weights.npz[/bold]
+
+    [bold]numlstm gen weights.npz --prompt "ROMEO:" --length 1000 --temperature 0.8 --seed 7[/bold]
+
+    [bold]numlstm gen weights.npz --top-p 0.9 --stop "\\n\\n" --samples 5 --json -o five.json[/bold]
+
+    [bold]numlstm gen weights.npz --initials ROSE --ban thou[/bold]
+
+    [bold]numlstm gen weights.npz -i[/bold]
+    """
+    import secrets
+
+    # Read as NumPy is imported. Its products are small here: waking other cores for them would take longer.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, threads or 1)))
+    from ...model import writer
+    from ...network import weights_file as files
+    from ...settings.config import SampleConfig
+    from .option_rules import check_combination, unescaped
+    from .text_output import Plan, check_output, write
+
+    check_combination(ctx)
+    if not 1 <= samples <= 2**16:
+        raise ConfigError(f"--samples is {samples}; expected 1 to {2**16}")
+    config = SampleConfig(
+        length=_length(length, initials, initials_of),
+        temperature=temperature,
+        seed=secrets.randbelow(2**31) if seed is None else seed,
+        top_k=top_k,
+        top_p=top_p,
+        min_p=min_p,
+        repetition_penalty=repetition_penalty,
+        penalty_window=penalty_window,
+        stop=tuple(map(unescaped, stop or ())),
+        ban=tuple(map(unescaped, ban or ())),
+        initials=initials,
+        initials_of=initials_of,
+    )
+    plan = Plan(samples, beam, json_, output, drop_unknown)
+    if output is not None:
+        check_output(output, overwrite)
+    file = files.load(weights)
+    if prompt_file is not None or prompt_from is not None:
+        from . import prompts
+
+        prompt = prompts.chosen(prompt_file, prompt_from, prompt_length, file.vocab, config.seed, drop_unknown)
+    read = file.vocab.encode_prompt(prompt, drop_unknown=drop_unknown)
+    if device == "auto" and is_quick(file.config, len(read) + config.length, beam or samples):
+        device = "reference"
+
+    def open_model() -> Model:
+        return writer(file, open_backend(device, threads), unknown=allow_unk)
+
+    if interactive:
+        from .interactive import interact
+
+        interact(open_model, config, fixed_seed=seed is not None, drop_unknown=drop_unknown)
+        return
+    texts = write(open_model, prompt, config, plan)
+    _tell_unknown(file.vocab, read)
+    _tell_missing(texts, config)
+    if sys.stdout is not None and sys.stdout.isatty() and plan.bare:
+        print()
+        if seed is None and beam is None:
+            print(f"(seed {config.seed})", file=sys.stderr)
+
+
+def is_quick(config: ModelConfig, tokens: int, streams: int) -> bool:
+    """Whether NumPy reads and writes so many tokens in less time than the compiled kernels take to load.
+
+    `streams` texts are written side by side: they share the overhead of each call, but not the arithmetic.
+    """
+    from ...network import parameters
+
+    each = len(config.layers) * _LAYER_SECONDS + streams * parameters.count(config) * _PARAMETER_SECONDS
+    return tokens * each < _KERNEL_SECONDS
+
+
+def _length(length: int | None, initials: str, initials_of: str) -> int:
+    """Return the length asked for, or one that is enough for the initials."""
+    if length is not None:
+        return length
+    return len(initials) * _PER_INITIAL.get(initials_of, 0) or _LENGTH
+
+
+def _tell_unknown(vocab: Vocab, ids: Ids) -> None:
+    unknown = 0 if vocab.unknown_id is None else int((ids == vocab.unknown_id).sum())
+    if unknown:
+        tokens = "1 token" if unknown == 1 else f"{unknown} tokens"
+        print(f"({tokens} of the prompt unknown to the model)", file=sys.stderr)
+
+
+def _tell_missing(texts: Sequence[Written], config: SampleConfig) -> None:
+    missing = max(text.missing for text in texts)
+    if missing:
+        letters = "the last initial" if missing == 1 else f"the last {missing} initials"
+        print(f"(the text ended before {letters}; raise --length above {config.length})", file=sys.stderr)

@@ -1,0 +1,50 @@
+"""What a text goes on from: as typed, from a file, or a random slice of another text."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from ...errors import CorpusError
+
+if TYPE_CHECKING:
+    from ...text.vocab.base import Vocab
+
+
+def chosen(path: str | None, corpus: str | None, length: int, vocab: Vocab, seed: int, drop_unknown: bool) -> str:
+    """Return the prompt that is in a file or, without one, a slice of a text."""
+    if path is not None:
+        return from_file(path, vocab.reads_bytes)
+    return from_corpus(str(corpus), vocab, length, seed, drop_unknown)
+
+
+def from_file(path: str, any_bytes: bool = False) -> str:
+    """Return what is in a file, or on standard input for "-", as it is, the end of its last line too.
+
+    With `any_bytes` those that are no UTF-8 are lone surrogates; else a byte-order mark is left out, as of texts.
+    """
+    try:
+        if path == "-":
+            data = sys.stdin.buffer.read()
+        else:
+            with open(path, "rb") as file:
+                data = file.read()
+        return data.decode("utf-8", "surrogateescape") if any_bytes else data.decode().removeprefix("\ufeff")
+    except OSError as error:
+        raise CorpusError(f"the prompt {path} cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise CorpusError(f"the prompt {path} is not UTF-8: byte {error.start} is {data[error.start]:#04x}") from error
+
+
+def from_corpus(name: str, vocab: Vocab, length: int, seed: int, drop_unknown: bool) -> str:
+    """Return a slice of a text, `length` tokens or all of a shorter one, and say on stderr which was taken."""
+    import numpy as np
+
+    from ...text.dataset.corpus import load_corpus
+
+    corpus = load_corpus([name], vocab=vocab, drop_unknown=drop_unknown)
+    # Apart from the numbers that the text is drawn by, which are the seed's alone.
+    place = int(np.random.default_rng([seed, 1]).integers(max(1, len(corpus.ids) - length + 1)))
+    ids = corpus.ids[place : place + length]
+    print(f"(prompt: {vocab.unit}s {place:,} to {place + len(ids):,} of {name})", file=sys.stderr)
+    return vocab.decode(ids)

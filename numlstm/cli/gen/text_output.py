@@ -1,0 +1,155 @@
+"""Where the texts that `gen` writes go: to stdout as they come, into a file as a whole, or as one JSON object."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...errors import ConfigError
+from ...generation.sequence import Written
+from ...generation.writing import Writing
+from ..shared.work_progress import working
+
+if TYPE_CHECKING:
+    from ...model import Model
+    from ...settings.config import SampleConfig
+
+
+class Plan(NamedTuple):
+    """How many texts are written, drawn or looked for with so many beams, and in which form they go where."""
+
+    samples: int
+    beam: int | None
+    json: bool
+    output: str | None
+    drop_unknown: bool
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is shown before all is written."""
+        return self.beam is not None or not self.bare
+
+    @property
+    def bare(self) -> bool:
+        """Whether one text goes to stdout as it is."""
+        return self.samples == 1 and not self.json and self.output is None
+
+
+def write(open_model: Callable[[], Model], prompt: str, config: SampleConfig, plan: Plan) -> Sequence[Written]:
+    """Write texts, show them as planned, and return them."""
+    if not plan.whole:
+        return [_streamed(open_model, prompt, config, plan)]
+    with working(_task(config, plan)):
+        model = open_model()
+        texts = _texts(model, prompt, config, plan)
+        shown = as_json(model, texts, _settings(config, plan)) + "\n" if plan.json else titled(texts, config.seed)
+    if plan.output is None:
+        show([shown])
+    else:
+        _save(plan.output, shown)
+    return texts
+
+
+def _streamed(open_model: Callable[[], Model], prompt: str, config: SampleConfig, plan: Plan) -> Written:
+    """Write one text and show it as it is made."""
+    with working():
+        writing = Writing(open_model(), [prompt], config, drop_unknown=plan.drop_unknown)
+        pieces = (piece for _, piece in writing.pieces())
+        first = writing.texts[0].shown + next(pieces, "")  # waits for the kernels
+    show(itertools.chain([first], pieces))
+    return writing.written()[0]
+
+
+def _texts(model: Model, prompt: str, config: SampleConfig, plan: Plan) -> Sequence[Written]:
+    if plan.beam is None:
+        return Writing(model, [prompt] * plan.samples, config, drop_unknown=plan.drop_unknown).all()
+    from ...generation.beam import search
+
+    return [search(model, prompt, config, plan.beam, drop_unknown=plan.drop_unknown)]
+
+
+def _task(config: SampleConfig, plan: Plan) -> str:
+    return f"writing {plan.samples} text{'s' * (plan.samples > 1)} of {config.length:,} tokens"
+
+
+def _settings(config: SampleConfig, plan: Plan) -> dict[str, Any]:
+    """Return the settings that had a say."""
+    settings = config.to_dict()
+    if plan.beam is None:
+        return settings
+    return {"beam": plan.beam} | {name: settings[name] for name in ("length", "stop", "ban", "initials", "initials_of")}
+
+
+def show(pieces: Iterable[str]) -> None:
+    """Write text as it comes, or bytes, exactly, to a file or pipe; on a terminal, signs for what it cannot show."""
+    if sys.stdout is None:  # closed by whoever started this
+        raise ConfigError("there is no standard output to write to; open it, or write into a file with -o")
+    shown: Callable[[str], str] = str
+    if hasattr(sys.stdout, "reconfigure"):
+        if sys.stdout.isatty():
+            sys.stdout.reconfigure(errors="replace")
+            shown = _without_escapes
+        else:
+            sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape", newline="")
+    for piece in pieces:
+        sys.stdout.write(shown(piece))
+        sys.stdout.flush()
+
+
+def _without_escapes(text: str) -> str:
+    """Show bytes that are no text as the sign for that."""
+    return "".join("\ufffd" if "\udc80" <= symbol <= "\udcff" else symbol for symbol in text)
+
+
+def check_output(path: str, overwrite: bool) -> None:
+    """Raise an error, before anything is written, if the file could not be or is there and must not be replaced."""
+    from ...storage.atomic import check_writable, exists
+
+    if exists(path) and not overwrite:
+        raise ConfigError(f"{path} exists already; use --overwrite to replace it or name another file")
+    check_writable(path)
+
+
+def _save(path: str, text: str) -> None:
+    from ...storage.atomic import writing
+
+    with writing(path) as file:
+        file.write(text.encode("utf-8", "surrogateescape"))
+    print(f"wrote {len(text):,} characters to {path}", file=sys.stderr)
+
+
+def titled(texts: Sequence[Written], seed: int) -> str:
+    """Return texts, each with a line above; one alone has none."""
+    if len(texts) == 1:
+        return texts[0].start + texts[0].text
+    lines = (f"--- {n} of {len(texts)}, seed {seed} ---\n" for n in range(1, len(texts) + 1))
+    return "".join(f"{line}{each.start}{each.text}\n" for line, each in zip(lines, texts, strict=True))
+
+
+def as_json(model: Model, texts: Sequence[Written], settings: dict[str, Any]) -> str:
+    """Return the texts, what they were made of and how likely that is to the model, as one JSON object."""
+    import json
+
+    from ...generation.text_probabilities import log_probabilities
+
+    samples = []
+    for n, each in enumerate(texts, 1):
+        decoder, nats = model.vocab.decoder(after=each.prompt_ids), log_probabilities(model, each.prompt_ids, each.ids)
+        tokens = [decoder.feed([token]) for token in each.ids]
+        if tokens:
+            tokens[-1] += decoder.end()  # the first bytes of a character at whose end the text was not
+        samples.append(
+            {
+                "sample": n,
+                "seed": settings.get("seed"),
+                "prompt": each.start,
+                "text": each.text,
+                "tokens": tokens,
+                "ids": each.ids.tolist(),
+                "log_probabilities": nats.tolist(),
+                "log_probability": float(nats.sum()),
+            }
+        )
+    return json.dumps({"unit": model.vocab.unit, "settings": settings, "samples": samples}, indent=1)

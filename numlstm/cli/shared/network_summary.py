@@ -1,0 +1,70 @@
+"""A network in a few lines: what `train` shows at its start and `info` on demand."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from ...errors import WeightsError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from ...settings.config import ModelConfig
+    from ...text.vocab.base import Vocab
+
+
+def shape_table(config: ModelConfig) -> Table:
+    """Return a table of the layers, their shapes and parameter counts."""
+    from rich import box
+    from rich.table import Table
+
+    from ...network import parameters
+
+    shapes = parameters.shapes(config)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_footer=True)
+    table.add_column("layer", f"{config.dtype}")
+    table.add_column("shapes", "")
+    table.add_column("parameters", f"{parameters.count(config):,}", justify="right")
+    for layer in ["embedding", *(f"lstm.{n}" for n in range(len(config.layers))), "output"]:
+        own = {name.removeprefix(layer + "."): shape for name, shape in shapes.items() if name.startswith(layer + ".")}
+        if not own:
+            continue
+        count = sum(_size(shape) for shape in own.values())
+        table.add_row(layer, "  ".join(f"{name} {_times(shape)}" for name, shape in own.items()), f"{count:,}")
+    return table
+
+
+@contextlib.contextmanager
+def as_written(path: str) -> Iterator[None]:
+    """Raise `WeightsError` where the block finds that a file's summary, of others perhaps, is not as numlstm's are."""
+    try:
+        yield
+    except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
+        raise WeightsError(
+            f"what {path} says of its training is not as numlstm writes it; expected a file that train or share wrote"
+        ) from error
+
+
+def symbols_shown(vocab: Vocab, most: int = 60) -> str:
+    """Return the first symbols of a vocabulary as one printable line."""
+    shown, more = vocab.shown(most)
+    return printable(shown, "") + (f" and {more:,} more" if more else "")
+
+
+def printable(text: str, gap: str = " ") -> str:
+    """Return a text as one line that a terminal can show: line ends as ↵, control characters as �."""
+    text = text.replace("\r\n", "\n").replace("\n", f"{gap}↵{gap}").replace("\t", "⇥")
+    return "".join(c if c.isprintable() else "�" for c in text)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    size = 1
+    for length in shape:
+        size *= length
+    return size
+
+
+def _times(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape))

@@ -1,0 +1,105 @@
+"""What a person sees while a command is at work, above all while kernels are compiled: once on a machine, and long.
+
+On a terminal that is a live line, gone when the work is done; elsewhere a plain line when compiling begins. Either
+way a last line says how long it took. Nothing is shown of kernels that were kept from an earlier run. All of it
+goes to stderr. Knows nothing about the work, nor about how kernels are compiled.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_COMPILING = "compiling kernels for this processor (once)"
+
+
+@contextmanager
+def working(task: str = "", console: Console | None = None) -> Iterator[None]:
+    """Show on a terminal `task` as a live line while the block runs, and everywhere that kernels are compiled in it.
+
+    A console that is given has a live line already: then there are plain lines, above it.
+    """
+    from ... import backends
+
+    shown = _Shown(task, console)
+    backends.compile_listeners.append(shown)
+    try:
+        shown.now(task)
+        yield
+    finally:
+        backends.compile_listeners.remove(shown)
+        shown.end()
+
+
+class _Shown:
+    """The `backends.CompileListener` that shows what it is told."""
+
+    def __init__(self, task: str, console: Console | None) -> None:
+        self.task = task
+        self.live = console is None and sys.stderr.isatty()
+        self.line: Any = None  # a `rich.progress.Progress`, made when there is something to show
+        self.say: Callable[[str], None] = _to_stderr if console is None else partial(console.print, markup=False)
+        self.compiled, self.under_way, self.seconds, self.began = 0, 0, 0.0, 0.0
+        self.problem = ""
+
+    def begun(self, kernel: str) -> None:
+        if not self.under_way:
+            self.began = time.monotonic()
+        if not (self.live or self.compiled or self.under_way):
+            self.say(f"{_COMPILING} ...")
+        self.under_way += 1
+        self._count()
+
+    def done(self, kernel: str, problem: str) -> None:
+        self.compiled += 1
+        self.under_way -= 1
+        self.problem = problem
+        if self.under_way:
+            self._count()
+        else:
+            self.seconds += time.monotonic() - self.began
+            self.now(self.task)
+
+    def now(self, text: str) -> None:
+        """Show another text on the live line."""
+        if not self.live or not (text or self.line):
+            return
+        if self.line is None:
+            self.line = _live_line()
+            self.line.add_task(text)
+            self.line.start()
+        task = self.line.tasks[0]
+        if task.description != text:
+            self.line.update(task.id, description=text)
+
+    def end(self) -> None:
+        """Take the live line away and say what was compiled."""
+        if self.line:
+            self.line.stop()
+        if self.compiled:
+            kernels = f"{self.compiled} kernel{'s' * (self.compiled > 1)}"
+            kept = f"not kept: {self.problem}" if self.problem else "kept for the next time"
+            self.say(f"compiled {kernels} in {self.seconds:.0f} s; {kept}")
+
+    def _count(self) -> None:
+        self.now(f"{_COMPILING}: {self.compiled} of {self.compiled + self.under_way} so far")
+
+
+def _live_line() -> Any:
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    from .options import stderr
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    return Progress(*columns, console=stderr(), transient=True)
+
+
+def _to_stderr(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)

@@ -1,0 +1,185 @@
+"""`numlstm train`: train a model on a text, watch it learn, keep what it learned."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from ...errors import ConfigError
+from ...settings.amounts import Every, parse_duration, parse_epochs, parse_every
+from ...training.job_name import PLACE, job_name
+from ..shared.options import Device, Log, TensorBoard, Threads, described, open_backend
+from . import options as o
+
+if TYPE_CHECKING:
+    from ...training.state import Run
+
+_COMMANDS = 20  # that a run's record keeps
+
+
+def train(
+    corpus: o.Sources = None,
+    # Text
+    level: o.LevelName = None,
+    vocab_size: o.VocabSize = None,
+    min_count: o.MinCount = None,
+    pretokenised: o.Pretokenised = False,
+    encoding: o.Encoding = None,
+    val_split: o.ValSplit = None,
+    # Network
+    layers: o.Layers = None,
+    embedding: o.Embedding = None,
+    projection: o.Projection = None,
+    layer_norm: o.LayerNorm = False,
+    tie_weights: o.TieWeights = False,
+    gate_activation: o.GateActivation = None,
+    dropout: o.Dropout = None,
+    recurrent_dropout: o.RecurrentDropout = None,
+    # Steps
+    epochs: o.Epochs = None,
+    steps: o.Steps = None,
+    batch_size: o.BatchSize = None,
+    seq_len: o.SeqLen = None,
+    batching: o.Batching = None,
+    window_step: o.WindowStep = None,
+    steps_per_epoch: o.StepsPerEpoch = None,
+    reset_state: o.ResetState = None,
+    patience: o.Patience = None,
+    # Optimizer and learning rate
+    optimizer: o.OptimizerName = None,
+    lr: o.Lr = None,
+    schedule: o.Schedule = None,
+    warmup_steps: o.WarmupSteps = None,
+    lr_floor: o.LrFloor = None,
+    decay_steps: o.DecaySteps = None,
+    decay_rate: o.DecayRate = None,
+    plateau_factor: o.PlateauFactor = None,
+    plateau_patience: o.PlateauPatience = None,
+    clip: o.Clip = None,
+    clip_value: o.ClipValue = None,
+    weight_decay: o.WeightDecay = None,
+    average: o.Average = None,
+    beta1: o.Beta1 = None,
+    beta2: o.Beta2 = None,
+    epsilon: o.Epsilon = None,
+    momentum: o.Momentum = None,
+    nesterov: o.Nesterov = False,
+    rho: o.Rho = None,
+    initial_accumulator: o.InitialAccumulator = None,
+    l1: o.L1 = None,
+    l2: o.L2 = None,
+    lr_power: o.LrPower = None,
+    # Run
+    output: o.Output = None,
+    overwrite: o.Overwrite = False,
+    resume: o.Resume = None,
+    save_every: o.SaveEvery = None,
+    max_time: o.MaxTime = None,
+    snapshot_epochs: o.SnapshotEpochs = None,
+    seed: o.Seed = None,
+    prompt: o.Prompt = None,
+    sample_length: o.SampleLength = 120,
+    sample_every: o.SampleEvery = 1,
+    precision: o.Precision = None,
+    log: Log = None,
+    tensorboard: TensorBoard = None,
+    device: Device = "auto",
+    threads: Threads = None,
+) -> None:
+    """Train a model on a text.
+
+    Without CORPUS it says what can be trained on. The last tenth of the text is kept back to validate on. The weights
+    file holds the best parameters so far and all that is needed to go on; it is written after every epoch and every
+    minute. Ctrl-C saves and stops.
+
+    Examples:
+
+    [bold]numlstm train corpus.txt[/bold]
+
+    [bold]numlstm train poems/ letters.txt --layers 256,256 --dropout 0.3 --epochs 20 -o mine.npz[/bold]
+
+    [bold]numlstm train corpus.txt -o 'runs/{job}.npz' --max-time 15m[/bold]
+
+    [bold]numlstm train books/ --level word --vocab-size 10000[/bold]
+
+    [bold]numlstm train --resume weights.npz --epochs 40[/bold]
+    """
+    if not corpus and resume is None:
+        from ..corpus.table import explain_choices
+
+        explain_choices()
+        raise typer.Exit(2)
+    given = _given(locals())
+    began = time.monotonic()
+    every = parse_every("--save-every", save_every) if save_every is not None else Every()
+    deadline = began + parse_duration("--max-time", max_time) if max_time is not None else None
+    path, resume = _where(given)
+    from ...network import weights_file
+    from ...training.checkpoint import check_snapshots
+    from ..shared.work_progress import working
+    from . import session, start
+    from .recording import open_sinks
+
+    replace = overwrite or path == resume
+    weights_file.check_output(path, overwrite=replace)
+    check_snapshots(path, given.get("snapshot_epochs", []), overwrite=replace)
+    sinks = open_sinks(log, tensorboard)
+    with working():
+        if resume is None:
+            text = start.load_text(given)
+            session.check_prompt(prompt or "", text)
+            run = start.new_run(text, open_backend(device, threads), given)
+        else:
+            text, run = start.resumed_run(resume, open_backend(device, threads), given)
+            session.check_prompt(prompt or "", text)
+            check_snapshots(path, run.record["snapshot_epochs"], overwrite=replace)
+            if session.nothing_left(run, resume):
+                return
+        _note_command(run, given)
+        session.prepare(run)
+    samples = {"sample_length": sample_length, "sample_every": sample_every}
+    taken = described(run.model.backend, device)
+    session.watch(run, text, path, prompt, **samples, device=taken, every=every, deadline=deadline, sinks=sinks)
+
+
+def _note_command(run: Run, given: Mapping[str, Any]) -> None:
+    """Keep the command in the run's record, unless it only goes on with the run as it was."""
+    from .changes import TRAINING
+
+    command, before = shlex.join(["numlstm", *sys.argv[1:]]), run.record.get("commands", [])
+    changes = not before or {*TRAINING, "steps", "epochs"} & set(given)
+    if changes and command not in before[-1:]:
+        run.record["commands"] = [*before, command][-_COMMANDS:]
+
+
+def _given(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given, by name; raises `ConfigError` where they contradict each other."""
+    given = {name: value for name, value in options.items() if value is not None and value is not False}
+    if "epochs" in given and "steps" in given:
+        raise ConfigError("both --epochs and --steps were given; expected one of them")
+    for name, least in (("epochs", 1), ("steps", 0), ("sample_length", 0), ("sample_every", 1)):
+        if given.get(name, least) < least:
+            raise ConfigError(f"--{name.replace('_', '-')} is {given[name]}; expected at least {least}")
+    if "snapshot_epochs" in given:
+        given["snapshot_epochs"] = parse_epochs("--snapshot-epochs", given["snapshot_epochs"])
+    return given
+
+
+def _where(given: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return where the weights go and the file of the run to go on with, if there is one."""
+    resume: str | None = given.get("resume")
+    path: str = given.get("output") or resume or "weights.npz"
+    if PLACE not in path:
+        return path, resume
+    if resume is not None:
+        raise ConfigError(f"-o is {path!r} beside --resume; expected a name without {PLACE}, which is for new runs")
+    from ...storage.atomic import exists
+
+    path = path.replace(PLACE, job_name(given.get("corpus", []), given))
+    again = exists(path) and not given.get("overwrite")
+    return path, path if again else None

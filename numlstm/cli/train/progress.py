@@ -1,0 +1,139 @@
+"""What a person sees while a model trains: on a terminal a live line, else plain lines.
+
+Knows nothing about files or signals.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from types import TracebackType
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from ...text.dataset.corpus import Corpus
+from ...training.loop import Epoch, Run, Step
+from ...training.state import epochs_in
+from ..shared.network_summary import printable, shape_table, symbols_shown
+from .start import streams
+
+_PLAIN_SECONDS = 15.0  # between two lines where there is no terminal
+_RECENT = 0.95  # weight of the past in the loss and the speed shown
+
+
+class Watch:
+    """Shows a run. Use as a context manager: the live line is gone when it ends."""
+
+    def __init__(self, console: Console, run: Run, text: Corpus) -> None:
+        self.console, self.run = console, run
+        self.reader = streams(text, run.config)
+        self.unit = text.vocab.unit
+        self.tokens_per_step = run.config.batch_size * run.config.seq_len
+        self.began, self.first_step, self.told = time.monotonic(), run.step, time.monotonic()
+        self.loss = self.seconds = math.nan
+        self.val_loss: float | None = run.record["best_loss"]
+        columns = (TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[facts]}"))
+        self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+        self.task = TaskID(0)
+
+    def __enter__(self) -> Watch:
+        self.bar.start()
+        self.task = self.bar.add_task("", total=self.run.config.steps, completed=self.run.step, facts="")
+        self.began = self.told = time.monotonic()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.bar.stop()
+
+    def step(self, step: Step) -> None:
+        """Show a step."""
+        known = not math.isnan(self.loss)
+        self.loss = _RECENT * self.loss + (1 - _RECENT) * step.loss if known else step.loss
+        self.seconds = _RECENT * self.seconds + (1 - _RECENT) * step.seconds if known else step.seconds
+        place = self._place(step)
+        facts = "validating" if step.last else self._facts()
+        self.bar.update(self.task, completed=step.step, description=place, facts=facts)
+        plain = not (step.last or self.console.is_terminal)  # after the last step comes the epoch's line
+        if plain and time.monotonic() - self.told > _PLAIN_SECONDS:
+            self.told = time.monotonic()
+            self.console.print(f"{place}  {facts}")
+
+    def epoch(self, epoch: Epoch) -> None:
+        """Show what an epoch, or a run that ended within one, came to."""
+        self.told = time.monotonic()
+        facts = [self._place(epoch), f"loss {epoch.loss:.4f}"]
+        if epoch.val_loss is not None:
+            self.val_loss = epoch.val_loss
+            best = " [green]best[/green]" if epoch.best else ""
+            facts.append(f"validation {_nats_and_bits(epoch.val_loss, self.unit)}{best}")
+        self.console.print("  ".join([*facts, self._speed()] if self.seconds > 0 else facts))
+
+    def samples(self, prompt: str, texts: dict[float, str]) -> None:
+        """Show samples by temperature, the prompt they go on from in grey."""
+        table = Table.grid(padding=(0, 1))
+        table.add_column(justify="right", style="cyan", no_wrap=True)
+        table.add_column(overflow="fold")
+        for temperature, text in texts.items():
+            table.add_row(f"  {temperature:g}", Text(printable(prompt), style="dim") + Text(printable(text)))
+        self.console.print(table)
+
+    def _place(self, step: Step | Epoch) -> str:
+        return f"epoch {step.epoch}/{epochs_in(self.run, self.reader)}  step {step.step:,}/{self.run.config.steps:,}"
+
+    def _facts(self) -> str:
+        facts = [f"loss {self.loss:.3f}"]
+        if self.val_loss is not None:
+            facts.append(f"validation {_nats_and_bits(self.val_loss, self.unit)}")
+        return "  ".join([*facts, self._speed(), f"{_clock(self._left())} left"])
+
+    def _speed(self) -> str:
+        return f"{self.tokens_per_step / self.seconds:,.0f} {self.unit}s/s"
+
+    def _left(self) -> float:
+        """Return the seconds left, by the pace so far, validation and samples included."""
+        done = self.run.step - self.first_step
+        return (self.run.config.steps - self.run.step) * (time.monotonic() - self.began) / max(1, done)
+
+
+def show_start(console: Console, run: Run, text: Corpus, path: str, device: str) -> None:
+    """Show what is about to be trained on what; `device` is the device in words."""
+    config = run.config
+    parts = streams(text, config)
+    training, unit = len(parts.ids), text.vocab.unit
+    console.print(
+        f"text        {len(text.ids):,} {unit}s, {len(text.vocab):,} distinct: {symbols_shown(text.vocab)}",
+        markup=False,
+        soft_wrap=True,
+    )
+    if text.unknown:
+        share = f"{100 * text.unknown / len(text.ids):.2g} %"
+        console.print(
+            f"            {text.unknown:,} ({share}) are words that the vocabulary lacks: <unk>", markup=False
+        )
+    console.print(f"            {training:,} to train on, {len(text.ids) - training:,} to validate on")
+    console.print(shape_table(run.model.config))
+    products = "" if config.precision == "float32" else f", {config.precision} products"
+    console.print(f"device      {device}{products}", markup=False, soft_wrap=True)
+    begins = f", from step {run.step:,}" if run.step else ""
+    epochs = epochs_in(run, parts) if run.step else config.steps / parts.steps_per_epoch
+    console.print(
+        f"run         {config.steps:,} steps, {epochs:.3g} epochs{begins}: "
+        f"{config.batch_size} {config.batching} × {config.seq_len} {unit}s a step, "
+        f"{config.optimizer}, learning rate {config.lr:g}"
+    )
+    console.print(f"output      {path}\n", markup=False)
+
+
+def _nats_and_bits(loss: float, unit: str) -> str:
+    return f"{loss:.4f} nats {loss / math.log(2):.4f} bits/{unit.removesuffix('acter')}"
+
+
+def _clock(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,109 @@
+"""What a run leaves behind besides its weights: a log, and files for TensorBoard.
+
+A full disk, or whatever else keeps them from being written, is told once and does not stop the training. Knows
+nothing about how they are written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...errors import DivergedError, LogError
+from ...training.loop import Epoch, Progress, Run
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from ...text.dataset.corpus import Corpus
+
+Event = dict[str, Any]
+
+
+class Sink(Protocol):
+    """Where events go."""
+
+    def write(self, event: Event) -> None:
+        """Keep an event; raises `LogError` if that fails."""
+
+    def close(self) -> None:
+        """Write no more."""
+
+
+def open_sinks(log: str | None, tensorboard: str | None) -> list[Sink]:
+    """Open what was asked for; raises `LogError` if it cannot be written or a library is missing."""
+    from ...monitoring.run_log import RunLog
+    from ...monitoring.tensorboard import Board, check_installed
+
+    if tensorboard:
+        check_installed()
+    sinks: list[Sink] = [RunLog(log)] if log else []
+    return [*sinks, Board(tensorboard)] if tensorboard else sinks
+
+
+class Recorder:
+    """Tells the sinks what a run does. Use as a context manager, around the whole run."""
+
+    def __init__(self, sinks: Iterable[Sink], run: Run, text: Corpus, output: str, console: Console) -> None:
+        self.sinks, self.run, self.text, self.output, self.console = list(sinks), run, text, output, console
+        self.failed: set[int] = set()
+
+    def __enter__(self) -> Recorder:
+        from ...monitoring import events
+
+        if self.sinks:
+            self._tell(events.start(self.run, self.text, self.output))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        from ...monitoring import events
+
+        if self.sinks:
+            self._tell(events.end(self.run, self._reason(error)))
+        for sink in self.sinks:
+            sink.close()
+
+    def follow(self, progress: Iterable[Progress]) -> Iterator[Progress]:
+        """Pass on what a run yields, and tell of it."""
+        for each in progress:
+            if self.sinks:
+                self._progress(each)
+            yield each
+
+    def samples(self, prompt: str, texts: Mapping[float, str]) -> None:
+        """Tell of samples by temperature."""
+        from ...monitoring import events
+
+        for temperature, text in texts.items():
+            self._tell(events.sample(self.run, prompt, temperature, text))
+
+    def _progress(self, progress: Progress) -> None:
+        from ...monitoring import events
+        from ...text.dataset.streams import split
+
+        if isinstance(progress, Epoch):
+            self._tell(events.epoch(self.run, progress))
+            training, validation = split(self.text.ids, self.run.config.val_split)
+            for event in events.gate_counts(self.run, validation if len(validation) > 1 else training):
+                self._tell(event)
+        elif events.is_told(self.run, progress):
+            self._tell(events.step(self.run, progress))
+
+    def _tell(self, event: Event) -> None:
+        for place, sink in enumerate(self.sinks):
+            try:
+                sink.write(event)
+            except LogError as error:
+                if place not in self.failed:
+                    self.failed.add(place)
+                    self.console.print(f"{error}; training goes on", style="red", markup=False)
+
+    def _reason(self, error: BaseException | None) -> str:
+        if error is None:
+            return "done" if self.run.complete else "stopped"
+        if isinstance(error, DivergedError):
+            return "diverged"
+        return "stopped" if isinstance(error, KeyboardInterrupt) else "failed"

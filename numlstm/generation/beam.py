@@ -1,0 +1,93 @@
+"""Beam search (Graves 2012): the likeliest text that is found by going on from several at a time.
+
+A text's log-probability is the sum of its tokens' under the model, with nothing drawn and no temperature; it falls
+with each token, so that of two texts, of which one was stopped, the shorter is often the likelier. Knows nothing about
+files.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..model import Model
+from ..settings.config import SampleConfig
+from .sequence import Text, Written
+from .token_probabilities import log_softmax
+
+Tokens = npt.NDArray[np.int32]
+
+
+class Path(NamedTuple):
+    """A text on the way: its tokens, its log-probability in nats and the place of its state in the batch."""
+
+    ids: Tokens
+    score: float
+    parent: int
+
+
+def search(model: Model, prompt: str, config: SampleConfig, beams: int, *, drop_unknown: bool = False) -> Written:
+    """Return the likeliest text found of `config.length` tokens, or shorter where it ends before.
+
+    The `beams` likeliest texts of each length are gone on from. Of `config` the length, `stop`, `ban` and `initials`
+    are heeded. Equally likely texts come in the order of their tokens. Raises as `generate` does.
+    """
+    nothing = np.empty(0, np.int32)
+    start = _text(model, prompt, config, nothing, drop_unknown).start
+    state, last = model.read(start[:-1, None], model.zero_state(1)), start[-1:]
+    live, best = [Path(nothing, 0.0, 0)], None
+    for _ in range(config.length):
+        logits, state = model.logits(last[None], state)
+        scores = log_softmax(logits[0]) + np.array([[path.score] for path in live])
+        texts = [_text(model, prompt, config, path.ids, drop_unknown) for path in live] if _ruled(config) else []
+        for row, text in enumerate(texts):
+            scores[row] = np.where(text.permitted() if text.rules else True, scores[row], -np.inf)
+        if texts and best is None and (scores == -np.inf).all():
+            texts[0].allowed()  # says what nothing may follow
+        after: list[Path] = []
+        for path in _likeliest(live, scores):
+            if texts and _text(model, prompt, config, path.ids, drop_unknown).finished:
+                best = path if best is None else max(best, path, key=lambda each: each.score)
+            else:
+                after.append(path)
+            if len(after) == beams:
+                break
+        live = after
+        if not live or (best is not None and best.score >= live[0].score):
+            break
+        state, last = _chosen(model, state, [path.parent for path in live]), np.array([path.ids[-1] for path in live])
+    found = max([*([best] if best else []), *live], key=lambda path: path.score)
+    text = _text(model, prompt, config, found.ids, drop_unknown)
+    if not text.finished:
+        text.end()
+    return text.written()
+
+
+def _ruled(config: SampleConfig) -> bool:
+    return bool(config.stop or config.ban or config.initials)
+
+
+def _text(model: Model, prompt: str, config: SampleConfig, ids: Tokens, drop_unknown: bool) -> Text:
+    """Return the text of so many tokens."""
+    text = Text(0, model.vocab, prompt, config, drop_unknown)
+    text.take(ids)
+    return text
+
+
+def _likeliest(live: list[Path], scores: npt.NDArray[np.float64]) -> Iterator[Path]:
+    """Yield what goes on from the texts (B) by one token (V), the likeliest first, by scores (B, V)."""
+    flat = scores.ravel()
+    for place in np.argsort(-flat, kind="stable"):
+        parent, token = divmod(int(place), scores.shape[1])
+        if flat[place] == -np.inf:
+            return
+        yield Path(np.append(live[parent].ids, np.int32(token)), float(flat[place]), parent)
+
+
+def _chosen(model: Model, state: Any, parents: list[int]) -> Any:
+    """Return the states of the texts that are gone on from."""
+    to_numpy, asarray = model.backend.to_numpy, model.backend.asarray
+    return [tuple(asarray(to_numpy(part)[parents]) for part in pair) for pair in state]

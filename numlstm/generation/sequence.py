@@ -1,0 +1,167 @@
+"""One text as it is written: what it goes on from, what its settings say of the next token, and what it says so far.
+
+Knows nothing about networks, or about other texts that are written beside it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError
+from ..settings.config import SampleConfig
+from ..text.vocab.base import Ids, Vocab
+from .token_probabilities import Chance
+
+if TYPE_CHECKING:
+    from .constraints import Rule
+    from .stop_texts import Stops
+
+
+class Written(NamedTuple):
+    """A text that was written: the prompt as it is shown before it, what is new, and the ids of both.
+
+    Where the text ended before its length, the last of `ids` may say more than the text. `missing` counts the initials
+    that did not come.
+    """
+
+    start: str
+    text: str
+    prompt_ids: Ids
+    ids: Ids
+    missing: int
+
+
+class Text:
+    """One text: what it goes on from, and what is known of it as it is written.
+
+    `number` is its place among those of one seed. With `likeliest`, `chances` tells of each token how likely it was to
+    the network, beside so many that were likelier or as likely; with `echo` of the prompt's too, of whose first nothing
+    is told (None). A `problem` is why it ended before its time.
+    """
+
+    def __init__(
+        self,
+        number: int,
+        vocab: Vocab,
+        prompt: str,
+        config: SampleConfig,
+        drop_unknown: bool,
+        *,
+        likeliest: int | None = None,
+        echo: bool = False,
+    ) -> None:
+        self.number, self.vocab, self.config = number, vocab, config
+        self.prompt_ids = vocab.encode_prompt(prompt, drop_unknown=drop_unknown)
+        # As a line begins: in the middle of one, read from zeros, a network may never find its way.
+        self.start = np.concatenate([np.array([vocab.start_id], vocab.id_dtype), self.prompt_ids])
+        self.shown = shown_prompt(vocab, prompt, self.prompt_ids, drop_unknown)
+        self.decoder = vocab.decoder(after=self.prompt_ids)
+        self.rules = _rules(vocab, self.shown, config)
+        self.stops = _stops(config)
+        self.recent = _recent(self.prompt_ids, config)
+        self.drawn: list[npt.NDArray[np.int32]] = []
+        self.said: list[str] = []
+        self.left = config.length
+        self.finished = False
+        self.likeliest, self.echo = likeliest, echo and likeliest is not None
+        self.chances: list[Chance | None] = []
+        self.problem: Exception | None = None
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing more will be drawn."""
+        return self.finished or not self.left or self.problem is not None
+
+    def take(self, tokens: npt.NDArray[np.int32]) -> str:
+        """Take note of the tokens that were drawn; return what is certain of the text."""
+        self.drawn.append(tokens)
+        self.left -= len(tokens)
+        if self.recent is not None:
+            self.recent = np.concatenate([self.recent, tokens])[-len(self.recent) :]
+        return self._take(self.decoder.feed(tokens))
+
+    def end(self) -> str:
+        """Return the rest, now that nothing follows."""
+        rest = self._take(self.decoder.end())
+        if self.stops is not None and not self.finished:
+            self.said.append(self.stops.end())
+            rest += self.said[-1]
+        return rest
+
+    def _take(self, text: str) -> str:
+        for rule in self.rules:
+            text, ended = rule.take(text)
+            self.finished |= ended
+        if self.stops is not None:
+            text, stopped = self.stops.feed(text)
+            if self.finished and not stopped:
+                text += self.stops.end()
+            self.finished |= stopped
+        self.said.append(text)
+        return text
+
+    def allowed(self) -> npt.NDArray[np.bool_]:
+        """Return which tokens (V) may come next; raises `ConfigError` if none may."""
+        mask = self.permitted()
+        if not mask.any():
+            tail = (self.shown + "".join(self.said))[-20:]
+            raise ConfigError(f"nothing may follow {tail!r}: all is ruled out; ban less, or choose other initials")
+        return mask
+
+    def permitted(self) -> npt.NDArray[np.bool_]:
+        """Return what the rules permit (V), which may be nothing."""
+        additions = self.decoder.peek()
+        return np.asarray(np.logical_and.reduce([rule.permits(additions) for rule in self.rules]))
+
+    def written(self) -> Written:
+        ids, text = np.concatenate([np.empty(0, np.int32), *self.drawn]), "".join(self.said)
+        if self.finished:
+            ids = ids[: _reaching(self.vocab, self.prompt_ids, ids, len(text))]
+        missing = sum(getattr(rule, "missing", 0) for rule in self.rules)
+        return Written(self.shown, text, self.prompt_ids, ids.astype(self.vocab.id_dtype), missing)
+
+
+def shown_prompt(vocab: Vocab, prompt: str, ids: Ids, drop_unknown: bool) -> str:
+    """Return a prompt as it is shown before the text: as typed, even where a word is unknown, less what is dropped."""
+    if drop_unknown:
+        return vocab.decode(ids)
+    return prompt.rstrip(" ") if vocab.level == "word" else prompt
+
+
+def _stops(config: SampleConfig) -> Stops | None:
+    if not config.stop:
+        return None
+    from .stop_texts import Stops
+
+    return Stops(config.stop)
+
+
+def _rules(vocab: Vocab, before: str, config: SampleConfig) -> list[Rule]:
+    if not (config.ban or config.initials):
+        return []
+    from .constraints import rules
+
+    return rules(vocab, before, config.ban, config.initials, config.initials_of)
+
+
+def _recent(ids: Ids, config: SampleConfig) -> npt.NDArray[np.int32] | None:
+    """Return the last tokens of a prompt, -1 where there are none; None if nobody looks at them."""
+    if config.repetition_penalty == 1:
+        return None
+    recent = np.full(config.penalty_window, -1, np.int32)
+    last = ids[-len(recent) :]
+    recent[len(recent) - len(last) :] = last
+    return recent
+
+
+def _reaching(vocab: Vocab, before: Ids, ids: npt.NDArray[np.int32], size: int) -> int:
+    """Return how many of the ids it takes to say so many characters."""
+    decoder, said = vocab.decoder(after=before), 0
+    for n, token in enumerate(ids):
+        if said >= size:
+            return n
+        said += len(decoder.feed([token]))
+    return len(ids)

@@ -1,0 +1,1 @@
+"""What a training run reports: events, logs, TensorBoard, curves, plots and advice."""

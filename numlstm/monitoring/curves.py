@@ -1,0 +1,114 @@
+"""The losses of a run as numbers to draw, taken from its log.
+
+Knows nothing about pictures.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..errors import LogError
+from ..text.vocab.base import UNITS
+from .run_log import Event, read
+
+AXES = ("steps", "seconds", "tokens")
+
+Point = tuple[float, float]  # on the axis, and the loss in nats per token
+
+
+@dataclasses.dataclass(frozen=True)
+class Curves:
+    """A run's losses in nats per token, with a label that tells it from the others.
+
+    `best` is the lowest validation loss and the step it came at, None where nothing was validated.
+    """
+
+    label: str
+    training: list[Point]
+    validation: list[Point]
+    best: tuple[float, int] | None
+    token: str
+
+
+def load(paths: Sequence[str | os.PathLike[str]], axis: str = "steps") -> list[Curves]:
+    """Read logs; `axis` is what the losses are given over: steps, seconds of training, or tokens predicted.
+
+    Raises `LogError` if one cannot be read or tells of no loss, or if there is no such axis.
+    """
+    if axis not in AXES:
+        raise LogError(f"--x is {axis!r}; expected {', '.join(AXES)}")
+    return [_curves(path, label, axis) for path, label in zip(paths, labels(paths), strict=True)]
+
+
+def labels(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
+    """Return a label for each log: its name without the suffix, with as many folders as tell the logs apart."""
+    files = [Path(path).absolute() for path in paths]
+    parts = [_name(file, [other for other in files if other != file]).parts for file in files]
+    return [_label(own, [other for other in parts if other != own]) for own in parts]
+
+
+def _name(file: Path, others: Sequence[Path]) -> Path:
+    """Return a path without its suffix, unless another differs in that alone: lr0.1 and lr0.01."""
+    bare = file.parent / file.stem
+    return file if any(bare == other.parent / other.stem for other in others) else bare
+
+
+def _label(own: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
+    length = next((n for n in range(1, len(own)) if own[-n:] not in {other[-n:] for other in others}), len(own))
+    return "/".join(own[-length:])
+
+
+def smoothed(points: Sequence[Point], span: float = 0.02) -> list[Point]:
+    """Return running means over about `span` of the points, which keep the first few as they are."""
+    weight = max(1, round(span * len(points)))
+    found: list[Point] = []
+    mean = 0.0
+    for n, (x, y) in enumerate(points, 1):
+        mean += (y - mean) / min(n, weight)
+        found.append((x, mean))
+    return found
+
+
+def _curves(path: str | os.PathLike[str], label: str, axis: str) -> Curves:
+    events = read(path)
+    places = _places(events, axis)
+    training = _points(events, "step", "loss", places)
+    validation = _points(events, "epoch", "val_loss", places)
+    if not training and not validation:
+        raise LogError(f"{path} tells of no step yet; expected a log of a run that has begun")
+    best = min(_points(events, "epoch", "val_loss", [event["step"] for event in events]), key=_loss, default=None)
+    corpora = [event.get("corpus") for event in events if event["event"] == "start"]
+    level = corpora[-1].get("level") if corpora and isinstance(corpora[-1], dict) else None
+    token = UNITS.get(str(level), "token")
+    return Curves(label, training, validation, best and (best[1], int(best[0])), token)
+
+
+def _points(events: Sequence[Event], kind: str, name: str, places: Sequence[float]) -> list[Point]:
+    """Return where a loss of events of a kind lies; one that is unknown, or that a damaged log lacks, is left out."""
+    told = [(place, _number(e, name)) for e, place in zip(events, places, strict=True) if e["event"] == kind]
+    return [(place, loss) for place, loss in told if loss is not None]
+
+
+def _loss(point: Point) -> tuple[float, float]:
+    return point[1], point[0]
+
+
+def _number(event: Event, name: str) -> float | None:
+    value = event.get(name)
+    return value if isinstance(value, (int, float)) and math.isfinite(value) else None
+
+
+def _places(events: Sequence[Event], axis: str) -> list[float]:
+    """Return where each event lies on the axis."""
+    found, seconds, tokens, last = [], 0.0, 0.0, 0
+    for event in events:
+        seconds = _number(event, "run_seconds") or seconds
+        if event["event"] == "step":  # not every step is told: those left out predicted as many tokens
+            tokens += (_number(event, "tokens") or 0) * max(0, event["step"] - last)
+            last = event["step"]
+        found.append({"steps": event["step"], "seconds": seconds, "tokens": tokens}[axis])
+    return found

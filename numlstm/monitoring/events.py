@@ -1,0 +1,126 @@
+"""What happens in a run, as plain dicts that JSON can hold: what logs and TensorBoard are made from.
+
+EVENTS. Each has `event`, its kind; `time`, seconds since 1970; and `step`, the updates made so far. Losses are in nats
+per token, and what is unknown is None (null). The names stay as they are; there may be more of them one day.
+
+    start   step (0, or where a resumed run goes on), steps and epochs (in all; no epochs if only steps were asked for),
+            output, device, versions, parameters (how many), model and training (every setting), corpus: sources,
+            digest, level, vocabulary, tokens, training_tokens, validation_tokens
+    step    epoch, loss, epoch_loss (the mean of the epoch so far), gradient_norm, clipped_norm (after clipping), lr,
+            tokens (predicted by this step), seconds (of this step), tokens_per_second, run_seconds (trained so far,
+            over all resumes). Of runs longer than 10,000 steps only every n-th is told, n being steps // 10,000
+    epoch   epoch, loss (the mean while it was trained), val_loss, val_bits, val_perplexity, best, run_seconds
+    sample  prompt, temperature, text
+    gates   layer, and for each of i f g o: mean, low and high (shares near the ends of its range), counts (of
+            `gates.BINS` equal parts of the range)
+    end     reason ("done", "stopped", "diverged", "failed"), best_loss, best_step, run_seconds
+
+Knows nothing about files or TensorBoard.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from typing import Any
+
+import numpy as np
+
+from .. import __version__
+from ..network import parameters
+from ..network.loss_units import bits, perplexity
+from ..text.dataset.corpus import Corpus
+from ..text.dataset.streams import AnyIds, split
+from ..training.loop import Epoch, Run, Step
+from . import gates
+
+Event = dict[str, Any]
+
+_MOST_STEPS = 10_000
+
+
+def start(run: Run, text: Corpus, output: str) -> Event:
+    """Return what is about to be trained on what."""
+    training, validation = split(text.ids, run.config.val_split)
+    record = run.record.get("corpus", {})
+    corpus = {
+        "sources": list(text.sources),
+        "digest": record.get("digest", text.digest),
+        "level": text.vocab.level,
+        "vocabulary": len(text.vocab),
+        "tokens": len(text.ids),
+        "training_tokens": len(training),
+        "validation_tokens": len(validation),
+    }
+    versions = {"numlstm": __version__, "python": platform.python_version(), "numpy": np.__version__}
+    return _event(
+        "start",
+        run.step,
+        steps=run.config.steps,
+        epochs=run.record.get("epochs"),
+        output=output,
+        device=run.model.backend.describe(),
+        versions=versions,
+        parameters=parameters.count(run.model.config),
+        model=run.model.config.to_dict(),
+        training=run.config.to_dict(),
+        corpus=corpus,
+    )
+
+
+def is_told(run: Run, step: Step) -> bool:
+    """Whether the step is one of those that are told."""
+    return step.last or step.step % max(1, run.config.steps // _MOST_STEPS) == 0
+
+
+def step(run: Run, step: Step) -> Event:
+    """Return what an update did."""
+    facts = dataclasses.asdict(step)
+    names = ("epoch", "loss", "epoch_loss", "gradient_norm", "clipped_norm", "lr", "tokens", "seconds")
+    return _event(
+        "step",
+        step.step,
+        **{name: facts[name] for name in names},
+        tokens_per_second=step.tokens / step.seconds if step.seconds > 0 else None,
+        run_seconds=run.record["seconds"],
+    )
+
+
+def epoch(run: Run, epoch: Epoch) -> Event:
+    """Return what an epoch came to."""
+    loss = epoch.val_loss
+    return _event(
+        "epoch",
+        epoch.step,
+        epoch=epoch.epoch,
+        loss=epoch.loss,
+        val_loss=loss,
+        val_bits=None if loss is None else bits(loss),
+        val_perplexity=None if loss is None else perplexity(loss),
+        best=epoch.best,
+        run_seconds=run.record["seconds"],
+    )
+
+
+def sample(run: Run, prompt: str, temperature: float, text: str) -> Event:
+    """Return a text that the network wrote."""
+    return _event("sample", run.step, prompt=prompt, temperature=temperature, text=text)
+
+
+def gate_counts(run: Run, ids: AnyIds) -> list[Event]:
+    """Return, for each layer, how far its gates are open while the network reads `ids (N,)`; none if N is 0."""
+    return [
+        _event("gates", run.step, layer=layer, **found) for layer, found in enumerate(gates.measured(run.judged(), ids))
+    ]
+
+
+def end(run: Run, reason: str) -> Event:
+    """Return how a run ended, or why it stopped."""
+    record = run.record
+    facts = {"best_loss": record["best_loss"], "best_step": record["best_step"], "run_seconds": record["seconds"]}
+    return _event("end", run.step, reason=reason, **facts)
+
+
+def _event(kind: str, step: int, **facts: Any) -> Event:
+    return {"event": kind, "time": round(time.time(), 3), "step": step, **facts}

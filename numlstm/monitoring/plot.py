@@ -1,0 +1,120 @@
+"""A picture of one or several runs: training and validation loss.
+
+Each run has a colour; a pale line is its training loss, smoothed, a strong one with dots its validation loss. Drawn
+with matplotlib, without a display. Knows nothing about logs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import LogError
+from .curves import Curves, smoothed
+
+SUFFIXES = (".png", ".svg", ".pdf")
+
+# Okabe & Ito's colours, which people with any kind of colour vision can tell apart; then again with other lines.
+_COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#333333")
+_DASHES: tuple[Any, ...] = ("-", "--", ":", "-.")
+_MOST_DOTS = 30
+_BEGINNING = 0.04  # of a run, where the loss falls so far that the rest would look flat
+_AXES = {"steps": "steps", "seconds": "seconds of training", "tokens": "{}s predicted"}
+
+
+def check_output(path: str | os.PathLike[str]) -> None:
+    """Raise `LogError` if matplotlib is not installed or the name is not that of a picture."""
+    if Path(path).suffix.lower() not in SUFFIXES:
+        raise LogError(f"{path} is no name of a picture; expected one that ends in {', '.join(SUFFIXES)}")
+    if importlib.util.find_spec("matplotlib") is None:
+        raise LogError("a picture needs matplotlib, which is not installed: pip install 'numlstm[plot]'")
+
+
+def draw(runs: Sequence[Curves], path: str | os.PathLike[str], axis: str = "steps") -> None:
+    """Draw runs to a file, over the axis that their points are given on.
+
+    Raises `LogError` if matplotlib is missing, or the file is no picture or cannot be written.
+    """
+    check_output(path)
+    import matplotlib
+
+    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "numlstm", "font.size": 10}):
+        figure = _figure(runs, axis)
+        try:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            figure.savefig(path, dpi=150)
+        except OSError as error:
+            raise LogError(f"{path} cannot be written: {error.strerror or error}; use -o to name another") from error
+
+
+def _figure(runs: Sequence[Curves], axis: str) -> Any:
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4.8 + 0.22 * max(0, len(runs) - 3)), layout="constrained")
+    panel = figure.subplots()
+    for place, run in enumerate(runs):
+        colour, dash = _look(place)
+        if run.training:
+            panel.plot(*_columns(smoothed(run.training)), color=colour, linestyle=dash, alpha=0.45, linewidth=1.0)
+        if run.validation:
+            marker = "o" if len(run.validation) <= _MOST_DOTS else ""
+            points = _columns(run.validation)
+            panel.plot(*points, color=colour, linestyle=dash, linewidth=2, marker=marker, markersize=4)
+    tokens = {run.token for run in runs}
+    token = tokens.pop() if len(tokens) == 1 else "token"
+    panel.set_ylim(*_limits(runs))
+    panel.set_xlim(left=0)
+    panel.set_xlabel(_AXES[axis].format(token))
+    panel.set_ylabel(f"loss, nats per {token}")
+    panel.spines[["top", "right"]].set_visible(False)
+    panel.grid(color="#dddddd", linewidth=0.6)
+    panel.xaxis.set_major_formatter(lambda value, _: f"{value:,g}" if value < 1e6 else f"{value / 1e6:,g} M")
+    _legends(figure, panel, runs)
+    return figure
+
+
+def _legends(figure: Any, panel: Any, runs: Sequence[Curves]) -> None:
+    """Say what pale and strong lines are, in the corner where no curve is, and name the runs below the panel."""
+    from matplotlib.lines import Line2D
+
+    kinds = [
+        Line2D([], [], color="#777777", alpha=0.6, linewidth=1, label="training, smoothed"),
+        Line2D([], [], color="#777777", linewidth=2, marker="o", markersize=4, label="validation"),
+    ]
+    panel.legend(handles=kinds, loc="upper right", frameon=False)
+    handles = []
+    for place, run in enumerate(runs):
+        colour, dash = _look(place)
+        best = "" if run.best is None else f": best {run.best[0]:.4f} at step {run.best[1]:,}"
+        handles.append(Line2D([], [], color=colour, linestyle=dash, linewidth=3, label=_plain(run.label) + best))
+    columns = 1 if max(len(run.label) for run in runs) > 25 else 2
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns, frameon=False)
+
+
+def _plain(label: str) -> str:
+    """Return a label that matplotlib can draw, and as it is: between two $ it would read a formula."""
+    return label.encode("utf-8", "replace").decode().replace("$", r"\$")
+
+
+def _look(place: int) -> tuple[str, Any]:
+    """Return the colour and the dashes of the run in that place."""
+    return _COLOURS[place % len(_COLOURS)], _DASHES[place // len(_COLOURS) % len(_DASHES)]
+
+
+def _limits(runs: Sequence[Curves]) -> tuple[float, float]:
+    """Return the lowest and highest loss to show: all but the fall at a run's beginning."""
+    lows, highs = [], []
+    for run in runs:
+        lines = [smoothed(run.training)[int(_BEGINNING * len(run.training)) :], run.validation]
+        losses = [loss for line in lines for _, loss in line]
+        lows.append(min(losses))
+        highs.append(max(losses))
+    margin = 0.05 * (max(highs) - min(lows)) or 0.1
+    return min(lows) - margin, max(highs) + margin
+
+
+def _columns(points: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [x for x, _ in points], [y for _, y in points]

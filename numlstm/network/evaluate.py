@@ -1,0 +1,125 @@
+"""The loss of a network on a text: the state carried from the first token to the last, or windows read from nothing.
+
+Knows nothing about training or files.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from ..errors import ConfigError, CorpusError
+from ..model import Model, State, Tapes
+from ..text.dataset.memory_map import release
+from ..text.dataset.streams import AnyIds
+
+_HELD = 2**14  # tokens that a stream reads before the memory of mapped ids is given back
+_WINDOW = 64  # tokens a call; the result does not depend on it
+_CONTEXT = 256  # tokens that a stream reads first, so that its state is what the text before would have left
+_UNREAD = 64  # losses that are left on the device before they are read: reading waits for it
+_SHORTEST = 1024  # tokens a stream must have to be worth a context of its own
+_COLD_BATCH = 64  # windows read side by side
+_COLD_MOST = 200 * _COLD_BATCH  # windows: as many as nanoGPT's character model is evaluated on
+_COLD_COVER = 4  # how often a text is covered by windows, where that takes fewer
+
+
+def evaluate(model: Model, ids: AnyIds, *, streams: int = 1) -> float:
+    """Return the mean loss in nats per token over the N - 1 tokens that follow another in `ids (N,)`.
+
+    With one stream the state is carried over the whole text. More streams cut it into as many parts, read side by side
+    and so faster; each first reads the 256 tokens before its part, which leaves the loss the same to about
+    a thousandth. Returns NaN for fewer than two ids.
+    """
+    N = len(ids) - 1
+    return losses(model, ids, [len(ids)], streams=streams)[0] / N if N > 0 else float("nan")
+
+
+def losses(model: Model, ids: AnyIds, ends: Sequence[int], *, streams: int = 1) -> list[float]:
+    """Return the summed loss in nats over each of the parts of `ids (N,)` that end before the places `ends`.
+
+    The state is carried from each part to the next, and each token is counted in its own part; the very first one is
+    predicted by nobody. `streams` is as in `evaluate`, for each part.
+    """
+    found, state, first = [], model.zero_state(1), 1
+    for end in ends:
+        total = 0.0
+        if end > first:
+            total, state = _part(model, ids, first, end, state, streams)
+            first = end
+        found.append(total)
+    return found
+
+
+def _part(model: Model, ids: AnyIds, first: int, end: int, state: State, streams: int) -> tuple[float, State]:
+    """Return the summed loss over the tokens from `first` to before `end`, and the state (1 stream) after them."""
+    N = end - first
+    streams = max(1, min(streams, N // _SHORTEST))
+    length = N // streams
+    starts = [first - 1 + n * length for n in range(streams)]  # where each stream reads its first token
+    if streams > 1:
+        # The first stream goes on from `state`, whatever it reads here.
+        context = np.stack([ids[max(0, at - _CONTEXT) : at] if n else ids[:_CONTEXT] for n, at in enumerate(starts)], 1)
+        side_by_side = model.read(context, model.zero_state(streams))
+        for (h, c), (h0, c0) in zip(side_by_side, state, strict=True):
+            h[0], c[0] = h0[0], c0[0]
+        state = side_by_side
+    total, state = _total(model, ids, starts, length, state)
+    last = [(h[-1:], c[-1:]) for h, c in state]
+    more, last = _total(model, ids, [starts[0] + streams * length], N - streams * length, last)
+    return total + more, last
+
+
+def _total(model: Model, ids: AnyIds, starts: Sequence[int], length: int, state: State) -> tuple[float, State]:
+    """Return the summed loss of streams that each read `length` tokens from their start, and the state after."""
+    total, unread = 0.0, []
+    tapes: Tapes = {}
+    for first in range(0, length, _WINDOW):
+        size = min(_WINDOW, length - first)
+        x, y = (np.stack([ids[at + first + k : at + first + k + size] for at in starts], axis=1) for k in (0, 1))
+        loss, state = model.loss(x, y, state, tapes=tapes)
+        unread.append((loss, x.size))
+        if len(unread) == _UNREAD or first + size == length:
+            for loss, tokens in unread:
+                total += float(loss) * tokens
+            unread = []
+        if first // _HELD != (first + size) // _HELD:
+            release(ids)
+    return total, state
+
+
+@dataclasses.dataclass(frozen=True)
+class Cold:
+    """A mean loss in nats per token over `windows` random windows, and its standard error from their choice."""
+
+    nats: float
+    standard_error: float
+    windows: int
+
+
+def evaluate_cold(model: Model, ids: AnyIds, length: int, *, seed: int = 0) -> Cold:
+    """Return the mean loss over all positions of random windows of `length` tokens, each read from a zero state.
+
+    This is how nanoGPT estimates its losses: a token has at most `length` tokens before it, on average half as many.
+    Windows start anywhere with the same probability, drawn from `seed`, and may overlap. There are as many as cover the
+    text four times, in whole batches of 64, at least two and at most 200. Raises `ConfigError` for a length below 1 and
+    `CorpusError` if the text is no longer than a window.
+    """
+    if length < 1:
+        raise ConfigError(f"the windows' length is {length}; expected at least 1")
+    if seed < 0:
+        raise ConfigError(f"the seed is {seed}; expected a whole number from 0")
+    if len(ids) <= length:
+        raise CorpusError(
+            f"the text has {len(ids)} tokens; expected more than the {length} of a window: give more text, or shorter "
+            "windows"
+        )
+    windows = min(_COLD_COVER * math.ceil(len(ids) / length), _COLD_MOST)
+    batches = max(2, math.ceil(windows / _COLD_BATCH))
+    starts = np.random.default_rng(seed).integers(0, len(ids) - length, (batches, _COLD_BATCH))
+    size = _COLD_BATCH * length
+    means = [_total(model, ids, batch, length, model.zero_state(_COLD_BATCH))[0] / size for batch in starts.tolist()]
+    error = float(np.std(means, ddof=1)) / math.sqrt(batches)
+    return Cold(float(np.mean(means)), error, batches * _COLD_BATCH)

@@ -1,0 +1,118 @@
+"""The parameters of a network: one flat array, named views into it, and how they start.
+
+Names and shapes (see the NOTATION block of `model.py`): `embedding.W (V, E)` where tokens are embedded; for each layer
+l `lstm.l.W_x (D, 4H)`, `lstm.l.W_h (R, 4H)` and `lstm.l.b (4H)`, with a projection `lstm.l.W_p (H, R)`, with layer norm
+`lstm.l.gain (4H)`, `lstm.l.c_gain (H)` and `lstm.l.c_bias (H)`; then `output.W (R, V)`, unless it is the embedding's,
+and `output.b (V)`. R is the size of h: H, or the projection's. One flat array makes the optimizer, clipping, saving and
+copying one operation each. Knows nothing about devices or files.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ..errors import ConfigError
+from ..settings.config import ModelConfig
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+
+def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shape of every parameter by name, in the order in which the flat array holds them."""
+    found: dict[str, tuple[int, ...]] = {}
+    D = config.vocab_size
+    if config.embedding:
+        found["embedding.W"] = (D, config.embedding)
+        D = config.embedding
+    for layer, (H, R) in enumerate(zip(config.layers, config.state_sizes, strict=True)):
+        found |= {f"lstm.{layer}.{name}": shape for name, shape in layer_shapes(D, H, R, config).items()}
+        D = R
+    if not config.tie_weights:
+        found["output.W"] = (D, config.vocab_size)
+    found["output.b"] = (config.vocab_size,)
+    return found
+
+
+def layer_shapes(D: int, H: int, R: int, config: ModelConfig) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of one layer's parameters by the ends of their names: D inputs, H units, h of R entries."""
+    found: dict[str, tuple[int, ...]] = {"W_x": (D, 4 * H), "W_h": (R, 4 * H), "b": (4 * H,)}
+    if config.projection:
+        found["W_p"] = (H, R)
+    if config.layer_norm:
+        found |= {"gain": (4 * H,), "c_gain": (H,), "c_bias": (H,)}
+    return found
+
+
+def count(config: ModelConfig) -> int:
+    """Return the number of parameters."""
+    return sum(math.prod(shape) for shape in shapes(config).values())
+
+
+def views(flat: FloatArray, config: ModelConfig) -> dict[str, FloatArray]:
+    """Return views into `flat (P,)` by parameter name: writing to one writes to `flat`."""
+    found, start = {}, 0
+    for name, shape in shapes(config).items():
+        size = math.prod(shape)
+        found[name] = flat[start : start + size].reshape(shape)
+        start += size
+    return found
+
+
+def flatten(named: Mapping[str, npt.ArrayLike], config: ModelConfig) -> FloatArray:
+    """Copy arrays by parameter name into a new flat array `(P,)` of the config's dtype.
+
+    Raises `ConfigError` if a name is missing or unknown, or a shape is not the one expected.
+    """
+    expected = shapes(config)
+    if set(named) != set(expected):
+        odd = ", ".join(sorted(set(named) ^ set(expected)))
+        raise ConfigError(f"parameters missing or unknown: {odd}; expected {', '.join(expected)}")
+    flat: FloatArray = np.empty(count(config), config.dtype)
+    for name, view in views(flat, config).items():
+        value = np.asarray(named[name])
+        if value.shape != view.shape:
+            raise ConfigError(f"parameter {name} has shape {value.shape}; expected {view.shape}")
+        view[...] = value
+    return flat
+
+
+def initialise(config: ModelConfig, seed: int) -> FloatArray:
+    """Draw the starting parameters `(P,)`: uniform in ±1/sqrt(n), n being how many inputs a unit adds up.
+
+    For a token that is 1: a token picks one row of `W_x`, and rows as small as those of the other weights
+    cost 0.2 nats after the first epoch. Biases are drawn like `W_h`: starting them at zero costs 0.05 nats. The
+    forget gates' biases start at 1 (Gers et al. 2000). With layer norm gains start at 1 and biases, but the forget
+    gates', at 0: what they scale and move has been normalised. Each parameter has a generator of its own, seeded with
+    `seed` and its place, that draws in float64, so that the dtype changes nothing but the rounding.
+    """
+    flat: FloatArray = np.empty(count(config), config.dtype)
+    for place, (name, view) in enumerate(views(flat, config).items()):
+        bound = 1.0 / math.sqrt(_inputs(name, config))
+        view[...] = np.random.default_rng([seed, place]).uniform(-bound, bound, view.shape)
+        kind = name.rpartition(".")[2]
+        if kind in ("gain", "c_gain"):
+            view[...] = 1.0
+        if kind == "c_bias" or (kind == "b" and name.startswith("lstm.") and config.layer_norm):
+            view[...] = 0.0
+        if kind == "b" and name.startswith("lstm."):
+            H = len(view) // 4
+            view[H : 2 * H] = 1.0
+    return flat
+
+
+def _inputs(name: str, config: ModelConfig) -> int:
+    """Return how many inputs are added up for each unit that the parameter belongs to."""
+    if name == "embedding.W":
+        return config.embedding if config.tie_weights else 1
+    if name.startswith("output."):
+        return config.state_sizes[-1]
+    _, layer, kind = name.split(".")
+    if kind == "W_x":
+        below = (config.embedding or 1, *config.state_sizes)
+        return below[int(layer)]
+    return config.layers[int(layer)] if kind == "W_p" else config.state_sizes[int(layer)]

@@ -1,0 +1,23 @@
+"""The models that ship with the package, by name.
+
+They lie in the installed package, or at the top of a source checkout. Knows nothing about what a weights file holds.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PLACES = (Path(__file__).parents[1] / "models", Path(__file__).parents[2] / "models")
+
+
+def models() -> dict[str, Path]:
+    """Return the files of the models that ship, by name."""
+    folder = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
+    return {path.stem: path for path in sorted(folder.glob("*.npz"))}
+
+
+def model_path(name: str) -> Path | None:
+    """Return the file of the model that ships under that name, None if there is none."""
+    if not name.isidentifier():  # a path; looking it up would take longer
+        return None
+    return models().get(name)

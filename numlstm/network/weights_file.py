@@ -1,0 +1,342 @@
+"""Weights files: save a trained network with what an exact resume needs, and load it with every check.
+
+The format, version 1, is an npz file: the best parameters under their names, `meta` with one JSON document in a 0-d
+string array, and, if training can go on from the file, `optimizer.` + name for each of `TrainConfig.kept` (`m` and
+`v` for Adam), `training.h.L`, `training.c.L` for each layer L and `training.params`, which is left out where it
+equals the best parameters. A copy to share holds the best parameters as 16-bit floats, which `meta` tells under
+`stored`, and nothing to go on from. Knows nothing about devices, backends or how training works, and not what a
+summary or record means.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import os
+from collections.abc import Mapping
+from typing import Any, NamedTuple, NoReturn
+
+import numpy as np
+
+from .. import __version__
+from ..errors import WeightsError
+from ..settings.config import ModelConfig, TrainConfig
+from ..storage import atomic, npz
+from ..storage.atomic import StrPath
+from ..text.vocab.base import Vocab
+from . import shipped
+from .parameters import FloatArray, count, shapes, views
+
+FORMAT = "numlstm"
+VERSION = 1
+GATES = "ifgo"
+HALF = "float16"
+
+_LATEST = "training.params"
+_META_TYPES = {"config": dict, "vocab": dict, "summary": dict, "training": (dict, type(None))}
+_TRAINING_TYPES = {"config": dict, "step": int, "record": dict}
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+@dataclasses.dataclass(eq=False)
+class TrainState:
+    """What an exact resume needs besides the best parameters.
+
+    `params (P,)` after `step` updates, what the optimizer remembers by the names of `TrainConfig.kept`, each `(P,)`,
+    and per layer the carried h and c, `(B, its size)` with B the batch size. `record` is kept as JSON and not
+    interpreted.
+    """
+
+    config: TrainConfig
+    step: int
+    params: FloatArray
+    slots: dict[str, FloatArray]
+    h: list[FloatArray]
+    c: list[FloatArray]
+    record: dict[str, Any]
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class WeightsFile:
+    """The contents of a weights file.
+
+    `params (P,)` are the best parameters: those with the lowest validation loss. `summary` is kept as
+    JSON and not interpreted. `state` is None if training cannot go on from this file.
+    """
+
+    config: ModelConfig
+    vocab: Vocab
+    params: FloatArray
+    summary: dict[str, Any]
+    state: TrainState | None = None
+
+
+class Outline(NamedTuple):
+    """What a weights file tells of itself without its arrays; `training` is None if training cannot go on from it."""
+
+    config: ModelConfig
+    vocab: Vocab
+    summary: dict[str, Any]
+    training: TrainConfig | None
+
+
+def save(path: StrPath, file: WeightsFile, *, half: bool = False) -> None:
+    """Write a weights file in one step: a crash leaves the old file or the new one.
+
+    With `half`, which a file without training state may have, parameters are stored as 16-bit floats: to three
+    digits, in half the space. Numbers in the summary and record that are not finite become null. Raises `WeightsError`
+    if the file cannot be written, or if its parts do not fit together so that `load` would refuse it.
+    """
+    _check_vocab(file.vocab, file.config)
+    if half and file.state:
+        raise WeightsError("16-bit floats cannot be trained on with; expected a file without training state")
+    arrays = _arrays(file)
+    expected = _expected(file.config, file.state.config if file.state else None, _LATEST in arrays)
+    if set(arrays) != set(expected):
+        raise WeightsError(f"cannot save the arrays {sorted(arrays)}; expected {sorted(expected)}")
+    for name, shape in expected.items():
+        _check_array(name, arrays[name], shape, file.config)
+    if half:
+        arrays = {name: _halved(name, array) for name, array in arrays.items()}
+    npz.write(path, {"meta": np.array(_meta_text(file, half)), **arrays})
+
+
+def check_meta(file: WeightsFile) -> None:
+    """Check before hours of training that what `save` writes besides arrays is not too long; raises `WeightsError`."""
+    _meta_text(file)
+
+
+def load(path: StrPath) -> WeightsFile:
+    """Read a weights file, or the model that ships under that name, checking all before anything large is allocated.
+
+    Raises `WeightsError` if it is missing, foreign, damaged, newer than this library, or if its parts
+    do not fit together.
+    """
+    with npz.reading(_place(path)) as file:
+        config, vocab, train_config, meta, expected = _read_outline(file)
+        params = _read_params(file, config, meta["stored"] or config.dtype)
+        state = None if train_config is None else _read_state(file, train_config, meta["training"], params, expected)
+        return WeightsFile(config, vocab, params, meta["summary"], state)
+
+
+def outline(path: StrPath) -> Outline:
+    """Return what a weights file tells of itself, checked as `load` checks it but for the numbers in its arrays.
+
+    Reads a few kilobytes, however large the file is. Raises `WeightsError`.
+    """
+    with npz.reading(_place(path)) as file:
+        config, vocab, train_config, meta, _ = _read_outline(file)
+        return Outline(config, vocab, meta["summary"], train_config)
+
+
+def _read_outline(file: npz.NpzReader) -> tuple[ModelConfig, Vocab, TrainConfig | None, dict[str, Any], Shapes]:
+    meta = _read_meta(file)
+    config = ModelConfig.from_dict(meta["config"])
+    vocab = Vocab.from_dict(meta["vocab"])
+    _check_vocab(vocab, config)
+    training = meta["training"]
+    train_config = None if training is None else TrainConfig.from_dict(training["config"])
+    expected = _expected(config, train_config, _LATEST in file.names)
+    file.require(expected, meta["stored"] or config.dtype, besides="meta")
+    return config, vocab, train_config, meta, expected
+
+
+def _place(path: StrPath) -> StrPath:
+    """Return the path of a file, or of the model that ships under a name."""
+    found = shipped.model_path(str(path))
+    if found is None and str(path).isidentifier() and not os.path.exists(path):
+        names = ", ".join(shipped.models())
+        raise WeightsError(
+            f"there is no file {path}, and no model of that name ships; expected a weights file, or one of {names}"
+        )
+    return found or path
+
+
+def check_output(path: StrPath, *, overwrite: bool) -> None:
+    """Check before hours of training that `save` will be able to write the file, making its folder.
+
+    What killed processes left half written beside it is removed. Raises `WeightsError` if it exists and
+    `overwrite` is false, or if it cannot be written.
+    """
+    if shipped.model_path(str(path)):
+        raise WeightsError(f"{path} is the name of a model that ships; expected another for a file, such as {path}.npz")
+    if atomic.exists(path) and not overwrite:
+        raise WeightsError(
+            f"{path} exists and may hold hours of work; use --overwrite to replace it, "
+            "--resume to continue it, or -o to name another file"
+        )
+    atomic.check_writable(path)
+
+
+def _expected(config: ModelConfig, train: TrainConfig | None, latest: bool) -> Shapes:
+    found = shapes(config)
+    if train is None:
+        return found
+    flat = [*(f"optimizer.{name}" for name in train.kept), *([_LATEST] if latest else [])]
+    found.update(dict.fromkeys(flat, (count(config),)))
+    for layer, sizes in enumerate(zip(config.state_sizes, config.layers, strict=True)):
+        for part, size in zip("hc", sizes, strict=True):
+            found[f"training.{part}.{layer}"] = (train.batch_size, size)
+    return found
+
+
+def _arrays(file: WeightsFile) -> dict[str, FloatArray]:
+    _check_array("params", file.params, (count(file.config),), file.config)
+    found = views(file.params, file.config)
+    state = file.state
+    if state is None:
+        return found
+    _check_array(_LATEST, state.params, file.params.shape, file.config)
+    if not _same_bits(state.params, file.params):
+        found[_LATEST] = state.params
+    found |= {f"optimizer.{name}": slot for name, slot in state.slots.items()}
+    found |= {f"training.h.{layer}": h for layer, h in enumerate(state.h)}
+    found |= {f"training.c.{layer}": c for layer, c in enumerate(state.c)}
+    return found
+
+
+def _same_bits(a: FloatArray, b: FloatArray) -> bool:
+    # Not ==, which takes -0.0 for 0.0: a resumed run must go on with the very same bits.
+    return np.array_equal(np.ascontiguousarray(a).view(np.uint8), np.ascontiguousarray(b).view(np.uint8))
+
+
+def _halved(name: str, array: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore"):
+        half: FloatArray = array.astype(np.float16)
+    if not np.isfinite(half).all():
+        raise WeightsError(f"{name} has numbers up to {np.abs(array).max():g}; expected at most 65504 for 16 bits")
+    return half
+
+
+def _check_array(name: str, array: FloatArray, shape: tuple[int, ...], config: ModelConfig) -> None:
+    if array.shape != shape or array.dtype != np.dtype(config.dtype):
+        found, expected = f"{array.dtype}{list(array.shape)}", f"{config.dtype}{list(shape)}"
+        raise WeightsError(f"cannot save {name}: it is {found}; expected {expected}")
+    _check_finite(name, array)
+
+
+def _check_finite(name: str, array: FloatArray) -> None:
+    if not np.isfinite(array).all():
+        raise WeightsError(f"{name} contains values that are not finite; use an earlier file or train again")
+
+
+def _check_vocab(vocab: Vocab, config: ModelConfig) -> None:
+    if len(vocab) != config.vocab_size:
+        raise WeightsError(f"the vocabulary has {len(vocab)} symbols; expected {config.vocab_size}")
+
+
+def _meta_text(file: WeightsFile, half: bool = False) -> str:
+    state = file.state
+    training = state and {
+        "config": state.config.to_dict(),
+        "step": state.step,
+        "record": _plain(state.record),
+    }
+    meta = {
+        "format": FORMAT,
+        "version": VERSION,
+        "library": __version__,
+        "gates": GATES,
+        "config": file.config.to_dict(),
+        "vocab": file.vocab.to_dict(),
+        "summary": _plain(file.summary),
+        "training": training,
+        **({"stored": HALF} if half else {}),
+    }
+    try:
+        # ASCII: numpy drops NUL characters at a string's end, and paths may hold lone surrogates.
+        text = json.dumps(meta, ensure_ascii=True, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise WeightsError(f"cannot save the summary or record: {error}; expected plain JSON") from error
+    if 4 * len(text) + 1024 > npz.MAX_TEXT:
+        raise WeightsError(
+            f"cannot save {len(text):,} characters of settings, losses, vocabulary and names of texts; expected at "
+            f"most {npz.MAX_TEXT // 4:,}: join many texts into one file, or take a smaller vocabulary"
+        )
+    return text
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+def _read_meta(file: npz.NpzReader) -> dict[str, Any]:
+    if "meta" not in file.names:
+        held = ", ".join(sorted(file.names))
+        raise WeightsError(f"it was not written by numlstm: there is no meta, but {held!r:.80}")
+    meta = json.loads(file.text("meta"), parse_constant=_refuse_constant)
+    if not isinstance(meta, dict) or meta.get("format") != FORMAT:
+        raise WeightsError(f"its meta does not say that it is of the format {FORMAT!r}; expected one that does")
+    _check_version(meta.get("version"))
+    _check_types(meta, _META_TYPES, "meta")
+    if meta.get("gates") != GATES:
+        raise WeightsError(f"its gates are in the order {meta.get('gates')!r:.40}; expected {GATES!r}")
+    if meta["training"] is not None:
+        _check_types(meta["training"], _TRAINING_TYPES, "meta's training")
+    if meta.setdefault("stored", None) not in (None, HALF) or (meta["stored"] and meta["training"] is not None):
+        raise WeightsError(f"its arrays are stored as {meta['stored']!r:.40}; expected as they are, or as {HALF!r}")
+    return meta
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise WeightsError(f"its meta holds {name}, which is not JSON")
+
+
+def _check_version(version: object) -> None:
+    if type(version) is not int or version < 1:
+        raise WeightsError(f"its format version is {version!r:.40}; expected {VERSION}")
+    if version > VERSION:
+        raise WeightsError(
+            f"its format version is {version!r:.40}, and numlstm {__version__} reads up to {VERSION}; upgrade numlstm"
+        )
+
+
+def _check_types(values: Mapping[str, Any], types: Mapping[str, Any], where: str) -> None:
+    for name, expected in types.items():
+        if name not in values or not isinstance(values[name], expected) or isinstance(values[name], bool):
+            found = "missing" if name not in values else f"a {type(values[name]).__name__}"
+            raise WeightsError(f"the entry {name!r} of its {where} is {found}; expected another type")
+
+
+def _read_params(file: npz.NpzReader, config: ModelConfig, stored: str) -> FloatArray:
+    flat: FloatArray = np.empty(count(config), config.dtype)
+    for name, view in views(flat, config).items():
+        if stored == config.dtype:
+            file.read(name, view)
+        else:
+            file.read(name, read := np.empty(view.shape, stored))
+            view[...] = read
+        _check_finite(f"its array {name}", view)
+    return flat
+
+
+def _read_state(
+    file: npz.NpzReader, config: TrainConfig, training: dict[str, Any], best: FloatArray, expected: Shapes
+) -> TrainState:
+    def read(name: str) -> FloatArray:
+        out: FloatArray = np.empty(expected[name], best.dtype)
+        file.read(name, out)
+        _check_finite(f"its array {name}", out)
+        return out
+
+    step = training["step"]
+    if not 0 <= step < 2**63:
+        raise WeightsError(f"its step is {step!r:.40}; expected a whole number from 0 to 2**63 - 1")
+    layers = range(sum(name.startswith("training.h.") for name in expected))
+    return TrainState(
+        config=config,
+        step=step,
+        params=read(_LATEST) if _LATEST in expected else best.copy(),
+        slots={name: read(f"optimizer.{name}") for name in config.kept},
+        h=[read(f"training.h.{layer}") for layer in layers],
+        c=[read(f"training.c.{layer}") for layer in layers],
+        record=training["record"],
+    )

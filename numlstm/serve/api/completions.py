@@ -1,0 +1,210 @@
+"""OpenAI's API of completions: `POST /v1/completions`, at once or as server-sent events.
+
+Knows nothing about batches or networks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import secrets
+import time
+from collections.abc import AsyncGenerator, Sequence
+from typing import Any
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import JSONResponse, Response
+
+from ... import __version__
+from ...errors import CorpusError
+from ...settings.config import SampleConfig
+from ...text.vocab.base import Vocab
+from ..engine.engine import Engine, Loaded, Piece, Token, Wanted
+from ..engine.text_group import Texts, unless_gone
+from ..http.error_answers import refusals
+from ..http.refusal import Refusal
+from ..http.server_sent_events import Events, event
+from ..metrics import Metrics
+from ..server_settings import Settings
+from .schemas import Completion, CompletionRequest, completion_request
+
+_LEAST = -9999.0  # the log-probability of what can't be, which JSON has no number for
+_GRACE = 60.0  # seconds that a client may take to read a stream's end
+_NAMED = 10  # characters that the model lacks
+
+
+def router(settings: Settings, engine: Engine, metrics: Metrics) -> APIRouter:
+    """Return the route of completions."""
+    routes = APIRouter(prefix="/v1", tags=["completions"])
+    stream: dict[str, Any] = {"text/event-stream": {}}
+
+    async def create_completion(asked: CompletionRequest, request: Request) -> Response:
+        """Write texts that go on from a prompt, as OpenAI's API has it."""
+        _check(asked, settings)
+        loaded = await engine.load(asked.model)
+        prompts = await run_in_threadpool(_prompts, asked, loaded.vocab, settings.max_prompt)
+        seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed
+        texts = Texts(metrics)
+        await texts.begin(engine, loaded, _wanted(asked, prompts, seed))
+        head = {
+            "id": f"cmpl-{secrets.token_hex(12)}",
+            "object": "text_completion",
+            "created": int(time.time()),
+            "model": loaded.name,
+            "system_fingerprint": _fingerprint(loaded, settings),
+            "seed": seed,
+        }
+        if asked.stream:
+            return Events(_events(texts, asked, head), close=texts.close, seconds=settings.max_seconds + _GRACE)
+        return JSONResponse(await unless_gone(request, _whole(texts, asked, head), texts.close))
+
+    create_completion.__annotations__["asked"] = completion_request(settings)  # with this server's limits
+    routes.post(
+        "/completions",
+        response_model=Completion,
+        responses={**refusals(404, 422), 200: {"content": stream, "description": "The texts, or their stream."}},
+    )(create_completion)
+    return routes
+
+
+def _fingerprint(loaded: Loaded, settings: Settings) -> str:
+    """Return a word that is another one when a seed may mean another text: for another file, device or numlstm."""
+    facts = (__version__, loaded.name, loaded.stamp.changed, loaded.stamp.size, settings.device)
+    return "fp_" + hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
+
+
+def _check(asked: CompletionRequest, settings: Settings) -> None:
+    """Raise `Refusal` where settings of a request do not fit together."""
+    n = asked.n or 1
+    count = len(_given(asked)) * n
+    if asked.best_of not in (None, n):
+        raise Refusal(400, f"best_of is {asked.best_of}; expected nothing, or n", "unsupported", param="best_of")
+    if asked.stream_options is not None and not asked.stream:
+        raise Refusal(400, "stream_options is only for stream: true", "invalid_value", param="stream_options")
+    if count > settings.max_texts:
+        raise Refusal(
+            400,
+            f"these are {count} texts; expected at most {settings.max_texts} at once",
+            "too_many_texts",
+            param="n",
+        )
+
+
+def _given(asked: CompletionRequest) -> list[str | list[int]]:
+    """Return the prompts as they were given."""
+    prompt = "" if asked.prompt is None else asked.prompt
+    return prompt if isinstance(prompt, list) and not isinstance(prompt[0], int) else [prompt]
+
+
+def _prompts(asked: CompletionRequest, vocab: Vocab, most: int) -> list[str]:
+    """Return the prompts as texts; raises `Refusal` if one is too long, or has what the model lacks."""
+    return [_prompt(each, vocab, most, bool(asked.drop_unknown)) for each in _given(asked)]
+
+
+def _prompt(given: str | list[int], vocab: Vocab, most: int, drop_unknown: bool) -> str:
+    try:
+        text = given if isinstance(given, str) else vocab.decode(given)
+        missing = "" if drop_unknown else vocab.lacks(text)
+        if missing:
+            raise Refusal(400, _lacking(missing), "unknown_characters", param="prompt")
+        size = len(vocab.encode_prompt(text, drop_unknown=drop_unknown))
+    except CorpusError as error:
+        raise Refusal(400, f"the prompt can't be read: {error}", "invalid_prompt", param="prompt") from error
+    if size > most:
+        raise Refusal(400, f"the prompt has {size:,} tokens; expected at most {most:,}", "too_long", param="prompt")
+    return text
+
+
+def _lacking(missing: str) -> str:
+    shown = ", ".join(map(repr, missing[:_NAMED])) + (" and others" if len(missing) > _NAMED else "")
+    return f"the model does not know {shown}; leave them out of the prompt, or send drop_unknown: true"
+
+
+def _wanted(asked: CompletionRequest, prompts: Sequence[str], seed: int) -> list[Wanted]:
+    def given(name: str) -> Any:  # null is as good as nothing
+        value = getattr(asked, name)
+        return type(asked).model_fields[name].default if value is None else value
+
+    stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
+    config = SampleConfig(
+        length=given("max_tokens"),
+        temperature=given("temperature"),
+        seed=seed,
+        top_k=given("top_k"),
+        top_p=given("top_p"),
+        min_p=given("min_p"),
+        repetition_penalty=given("repetition_penalty"),
+        stop=tuple(stop),
+    )
+    each = itertools.chain.from_iterable([prompt] * given("n") for prompt in prompts)
+    return [
+        Wanted(prompt, config, number, given("drop_unknown"), asked.logprobs, given("echo"))
+        for number, prompt in enumerate(each)
+    ]
+
+
+async def _whole(texts: Texts, asked: CompletionRequest, head: dict[str, Any]) -> dict[str, Any]:
+    """Return the answer with all texts at their ends."""
+    found = [_Gathered() for _ in texts.streams]
+    async for n, piece in texts.pieces():
+        found[n].take(piece)
+    choices = [_choice(n, each.text(), each.tokens, each.finish, asked) for n, each in enumerate(found)]
+    return {**head, "choices": choices, "usage": _usage(texts, asked)}
+
+
+class _Gathered:
+    """A text, in pieces."""
+
+    def __init__(self) -> None:
+        self._pieces: list[str] = []
+        self.tokens: list[Token] = []
+        self.finish = ""
+
+    def take(self, piece: Piece) -> None:
+        self._pieces.append(piece.text)
+        self.tokens += piece.tokens
+        self.finish = piece.finish
+
+    def text(self) -> str:
+        return "".join(self._pieces)
+
+
+async def _events(texts: Texts, asked: CompletionRequest, head: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+    """Yield the answer as events, and what goes wrong on the way as one of them."""
+    telling = asked.stream_options is not None and bool(asked.stream_options.include_usage)
+    usage: dict[str, Any] = {"usage": None} if telling else {}
+    try:
+        async for n, piece in texts.pieces():
+            choice = _choice(n, piece.text, piece.tokens, piece.finish, asked)
+            yield event({**head, "choices": [choice], **usage})
+    except Refusal as refusal:
+        yield event(refusal.body())
+        return
+    if telling:
+        yield event({**head, "choices": [], "usage": _usage(texts, asked)})
+    yield b"data: [DONE]\n\n"
+
+
+def _choice(index: int, text: str, tokens: list[Token], finish: str, asked: CompletionRequest) -> dict[str, Any]:
+    logprobs = None if asked.logprobs is None else _logprobs(tokens, asked.logprobs)
+    return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish or None}
+
+
+def _logprobs(tokens: list[Token], most: int) -> dict[str, Any]:
+    def top(token: Token) -> dict[str, float]:
+        return {text: max(logprob, _LEAST) for text, logprob in token.top}
+
+    return {
+        "tokens": [token.text for token in tokens],
+        "token_logprobs": [None if token.logprob is None else max(token.logprob, _LEAST) for token in tokens],
+        "top_logprobs": [top(token) for token in tokens] if most else None,
+        "text_offset": [token.offset for token in tokens],
+    }
+
+
+def _usage(texts: Texts, asked: CompletionRequest) -> dict[str, int]:
+    """Return what was read and written: a prompt counts once, however many texts go on from it."""
+    read = sum(stream.usage.prompt_tokens for stream in texts.streams[:: asked.n or 1])
+    written = sum(stream.usage.completion_tokens for stream in texts.streams)
+    return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}

@@ -1,0 +1,163 @@
+"""The JSON of texts and models, as it comes and goes. Every limit is in it, so that the API's description tells it.
+
+Knows nothing about how a text is written.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, create_model
+
+from ..server_settings import Settings
+
+_INT64 = 2**63 - 1
+_STOPS, _STOP = 16, 256  # texts to stop at, and the characters of each
+
+TokenId = Annotated[int, Field(ge=0, le=2**24)]
+Stop = Annotated[str, Field(min_length=1, max_length=_STOP)]
+
+
+class StreamOptions(BaseModel):
+    """What else a stream tells."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    include_usage: bool | None = Field(None, description="Send the usage in a chunk of its own at the end.")
+    include_obfuscation: Literal[False] | None = Field(None, description="Not supported.")
+
+
+class CompletionRequest(BaseModel):
+    """A text, or several, that go on from a prompt."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
+
+    model: str = Field(min_length=1, max_length=200, description="The model's name: see GET /v1/models.")
+    prompt: Any = None
+    max_tokens: Any = None
+    temperature: float | None = Field(
+        1, ge=0, le=2, description="0 always takes the likeliest token, 1 follows the model, more is wilder."
+    )
+    top_p: float | None = Field(
+        1, gt=0, le=1, description="Choose among the fewest likeliest tokens that have this probability together."
+    )
+    n: int | None = Field(1, ge=1, le=128, description="How many texts for each prompt.")
+    stream: bool | None = Field(False, description="Send the text as it is written, as server-sent events.")
+    stream_options: StreamOptions | None = Field(None, description="Only with stream.")
+    stop: Stop | Annotated[list[Stop], Field(max_length=_STOPS)] | None = Field(
+        None, description="End the text before this, or before the first of these, where it comes to it."
+    )
+    seed: int | None = Field(
+        None, ge=0, le=_INT64, description="The same seed gives the same text. If there is none a new one is chosen."
+    )
+    logprobs: int | None = Field(
+        None, ge=0, le=5, description="Tell each token's log-probability, and those of so many of the likeliest."
+    )
+    echo: bool | None = Field(False, description="Begin the text with the prompt.")
+    user: str | None = Field(None, description="Let through, and ignored.")
+    best_of: int | None = Field(None, ge=1, le=128, description="Not supported: as n, or nothing.")
+    suffix: Annotated[str, Field(max_length=0)] | None = Field(None, description="Not supported.")
+    logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = Field(None, description="Not supported.")
+    presence_penalty: float | None = Field(0, ge=0, le=0, description="Not supported: see repetition_penalty.")
+    frequency_penalty: float | None = Field(0, ge=0, le=0, description="Not supported: see repetition_penalty.")
+    top_k: int | None = Field(0, ge=0, le=2**24, description="Choose among the K likeliest tokens; 0: among all.")
+    min_p: float | None = Field(
+        0, ge=0, le=1, description="Leave out tokens less likely than this share of the likeliest one's probability."
+    )
+    repetition_penalty: float | None = Field(
+        1, gt=0, le=100, description="Above 1: those of the last 64 tokens become less likely."
+    )
+    drop_unknown: bool | None = Field(False, description="Leave out of the prompt what the model does not know.")
+
+
+def completion_request(settings: Settings) -> type[CompletionRequest]:
+    """Return the shape of a request with the limits of a server."""
+    ids = Annotated[list[TokenId], Field(min_length=1, max_length=settings.max_prompt)]
+    text = Annotated[str, Field(max_length=settings.max_body)]
+    several = Field(min_length=1, max_length=settings.max_texts)
+    prompt = text | Annotated[list[text], several] | ids | Annotated[list[ids], several]
+    return create_model(
+        "CompletionRequest",
+        __base__=CompletionRequest,
+        prompt=(
+            prompt | None,
+            Field("", description=f"The text to go on from, or several, or tokens' ids; {settings.max_prompt} tokens."),
+        ),
+        max_tokens=(
+            int | None,
+            Field(16, ge=0, le=settings.max_tokens, description="How many tokens to write at most."),
+        ),
+    )
+
+
+class Usage(BaseModel):
+    """How many tokens were read and written."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    total_tokens: int
+
+
+class Logprobs(BaseModel):
+    """The tokens of a text, each with its log-probability in nats under the model, and the likeliest in its place."""
+
+    tokens: list[str]
+    token_logprobs: list[float | None]
+    top_logprobs: list[dict[str, float] | None] | None
+    text_offset: list[int]
+
+
+class Choice(BaseModel):
+    """One text."""
+
+    text: str
+    index: int
+    logprobs: Logprobs | None
+    finish_reason: Literal["stop", "length"] | None
+
+
+class Completion(BaseModel):
+    """The texts that were written. With `seed` and the same `system_fingerprint` they can be had again."""
+
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    system_fingerprint: str
+    seed: int
+    choices: list[Choice]
+    usage: Usage
+
+
+class ModelAnswer(BaseModel):
+    """A model. `loss` is that of validation, in nats per token; `problem` says why the file can't be used."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: Literal["user", "numlstm"]
+    shipped: bool
+    bytes: int
+    parameters: int | None
+    layers: list[int]
+    level: str | None
+    vocabulary: int | None
+    loss: float | None
+    title: str
+    resumable: bool
+    problem: str | None
+
+
+class ModelList(BaseModel):
+    """All models."""
+
+    object: Literal["list"]
+    data: list[ModelAnswer]
+
+
+class ModelDeleted(BaseModel):
+    """A model that is no more."""
+
+    id: str
+    object: Literal["model"]
+    deleted: Literal[True]

@@ -1,0 +1,80 @@
+"""The API of the text server that numlstm replaces: `GET /?inputText=...` answers `{"generated": ...}`.
+
+Its clients go on working. Without any of its parameters `/` is the page. Knows nothing about OpenAI's API.
+"""
+
+# Without `from __future__ import annotations`: a server's limits are known where the route is, and nowhere else.
+import secrets
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query, Request
+from starlette.responses import JSONResponse, Response
+
+from ...settings.config import SampleConfig
+from ..engine.engine import Engine, Wanted
+from ..engine.text_group import Texts, unless_gone
+from ..http.error_answers import refusals
+from ..http.guards import EARLIER
+from ..http.refusal import Refusal
+from ..metrics import Metrics
+from ..page.files import index
+from ..server_settings import Settings
+from ..stores.models import Shelf
+
+_PROBE, _HEALTHY = "test", "The test returned correctly!"
+_ANSWER: dict[str, Any] = {
+    "application/json": {
+        "schema": {"type": "object", "properties": {"generated": {"type": "string"}}, "required": ["generated"]}
+    },
+    "text/html": {"schema": {"type": "string"}},
+}
+
+
+def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -> APIRouter:
+    """Return the route of the earlier text server, and of the page."""
+    routes = APIRouter(tags=["earlier"])
+    Input = Annotated[
+        str | None,
+        Query(max_length=settings.max_prompt, description="The text to go on from; `test` asks whether all is well."),
+    ]
+    Name = Annotated[str | None, Query(max_length=200, description="The model; by default the one that changed last.")]
+    Length = Annotated[int, Query(ge=1, le=settings.max_tokens, description="Tokens to write at most.")]
+    Warmth = Annotated[float, Query(ge=0, le=2, allow_inf_nan=False, description="How freely to choose.")]
+    Seed = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="The same seed gives the same text.")]
+
+    @routes.get(
+        "/",
+        response_class=JSONResponse,
+        responses={**refusals(404, 422), 200: {"content": _ANSWER, "description": "The text, or the page."}},
+    )
+    async def generate(
+        request: Request,
+        inputText: Input = None,
+        model: Name = None,
+        outputLength: Length = 40,
+        temperature: Warmth = 0.75,
+        seed: Seed = None,
+    ) -> Response:
+        """Write a text as the earlier text server did; without any of the parameters this is the page.
+
+        Characters that the model lacks are left out. An error has `generated: null` beside `error`.
+        """
+        if not EARLIER & {*request.query_params}:
+            return index(request)
+        if inputText == _PROBE:
+            return JSONResponse({"generated": _HEALTHY})
+        if not inputText:
+            raise Refusal(400, "inputText is missing; give the text to go on from", "missing", param="inputText")
+        loaded = await engine.load(shelf.default() if model is None else model)
+        config = SampleConfig(
+            length=outputLength, temperature=temperature, seed=secrets.randbelow(2**31) if seed is None else seed
+        )
+        texts = Texts(metrics)
+        await texts.begin(engine, loaded, [Wanted(inputText, config, drop_unknown=True)])
+        return JSONResponse({"generated": await unless_gone(request, _text(texts), texts.close)})
+
+    return routes
+
+
+async def _text(texts: Texts) -> str:
+    return "".join([piece.text async for _, piece in texts.pieces()])

@@ -1,0 +1,130 @@
+"""How the server says no over HTTP, and how OpenAPI describes it: one form for whatever goes wrong, wherever it does.
+
+Knows nothing about what was asked.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+from starlette.types import Scope
+
+from .refusal import Refusal
+
+EVERYWHERE = (400, 401, 403, 408, 413, 429, 500, 503)  # what guards may answer to any request
+
+_WHAT = {
+    400: "Something is wrong with the request.",
+    401: "The key is missing or wrong.",
+    403: "Not allowed here: another origin or host, or a server that changes nothing.",
+    404: "There is no such thing.",
+    408: "The request's body came too slowly.",
+    409: "It exists already, or is in use.",
+    413: "The body or the prompt is too large.",
+    422: "The file can't be used.",
+    429: "Too much is under way; try again after the seconds in Retry-After.",
+    500: "The server failed.",
+    503: "There is no room in memory just now; try again after the seconds in Retry-After.",
+    507: "The server's disk is full.",
+}
+
+
+class ErrorDetail(BaseModel):
+    """What went wrong: a line for a person, a word for a program, and the field of the request that it is about."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorAnswer(BaseModel):
+    """The body of every answer that says no."""
+
+    error: ErrorDetail
+
+
+class Plain(JSONResponse):
+    """JSON in ASCII: what clients sent may hold half a character, which UTF-8 can't."""
+
+    def render(self, content: Any) -> bytes:
+        return json.dumps(content, separators=(",", ":")).encode("ascii")
+
+
+def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return how OpenAPI describes the statuses that a route may answer with besides its own and `EVERYWHERE`.
+
+    They refer to `schemas`. Given the model itself, FastAPI builds a validator for every route and status, which
+    doubles the time it takes to make the application.
+    """
+    content = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorAnswer"}}}
+    return {status: {"description": _WHAT[status], "content": content} for status in (*EVERYWHERE, *statuses)}
+
+
+def schemas() -> dict[str, Any]:
+    """Return what `refusals` refers to, for the description's components."""
+    found = ErrorAnswer.model_json_schema(ref_template="#/components/schemas/{model}")
+    return {**found.pop("$defs"), "ErrorAnswer": found}
+
+
+def refused(refusal: Refusal, scope: Scope) -> Response:
+    """Return the answer that says no; clients of the earlier text server look for `generated` in it."""
+    earlier = {"generated": None} if scope["path"] == "/" else {}
+    return Plain({**earlier, **refusal.body()}, refusal.status, refusal.headers())
+
+
+def add_handlers(app: FastAPI) -> None:
+    """Make an application answer in this form when something is refused, wrong or not there."""
+
+    async def refuse(request: Request, error: Any) -> Response:
+        return refused(error, request.scope)
+
+    async def correct(request: Request, error: Any) -> Response:
+        return refused(_invalid(error), request.scope)
+
+    async def other(request: Request, error: Any) -> Response:
+        known = {
+            404: f"there is nothing at {request.url.path!r:.100}",
+            405: f"{request.method} is not for this address",
+        }
+        message = known.get(error.status_code) or str(error.detail).lower()
+        answer = refused(Refusal(error.status_code, message, "http"), request.scope)
+        if error.status_code == 405:
+            answer.headers["Allow"] = ", ".join(_methods(app, request))
+        return answer
+
+    app.add_exception_handler(Refusal, refuse)
+    app.add_exception_handler(RequestValidationError, correct)
+    app.add_exception_handler(HTTPException, other)
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """Return which methods there are for an address, by any of its routes."""
+    route = request.scope.get("route")
+    described = app.openapi()["paths"].get(getattr(route, "path", ""), {})
+    return [method.upper() for method in described] or sorted(getattr(route, "methods", None) or ["GET"])
+
+
+def _invalid(error: RequestValidationError) -> Refusal:
+    """Return what is wrong with the first field that is, in one line."""
+    first, *more = error.errors()
+    if first["type"] == "json_invalid":
+        return Refusal(400, f"the body is no JSON: {first['ctx']['error']} at {first['loc'][-1]}", "invalid_json")
+    path = first["loc"][1:2]
+    field = str(path[0]) if path else None
+    if field is None:
+        return Refusal(400, "the body is no JSON object; send one, with Content-Type: application/json", "invalid_json")
+    if first["type"] == "missing":
+        return Refusal(400, f"{field} is missing", "missing", param=field)
+    if first["type"] == "extra_forbidden":
+        return Refusal(400, f"{field!r:.80} is not known here", "unknown_field", param=field)
+    said = [each["msg"] for each in (first, *more) if each["loc"][1:2] == path]
+    expected = " or ".join(dict.fromkeys(line[0].lower() + line[1:] for line in said))
+    found = repr(first["input"]) if isinstance(first["input"], (str, int, float, bool, type(None))) else "no such thing"
+    return Refusal(400, f"{field} is {found:.60}; {expected:.300}", "invalid_value", param=field)

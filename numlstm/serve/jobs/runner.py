@@ -1,0 +1,277 @@
+"""Runs training jobs one after the other, each in a process of its own, and goes on with them after a restart.
+
+A job whose process was stopped from outside, or whose server ended, waits again and goes on from its last save. Knows
+nothing about who may ask for what.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO
+
+from ...errors import WeightsError
+from ...monitoring import run_log
+from ...storage.cache_folder import folder as cache_folder
+from ...text.sources.catalog import corpus_names
+from ..http.refusal import Refusal
+from ..server_settings import Settings
+from ..stores.corpora import no_room
+from . import job as files
+from . import lock
+from .job import Job, Progress
+from .log_tail import Tail
+from .options import as_words
+from .process import WORKER, Process
+
+_LOG = logging.getLogger(__name__)
+_PAUSE = 0.1  # seconds between two looks at a process
+_AGAIN = 2.0  # seconds before a job goes on that was stopped from outside: the server may be about to stop too
+_FAREWELL = 15.0  # seconds that the server waits at its end for a job to save, which does so without it too
+_STOPPED = frozenset({130, -2, -15})  # exit codes: the run's own, and those of signals that came before it listened
+
+
+class Running:
+    """The jobs of a folder, and the one of them that runs. `command` is what a process is started with."""
+
+    command: Sequence[str] = WORKER
+
+    def __init__(self, settings: Settings) -> None:
+        self.models, self.device, self.threads = settings.models.absolute(), settings.device, settings.threads
+        self.top = self.models / "jobs"
+        self.jobs: dict[str, Job] = {}
+        self.process: Process | None = None
+        self._wake, self._saving, self._claiming = asyncio.Event(), asyncio.Lock(), asyncio.Lock()
+        self._task: asyncio.Task[None] | None = None
+        self._lock: IO[bytes] | None = None
+        self.closing = False
+
+    def find(self) -> None:
+        """Read the jobs of the folder; what was running comes first in the queue. Broken folders are removed."""
+        self.jobs = {}
+        for folder in sorted(self.top.glob("job-*")):
+            job = files.load(folder)
+            if job is not None:
+                _after_restart_(job, folder)
+                self.jobs[job.id] = job
+            elif not (folder / "job.json").exists():
+                shutil.rmtree(folder, ignore_errors=True)  # a server was killed while it made or removed the job
+            else:
+                _LOG.error("%s holds no job that can be read", folder)
+
+    async def claim(self) -> None:
+        """Make this the one server that runs the jobs of the folder, and begin; raises `Refusal` if another does."""
+        async with self._claiming:
+            if self._lock is not None:
+                return
+            self._lock = self._locked()
+            await asyncio.to_thread(self.find)  # another server may have been at work since
+            self._task = asyncio.create_task(self._work())
+
+    async def close(self) -> None:
+        """Let the running job save, for some seconds, and run no more."""
+        self.closing = True
+        if self.process is not None:
+            self.process.stop()
+        if self._task is not None:
+            self._wake.set()
+            await asyncio.wait([self._task], timeout=_FAREWELL)
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        if self._lock is not None:
+            self._lock.close()
+
+    def _locked(self) -> IO[bytes]:
+        try:
+            self.top.mkdir(parents=True, exist_ok=True)
+            found = lock.taken(self.top / "lock")
+        except OSError as error:
+            raise no_room(error, "the job") from error
+        if found is None:
+            raise Refusal(409, "another server runs the jobs of the same folder; ask that one", "folder_busy")
+        return found
+
+    def folder(self, job: Job) -> Path:
+        """Return where a job lies."""
+        return self.top / job.id
+
+    def output(self, model: str) -> Path:
+        """Return where a model's weights go."""
+        return self.models / f"{model}.npz"
+
+    def has_saved(self, job: Job) -> bool:
+        """Whether the weights under the job's name are its own."""
+        found = files.stamp(self.output(job.model))
+        return job.started is not None and found is not None and found != job.replaced
+
+    def queue(self) -> list[Job]:
+        """Return the jobs that wait, in the order in which they came."""
+        return sorted((job for job in self.jobs.values() if job.state == "waiting"), key=lambda job: job.queued)
+
+    def last_place(self) -> float:
+        """Return a time that puts a job at the queue's end, whatever the clock did."""
+        return max([time.time(), *(job.queued + 1e-3 for job in self.jobs.values())])
+
+    def add(self, job: Job) -> None:
+        """Take a job that waits, and lies in its folder, into the queue."""
+        self.jobs[job.id] = job
+        self._wake.set()
+
+    async def wait(self, job: Job) -> None:
+        """Put a job that is over back into the queue."""
+        job.state, job.error, job.ended = "waiting", None, None
+        await self._save(job)
+        self._wake.set()
+
+    async def stop(self, job: Job, *, at_once: bool = False) -> None:
+        """Stop a job: one that runs saves first, unless it is to be at once; one that is over stays as it is."""
+        if job.state == "waiting":
+            job.state, job.ended = "stopped", time.time()
+        elif not job.over:
+            job.state = "stopping"
+            if self.process is not None:
+                self.process.kill() if at_once else self.process.stop()
+        await self._save(job)
+
+    async def remove(self, job: Job) -> None:
+        """Remove a job that is over, with all that lies in its folder."""
+        del self.jobs[job.id]
+        async with self._saving:
+            await asyncio.to_thread(remove, self.folder(job))
+
+    async def _save(self, job: Job) -> None:
+        """Write the job down; a full disk is noted, for the jobs that run matter more."""
+        async with self._saving:
+            if job.id not in self.jobs:
+                return
+            try:
+                await asyncio.to_thread(files.save, self.folder(job), job)
+            except WeightsError as error:
+                _LOG.error("%s", error)
+
+    async def _work(self) -> None:
+        while not self.closing:
+            waiting = self.queue()
+            if not waiting:
+                self._wake.clear()
+                await self._wake.wait()
+                continue
+            try:
+                await self._run(waiting[0])
+            except Exception as error:
+                _LOG.exception("the job %s could not be run", waiting[0].id)
+                self._over(waiting[0], "failed", no_room(error, "what the training prints").message)
+            await self._save(waiting[0])
+            if waiting[0].state == "waiting" and not self.closing:
+                await asyncio.sleep(_AGAIN)
+
+    async def _run(self, job: Job) -> None:
+        folder, output = self.folder(job), self.output(job.model)
+        job.begin_()
+        while not lock.is_free(folder / "lock"):  # a process of an earlier server saves
+            if job.state == "stopping" or self.closing:
+                self._over(job, "waiting" if self.closing else "stopped")
+                return
+            await asyncio.sleep(_PAUSE)
+        saved = self.has_saved(job)
+        if job.started is None:
+            job.started, job.replaced = time.time(), files.stamp(output)
+        await self._save(job)
+        if job.state == "running" and not self.closing:
+            command = (self.command, self.models, folder / "lock", folder / "errors.txt")
+            self.process = await asyncio.to_thread(Process, *command, self._argv(job, saved), self._text(job))
+            await self._follow(job, self.process)
+        else:
+            self._over(job, "waiting" if self.closing else "stopped")
+
+    def _argv(self, job: Job, saved: bool) -> list[str]:
+        """Return the command of a job: all paths are of the folder that it runs in, for they are kept in files."""
+        given = {"device": self.device, **job.options}
+        if self.threads is not None:
+            given = {"threads": self.threads, **given}
+        where = f"{job.model}.npz"
+        to = [f"--resume={where}"] if saved else [f"--output={where}", *["--overwrite"] * job.overwrite]
+        log = f"--log=jobs/{job.id}/run.jsonl"
+        text = "-" if self._text(job) else str(job.corpus)
+        return ["train", *to, log, *as_words(given), "--", text]
+
+    def _text(self, job: Job) -> Path | None:
+        """Return the file that a job reads, None if it is one of the catalogue's."""
+        if job.corpus is None:
+            return self.folder(job) / "text.txt"
+        return None if job.corpus in corpus_names() else self.models / "texts" / f"{job.corpus}.txt"
+
+    async def _follow(self, job: Job, process: Process) -> None:
+        folder = self.folder(job)
+        try:
+            if job.state == "stopping" or self.closing:  # since it was started
+                process.stop()
+            while process.ended() is None:
+                await asyncio.to_thread(_read_on_, job.progress, folder)
+                await asyncio.sleep(_PAUSE)
+            await asyncio.to_thread(_read_on_, job.progress, folder)
+        except BaseException:
+            process.stop()
+            raise
+        finally:
+            self.process = None
+        self._judge(job, process.ended() or 0, process.close())
+
+    def _judge(self, job: Job, code: int, line: str) -> None:
+        """Find out from its exit code what became of a job."""
+        asked = job.state == "stopping"
+        if code == 0:
+            self._over(job, "stopped" if job.progress.reason == "stopped" else "done")
+        elif code in _STOPPED or (asked and code < 0):
+            self._over(job, "stopped" if asked else "waiting")
+        elif code < 0 or not line:
+            how = f"by signal {-code}" if code < 0 else f"with code {code}"
+            self._over(job, "failed", f"the training process was ended {how}, perhaps for want of memory")
+        else:
+            self._over(job, "failed", self._without_folders(line))
+
+    def _over(self, job: Job, state: files.State, error: str | None = None) -> None:
+        job.state, job.error = state, error
+        job.ended = None if state == "waiting" else time.time()
+
+    def _without_folders(self, line: str) -> str:
+        """Return what a run said without telling where on this machine things are."""
+        places = (self.models, cache_folder(), Path(tempfile.gettempdir()), Path(__file__).parents[3])
+        for folder in places:
+            line = line.replace(f"{folder}{os.sep}", "").replace(str(folder), "the server's folder")
+        return line
+
+
+def remove(folder: Path) -> None:
+    """Remove a job's folder; if that is cut short, `find` sees that it is no job any more, and does the rest."""
+    (folder / "job.json").unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _after_restart_(job: Job, folder: Path) -> None:
+    if job.state == "running":
+        job.state = "waiting"  # its place in the queue is before all others'
+    elif job.state == "stopping":
+        job.state, job.ended = "stopped", time.time()
+    else:
+        return
+    _read_on_(job.progress, folder)
+
+
+def _read_on_(progress: Progress, folder: Path) -> None:
+    """Learn what was added to a job's log since the last time."""
+    tail = Tail(folder / "run.jsonl", progress.read)
+    while lines := tail.lines():
+        for _, line in lines:
+            event = run_log.parsed(line)
+            if event is not None:
+                progress.take_(event)
+    progress.read = tail.position

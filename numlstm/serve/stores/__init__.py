@@ -1,0 +1,1 @@
+"""The models and texts that a server has, by name."""

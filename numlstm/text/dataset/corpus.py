@@ -1,0 +1,105 @@
+"""Turn what the user names as a text into ids: the one door between the user's files and training.
+
+A text whose vocabulary is not known is read twice, another once, always in pieces. The ids of a small text go into one
+array of their own type, so that memory is that array and a few MB; those of a large one into a file (`stored.py`).
+Knows nothing about batches, networks or the command line.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from typing import BinaryIO
+
+import numpy as np
+
+from ..sources.catalog import corpus_names
+from ..sources.decode import check_encoding
+from ..sources.find import Source, resolve
+from ..vocab.base import Ids, Vocab
+from ..vocab.level import Level
+from . import id_file
+from .encode import Part, Report, Texts
+
+__all__ = ["Corpus", "Level", "corpus_names", "load_corpus"]
+
+STORED_BYTES = 64 << 20  # the size of files from which a text's ids are kept in a file
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Corpus:
+    """A text as ids `(N,)` in the vocabulary's smallest dtype, and where it came from.
+
+    `sources` are absolute paths, URLs, corpus names and `-`, one per text read, in order; `parts` says where the tokens
+    of each start and end. `digest` is the SHA-256 of the whole text as UTF-8, in hex: it depends neither on the
+    vocabulary nor on the encoding of the files; at the byte level it is that of the bytes. `dropped` counts the tokens
+    left out because the vocabulary lacks them, `unknown` those that became its sign for unknown ones.
+    """
+
+    ids: Ids
+    vocab: Vocab
+    sources: tuple[str, ...]
+    encoding: str
+    digest: str
+    dropped: int
+    unknown: int
+    parts: tuple[Part, ...]
+
+
+def load_corpus(
+    sources: Sequence[str],
+    *,
+    encoding: str = "utf-8",
+    level: Level | None = None,
+    vocab: Vocab | None = None,
+    drop_unknown: bool = False,
+    stdin: BinaryIO | None = None,
+    report: Report | None = None,
+) -> Corpus:
+    """Read texts, join them in the order given with nothing between, and encode them.
+
+    A source is the name of a corpus, which is downloaded if it is not here, a file, a folder (its `.txt` files at any
+    depth, sorted), a glob (sorted), a URL or `-` for the bytes of `stdin`. A name wins over a file of the same name,
+    which `./name` reaches. Without `vocab` the text's own vocabulary is made, at `level` (None: characters); with it,
+    unknown characters raise `CorpusError` unless `drop_unknown`, and unknown words become `<unk>`. At the byte level
+    `encoding` means nothing. `report` is told how far it is. Raises `CorpusError` if a source cannot be found, read or
+    decoded, if there is no text, or if it changes while it is read.
+    """
+    check_encoding(encoding)
+    found = resolve([sources] if isinstance(sources, str) else sources, stdin, report)
+    texts, level = Texts(found, encoding, report), level or Level()
+    if _size(found) > STORED_BYTES:
+        ids, vocab, encoded = id_file.load(texts, level, vocab, drop_unknown)
+    else:
+        texts = Texts([source.held() for source in found], encoding, report)
+        vocab, seen = (vocab, None) if vocab else texts.make_vocab(level)
+        sink = _Memory(vocab)
+        encoded = texts.encode(vocab, sink, drop_unknown=drop_unknown, before=seen)
+        ids = sink.ids()
+    names = tuple(source.name for source in found)
+    digest = encoded.seen.digest
+    return Corpus(ids, vocab, names, encoding, digest, encoded.dropped, encoded.unknown, encoded.parts)
+
+
+def _size(found: Sequence[Source]) -> int:
+    """Return the number of bytes, those of unknown size counted as many."""
+    return sum(STORED_BYTES + 1 if size is None else size for size, _ in (source.stamp() for source in found))
+
+
+class _Memory:
+    """An array that grows with what is written."""
+
+    def __init__(self, vocab: Vocab) -> None:
+        self._ids: Ids = np.empty(0, vocab.id_dtype)
+        self._size = 0
+
+    def write(self, ids: Ids) -> None:
+        end = self._size + len(ids)
+        if end > len(self._ids):
+            self._ids.resize(end + end // 8, refcheck=False)
+        self._ids[self._size : end] = ids
+        self._size = end
+
+    def ids(self) -> Ids:
+        self._ids.resize(self._size, refcheck=False)  # gives back the room, without a second array
+        return self._ids

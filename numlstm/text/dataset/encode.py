@@ -1,0 +1,150 @@
+"""The passes over the sources of a text: one that makes its vocabulary, and one that turns it into ids.
+
+Both read piece by piece. Knows nothing about where the ids go, be it memory or a file.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+from ...errors import CorpusError
+from ..sources.decode import pieces
+from ..sources.find import Source
+from ..vocab.base import Ids, Vocab
+from ..vocab.level import Level
+
+Report = Callable[[str, int, int], None]
+"""Is told what is being done, how many bytes of the files are done, and of how many (0: that is not known)."""
+
+Part = tuple[str, int, int]  # a source's name, and where its tokens start and end among the ids
+
+
+class Sink(Protocol):
+    """Takes the ids of a text, piece by piece."""
+
+    def write(self, ids: Ids) -> None: ...
+
+
+@dataclasses.dataclass(frozen=True)
+class Seen:
+    """What a pass found: the number of symbols (characters, or bytes) and the SHA-256 of them as UTF-8, in hex."""
+
+    symbols: int
+    digest: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoded:
+    """What a pass has written: what it saw, where each source is among the ids, and what it did with the unknown."""
+
+    seen: Seen
+    parts: tuple[Part, ...]
+    dropped: int
+    unknown: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Texts:
+    """Sources that are read as one text, in that encoding, and who is told how far it is."""
+
+    sources: Sequence[Source]
+    encoding: str
+    report: Report | None = None
+
+    def make_vocab(self, level: Level) -> tuple[Vocab, Seen | None]:
+        """Return the text's vocabulary and, if it had to be read for that, what was seen.
+
+        Raises `CorpusError` if a source cannot be read or decoded, or if there is no text.
+        """
+        known = level.known()
+        if known is not None:
+            return known, None
+        builder, watch = level.builder(), self._watch("finding words" if level.name == "word" else "finding symbols")
+        for source in self.sources:
+            for piece in watch.pieces(source, as_bytes=False):
+                builder.feed(piece)
+            builder.end()
+        self._refuse_nothing(watch.seen())
+        return builder.build(), watch.seen()
+
+    def encode(self, vocab: Vocab, sink: Sink, *, drop_unknown: bool, before: Seen | None) -> Encoded:
+        """Write the text's ids to `sink`.
+
+        Raises `CorpusError` as `make_vocab` does, for symbols that the vocabulary lacks and has no sign for unless
+        `drop_unknown`, if nothing of the text is known, and if it is not what was seen `before`.
+        """
+        encoder, watch = vocab.encoder(drop_unknown=drop_unknown), self._watch("encoding")
+        parts, size = [], 0
+        for source in self.sources:
+            start = size
+            for piece in watch.pieces(source, as_bytes=vocab.reads_bytes):
+                if before is not None and watch.symbols > before.symbols:
+                    raise self._changed()
+                ids = encoder.feed(piece)
+                sink.write(ids)
+                size += len(ids)
+            ids = encoder.end()
+            sink.write(ids)
+            size += len(ids)
+            parts.append((source.name, start, size))
+        seen = watch.seen()
+        if before is not None and seen != before:
+            raise self._changed()
+        self._refuse_nothing(seen)
+        encoder.check()
+        if size in (0, encoder.unknown):
+            raise CorpusError(
+                f"{self.names()}: no {vocab.unit} is in the vocabulary; expected a text of the same script or language"
+            )
+        return Encoded(seen, tuple(parts), encoder.dropped, encoder.unknown)
+
+    def digest(self, *, as_bytes: bool) -> str:
+        """Return the digest that a pass over the text would see; raises `CorpusError` if it cannot be read."""
+        watch = self._watch("checking")
+        for source in self.sources:
+            for _ in watch.pieces(source, as_bytes=as_bytes):
+                pass
+        return watch.seen().digest
+
+    def names(self) -> str:
+        """Return the names of the sources for a message."""
+        more = f" and {len(self.sources) - 3} more" if len(self.sources) > 3 else ""
+        return ", ".join(repr(source.name) for source in self.sources[:3]) + more
+
+    def _watch(self, task: str) -> _Watch:
+        sizes = [source.stamp()[0] for source in self.sources] if self.report else []
+        total = 0 if None in sizes else sum(size or 0 for size in sizes)
+        return _Watch(self.encoding, lambda done: self.report and self.report(task, done, total))
+
+    def _refuse_nothing(self, seen: Seen) -> None:
+        if not seen.symbols:
+            raise CorpusError(f"{self.names()}: the text is empty (0 characters); expected some text to read")
+
+    def _changed(self) -> CorpusError:
+        return CorpusError(f"{self.names()}: the text changed while it was read; run again when nothing writes to it")
+
+
+class _Watch:
+    """Reads pieces, and counts and digests what it reads."""
+
+    def __init__(self, encoding: str, told: Callable[[int], Any]) -> None:
+        self.encoding, self.told = encoding, told
+        self.symbols = self.done = 0
+        self.sha = hashlib.sha256()
+
+    def pieces(self, source: Source, *, as_bytes: bool) -> Iterator[Any]:
+        for piece in source.chunks(self._read) if as_bytes else pieces(source, self.encoding, self._read):
+            self.symbols += len(piece)
+            # utf-7 can give lone surrogates; vocabularies refuse them
+            self.sha.update(piece if isinstance(piece, bytes) else piece.encode("utf-8", "surrogatepass"))
+            yield piece
+
+    def seen(self) -> Seen:
+        return Seen(self.symbols, self.sha.hexdigest())
+
+    def _read(self, size: int) -> None:
+        self.done += size
+        self.told(self.done)

@@ -1,0 +1,1 @@
+"""Where texts come from: files, folders, URLs, named corpora; downloaded, decompressed, decoded."""

@@ -1,0 +1,246 @@
+"""Where a text comes from: named corpora, files, folders, globs, URLs and standard input, as streams of bytes.
+
+Everything the user may name becomes a list of `Source`, each of which can be read more than once. Compressed files are
+decompressed on the way. Knows nothing about encodings, characters or ids.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import difflib
+import glob
+import io
+import os
+import stat
+import sys
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import IO, Any, BinaryIO
+
+from ...errors import CorpusError
+from ...storage import remote
+from .catalog import corpus_names, entry
+from .compressed import SUFFIXES, decompressed
+from .named import text_of
+from .named_downloads import Report
+
+CHUNK_BYTES = 1 << 16
+HELD_BYTES = 64 << 20  # of what can be read only once: the most to keep in memory
+
+Stamp = tuple[int | None, str]  # a size in bytes, if it is known, and when it was written, "" if that is not known
+
+
+@dataclasses.dataclass(frozen=True)
+class Source:
+    """One text: its absolute path, its URL, its corpus name or `-`, and its bytes where they are not in a file.
+
+    `encoding` is set where it is known, whatever the user says of the other texts. `kept` is a file without a name that
+    holds the bytes where they could be read only once.
+    """
+
+    name: str
+    data: bytes | None = None
+    encoding: str | None = None
+    kept: IO[bytes] | None = None
+
+    @property
+    def nameless(self) -> bool:
+        """Whether nobody else could find the same bytes under that name."""
+        return self.data is not None or self.kept is not None
+
+    def chunks(self, read: Callable[[int], None] | None = None) -> Iterator[bytes]:
+        """Read the bytes from the start, in pieces of up to `CHUNK_BYTES`, decompressed if need be.
+
+        Tells `read` how many more bytes of the file were read. Raises `CorpusError` if that fails.
+        """
+        try:
+            with self._open() as raw, io.BufferedReader(_Told(raw, read), CHUNK_BYTES) as file:
+                yield from decompressed(file, self.name, CHUNK_BYTES)
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+
+    def stamp(self) -> Stamp:
+        """Return what changes when the text does: size and time; raises `CorpusError` if that cannot be found out."""
+        if self.data is not None:
+            return len(self.data), ""
+        if self.kept is not None:
+            return self.kept.seek(0, os.SEEK_END), ""
+        try:
+            if remote.is_remote(self.name):
+                return remote.version(self.name)
+            found = os.stat(self.name)
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+        return found.st_size, str(found.st_mtime_ns)
+
+    def held(self) -> Source:
+        """Return the source with its bytes in memory if they are elsewhere; raises `CorpusError` if that fails."""
+        if self.nameless or not remote.is_remote(self.name):
+            return self
+        try:
+            with remote.open_to_read(self.name) as file:
+                return dataclasses.replace(self, data=file.read())
+        except OSError as error:
+            raise _unreadable(self.name, error) from error
+
+    def _open(self) -> contextlib.AbstractContextManager[IO[bytes]]:
+        if self.data is not None:
+            return io.BytesIO(self.data)
+        if self.kept is not None:
+            self.kept.seek(0)
+            return contextlib.nullcontext(self.kept)  # not closed, for it may be read again
+        if remote.is_remote(self.name):
+            return remote.open_to_read(self.name)
+        return open(self.name, "rb", 0)
+
+
+class _Told(io.RawIOBase):
+    """Reads a file and tells how much was read."""
+
+    def __init__(self, file: IO[bytes], told: Callable[[int], None] | None) -> None:
+        self.file, self.told = file, told
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        data = self.file.read(len(buffer))
+        buffer[: len(data)] = data
+        if self.told:
+            self.told(len(data))
+        return len(data)
+
+
+def resolve(given: Sequence[str], stdin: BinaryIO | None, report: Report | None = None) -> list[Source]:
+    """Return the sources that the user's words stand for, in order; `stdin` is what `-` reads.
+
+    A named corpus is downloaded if need be, and `report` told how far that is. Raises `CorpusError` if a word stands
+    for nothing, or for something that cannot be read.
+    """
+    if not given:
+        raise CorpusError(f"no text given; expected {_expected()}")
+    if list(given).count("-") > 1:
+        raise CorpusError("standard input (-) is given more than once; expected it once, for it can be read only once")
+    return [source for word in given for source in _resolve_one(os.fspath(word), stdin, report)]
+
+
+def _resolve_one(word: str, stdin: BinaryIO | None, report: Report | None) -> list[Source]:
+    if word == "-":
+        return [_read_stdin(stdin)]
+    if word in corpus_names():
+        return [Source(word, *text_of(entry(word), report))]
+    if remote.is_remote(word):
+        return _remote(word)
+    mode = _mode(word)
+    if mode is None:
+        return _matches(word)
+    path = os.path.abspath(word)
+    if stat.S_ISDIR(mode):
+        return _folder(path)
+    if stat.S_ISFIFO(mode):
+        return [_read_pipe(path)]
+    if not stat.S_ISREG(mode):
+        raise CorpusError(f"{word!r} is a device or a socket; expected {_expected()}")
+    return [Source(path)]
+
+
+def _read_stdin(stdin: BinaryIO | None) -> Source:
+    if stdin is None and sys.stdin is None:
+        raise CorpusError("there is no standard input to read; give a file instead of -")
+    try:
+        return _read_once("-", stdin or sys.stdin.buffer)
+    except OSError as error:
+        raise _unreadable("-", error) from error
+
+
+def _read_pipe(path: str) -> Source:
+    try:
+        with open(path, "rb") as pipe:
+            return _read_once(path, pipe)
+    except OSError as error:
+        raise _unreadable(path, error) from error
+
+
+def _read_once(name: str, file: BinaryIO) -> Source:
+    """Return a source of what can be read only once: in memory or, if that is much, in a temporary file."""
+    data = file.read(HELD_BYTES)
+    more = file.read(CHUNK_BYTES)
+    if not more:
+        return Source(name, data)
+    kept = tempfile.TemporaryFile()  # noqa: SIM115 (closed with the source)
+    while more:
+        kept.write(data)
+        data, more = more, file.read(CHUNK_BYTES)
+    kept.write(data)
+    source = Source(name, kept=kept)
+    weakref.finalize(source, kept.close)
+    return source
+
+
+def _mode(word: str) -> int | None:
+    try:
+        return os.stat(word).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # ValueError: a NUL in the name
+        return None
+    except OSError as error:
+        raise _unreadable(word, error) from error
+
+
+def _matches(word: str) -> list[Source]:
+    if not glob.has_magic(word) or "\0" in word:
+        near = difflib.get_close_matches(word, corpus_names(), 1)
+        meant = f"is it the corpus {near[0]}? " if near else ""
+        raise CorpusError(f"nothing is called {word!r}; {meant}expected {_expected()}")
+    found = sorted(Path(path).as_posix() for path in glob.iglob(word, recursive=True) if os.path.isfile(path))
+    if not found:
+        raise CorpusError(f"no file matches {word!r}; expected at least one; check the pattern and the folder")
+    return [Source(os.path.abspath(path)) for path in found]
+
+
+def _remote(url: str) -> list[Source]:
+    try:
+        found = remote.listing(url)
+    except OSError as error:
+        raise _unreadable(url, error) from error
+    if found != [url] and "*" not in url:
+        found = [name for name in found if _is_text(name)]
+    if not found:
+        raise CorpusError(f"no file matches {url!r}; expected at least one; check the pattern and the folder")
+    return [Source(name) for name in found]
+
+
+def _is_text(name: str) -> bool:
+    return name.lower().endswith(tuple(f".txt{suffix}" for suffix in SUFFIXES))
+
+
+def _folder(path: str) -> list[Source]:
+    def fail(error: OSError) -> None:
+        raise _unreadable(error.filename or path, error) from error
+
+    found = [
+        Path(folder, name).relative_to(path).as_posix()
+        for folder, _, files in os.walk(path, onerror=fail)
+        for name in files
+        if _is_text(name)
+    ]
+    if not found:
+        raise CorpusError(
+            f"the folder {path!r} holds no .txt file; expected at least one, at any depth, or .txt.gz and the like; "
+            "for other names give the files or a glob such as '*.md'"
+        )
+    return [Source(os.path.join(path, *name.split("/"))) for name in sorted(found)]
+
+
+def _expected() -> str:
+    names = ", ".join(corpus_names())
+    return f"a file, a folder, a glob, a URL, - for standard input or the name of a corpus ({names})"
+
+
+def _unreadable(name: str, error: OSError) -> CorpusError:
+    reason = error.strerror or str(error)
+    return CorpusError(
+        f"{name!r} cannot be read ({reason}); expected a file that you may read; check path and permissions"
+    )

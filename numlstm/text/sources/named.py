@@ -1,0 +1,83 @@
+"""Where the text of a named corpus is, and its bytes, wherever it comes from.
+
+Knows nothing about encodings, vocabularies or ids.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from ...errors import CorpusError
+from ...storage.temporary import temporary_beside
+from .catalog import Entry, shipped_file, ships
+from .named_downloads import Report, cached, fetch, kept_folder
+from .python_library import python_source
+
+
+def text_of(entry: Entry, report: Report | None = None) -> tuple[bytes, str]:
+    """Return the bytes of a corpus and their encoding, downloaded if need be; `report` is as in `fetching.fetch`.
+
+    Raises `CorpusError` if the text cannot be had.
+    """
+    if entry.source == "stdlib":
+        return python_source().encode("ascii"), "ascii"
+    path = text_path(entry, report)
+    try:
+        return path.read_bytes(), "utf-8"
+    except OSError as error:
+        raise CorpusError(f"the corpus {entry.name} cannot be read: {error.strerror or error} ({path})") from error
+
+
+def text_path(entry: Entry, report: Report | None = None, *, refresh: bool = False) -> Path:
+    """Return the path of a file that holds the corpus, downloaded if need be, or always with `refresh`.
+
+    What is put together on this machine is written into the cache first. Raises `CorpusError` as `text_of` does.
+    """
+    if entry.source == "package":
+        return shipped_file(entry)
+    if entry.source == "stdlib":
+        return _written(entry)
+    if entry.source != "download" or not entry.urls:
+        raise CorpusError(
+            f"the corpus {entry.name} comes from {entry.source!r}; expected 'stdlib', 'package' or 'download' with a "
+            "url; install a newer numlstm"
+        )
+    return fetch(entry, report, refresh=refresh)
+
+
+def text_size(entry: Entry) -> tuple[int | None, bool]:
+    """Return the size of a corpus in bytes, if it is known, and whether that is exact. Nothing is downloaded."""
+    if entry.source == "package" and ships(entry):
+        return shipped_file(entry).stat().st_size, True
+    kept = cached(entry) if entry.source == "download" else None
+    if kept is not None:
+        return kept.stat().st_size, True
+    if entry.size is not None:
+        return entry.size * len(entry.urls), not entry.trim
+    return entry.about, False
+
+
+def is_here(entry: Entry) -> bool:
+    """Whether a corpus can be read without a network."""
+    return ships(entry) or (entry.source == "download" and cached(entry) is not None)
+
+
+def _written(entry: Entry) -> Path:
+    data, folder = python_source().encode("ascii"), kept_folder()
+    path = folder / f"{entry.name}.txt"
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if not path.is_file() or path.read_bytes() != data:  # another Python has another library
+            temporary = temporary_beside(path)
+            try:
+                temporary.write_bytes(data)
+                os.replace(temporary, path)
+            finally:
+                temporary.unlink(missing_ok=True)
+    except OSError as error:
+        raise CorpusError(
+            f"the corpus {entry.name} cannot be written to {folder}: {error.strerror or error}; make room there, or "
+            "let NUMLSTM_CACHE_DIR name another folder"
+        ) from error
+    return path

@@ -1,0 +1,179 @@
+"""The named corpora that are downloaded: once, into the user's cache, and checked each time that they are used.
+
+Of each corpus there is a text, trimmed, and a record: the addresses, the checksums of the files as they came, that of
+the text, and the day. Without both, or where they do not agree, there is no such text. The record's checksums hold for
+later downloads too. Knows nothing about how a file is downloaded or trimmed, or who reads the text.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from ...errors import CorpusError
+from ...storage import cache_folder
+from ...storage.temporary import is_abandoned, temporary_beside
+from .catalog import Entry, entries, ships
+from .download import STALLED_SECONDS, Unreachable, WrongChecksum, download
+from .trim import trimmed
+
+Report = Callable[[str, int, int], None]
+
+_BETWEEN = "\n\n"  # the texts of one corpus
+
+
+def kept_folder() -> Path:
+    """Return where downloaded texts are kept; it need not exist yet."""
+    return cache_folder.folder() / "texts"
+
+
+def cached(entry: Entry) -> Path | None:
+    """Return the path of a corpus that was downloaded and is as it was then, or None."""
+    path = _text_path(entry)
+    record = _record(entry)
+    try:
+        same = record is not None and record["text_sha256"] == _digest(path.read_bytes())
+    except OSError:
+        return None
+    return path if same else None
+
+
+def fetch(
+    entry: Entry, report: Report | None = None, *, refresh: bool = False, timeout: float = STALLED_SECONDS
+) -> Path:
+    """Return the path of a corpus's text, downloaded unless it is there.
+
+    With `refresh` it is downloaded again, whatever it was before. `report` is told what is being done and how far it
+    is, `timeout` is the longest, in seconds, that nothing may come. Raises `CorpusError` if the text cannot be had;
+    what was kept before is then untouched.
+    """
+    found = None if refresh else cached(entry)
+    if found is not None:
+        return found
+    folder = kept_folder()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _sweep(folder)
+        temporary = temporary_beside(_text_path(entry))
+        temporary.mkdir()
+        try:
+            return _fetch_through(temporary, entry, report, {} if refresh else _record(entry) or {}, timeout)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    except OSError as error:
+        raise CorpusError(
+            f"the corpus {entry.name} cannot be kept in {folder}: {error.strerror or error}; make room there, or let "
+            "NUMLSTM_CACHE_DIR name another folder"
+        ) from error
+
+
+def offline_names() -> list[str]:
+    """Return the names of the corpora that need no network: those that ship, and those downloaded before."""
+    return [name for name, entry in entries().items() if ships(entry) or cached(entry)]
+
+
+def _fetch_through(
+    temporary: Path, entry: Entry, report: Report | None, before: dict[str, Any], timeout: float
+) -> Path:
+    pinned = entry.sha256 or tuple(before.get("sha256", ()))
+    texts, digests = [], []
+    for place, url in enumerate(entry.urls):
+        file = temporary / f"{place}.txt"
+        known = pinned[place] if place < len(pinned) else None
+        _download(entry, url, file, known, before, _teller(entry, place, report), timeout)
+        data = file.read_bytes()
+        digests.append(_digest(data))
+        texts.append(trimmed(data, entry.trim, url))
+    data = _BETWEEN.join(texts).encode("utf-8")
+    record = {
+        "urls": list(entry.urls),
+        "sha256": digests,
+        "trim": entry.trim,
+        "text_sha256": _digest(data),
+        "downloaded": datetime.date.today().isoformat(),
+    }
+    _put(temporary, _text_path(entry), data)
+    _put(temporary, _record_path(entry), json.dumps(record, indent=1).encode())
+    return _text_path(entry)
+
+
+def _download(
+    entry: Entry,
+    url: str,
+    file: Path,
+    known: str | None,
+    before: dict[str, Any],
+    told: Callable[[int, int], None] | None,
+    timeout: float,
+) -> None:
+    try:
+        download(url, file, sha256=known, size=entry.size, told=told, timeout=timeout)
+    except Unreachable as error:
+        raise CorpusError(
+            f"the corpus {entry.name} is not here yet, and {error}; what works without a network: "
+            f"{', '.join(offline_names())}, and your own files"
+        ) from None
+    except WrongChecksum as error:
+        if entry.sha256:
+            raise CorpusError(
+                f"{error}: it was damaged on the way or replaced there; nothing was kept; try again, or download the "
+                "text by hand and give the file"
+            ) from None
+        raise CorpusError(
+            f"{error} of {before['downloaded']}: it has changed since; nothing was kept; numlstm corpus get "
+            f"{entry.name} --refresh takes the text as it is now"
+        ) from None
+
+
+def _teller(entry: Entry, place: int, report: Report | None) -> Callable[[int, int], None] | None:
+    if report is None:
+        return None
+    several = f" ({place + 1} of {len(entry.urls)})" if len(entry.urls) > 1 else ""
+    return lambda done, total: report(f"downloading {entry.name}{several}", done, total)
+
+
+def _put(temporary: Path, target: Path, data: bytes) -> None:
+    """Write a file in one step, through the folder for temporary files."""
+    path = temporary / target.name
+    with open(path, "xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(path, target)
+
+
+def _record(entry: Entry) -> dict[str, Any] | None:
+    """Return the record of a download of what the entry names now, or None."""
+    try:
+        found = json.loads(_record_path(entry).read_bytes())
+        same = (found["urls"], found["trim"]) == (list(entry.urls), entry.trim)
+        pinned = not entry.sha256 or found["sha256"] == list(entry.sha256)
+        whole = len(found["sha256"]) == len(entry.urls) and {"text_sha256", "downloaded"} <= set(found)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return None
+    return found if same and pinned and whole else None
+
+
+def _text_path(entry: Entry) -> Path:
+    return kept_folder() / f"{entry.name}.txt"
+
+
+def _record_path(entry: Entry) -> Path:
+    return kept_folder() / f"{entry.name}.json"
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what killed processes have left."""
+    for path in list(folder.iterdir()):
+        if is_abandoned(path):
+            shutil.rmtree(path, ignore_errors=True)

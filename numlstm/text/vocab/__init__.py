@@ -1,0 +1,1 @@
+"""Vocabularies: characters, bytes or words to token ids and back."""

@@ -1,0 +1,184 @@
+"""The vocabulary whose tokens are characters: Unicode code points, the id a symbol's place in `CharVocab.symbols`.
+
+Both ways go through UTF-32, in which a text is an array of code points, and one table lookup: there is no loop
+over characters. Knows nothing about files, corpora or models.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import unicodedata
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ...errors import CorpusError
+from .base import UNITS, Decoder, Encoder, Ids, Vocab
+
+Codes = npt.NDArray[np.uint32]
+
+_LISTED = 10
+_CODE_POINTS = 0x110000
+
+
+@dataclasses.dataclass(frozen=True)
+class CharVocab(Vocab):
+    """Hold the distinct `symbols`, one per token, in the order of their ids.
+
+    Raises `CorpusError` if there is no symbol, one occurs twice, or one is a lone surrogate.
+    """
+
+    symbols: str
+    level = "char"
+    unit = UNITS["char"]
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.symbols, str) or not self.symbols:
+            raise CorpusError(f"the vocabulary's symbols are {self.symbols!r:.40}; expected one or more characters")
+        distinct = set(self.symbols)
+        if len(distinct) < len(self.symbols):
+            raise CorpusError("a symbol occurs twice in the vocabulary; expected each symbol once")
+        surrogates = sorted(symbol for symbol in distinct if _is_surrogate(symbol))
+        if surrogates:
+            raise CorpusError(f"the vocabulary holds {_listing(surrogates)}; expected whole characters")
+
+    @classmethod
+    def from_text(cls, text: str) -> CharVocab:
+        """Make the vocabulary of a text: its distinct characters, sorted by code point.
+
+        Raises `CorpusError` if the text is empty or holds a lone surrogate.
+        """
+        return cls("".join(sorted(set(text))))
+
+    def to_dict(self) -> dict[str, str]:
+        return {"level": self.level, "symbols": self.symbols}
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    @property
+    def start_id(self) -> int:
+        return max(self.symbols.find("\n"), 0)
+
+    def encoder(self, *, drop_unknown: bool = False) -> Encoder:
+        return _CharEncoder(self, drop_unknown)
+
+    def decoder(self, after: npt.ArrayLike = ()) -> Decoder:
+        return _CharDecoder(self)
+
+    def shown(self, most: int) -> tuple[str, int]:
+        return self.symbols[:most], max(0, len(self) - most)
+
+    def split(self, text: str) -> tuple[Ids, str]:
+        """Return the ids `(N,)` of the N characters that are known, and those that are not, each once, sorted.
+
+        Memory while it runs: about 16 bytes per character.
+        """
+        codes = to_codes(text)
+        ids: Ids = self._table[np.minimum(codes, len(self._table) - 1)]
+        known = self._codes[ids] == codes  # an unknown one got some id too, but not one that leads back to it
+        if known.all():
+            return ids, ""
+        return ids[known], from_codes(np.unique(codes[~known]))
+
+    def lacks(self, text: str) -> str:
+        return self.split(text)[1]
+
+    def decode(self, ids: npt.ArrayLike) -> str:
+        return from_codes(self._codes[self.checked(ids)])
+
+    def unknown_error(self, symbols: str) -> CorpusError:
+        """Return the error that says which characters, each given once, the vocabulary lacks."""
+        what = "1 character is" if len(symbols) == 1 else f"{len(symbols)} different characters are"
+        return CorpusError(
+            f"{what} not among the {len(self)} of the vocabulary: {_listing(symbols)}; "
+            "use --drop-unknown to leave out what the model does not know"
+        )
+
+    @functools.cached_property
+    def _codes(self) -> Codes:
+        return to_codes(self.symbols)
+
+    @functools.cached_property
+    def _table(self) -> Ids:
+        # One entry per code point up to the highest: at most 4 MB, most often a few hundred bytes.
+        table = np.zeros(int(self._codes.max()) + 1, self.id_dtype)
+        table[self._codes] = np.arange(len(self), dtype=self.id_dtype)
+        table.flags.writeable = False
+        return table
+
+
+class _CharEncoder:
+    def __init__(self, vocab: CharVocab, drop: bool) -> None:
+        self.vocab, self.drop = vocab, drop
+        self.dropped = self.unknown = 0
+        self.missing: set[str] = set()
+
+    def feed(self, piece: str) -> Ids:
+        ids, missing = self.vocab.split(piece)
+        self.missing.update(missing)
+        self.dropped += len(piece) - len(ids)
+        return ids
+
+    def end(self) -> Ids:
+        return np.empty(0, self.vocab.id_dtype)
+
+    def check(self) -> None:
+        if self.missing and not self.drop:
+            raise self.vocab.unknown_error("".join(sorted(self.missing)))
+
+
+class _CharDecoder:
+    def __init__(self, vocab: CharVocab) -> None:
+        self.feed, self.symbols = vocab.decode, vocab.symbols
+
+    def end(self) -> str:
+        return ""
+
+    def peek(self, ids: Iterable[int] | None = None) -> Sequence[str]:
+        return self.symbols if ids is None else [self.symbols[n] for n in ids]
+
+
+class CharBuilder:
+    """Makes the vocabulary of texts: their distinct characters, sorted by code point."""
+
+    def __init__(self) -> None:
+        self.seen = np.zeros(_CODE_POINTS, np.bool_)
+
+    def feed(self, piece: str) -> None:
+        self.seen[to_codes(piece)] = True
+
+    def end(self) -> None:
+        """Do nothing: no character reaches into another text."""
+
+    def build(self) -> CharVocab:
+        return CharVocab(from_codes(np.flatnonzero(self.seen)))
+
+
+def to_codes(text: str) -> Codes:
+    """Return the code points `(N,)` of a text, lone surrogates included; the array is read-only."""
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
+
+
+def from_codes(codes: npt.NDArray[np.integer[Any]]) -> str:
+    """Return the text of the code points `(N,)`, lone surrogates included."""
+    return codes.astype("<u4").tobytes().decode("utf-32-le", "surrogatepass")
+
+
+def _is_surrogate(symbol: str) -> bool:
+    return "\ud800" <= symbol <= "\udfff"
+
+
+def _listing(symbols: str | list[str]) -> str:
+    shown = ", ".join(map(_printable, symbols[:_LISTED]))
+    return shown if len(symbols) <= _LISTED else f"{shown} and {len(symbols) - _LISTED} more"
+
+
+def _printable(symbol: str) -> str:
+    if _is_surrogate(symbol):
+        return f"U+{ord(symbol):04X} (a lone surrogate: no character, but half of one)"
+    shown = ascii(symbol) if unicodedata.combining(symbol) else repr(symbol)
+    return f"{shown} U+{ord(symbol):04X}"

@@ -1,0 +1,1 @@
+"""Training a network on a text: the loop, the run's state, optimizers, checkpoints."""

@@ -1,0 +1,94 @@
+"""When and where a run is saved: now and then, at the end come what may, and snapshots of chosen epochs.
+
+Knows nothing about how a run is shown or stopped.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ..errors import WeightsError
+from ..network import weights_file
+from ..settings.amounts import Every
+from .state import Run
+
+
+def snapshot_path(path: str, epoch: int) -> str:
+    """Return where the snapshot of an epoch goes: weights.npz has weights-epoch5.npz beside it."""
+    root, ending = os.path.splitext(path)
+    return f"{root}-epoch{epoch}{ending}"
+
+
+def check_snapshots(path: str, epochs: Sequence[int], *, overwrite: bool) -> None:
+    """Check that the snapshots of these epochs can be written; raises `WeightsError` as `check_output` does."""
+    for epoch in epochs:
+        weights_file.check_output(snapshot_path(path, epoch), overwrite=overwrite)
+
+
+class Saver:
+    """Writes the run to its file now and then, and remembers when. What fails is told by `say`, and that is all."""
+
+    def __init__(self, run: Run, path: str, every: Every, say: Callable[[str], None]) -> None:
+        self.run, self.path, self.every, self.say = run, path, every, say
+        self.last, self.began = time.monotonic(), run.step
+        self.last_step = run.step
+        self.saved = (-1, False)  # the step, and whether what it came to was told
+        self.snapshots = frozenset(run.record["snapshot_epochs"])
+
+    def due(self) -> bool:
+        """Return whether the run, between two steps, is to be saved now; it may have made several since the last."""
+        if self.every.steps:
+            return self.run.step // self.every.steps > self.last_step // self.every.steps
+        return time.monotonic() - self.last > self.every.seconds
+
+    def save(self) -> None:
+        """Save; a failure is told: there may be room by the next time."""
+        self.last, self.last_step = time.monotonic(), self.run.step
+        try:
+            self._write(self.path)
+        except WeightsError as error:
+            self.say(f"not saved: {error}")
+
+    def snapshot(self, epoch: int) -> None:
+        """Write the snapshot of an epoch if asked to; before the run is saved, so that a crash repeats the epoch."""
+        if epoch not in self.snapshots:
+            return
+        try:
+            weights_file.save(snapshot_path(self.path, epoch), self.run.snapshot())
+        except WeightsError as error:
+            self.say(f"no snapshot of epoch {epoch}: {error}")
+
+    def save_or_rescue(self) -> None:
+        """Save, if need be to the folder for temporary files; raises `WeightsError` that says where."""
+        if self.saved == (self.run.step, self.run.told):
+            return
+        try:
+            self._write(self.path)
+        except WeightsError as error:
+            raise WeightsError(f"{error}; {self._rescue()}") from None
+
+    def _rescue(self) -> str:
+        kept = self.what_is_kept()
+        try:
+            rescue = Path(tempfile.mkdtemp(prefix="numlstm-")) / Path(self.path).name
+            self._write(str(rescue))
+        except OSError as error:
+            return f"nor can the run be saved elsewhere: {error.strerror or error}; {kept}"
+        except WeightsError as error:
+            return f"nor can the run be saved elsewhere: {error}; {kept}"
+        return f"the run was saved to {rescue} instead"
+
+    def what_is_kept(self) -> str:
+        """Return which step the file holds, in a few words."""
+        step, _ = self.saved
+        if step >= 0:
+            return f"{self.path} holds step {step:,}"
+        return f"nothing had been saved since step {self.began:,}" if self.began else "nothing had been saved yet"
+
+    def _write(self, path: str) -> None:
+        weights_file.save(path, self.run.to_file())
+        self.saved = (self.run.step, self.run.told)

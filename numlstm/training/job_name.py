@@ -1,0 +1,64 @@
+"""A name for a run, made of what shapes its weights: the text and the network.
+
+Settings that may change while a run goes on, such as the learning rate, are no part of it, so that the same name is the
+same run. Knows nothing about files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import PurePath
+from typing import Any
+
+from ..settings.amounts import parse_layers
+from ..settings.config import TrainConfig
+
+PLACE = "{job}"
+
+_LONGEST = 120  # characters: with folder and ending well below what file systems allow
+
+
+def job_name(corpus: Sequence[str], given: Mapping[str, Any]) -> str:
+    """Return such as "hamlet-2x128" or "jules-word-vocab5000-400-200-embed64-norm" for the options of a new run.
+
+    Raises `ConfigError` if the layers cannot be read.
+    """
+    layers = parse_layers(given.get("layers", "128,128"))
+    same = f"{len(layers)}x{layers[0]}"
+    level = given.get("level", "char")
+    parts = [_text_name(corpus), "" if level == "char" else str(level)]
+    parts += [f"{short}{given[name]}" for name, short in _TEXT_PARTS.items() if given.get(name)]
+    parts += ["pretokenised"] if given.get("pretokenised") else []
+    parts += [same if len(set(layers)) == 1 else "-".join(map(str, layers))]
+    parts += [f"{short}{given[name]}" for name, short in _SIZES.items() if given.get(name)]
+    parts += [short for name, short in _FLAGS.items() if given.get(name)]
+    parts += ["hard"] if given.get("gate_activation") == "hard-sigmoid" else []
+    parts += [f"seed{given['seed']}"] if given.get("seed") else []
+    val_split = given.get("val_split", TrainConfig.val_split)
+    parts += [f"val{val_split:g}"] if val_split != TrainConfig.val_split else []
+    name = "-".join(filter(None, parts))
+    return name if len(name) <= _LONGEST else _marked(name[: _LONGEST - 7], name)
+
+
+_TEXT_PARTS = {"vocab_size": "vocab", "min_count": "min"}
+_SIZES = {"embedding": "embed", "projection": "proj"}
+_FLAGS = {"layer_norm": "norm", "tie_weights": "tied"}
+
+
+def _text_name(corpus: Sequence[str]) -> str:
+    """Return the first text's name without folder and ending, and how many more there are; a mark says which."""
+    if not corpus:
+        return "text"
+    first = "stdin" if corpus[0] == "-" else PurePath(corpus[0]).name
+    stem = first.partition(".")[0] or first
+    plain = re.sub(r"[^\w.+-]+", "_", stem, flags=re.ASCII).strip("_.") or "text"
+    if len(corpus) > 1:
+        return _marked(f"{plain}+{len(corpus) - 1}", "\0".join(corpus))
+    return plain if plain == stem else _marked(plain, corpus[0])
+
+
+def _marked(name: str, of: str) -> str:
+    """Return a name that does not tell all of what it stands for with a mark that does."""
+    return f"{name}-{hashlib.sha256(of.encode('utf-8', 'backslashreplace')).hexdigest()[:6]}"

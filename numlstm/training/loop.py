@@ -1,0 +1,239 @@
+"""Training: truncated backpropagation through time over parallel streams, the state carried along, or over windows.
+
+`train` goes from step to step and yields what each did; between two steps the `Run` (see `run.py`) holds all that
+an exact resume needs. Prints nothing and saves nothing: whoever iterates does. (BPTT: Werbos 1990; truncated:
+Williams & Peng 1990.)
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..backends import Number, Scaling
+from ..backends.spec.dropout import Dropout
+from ..errors import DivergedError
+from ..network.evaluate import evaluate
+from ..text.dataset.streams import AnyIds, Batches
+from .data_feed import Feed
+from .optimizers import FUSED, Norms, Plateau, learning_rate
+from .state import Run as Run
+from .state import batches, check_validation, find_place
+
+_EVALUATION_STREAMS = 32
+_READING_SECONDS = 0.1  # how often what steps did is read from a device that queues them
+_HALVINGS = math.log2(Scaling.MOST / Scaling.LEAST)  # of a loss scale, at most, until it stays as it is
+_LOSSES = 2000  # epochs in a history: with 170,000 of them a file would be too long to be saved
+
+
+@dataclasses.dataclass(frozen=True)
+class Step:
+    """What one update did: losses in nats per token, `tokens` predicted, `seconds` taken.
+
+    `epoch_loss` is the mean over the epoch so far; `gradient_norm` is before clipping and `clipped_norm` after. After
+    the `last` step of an epoch or of the run comes an `Epoch`.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    epoch_loss: float
+    gradient_norm: float
+    clipped_norm: float
+    lr: float
+    tokens: int
+    seconds: float
+    last: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Epoch:
+    """What an epoch, or the part of one with which a run ends, came to: losses in nats per token.
+
+    `val_loss` is None where there is no text to validate on; `best` says whether it is the lowest so far, and `whole`
+    whether the epoch was gone through to its end.
+    """
+
+    step: int
+    epoch: int
+    loss: float
+    val_loss: float | None
+    best: bool
+    whole: bool = True
+
+
+Progress = Step | Epoch
+
+
+def train(run: Run, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
+    """Train from `run.step` to `run.config.steps`; whenever this yields, `run` can be saved.
+
+    Yields a `Step` after each update and an `Epoch` at each epoch's end and the run's. Where the device queues its work
+    what updates did is read for several of them together, about ten times a second: their `Step`s then come one after
+    the other, while `run` is at the last of them. Each step predicts every position of one window of `seq_len` tokens
+    in `batch_size` streams. The state is zero at the start of an epoch, and of every window where they are drawn at
+    random. A run that was saved before its epoch was validated is validated first. Raises `CorpusError` if the text is
+    too short, `ConfigError` if there is no text to validate on and a setting needs it, and `DivergedError` if the loss
+    or the gradient is no longer finite: `run` is then not to be saved.
+    """
+    config, reader = run.config, batches(train_ids, run.config)
+    find_place(run, reader)
+    check_validation(config, val_ids)
+    feed, most = Feed(reader, run.model.backend, run.model.config.vocab_size), 1
+    while True:
+        if _at_an_end(run, reader) and not run.told:
+            yield _end_epoch(run, reader, val_ids)
+        if run.finished:
+            return
+        steps = _steps(run, reader, feed, most)
+        if run.model.backend.queued:
+            most = max(1, min(2 * most, round(_READING_SECONDS / steps[-1].seconds)))
+        yield from steps
+
+
+def _at_an_end(run: Run, reader: Batches) -> bool:
+    return run.step > 0 and (run.record["position"] >= reader.size or run.step == run.config.steps)
+
+
+def _steps(run: Run, reader: Batches, feed: Feed, most: int) -> list[Step]:
+    """Make at most so many steps, none beyond an epoch's end, and read what they did."""
+    started = time.perf_counter()
+    made: list[_Made] = []
+    while len(made) < most and not (made and made[-1].last):
+        made.append(_make(run, reader, feed))
+    losses = [float(each.loss) for each in made]  # waits for the device
+    norms = [each.norms.read(run.config.clip) for each in made]
+    seconds = (time.perf_counter() - started) / len(made)
+    steps = []
+    for each, loss, (before, clipped) in zip(made, losses, norms, strict=True):
+        record = run.record
+        if run.loss_scale is not None:
+            record["left_out"] = 0 if math.isfinite(before) else record.get("left_out", 0) + 1
+        _check_finite(run, each.step, loss, before)
+        if each.begins:
+            record.update(epoch_loss=0.0, epoch_tokens=0)
+        record["epoch_loss"] += loss * each.tokens
+        record["epoch_tokens"] += each.tokens
+        record["seconds"] += seconds
+        mean = record["epoch_loss"] / record["epoch_tokens"]
+        steps.append(Step(each.step, each.epoch, loss, mean, before, clipped, each.lr, each.tokens, seconds, each.last))
+    return steps
+
+
+class _Made(NamedTuple):
+    """A step that the device has been given: `step` and `epoch` count from 1, `begins` an epoch or is its `last`."""
+
+    step: int
+    epoch: int
+    loss: Number
+    norms: Norms
+    lr: float
+    tokens: int
+    begins: bool
+    last: bool
+
+
+def _make(run: Run, reader: Batches, feed: Feed) -> _Made:
+    record, config, model = run.record, run.config, run.model
+    if record["position"] >= reader.size:
+        record.update(epoch=record["epoch"] + 1, position=0)
+    begins = record["position"] == 0
+    if begins:
+        run.carried = model.zero_state(config.batch_size)
+    elif config.reset_state and reader.carries:
+        _reset_(run)
+    x, y, after = feed.batch(record["epoch"], record["position"])
+    loss, carried = model.gradients_(x, y, run.carried, **step_options(run))
+    if reader.carries:
+        run.carried = carried
+    # Gradients of several processes would be averaged here, in `run.model.grads`.
+    reductions = record["plateau"][2]
+    optimizer, packed = run.optimizer, model.packed if config.optimizer in FUSED else ()
+    norms = optimizer.update_(
+        model.backend,
+        model.flat,
+        model.grads,
+        config,
+        run.step,
+        packed,
+        reductions=reductions,
+        loss_scale=run.loss_scale,
+    )
+    if not packed:
+        model.pack()
+    if run.average:
+        run.average.update_(model, config.average)
+    run.step += 1
+    record["position"] = after
+    tokens, last = x.shape[0] * x.shape[1], _at_an_end(run, reader)
+    lr = learning_rate(config, run.step - 1, reductions)
+    return _Made(run.step, record["epoch"] + 1, loss, norms, lr, tokens, begins, last)
+
+
+def _check_finite(run: Run, step: int, loss: float, norm: float) -> None:
+    """Raise `DivergedError` if a step's loss is not finite, or its gradient's norm with no loss scale to blame.
+
+    After so many updates left out in a row that the scale is as low as it gets, it is no longer to blame.
+    """
+    config, scaled = run.config, run.loss_scale is not None
+    if math.isfinite(loss) and (math.isfinite(norm) or (scaled and run.record["left_out"] <= _HALVINGS)):
+        return
+    other = ", or use --precision float32" if scaled else ""
+    raise DivergedError(
+        f"at step {step} the loss is {loss:g} and the gradient's norm {norm:g}; expected finite "
+        f"numbers: lower --lr (now {config.lr:g}) or --clip (now {config.clip:g}){other}"
+    )
+
+
+def _reset_(run: Run) -> None:
+    """Set the carried state of some streams to zeros, chosen by the seed and the step."""
+    generator = np.random.Generator(np.random.Philox(key=[run.config.seed, run.step]))
+    for row in np.flatnonzero(generator.random(run.config.batch_size) < run.config.reset_state).tolist():
+        for h, c in run.carried:
+            h[row : row + 1] = 0
+            c[row : row + 1] = 0
+
+
+def step_options(run: Run) -> dict[str, Any]:
+    """Return what `Model.gradients_` is to be told of dropout and of the loss scale for the step that comes next."""
+    config = run.config
+    options = {} if run.loss_scale is None else {"loss_scale": run.loss_scale}
+    if config.dropout or config.recurrent_dropout:
+        options["dropout"] = Dropout(config.dropout, config.recurrent_dropout, config.seed, run.step)
+    return options
+
+
+def _end_epoch(run: Run, reader: Batches, val_ids: AnyIds) -> Epoch:
+    started = time.perf_counter()
+    record, whole = run.record, run.record["position"] >= reader.size
+    loss = record["epoch_loss"] / record["epoch_tokens"]
+    val_loss: float | None = None
+    best = False
+    news: dict[str, Any] = {}
+    if len(val_ids) > 1:
+        judged = run.judged()
+        val_loss = evaluate(judged, val_ids, streams=_EVALUATION_STREAMS)
+        if not math.isfinite(val_loss):
+            raise DivergedError(f"at step {run.step} the validation loss is {val_loss:g}; expected a finite number")
+        best = not run.validated or val_loss < record["best_loss"]
+        if whole:
+            plateau = Plateau(*record["plateau"]).after(val_loss, run.config.plateau_patience)
+            news = {"plateau": plateau, "stale_epochs": record["stale_epochs"] + 1}
+    if best:
+        run.best[...] = judged.flat
+        news |= {"best_loss": val_loss, "best_step": run.step, "stale_epochs": 0}
+    news["history"] = _thinned([*record["history"], [run.step, loss, val_loss]])
+    news["seconds"] = record["seconds"] + time.perf_counter() - started
+    record.update(news)  # all at once: Ctrl-C may come at any moment here
+    return Epoch(run.step, record["epoch"] + 1, loss, val_loss, best, whole)
+
+
+def _thinned(history: list[Any]) -> list[Any]:
+    """Leave out every other one of the older half where there are too many."""
+    half = _LOSSES // 2
+    return history if len(history) <= _LOSSES else history[:half:2] + history[half:]
