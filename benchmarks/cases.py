@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from numlstm.backends import Array, Backend
+from numlstm.backends.protocol import Array, Backend
 from numlstm.backends.spec import sampling
 
 from . import shapes

@@ -150,7 +150,7 @@ class Step:
     device: float
     host: float
     launches: int
-    path_choice: str
+    paths: str
 
 
 def step(shape: Shape, card: Card, products: str = "float32") -> Step:

@@ -13,9 +13,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from numlstm import backends
 from numlstm.analysis import device_report
-from numlstm.backends import Backend, reference
+from numlstm.backends import reference, registry
+from numlstm.backends.protocol import Backend
 from numlstm.errors import BackendError
 
 from . import pictures
@@ -162,7 +162,7 @@ def main() -> None:
     reports: list[str] = []
     for device in args.device.split(","):
         try:
-            backend = backends.load(device)
+            backend = registry.load(device)
         except BackendError as error:
             absent[device] = str(error)
             print(f"{device} is left out: {error}")

@@ -83,7 +83,7 @@ def train(command: list[str], path: Path, cache: Path | None, minutes: float) ->
 
 def judged(corpus: str, path: Path) -> dict[str, Any]:
     """Return the loss of the best weights over the whole validation text, and what they were trained on."""
-    from numlstm import backends
+    from numlstm.backends import registry
     from numlstm.model import Model
     from numlstm.network import weights_file
     from numlstm.network.evaluate import evaluate
@@ -94,7 +94,7 @@ def judged(corpus: str, path: Path) -> dict[str, Any]:
     assert file.state is not None  # `train` wrote it
     text = load_corpus([corpus], vocab=file.vocab)
     _, val_ids = split(text.ids, file.state.config.val_split)
-    model = Model(file.config, file.params, backends.load("cpu"), vocab=file.vocab)
+    model = Model(file.config, file.params, registry.load("cpu"), vocab=file.vocab)
     loss = evaluate(model, val_ids, streams=1)
     return {
         "corpus": {"name": Path(corpus).stem, "characters": len(text.ids), "sha256": text.digest},

@@ -56,7 +56,7 @@ def training(folder: Path) -> Command:
 def generation(folder: Path, length: int, temperature: float = 0.6) -> Command:
     """Return the command that writes text with the weights in `folder`."""
     settings = ["--length", str(length), "--temperature", str(temperature)]
-    return ["-m", "numlstm", "gen", str(folder / "numlstm.storage.npz"), *settings]
+    return ["-m", "numlstm", "gen", str(folder / "numlstm.npz"), *settings]
 
 
 def scripts(folder: Path, temperature: float = 0.6) -> dict[str, Command]:
@@ -128,9 +128,7 @@ def _write_files(folder: Path) -> None:
     (folder / "text.txt").write_text("".join(_SHAPE.symbols[id_] for id_ in ids), "utf-8")
     config = ModelConfig(_SHAPE.vocab_size, _SHAPE.layers)
     flat = flatten(shapes.parameters(_SHAPE, _GAIN), config)
-    weights_file.save(
-        folder / "numlstm.storage.npz", weights_file.WeightsFile(config, CharVocab(_SHAPE.symbols), flat, {})
-    )
+    weights_file.save(folder / "numlstm.npz", weights_file.WeightsFile(config, CharVocab(_SHAPE.symbols), flat, {}))
 
 
 def _numpy_weights(folder: Path) -> Path:

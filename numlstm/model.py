@@ -22,11 +22,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from . import backends
-from .backends import Array, Backend, Number, Variant
+from .backends import registry
+from .backends.protocol import Array, Backend, Number
 from .backends.spec import sampling
 from .backends.spec.dropout import Dropout
 from .backends.spec.sampling import Draws, Sampling
+from .backends.spec.variant import Variant
 from .errors import ConfigError, CorpusError
 from .generation.writing import generate, generate_many
 from .network import parameters, weights_file
@@ -95,7 +96,7 @@ class Model:
         with that precision.
         """
         config = ModelConfig(vocab_size, tuple(layers), dtype, **options)
-        return cls(config, parameters.initialise(config, seed), backends.load(device), vocab=vocab, precision=precision)
+        return cls(config, parameters.initialise(config, seed), registry.load(device), vocab=vocab, precision=precision)
 
     @property
     def vocab(self) -> Vocab:
@@ -354,7 +355,7 @@ def load(path: str | os.PathLike[str], *, device: str = "auto") -> Model:
     Raises `WeightsError` if the file cannot be read or trusted, `BackendError` if the device does not work.
     """
     file = weights_file.load(path)
-    return Model(file.config, file.params, backends.load(device), vocab=file.vocab)
+    return Model(file.config, file.params, registry.load(device), vocab=file.vocab)
 
 
 def writer(file: WeightsFile, backend: Backend, *, unknown: bool = False) -> Model:

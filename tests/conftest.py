@@ -10,12 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import alone
-import gpu_needed
 import hypothesis
 import pytest
 
 from numlstm.text.sources.python_library import python_source
+from tests.helpers import alone, gpu_needed
 
 # The first example of a test may import modules and compile patterns, and the machine may have other work.
 hypothesis.settings.register_profile("patient", deadline=None)

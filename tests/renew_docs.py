@@ -1,4 +1,4 @@
-"""Write into the documents what shipped models write now: `python tests/renew_docs.py`, after one has changed.
+"""Write into the documents what shipped models write now: `python -m tests.renew_docs`, after one has changed.
 
 Only the blocks that the tests compare are written, and the pictures that show a shipped model. What the documents say
 about them in words is for a person to read again.
@@ -12,8 +12,8 @@ import sys
 import tempfile
 from pathlib import Path
 
-from documents import DOCUMENTS, FENCE, ROOT, blocks, is_run, read, shipped_in
-from test_docs import Reader
+from tests.helpers.documents import DOCUMENTS, FENCE, ROOT, blocks, is_run, read, shipped_in
+from tests.test_docs import Reader
 
 PICTURES = ROOT / "docs" / "pictures"
 PROMPT = "\nThe king is d"  # after a line's end, as texts begin

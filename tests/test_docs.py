@@ -12,7 +12,10 @@ from typing import Any
 
 import pytest
 import typer
-from documents import (
+
+from numlstm.cli import app
+from numlstm.text.sources.catalog import entries
+from tests.helpers.documents import (
     DOCUMENTS,
     ROOT,
     TUTORIALS,
@@ -26,9 +29,6 @@ from documents import (
     shipped_in,
     shortened,
 )
-
-from numlstm.cli import app
-from numlstm.text.sources.catalog import entries
 
 NEEDS_SHELL = pytest.mark.skipif(
     os.name == "nt" or shutil.which("sh") is None, reason="the commands are written for a POSIX shell"
@@ -96,7 +96,7 @@ class Reader:
             each.mkdir()
         own_texts(self.folder)
         program = programs / "numlstm"
-        words = (sys.executable, "-W", "error", str(ROOT / "tests" / "documents.py"))
+        words = (sys.executable, "-W", "error", str(ROOT / "tests" / "helpers" / "documents.py"))
         program.write_text("#!/bin/sh\nexec " + " ".join(f"'{word}'" for word in words) + ' "$@"\n')
         program.chmod(0o755)
         nowhere = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy", "ALL_PROXY"), "http://127.0.0.1:9")

@@ -11,12 +11,22 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
-import numlstm.weights
 import numpy as np
 import pytest
-from documents import DOCUMENTS, ROOT, TUTORIALS, blocks, is_line_of, is_run, missing_from_source, quoted_lines, read
 
 import numlstm
+from numlstm.network import weights_file
+from tests.helpers.documents import (
+    DOCUMENTS,
+    ROOT,
+    TUTORIALS,
+    blocks,
+    is_line_of,
+    is_run,
+    missing_from_source,
+    quoted_lines,
+    read,
+)
 
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
 
@@ -129,7 +139,7 @@ def test_the_pictured_distribution_is_the_shipped_model_s() -> None:
 
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_the_loss_told_of_the_shipped_model_is_its_own(name: str) -> None:
-    loss = numlstm.network.weights_file.load("shakespeare").summary["evaluated"]["carried"]
+    loss = weights_file.load("shakespeare").summary["evaluated"]["carried"]
     told = re.search(r"Tiny Shakespeare.*?1\.52.*?(\d\.\d\d)", read(name), re.DOTALL)
     assert told is not None
     assert told[1] == f"{loss:.2f}"

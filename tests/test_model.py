@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 
-from numlstm import backends
+from numlstm.backends import registry
 from numlstm.backends.spec.dropout import Dropout
 from numlstm.backends.spec.philox import uniforms
 from numlstm.errors import BackendError, ConfigError, CorpusError
@@ -24,10 +24,10 @@ SYMBOLS = "\nabcdefgh "
 LAYERS = (11, 3)
 
 
-@pytest.fixture(scope="module", params=backends.names())
+@pytest.fixture(scope="module", params=registry.names())
 def device(request):
     try:
-        backends.load(request.param)
+        registry.load(request.param)
     except BackendError as error:
         pytest.skip(str(error))
     return request.param
@@ -221,7 +221,7 @@ def test_a_first_id_to_draw_from_that_does_not_fit(model):
 def test_a_vocabulary_of_another_size():
     config = ModelConfig(4, (2,))
     with pytest.raises(ConfigError, match="vocab_size is 4, but the vocabulary has 10 symbols"):
-        Model(config, parameters.initialise(config, 0), backends.load("reference"), vocab=CharVocab(SYMBOLS))
+        Model(config, parameters.initialise(config, 0), registry.load("reference"), vocab=CharVocab(SYMBOLS))
     without = Model.create(4, (2,), device="reference")
     with pytest.raises(CorpusError, match="no vocabulary"):
         without.generate("ab")

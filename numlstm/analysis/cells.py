@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import backends
+from ..backends import registry
 from ..errors import ConfigError, WeightsError
 from ..model import Model, Tapes
 from ..monitoring.gates import RANGES, of_layers
@@ -61,7 +61,7 @@ def record(model: Model, ids: AnyIds, *, what: str = CELL) -> list[Floats]:
     """
     if what != CELL and what not in RANGES:
         raise ConfigError(f"the activation is {what!r}; expected {CELL}, {', '.join(RANGES)}")
-    twin = Model(model.config, model.backend.to_numpy(model.flat), backends.load("reference"))
+    twin = Model(model.config, model.backend.to_numpy(model.flat), registry.load("reference"))
     state = twin.zero_state(1)
     found: list[list[Floats]] = [[] for _ in model.config.layers]
     for first in range(0, len(ids), _WINDOW):

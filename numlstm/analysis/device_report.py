@@ -9,7 +9,7 @@ import platform
 from collections.abc import Iterable, Mapping
 
 from .. import __version__
-from ..backends import Backend
+from ..backends.protocol import Backend
 
 Facts = dict[str, str]
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .. import backends
-from ..backends import Backend
+from ..backends import registry
+from ..backends.protocol import Backend
 from ..errors import BackendError
 from .gradient_subjects import Dense, Loss, Named, Network, Sizes, Stack, Subject, Values
 
@@ -190,7 +190,7 @@ def against_reference(backend: Backend, subject: Subject, precision: str) -> Ite
     rounded = {name: values.astype(agreement.dtype) for name, values in inputs.items()}
     exact = {name: values.astype(np.float64) for name, values in rounded.items()}
     output, found = subject.gradients(backend, rounded, precision if bits else "")
-    expected_output, expected = subject.gradients(backends.load("reference"), exact)
+    expected_output, expected = subject.gradients(registry.load("reference"), exact)
     pairs = {"output": (output, expected_output)}
     pairs |= {f"d {name}": (found[name], expected[name]) for name in subject.inputs}
     for name, (a, n) in pairs.items():

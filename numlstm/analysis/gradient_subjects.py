@@ -12,8 +12,9 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from ..backends import Array, Backend, Variant
+from ..backends.protocol import Array, Backend
 from ..backends.spec.dropout import Dropout
+from ..backends.spec.variant import Variant
 from ..model import Model, State
 from ..network import parameters
 from ..settings.config import ModelConfig

@@ -18,7 +18,7 @@ from .shared.work_progress import working
 
 if TYPE_CHECKING:
     from ..analysis.gradient_check import Row
-    from ..backends import Backend
+    from ..backends.protocol import Backend
 
 
 def check(

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import backends
+from ..backends import registry
 from ..model import Model, Tapes
 from ..text.dataset.streams import AnyIds
 
@@ -40,7 +40,7 @@ def activations(model: Model, ids: AnyIds) -> list[dict[str, npt.NDArray[Any]]]:
         return []
     starts = np.linspace(0, len(ids) - 1 - length, _STREAMS if length * _STREAMS < len(ids) else 1).astype(int)
     x, y = (np.stack([ids[at + shift : at + shift + length] for at in starts], axis=1) for shift in (0, 1))
-    twin = Model(model.config, model.backend.to_numpy(model.flat), backends.load("reference"))
+    twin = Model(model.config, model.backend.to_numpy(model.flat), registry.load("reference"))
     tapes: Tapes = {}
     twin.loss(x, y, tapes=tapes)
     skipped = min(_BEGINNING, length - 1)

@@ -5,7 +5,7 @@ A device that queues its work computes one batch while the next is read here. Kn
 
 from __future__ import annotations
 
-from ..backends import Array, Backend
+from ..backends.protocol import Array, Backend
 from ..errors import CorpusError
 from ..text.dataset.memory_map import release
 from ..text.dataset.streams import AnyIds, Batches

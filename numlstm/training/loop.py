@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..backends import Number, Scaling
+from ..backends.protocol import Number
 from ..backends.spec.dropout import Dropout
+from ..backends.spec.gradients import Scaling
 from ..errors import DivergedError
 from ..network.evaluate import evaluate
 from ..text.dataset.streams import AnyIds, Batches

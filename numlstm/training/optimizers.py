@@ -15,7 +15,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ..backends import Array, Backend, Number, Packed, clipping
+from ..backends.protocol import Array, Backend, Number, Packed
+from ..backends.spec.gradients import clipping
 from ..settings.config import OPTIMIZERS, TrainConfig
 
 _THRESHOLD = 1e-4  # by what share the loss must fall to end a plateau: PyTorch's

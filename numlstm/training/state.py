@@ -9,7 +9,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from ..backends import Array, Backend, Scaling
+from ..backends.protocol import Array, Backend
+from ..backends.spec.gradients import Scaling
 from ..errors import ConfigError, WeightsError
 from ..model import Model, State
 from ..network import parameters

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..backends import Array
+from ..backends.protocol import Array
 from ..model import Model
 
 

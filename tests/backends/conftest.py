@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import emulation
 import pytest
 
-from numlstm import backends
+from numlstm.backends import registry
 from numlstm.errors import BackendError
+from tests import emulation
 
 EMULATED = "gpu, emulated"
 
@@ -28,7 +28,7 @@ def pytest_collection_modifyitems(items):
 
 def _parameters():
     """Each backend but the reference by its name, and the one of the GPU once more on a device made of host memory."""
-    for name in backends.names():
+    for name in registry.names():
         if name == "gpu":
             yield pytest.param(name, marks=pytest.mark.gpu)
             yield EMULATED
@@ -43,10 +43,10 @@ def backend(request):
         if emulation.missing():
             pytest.skip(emulation.missing())
         with emulation.emulated():
-            yield backends.load("gpu")
+            yield registry.load("gpu")
         return
     try:
-        yield backends.load(request.param)
+        yield registry.load(request.param)
     except BackendError as error:
         pytest.skip(str(error))
 
@@ -55,4 +55,4 @@ def backend(request):
 def threads():
     """Leave the CPU backend with as many threads as it starts with."""
     yield
-    backends.load("cpu").set_threads(None)
+    registry.load("cpu").set_threads(None)

@@ -11,7 +11,12 @@ import inspect
 
 import numpy as np
 import pytest
-from contract import (
+
+from numlstm.backends import reference, registry
+from numlstm.backends.protocol import Backend
+from numlstm.backends.spec.gradients import Scaling
+from numlstm.errors import BackendError
+from tests.backends.contract import (
     DTYPES,
     ERROR,
     assert_close,
@@ -28,10 +33,6 @@ from contract import (
     run_dense,
     run_layer,
 )
-
-from numlstm import backends
-from numlstm.backends import Backend, Scaling, reference
-from numlstm.errors import BackendError
 
 # (T, B, D, H)
 LAYERS = [
@@ -441,7 +442,7 @@ def test_transfer_copies(backend):
 
 
 def test_it_says_what_it_is(backend):
-    assert backend.name in backends.names()
+    assert backend.name in registry.names()
     assert backend.available() == ""
     assert backend.name in backend.describe()
     assert backend.set_threads(None) >= 1
@@ -456,7 +457,7 @@ def shape_of(function, skip):
     return [(p.name, p.kind, p.default) for p in found]
 
 
-@pytest.mark.parametrize("name", backends.names())
+@pytest.mark.parametrize("name", registry.names())
 @pytest.mark.parametrize("function", offered())
 def test_signatures_are_the_protocol_s(name, function):
     module = importlib.import_module(f"numlstm.backends.{name}")
@@ -469,7 +470,7 @@ def test_the_protocol_is_not_empty():
 
 
 def test_auto_finds_a_backend_that_works():
-    assert backends.load("auto").available() == ""
-    assert "reference" in backends.names()
+    assert registry.load("auto").available() == ""
+    assert "reference" in registry.names()
     with pytest.raises(BackendError, match="no device is called 'none'; expected auto, cpu"):
-        backends.load("none")
+        registry.load("none")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from contract import assert_close, frozen, network, random_state
 
 from numlstm.backends import reference
 from numlstm.backends.spec import sampling
+from tests.backends.contract import assert_close, frozen, network, random_state
 
 
 # The kernel that draws is compiled for each number of layers: two here, others in the slow proofs.

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from cli import in_process
+
+from tests.cli import in_process
 
 _run, _Popen = subprocess.run, subprocess.Popen
 

@@ -10,13 +10,12 @@ from collections.abc import Callable, Iterator
 from types import ModuleType
 from typing import Any
 
-import commands_here
 import pytest
 
 from benchmarks import contest, generate, measure, train, with_numlstm
-from numlstm import backends
-from numlstm.backends import cpu
+from numlstm.backends import cpu, registry
 from numlstm.backends.cpu import processor
+from tests.benchmarks import commands_here
 
 RunScript = Callable[..., str]
 
@@ -44,7 +43,7 @@ def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
 def threads_as_before() -> Iterator[None]:
     """Leave the CPU with as many threads as it starts with: contestants choose their own."""
     yield
-    backends.load("cpu").set_threads(None)
+    registry.load("cpu").set_threads(None)
 
 
 class WorkerHere:

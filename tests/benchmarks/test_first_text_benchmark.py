@@ -70,7 +70,7 @@ class Prepared:
         self.about = {"seconds": 2.0, "megabytes": 300.0}
 
     def run(self, *command: str) -> tuple[float, str]:
-        from cli import in_process
+        from tests.cli import in_process
 
         if command[0] != "-m":
             return 3.0, "" if command[0] == "-c" else self.theirs

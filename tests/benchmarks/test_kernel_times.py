@@ -10,8 +10,8 @@ import pytest
 
 from benchmarks import kernels
 from benchmarks.cases import Call
-from numlstm import backends
-from numlstm.backends import reference
+from numlstm import errors
+from numlstm.backends import reference, registry
 
 KERNEL, PREPARE = 0.002, 0.001  # seconds of the device for each
 
@@ -61,9 +61,9 @@ def test_a_device_that_is_not_there_is_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def load(name: str) -> None:
-        raise backends.BackendError("the device gpu does not work here: it hides")
+        raise errors.BackendError("the device gpu does not work here: it hides")
 
-    monkeypatch.setattr(backends, "load", load)
+    monkeypatch.setattr(registry, "load", load)
     monkeypatch.setattr(sys, "argv", ["kernels", "--quick", "--device", "gpu"])
     kernels.main()
     assert capsys.readouterr().out == "gpu is left out: the device gpu does not work here: it hides\n"

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import emulation
 import pytest
 
 from benchmarks import cases, kernels
 from benchmarks.shapes import Shape
-from numlstm import backends
+from numlstm.backends import registry
+from tests import emulation
 
 TINY = Shape((8, 8), batch_size=2, seq_len=3, vocab_size=5)
 NAMES = [case.name for case in cases.cases(TINY)]
@@ -81,7 +81,7 @@ def test_wrong_results_are_reported_but_not_kept(
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["cpu", pytest.param("gpu", marks=pytest.mark.gpu)])
 def test_a_quick_run(run_script: RunScript, tmp_path: Path, device: str) -> None:
-    if missing := backends.why_not(device):
+    if missing := registry.why_not(device):
         pytest.skip(missing)
     run_script(kernels, "--quick", "--device", device, "-o", tmp_path / "r.json")
     found = results(tmp_path / "r.json")

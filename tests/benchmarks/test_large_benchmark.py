@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cli import in_process
 
 from benchmarks import large
+from tests.cli import in_process
 
 RunScript = Callable[..., str]
 TINY = ("--", "--layers", "8", "--batch-size", "2", "--seq-len", "8", "--steps", "2", "--device", "cpu")

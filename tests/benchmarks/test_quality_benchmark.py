@@ -10,11 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import commands_here
 import pytest
 
 from benchmarks import measure, pictures, quality
 from benchmarks.quality import _without_length, seconds_to
+from tests.benchmarks import commands_here
 
 RunScript = Callable[..., str]
 POINTS = [

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from . import in_process
+from tests.cli import in_process
 
 Result = subprocess.CompletedProcess[str]
 Command = Callable[..., Result]

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import backends
+from numlstm.backends import compilation
 from numlstm.cli import main
 
 
@@ -72,5 +72,5 @@ def _left_behind() -> dict[str, object]:
     numbers = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))  # Windows has no SIGHUP
     return {
         "signal handlers": [signal.getsignal(number) for number in numbers],
-        "compile listeners": [*backends.compile_listeners],
+        "compile listeners": [*compilation.compile_listeners],
     }

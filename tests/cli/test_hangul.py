@@ -11,8 +11,7 @@ import pytest
 
 import numlstm as package
 from numlstm.network import weights_file
-
-from .conftest import Command
+from tests.cli.conftest import Command
 
 HANGUL = Path(__file__).parents[1] / "hangul.txt"
 

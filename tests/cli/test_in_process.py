@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from numlstm import backends
+from numlstm.backends import compilation
 from numlstm.cli import COMMANDS
 from numlstm.network import parameters, weights_file
 from numlstm.settings.config import ModelConfig
 from numlstm.text.vocab.char import CharVocab
-
-from . import in_process
-from .conftest import Command
+from tests.cli import in_process
+from tests.cli.conftest import Command
 
 TRAIN = ("train", "text.txt", "--layers", "4", "--batch-size", "4", "--seq-len", "16", "--device", "reference")
 EXAMPLES: dict[str, tuple[str, ...]] = {
@@ -76,9 +75,9 @@ def test_a_traceback_and_a_warning_are_no_exit_codes(numlstm: Command, monkeypat
 
 
 def test_what_a_command_leaves_behind_is_found(numlstm: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(in_process, "main", lambda: backends.compile_listeners.append("left"))
+    monkeypatch.setattr(in_process, "main", lambda: compilation.compile_listeners.append("left"))
     try:
         with pytest.raises(AssertionError, match="left this behind"):
             numlstm("models")
     finally:
-        backends.compile_listeners.clear()
+        compilation.compile_listeners.clear()

@@ -15,8 +15,7 @@ from numlstm.settings.config import ModelConfig
 from numlstm.text.dataset.corpus import Level, load_corpus
 from numlstm.text.vocab.byte import ByteVocab
 from numlstm.text.vocab.word import WordVocab
-
-from .conftest import Command
+from tests.cli.conftest import Command
 
 PROSE = 'The cat said, "no." The dog (old) said nothing at all.\n\nThen the cat said: "it\'s late!"\n' * 12
 SHORT = ("--layers", "8", "--batch-size", "4", "--seq-len", "8", "--device", "reference", "--sample-length", "5")

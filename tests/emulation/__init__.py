@@ -18,10 +18,9 @@ from typing import Any
 from unittest import mock
 
 from numlstm.backends.gpu import lazy_cupy
-
-from .compiled import Kernel, Launched, kernels
-from .library import EmulationError, flags_asked_for
-from .library import missing as _missing_compiler
+from tests.emulation.compiled import Kernel, Launched, kernels
+from tests.emulation.library import EmulationError, flags_asked_for
+from tests.emulation.library import missing as _missing_compiler
 
 __all__ = ["Emulation", "EmulationError", "Kernel", "Launched", "emulated", "kernels", "missing"]
 PACKAGE = "numlstm.backends.gpu"
@@ -47,9 +46,9 @@ class Emulation:
     """
 
     def __init__(self, flags: tuple[str, ...]) -> None:
-        from .device import Card
-        from .memory import GUARD, Memory
-        from .streams import Stream
+        from tests.emulation.device import Card
+        from tests.emulation.memory import GUARD, Memory
+        from tests.emulation.streams import Stream
 
         self.flags, self.order, self.card = flags, 0, Card()
         self.launches: set[Launched] = set()
@@ -59,7 +58,7 @@ class Emulation:
     @property
     def counts(self) -> Any:
         """How often the host waited, launched, multiplied, uploaded."""
-        from .streams import Stream
+        from tests.emulation.streams import Stream
 
         return Stream.counts
 
@@ -69,7 +68,7 @@ class Emulation:
 
     def finish(self) -> None:
         """Do what is still queued, and raise for what was found wrong meanwhile."""
-        from .streams import Stream
+        from tests.emulation.streams import Stream
 
         Stream.current.drain()
         self.memory.check()
@@ -93,7 +92,7 @@ class _Function(Kernel):
     def __call__(self, grid: Any, block: Any, args: Any, *, shared_mem: int = 0, stream: Any = None) -> None:
         import cupy
 
-        from .streams import Stream
+        from tests.emulation.streams import Stream
 
         for n, given in enumerate(args):
             if hasattr(given, "dtype") and getattr(given, "ndim", 0) and not isinstance(given, cupy.ndarray):
@@ -113,7 +112,7 @@ def emulated(flags: tuple[str, ...] | None = None) -> Iterator[Emulation]:
     import cupy
     from cupy.cuda import memory
 
-    from . import streams
+    from tests.emulation import streams
 
     streams.renew()
     emulation = Emulation(flags_asked_for() if flags is None else flags)
@@ -134,8 +133,8 @@ def _replacements(emulation: Emulation) -> Iterator[tuple[Any, str, Any]]:
     import cupy
     from cupy.cuda import device, runtime
 
-    from . import arrays, cublas, streams
-    from .device import device_class
+    from tests.emulation import arrays, cublas, streams
+    from tests.emulation.device import device_class
 
     card = emulation.card
     _cublas_importable(cupy.cuda)

@@ -12,7 +12,7 @@ from typing import Any
 import cupy
 import numpy as np
 
-from .streams import Stream
+from tests.emulation.streams import Stream
 
 pinned: dict[int, int] = {}  # address of a block of pinned memory -> its bytes
 

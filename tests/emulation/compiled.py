@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .library import EmulationError, flags_asked_for, library
+from tests.emulation.library import EmulationError, flags_asked_for, library
 
 KERNEL = re.compile(
     r"^\s*KERNEL\s+(?:__launch_bounds__\s*\(([^()]*(?:\([^()]*\)[^()]*)*)\)\s*)?(\w+)\s*\(", re.MULTILINE

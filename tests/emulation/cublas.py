@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from .memory import Memory
-from .streams import Stream
+from tests.emulation.memory import Memory
+from tests.emulation.streams import Stream
 
 HANDLE = 0xB1A5
 NO_TRANSPOSE, TRANSPOSE = 0, 1

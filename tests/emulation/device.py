@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from .memory import Memory
-from .streams import Stream
+from tests.emulation.memory import Memory
+from tests.emulation.streams import Stream
 
 
 @dataclass

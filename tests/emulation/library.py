@@ -19,8 +19,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from numlstm.storage import cache_folder
-
-from .made_once import made_once
+from tests.emulation.made_once import made_once
 
 HEADERS = Path(__file__).parent
 COMPILER = "g++"

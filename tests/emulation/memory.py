@@ -13,7 +13,7 @@ from collections.abc import Callable
 from cupy.cuda import memory
 from cupy.cuda.memory import OutOfMemoryError
 
-from .library import EmulationError
+from tests.emulation.library import EmulationError
 
 POISON = 0xFF  # as a float or a double: NaN
 GUARD = 256  # bytes after an allocation that stay what they are

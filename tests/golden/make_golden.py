@@ -1,23 +1,18 @@
 """Write golden.npz: what PyTorch makes of the cases of tests/judge, for machines without PyTorch.
 
-    python tests/golden/make_golden.py
+    python -m tests.golden.make_golden
 
 The file holds the inputs of each case too, so that it does not rest on a random generator's future.
 """
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import numpy as np
 import torch
 
-HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE.parent / "judge"))
-
-import cases  # noqa: E402
-import torch_twin  # noqa: E402
+from tests.judge import cases, torch_twin
 
 
 def golden() -> dict[str, np.ndarray]:
@@ -47,7 +42,7 @@ def golden() -> dict[str, np.ndarray]:
 
 def main() -> None:
     """Write the file beside this script."""
-    path = HERE / "golden.npz"
+    path = Path(__file__).with_name("golden.npz")
     np.savez_compressed(path, torch_version=np.array(torch.__version__), **golden())
     print(f"{path}: {path.stat().st_size:,} bytes, by PyTorch {torch.__version__}")
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from numlstm import backends
+from numlstm.backends import registry
 from numlstm.errors import BackendError
 
 
-@pytest.fixture(scope="module", params=backends.names())
+@pytest.fixture(scope="module", params=registry.names())
 def backend(request):
     """A backend on one thread, which is the fastest for what is so small."""
     try:
-        backend = backends.load(request.param)
+        backend = registry.load(request.param)
     except BackendError as error:
         pytest.skip(str(error))
     backend.set_threads(1)

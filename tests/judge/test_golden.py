@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import cases
 import numpy as np
 import pytest
+
+from tests.judge import cases
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "golden.npz"
 

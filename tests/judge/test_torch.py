@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import cases
 import numpy as np
 import pytest
 
+from tests.judge import cases
+
 pytest.importorskip("torch", reason="needs PyTorch: install the extra `judge`")
 
-import torch_twin
+from tests.judge import torch_twin
 
 pytestmark = pytest.mark.judge
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from numlstm.backends import Variant, reference
+from numlstm.backends import reference
 from numlstm.backends.spec.dropout import Dropout
+from numlstm.backends.spec.variant import Variant
 from numlstm.model import Model
 from numlstm.network import parameters
 from numlstm.settings.config import ModelConfig

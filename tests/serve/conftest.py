@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from servers import ServerProcess, ServerThread
 from typer.testing import CliRunner
 
 from numlstm.cli import app
 from numlstm.cli.serve.job_options import train_options
 from numlstm.serve.app import create_app
 from numlstm.serve.server_settings import Settings
+from tests.serve.servers import ServerProcess, ServerThread
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # Starlette would rather have another HTTP client

@@ -13,16 +13,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from processes import hears_signals
-from waiting import PATIENCE, until
-
 from numlstm.cli.serve import command
 from numlstm.serve.server_settings import Settings
+from tests.helpers.processes import hears_signals
+from tests.serve.waiting import PATIENCE, until
 
 _LOGGERS = ("asyncio", "numlstm.serve", "uvicorn.error")
 _WITH_WORKER = """
 from numlstm.cli import main
-from numlstm.serve.running import Running
+from numlstm.serve.jobs.runner import Running
 Running.command = {}
 main()
 """

@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from test_docs import refused
+
+from tests.test_docs import refused
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

@@ -22,8 +22,8 @@ TEXT = python_source()[:6000]
 TINY: dict[str, Any] = {"layers": "12,9", "batch_size": 4, "seq_len": 16, "sample_length": 20}
 _SLOW_STEPS = """
 import time
-import numlstm.train as training
-from numlstm.cli.worker import main
+import numlstm.training.loop as training
+from numlstm.cli.serve.worker import main
 make_steps = training._steps
 def slow_steps(*arguments):
     time.sleep(0.04)

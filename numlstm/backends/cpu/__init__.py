@@ -42,11 +42,11 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import BackendError
-from .. import PLAIN, Variant
-from ..reference import hold, window
 from ..spec.dropout import Mask
+from ..spec.host_text import hold, window
 from ..spec.philox import uniforms
 from ..spec.sampling import Sampling
+from ..spec.variant import PLAIN, Variant
 from . import choice, dense, generation, gradients, masks, packing, processor, recurrence, variant_layers
 from .buffers import (
     BackwardBuffers,

@@ -37,7 +37,7 @@ from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from ...storage import cache_folder
-from .. import compile_listeners
+from ..compilation import compile_listeners
 
 try:
     import fcntl

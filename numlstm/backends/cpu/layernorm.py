@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import math
 
-from ..reference import EPSILON
+from ..spec.variant import EPSILON
 from .jit import kernel
 
 _quick = functools.partial(kernel, fastmath={"reassoc", "contract"})

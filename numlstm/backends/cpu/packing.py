@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 
-from .. import Variant
+from ..spec.variant import Variant
 from . import bf16
 from .adam_kernels import adam, adam_chunk
 from .jit import ShardedKernel

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import Number, clipping
-from ..reference.optimizers import unscale_
+from ..protocol import Number
+from ..spec.gradients import clipping, unscale_
 from . import adam_kernels, optimizer_kernels, packing
 from .packing import Learning, PackedDense, PackedLSTM
 from .threads import one_at_a_time, shards

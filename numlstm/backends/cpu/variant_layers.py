@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import Variant
 from ..spec.dropout import Mask
 from ..spec.sampling import Sampling
+from ..spec.variant import Variant
 from . import choice, gradients
 from . import variant_kernels as kernels
 from .buffers import GradientBuffers, get_cells, set_cells, whole_rows

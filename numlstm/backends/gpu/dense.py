@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import Array
+from ..protocol import Array
 from . import columns
 from .device_numbers import SUMS, SUMS_SHARED, Number
 from .lazy_cupy import cp

@@ -11,7 +11,7 @@ import functools
 import numpy as np
 import numpy.typing as npt
 
-from .. import Array
+from ..protocol import Array
 from .lazy_cupy import cp
 from .transfer import to_numpy
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .. import Array
+from ..protocol import Array
 from ..spec.sampling import Sampling
 from .lazy_cupy import cp
 from .transfer import asarray

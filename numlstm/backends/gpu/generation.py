@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...errors import BackendError
-from .. import Array, Packed
+from ..protocol import Array, Packed
 from ..spec.philox import WORD
 from ..spec.sampling import Sampling
 from . import generation_steps, path_choice

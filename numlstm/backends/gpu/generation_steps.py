@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import Array, Packed
+from ..protocol import Array, Packed
 from .drawing import Drawing, desk_bytes
 from .lazy_cupy import cp
 from .modules import blocks_for, launch

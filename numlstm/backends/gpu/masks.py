@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import Array
+from ..protocol import Array
 from ..spec.dropout import Mask
 from .lazy_cupy import cp
 from .modules import blocks_for, launch

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from ...errors import BackendError
-from .. import PLAIN, Variant
 from ..spec.dropout import Mask
+from ..spec.variant import PLAIN, Variant
 from . import columns, masks, path_choice, resident, steps
 from .lazy_cupy import cp
 from .modules import blocks_for, launch

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .. import Variant
+from ..spec.variant import Variant
 from . import columns, variants
 from .lazy_cupy import cp
 from .modules import blocks_for, launch

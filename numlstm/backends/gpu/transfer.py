@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .. import Array
+from ..protocol import Array
 from .lazy_cupy import cp
 from .modules import blocks_for, launch
 

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import Array, Packed, Scaling
+from ..protocol import Array, Packed
+from ..spec.gradients import Scaling
 from .device_numbers import SUMS, SUMS_SHARED, Number
 from .lazy_cupy import cp
 from .modules import blocks_for, launch

@@ -11,13 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from .. import Number, Scaling, clipping
+from ..protocol import Number
+from ..spec.gradients import clipping
 
 Array = npt.NDArray[Any]
-
-
-def global_norm(grads: Array) -> float:
-    return float(np.sqrt(np.sum(np.square(grads, dtype=np.float64))))
 
 
 def adam_(
@@ -101,18 +98,6 @@ def _ftrl(params: Array, g: Array, n: Array, z: Array, lr: float, settings: Mapp
 
 def clamp_(values: Array, bound: float) -> None:
     np.clip(values, -bound, bound, out=values, where=np.isfinite(values))
-
-
-def unscale_(grads: Array, scale: Array) -> float:
-    grads /= grads.dtype.type(scale[0])
-    norm = global_norm(grads)
-    if not np.isfinite(norm):
-        scale[:] = max(scale[0] / 2, Scaling.LEAST), 0
-    else:
-        scale[1] += 1
-        if scale[1] == Scaling.PATIENCE:
-            scale[:] = min(scale[0] * 2, Scaling.MOST), 0
-    return norm
 
 
 def approach_(values: Array, to: Array, share: float) -> None:

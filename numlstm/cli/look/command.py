@@ -104,8 +104,8 @@ def look(
     """
     # Read as NumPy is imported. Its products are small here: waking other cores for them would take longer.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    from ... import backends
     from ...analysis.cell_pictures import check_output, save
+    from ...backends import registry
     from ...model import Model
     from ...network import weights_file as files
     from ...text.vocab import display
@@ -115,7 +115,7 @@ def look(
         check_output(output)  # before anything is read
         check_not_read("-o", output, [file] if file else [])
     held = files.load(weights)
-    model = Model(held.config, held.params, backends.load("reference"), vocab=held.vocab)
+    model = Model(held.config, held.params, registry.load("reference"), vocab=held.vocab)
     _check_cells(held.config.layers, layer, cell or [])
     given = _given(model.vocab, text, file, encoding, drop_unknown)
     with working("watching the cells"):

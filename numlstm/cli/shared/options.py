@@ -10,7 +10,7 @@ import typer
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from ...backends import Backend
+    from ...backends.protocol import Backend
 
 Weights = Annotated[
     str,
@@ -56,22 +56,22 @@ def open_backend(device: str, threads: int | None) -> Backend:
 
     Raises `BackendError` if it does not work here, `ConfigError` if there are not so many cores.
     """
-    from ... import backends
+    from ...backends import registry
 
-    backend = backends.load(device)
+    backend = registry.load(device)
     backend.set_threads(threads)
     return backend
 
 
 def described(backend: Backend, device: str) -> str:
     """Return the device that was taken and, where it was for auto to choose, why."""
-    from ... import backends
+    from ...backends import registry
 
     if device != "auto":
         return backend.describe()
     if backend.name == "gpu":
         return f"{backend.describe()}; a test kernel ran on it"
-    return f"{backend.describe()}; no GPU: {backends.why_not('gpu')}"
+    return f"{backend.describe()}; no GPU: {registry.why_not('gpu')}"
 
 
 def stderr() -> Console:

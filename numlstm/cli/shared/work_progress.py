@@ -26,15 +26,15 @@ def working(task: str = "", console: Console | None = None) -> Iterator[None]:
 
     A console that is given has a live line already: then there are plain lines, above it.
     """
-    from ... import backends
+    from ...backends import compilation
 
     shown = _Shown(task, console)
-    backends.compile_listeners.append(shown)
+    compilation.compile_listeners.append(shown)
     try:
         shown.now(task)
         yield
     finally:
-        backends.compile_listeners.remove(shown)
+        compilation.compile_listeners.remove(shown)
         shown.end()
 
 

@@ -21,7 +21,7 @@ from ..shared.reading_progress import reading
 from . import changes
 
 if TYPE_CHECKING:
-    from ...backends import Backend
+    from ...backends.protocol import Backend
     from ...network.weights_file import WeightsFile
 
 _GOAL = 4_000_000  # tokens that a run goes through if nobody says how many

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from ... import backends
+from ...backends import registry
 from ...errors import NumlstmError
 from ...generation.batch import Batch
 from ...generation.sequence import Text
@@ -48,7 +48,7 @@ class Engine:
     def __init__(self, settings: Settings, find: Callable[[str], Path]) -> None:
         self.settings = settings
         self.on_tokens: Callable[[int], object] = _nothing
-        self._backend = backends.load(settings.device)
+        self._backend = registry.load(settings.device)
         self._backend.set_threads(settings.threads)
         itemsize = 8 if self._backend.name == "reference" else None
         self.memory = Memory(settings.memory, find, self._build, itemsize)

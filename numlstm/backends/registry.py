@@ -1,0 +1,48 @@
+"""The backends by name, and which of them work on this machine."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from typing import cast
+
+from ..errors import BackendError
+from .protocol import Backend
+
+BACKENDS = ("cpu", "gpu", "reference")
+
+
+def names() -> list[str]:
+    """Return the names of the backends that are installed, in alphabetical order."""
+    return [name for name in BACKENDS if importlib.util.find_spec(f"{__package__}.{name}")]
+
+
+def load(name: str) -> Backend:
+    """Import the backend `name`; "auto" takes the GPU if there is one that works, else the CPU.
+
+    Raises `BackendError` if there is no backend of that name or it does not work on this machine.
+    """
+    if name == "auto":
+        return next(_import(each) for each in _preferred() if not why_not(each))
+    missing = why_not(name)
+    if missing:
+        raise BackendError(f"the device {name} does not work here: {missing}")
+    return _import(name)
+
+
+def why_not(name: str) -> str:
+    """Return "" if the backend `name` works on this machine, else one line: what is missing, and what mends it.
+
+    For a GPU that is found out by running a kernel on it, once. Raises `BackendError` if there is no such backend.
+    """
+    if name not in names():
+        raise BackendError(f"no device is called {name!r}; expected auto, {', '.join(names())}")
+    return _import(name).available()
+
+
+def _preferred() -> list[str]:
+    return [name for name in ("gpu", "cpu", "reference") if name in names()]
+
+
+def _import(name: str) -> Backend:
+    return cast(Backend, importlib.import_module(f"{__package__}.{name}"))

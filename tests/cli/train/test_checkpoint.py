@@ -1,0 +1,81 @@
+"""A run is saved when there is something new to save, wherever there is room, and says where."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from numlstm.backends import registry
+from numlstm.errors import WeightsError
+from numlstm.model import Model
+from numlstm.network import parameters, weights_file
+from numlstm.settings.amounts import Every
+from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.text.dataset.streams import split
+from numlstm.text.vocab.char import CharVocab
+from numlstm.training.checkpoint import Saver
+from numlstm.training.loop import Epoch, train
+from numlstm.training.state import Run
+
+
+@pytest.fixture
+def run(source_text: str) -> Run:
+    vocab = CharVocab.from_text(source_text)
+    config = ModelConfig(len(vocab), (5,))
+    model = Model(config, parameters.initialise(config, 0), registry.load("reference"), vocab=vocab)
+    made = Run.start(model, TrainConfig(steps=8, batch_size=4, seq_len=16))
+    made.record["snapshot_epochs"] = []
+    return made
+
+
+@pytest.fixture
+def full(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """No file can be written any more once this is called, but below a folder of that name."""
+    write = weights_file.npz.write
+
+    def fill(but: str = "nowhere") -> None:
+        def refuse(path: Any, arrays: Any) -> None:
+            if but not in str(path):
+                raise WeightsError(f"{path} cannot be written: no space left")
+            write(path, arrays)
+
+        monkeypatch.setattr(weights_file.npz, "write", refuse)
+
+    return fill
+
+
+def test_an_epoch_that_was_not_saved_is_saved_at_the_end(run: Run, source_text: str, tmp_path: Path) -> None:
+    """Though the step that ended it was: what validation found is more than that."""
+    said: list[str] = []
+    saver = Saver(run, str(tmp_path / "w.npz"), Every(), said.append)
+    ids = run.model.vocab.encode(source_text[:2000])
+    for event in train(run, *split(ids, 0.1)):
+        if isinstance(event, Epoch):
+            break
+        saver.save()
+    saver.save_or_rescue()
+    assert weights_file.load(tmp_path / "w.npz").summary["best_loss"] == run.record["best_loss"] is not None
+
+
+def test_no_room_anywhere_is_one_line(run: Run, tmp_path: Path, full: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    saver = Saver(run, str(tmp_path / "w.npz"), Every(), print)
+    saver.save()
+    run.step = 3
+    full()
+    with pytest.raises(WeightsError, match=r"no space left; nor can .* elsewhere: .*no space left; .*holds step 0$"):
+        saver.save_or_rescue()
+
+    def no_folder(**options: Any) -> str:
+        raise FileNotFoundError(2, "No usable temporary directory found")
+
+    monkeypatch.setattr(tempfile, "mkdtemp", no_folder)
+    with pytest.raises(WeightsError, match=r"no space left; nor can .* elsewhere: No usable .*holds step 0$"):
+        saver.save_or_rescue()
+
+
+def test_what_is_kept_of_a_run_that_went_on(run: Run) -> None:
+    run.step = 85
+    assert Saver(run, "w.npz", Every(), print).what_is_kept() == "nothing had been saved since step 85"

@@ -1,0 +1,180 @@
+"""Markdown documents as the tests see them: fenced blocks, the marks before them, and the commands in them.
+
+A mark is an HTML comment on the line before a block or a table; readers do not see it:
+
+    <!-- not run: WHY -->     the commands are only checked against the command line (they download or install)
+    <!-- main -->             likewise, and so `<!-- tests -->`: `.ci/run` runs these for real
+    <!-- with the server -->  the block is run while a server runs, by tests/serve/test_docs.py
+    <!-- prints -->           the block is what the commands before it print; a last line … stands for the rest
+    <!-- from PATH -->        the block is quoted from that file; a line ... stands for lines left out
+    <!-- lines of PATH -->    the code in the last column of the table is whole lines of that file
+
+Run as a program it is `numlstm` with the given arguments, made shorter by `shortened`: the tests put it in the place
+of the command. Knows nothing about what documents say.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+# What tests change in commands, so that they take seconds: networks of a few units, a few steps, and NumPy instead of
+# kernels that have to be compiled. All that a document chooses otherwise stays.
+_STEPS, _STEPS_RESUMED, _UNITS = 3, 6, "8"
+_HOW_LONG = ("--epochs", "--steps", "--max-time", "--sample-length", "--steps-per-epoch")
+_ON_A_DEVICE = ("train", "gen", "eval", "score")
+
+
+WITH_THE_SERVER = "with the server"
+ROOT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted(
+    path.relative_to(ROOT).as_posix() for path in [*ROOT.glob("README*.md"), *(ROOT / "docs").glob("*.md")]
+)
+TUTORIALS = ("docs/tutorial.md", "docs/tutorial.ko.md")
+
+
+def read(name: str) -> str:
+    """Return a file of the project by its path there."""
+    return (ROOT / name).read_text("utf-8")
+
+
+class Block(NamedTuple):
+    """A fenced block: the mark before it, the language that it names, its text, and the number of its first line."""
+
+    mark: str
+    language: str
+    text: str
+    line: int
+
+
+FENCE = re.compile(
+    r"^(?:<!-- (?P<mark>[^\n]*) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$", re.MULTILINE | re.DOTALL
+)
+
+
+def blocks(document: str) -> list[Block]:
+    """Return the fenced blocks of a document."""
+    return [
+        Block(found["mark"] or "", found["language"], found["text"], document.count("\n", 0, found.start("text")) + 1)
+        for found in FENCE.finditer(document)
+    ]
+
+
+def is_run(block: Block) -> bool:
+    """Whether tests run a block of commands."""
+    return block.language == "sh" and not block.mark.startswith(("not run:", "main", "tests", WITH_THE_SERVER))
+
+
+def commands(block: Block) -> Iterator[list[str]]:
+    """Yield the arguments of every `numlstm` command in a block: of each line, and of each part of a chain or pipe."""
+    lexer = shlex.shlex(block.text.replace("\\\n", " ").replace("\n", " ; "), posix=True, punctuation_chars=True)
+    lexer.whitespace_split = True
+    lexer.commenters = ""
+    words: list[str] = []
+    for word in [*lexer, ";"]:
+        if set(word) <= set("();<>|&"):
+            if words[:1] == ["numlstm"]:
+                yield words[1:]
+            words = [] if set(word) & set(";|&") else [""]  # what follows < or > is no command
+        else:
+            words.append(word)
+
+
+def shipped_in(block: Block) -> bool:
+    """Whether a block's commands write with models that ship, from seeds: the same text everywhere."""
+    return any(
+        command[:1] == ["gen"] and "--seed" in command and not command[1].endswith(".npz")
+        for command in commands(block)
+    )
+
+
+def shortened(arguments: Sequence[str]) -> list[str]:
+    """Return a command's arguments as the tests run it."""
+    command, *rest = arguments or [""]
+    if command == "train" and rest and (not rest[0].startswith("-") or "--resume" in rest):
+        layers = _value(rest, "--layers") or "1,1"
+        for option in (*_HOW_LONG, "--layers"):
+            rest = _without(rest, option)
+        if "--resume" in rest:
+            rest += ["--steps", str(_STEPS_RESUMED)]
+        else:
+            rest += ["--steps", str(_STEPS), "--layers", ",".join(_UNITS for _ in layers.split(","))]
+        rest += ["--sample-length", "20"]
+    if command in _ON_A_DEVICE and rest and not {"--device", "--help", "-h"} & set(rest):
+        rest += ["--device", "reference"]
+    return [command, *rest] if command else []
+
+
+def _value(arguments: Sequence[str], option: str) -> str | None:
+    for n, word in enumerate(arguments):
+        if word == option:
+            return arguments[n + 1]
+        if word.startswith(f"{option}="):
+            return word.partition("=")[2]
+    return None
+
+
+def _without(arguments: Sequence[str], option: str) -> list[str]:
+    kept, skip = [], False
+    for word in arguments:
+        if not skip and word != option and not word.startswith(f"{option}="):
+            kept.append(word)
+        skip = word == option and not skip
+    return kept
+
+
+def missing_from_output(expected: str, printed: str) -> str:
+    """Return the first expected line that was not printed, or nothing."""
+    wanted, found = expected.rstrip("\n").split("\n"), printed.rstrip("\n").split("\n")
+    if wanted[-1] == "…":
+        wanted.pop()
+    elif len(wanted) < len(found):
+        return f"(the end, before {found[len(wanted)]!r})"
+    return next((line for line, real in zip(wanted, [*found, *[None] * len(wanted)]) if line != real), "")  # noqa: B905
+
+
+def missing_from_source(quoted: str, source: str) -> str:
+    """Return the first line of a quotation that the source lacks where it should be, or nothing.
+
+    Lines follow each other as in the source, indented by any common amount, unless `...` stands between them.
+    """
+    lines = [line.strip() for line in source.splitlines() if line.strip()]
+    place, free = 0, True
+    for line in (line.strip() for line in quoted.splitlines() if line.strip()):
+        if line == "...":
+            free = True
+            continue
+        end = len(lines) if free else place + 1
+        if line not in lines[place:end]:
+            return line
+        place = lines.index(line, place) + 1
+        free = False
+    return ""
+
+
+_TABLE = re.compile(r"^<!-- lines of (?P<path>\S+) -->\n(?P<rows>(?:\|.*\n)+)", re.MULTILINE)
+
+
+def quoted_lines(document: str) -> Iterator[tuple[str, str]]:
+    """Yield the path and each line of it that is quoted in the last column of a table marked so."""
+    for table in _TABLE.finditer(document):
+        for row in table["rows"].splitlines()[2:]:
+            last = row.rstrip("|").rpartition(" | ")[2]
+            for code in re.findall(r"`([^`]+)`", last):
+                yield table["path"], code
+
+
+def is_line_of(code: str, source: str) -> bool:
+    """Whether code is a whole line of a source, apart from a comment at its end."""
+    return any(line.strip() == code or line.strip().startswith(f"{code}  # ") for line in source.splitlines())
+
+
+if __name__ == "__main__":
+    from numlstm.cli import main
+
+    sys.argv[1:] = shortened(sys.argv[1:])
+    main()
