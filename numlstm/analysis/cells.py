@@ -22,8 +22,9 @@ import numpy.typing as npt
 
 from ..backends import registry
 from ..errors import ConfigError, WeightsError
-from ..model import Model, Tapes
+from ..model import Model
 from ..monitoring.gates import RANGES, of_layers
+from ..network.network import Tapes
 from ..text.dataset.streams import AnyIds
 from ..text.vocab import display
 from ..text.vocab.base import Vocab

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from ..backends.protocol import Array, Backend
 from ..backends.spec.dropout import Dropout
 from ..backends.spec.variant import Variant
-from ..model import Model, State
+from ..model import Model
 from ..network import parameters
+from ..network.network import State
 from ..settings.config import ModelConfig
 
 Values = npt.NDArray[Any]

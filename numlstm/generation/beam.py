@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from ..model import Model
+from ..network.network import Network
 from ..settings.config import SampleConfig
 from .sequence import Text, Written
 from .token_probabilities import log_softmax
@@ -29,7 +29,7 @@ class Path(NamedTuple):
     parent: int
 
 
-def search(model: Model, prompt: str, config: SampleConfig, beams: int, *, drop_unknown: bool = False) -> Written:
+def search(model: Network, prompt: str, config: SampleConfig, beams: int, *, drop_unknown: bool = False) -> Written:
     """Return the likeliest text found of `config.length` tokens, or shorter where it ends before.
 
     The `beams` likeliest texts of each length are gone on from. Of `config` the length, `stop`, `ban` and `initials`
@@ -70,7 +70,7 @@ def _ruled(config: SampleConfig) -> bool:
     return bool(config.stop or config.ban or config.initials)
 
 
-def _text(model: Model, prompt: str, config: SampleConfig, ids: Tokens, drop_unknown: bool) -> Text:
+def _text(model: Network, prompt: str, config: SampleConfig, ids: Tokens, drop_unknown: bool) -> Text:
     """Return the text of so many tokens."""
     text = Text(0, model.vocab, prompt, config, drop_unknown)
     text.take(ids)
@@ -87,7 +87,7 @@ def _likeliest(live: list[Path], scores: npt.NDArray[np.float64]) -> Iterator[Pa
         yield Path(np.append(live[parent].ids, np.int32(token)), float(flat[place]), parent)
 
 
-def _chosen(model: Model, state: Any, parents: list[int]) -> Any:
+def _chosen(model: Network, state: Any, parents: list[int]) -> Any:
     """Return the states of the texts that are gone on from."""
     to_numpy, asarray = model.backend.to_numpy, model.backend.asarray
     return [tuple(asarray(to_numpy(part)[parents]) for part in pair) for pair in state]

@@ -8,13 +8,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from ..model import Model
+from ..network.network import Network
 from .token_probabilities import log_softmax
 
 _WINDOW = 256  # tokens whose logits are held at a time
 
 
-def log_probabilities(model: Model, before: npt.ArrayLike, ids: npt.ArrayLike) -> npt.NDArray[np.float64]:
+def log_probabilities(model: Network, before: npt.ArrayLike, ids: npt.ArrayLike) -> npt.NDArray[np.float64]:
     """Return the log-probability in nats of each of ids (N), read after the ids `before`.
 
     All of it is read as a line begins: after a line's end, as texts are written.

@@ -14,7 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ..backends import registry
-from ..model import Model, Tapes
+from ..model import Model
+from ..network.network import Tapes
 from ..text.dataset.streams import AnyIds
 
 BINS = 20

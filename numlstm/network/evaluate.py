@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from ..errors import ConfigError, CorpusError
-from ..model import Model, State, Tapes
 from ..text.dataset.memory_map import release
 from ..text.dataset.streams import AnyIds
+from .network import Network, State, Tapes
 
 _HELD = 2**14  # tokens that a stream reads before the memory of mapped ids is given back
 _WINDOW = 64  # tokens a call; the result does not depend on it
@@ -26,7 +26,7 @@ _COLD_MOST = 200 * _COLD_BATCH  # windows: as many as nanoGPT's character model 
 _COLD_COVER = 4  # how often a text is covered by windows, where that takes fewer
 
 
-def evaluate(model: Model, ids: AnyIds, *, streams: int = 1) -> float:
+def evaluate(model: Network, ids: AnyIds, *, streams: int = 1) -> float:
     """Return the mean loss in nats per token over the N - 1 tokens that follow another in `ids (N,)`.
 
     With one stream the state is carried over the whole text. More streams cut it into as many parts, read side by side
@@ -37,7 +37,7 @@ def evaluate(model: Model, ids: AnyIds, *, streams: int = 1) -> float:
     return losses(model, ids, [len(ids)], streams=streams)[0] / N if N > 0 else float("nan")
 
 
-def losses(model: Model, ids: AnyIds, ends: Sequence[int], *, streams: int = 1) -> list[float]:
+def losses(model: Network, ids: AnyIds, ends: Sequence[int], *, streams: int = 1) -> list[float]:
     """Return the summed loss in nats over each of the parts of `ids (N,)` that end before the places `ends`.
 
     The state is carried from each part to the next, and each token is counted in its own part; the very first one is
@@ -53,7 +53,7 @@ def losses(model: Model, ids: AnyIds, ends: Sequence[int], *, streams: int = 1) 
     return found
 
 
-def _part(model: Model, ids: AnyIds, first: int, end: int, state: State, streams: int) -> tuple[float, State]:
+def _part(model: Network, ids: AnyIds, first: int, end: int, state: State, streams: int) -> tuple[float, State]:
     """Return the summed loss over the tokens from `first` to before `end`, and the state (1 stream) after them."""
     N = end - first
     streams = max(1, min(streams, N // _SHORTEST))
@@ -72,7 +72,7 @@ def _part(model: Model, ids: AnyIds, first: int, end: int, state: State, streams
     return total + more, last
 
 
-def _total(model: Model, ids: AnyIds, starts: Sequence[int], length: int, state: State) -> tuple[float, State]:
+def _total(model: Network, ids: AnyIds, starts: Sequence[int], length: int, state: State) -> tuple[float, State]:
     """Return the summed loss of streams that each read `length` tokens from their start, and the state after."""
     total, unread = 0.0, []
     tapes: Tapes = {}
@@ -99,7 +99,7 @@ class Cold:
     windows: int
 
 
-def evaluate_cold(model: Model, ids: AnyIds, length: int, *, seed: int = 0) -> Cold:
+def evaluate_cold(model: Network, ids: AnyIds, length: int, *, seed: int = 0) -> Cold:
     """Return the mean loss over all positions of random windows of `length` tokens, each read from a zero state.
 
     This is how nanoGPT estimates its losses: a token has at most `length` tokens before it, on average half as many.

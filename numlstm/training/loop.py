@@ -1,6 +1,6 @@
 """Training: truncated backpropagation through time over parallel streams, the state carried along, or over windows.
 
-`train` goes from step to step and yields what each did; between two steps the `Run` (see `run.py`) holds all that
+`train` goes from step to step and yields what each did; between two steps the `Run` (see `state.py`) holds all that
 an exact resume needs. Prints nothing and saves nothing: whoever iterates does. (BPTT: Werbos 1990; truncated:
 Williams & Peng 1990.)
 """

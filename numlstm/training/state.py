@@ -12,8 +12,9 @@ from typing import Any
 from ..backends.protocol import Array, Backend
 from ..backends.spec.gradients import Scaling
 from ..errors import ConfigError, WeightsError
-from ..model import Model, State
+from ..model import Model
 from ..network import parameters
+from ..network.network import State
 from ..network.weights_file import TrainState, WeightsFile
 from ..settings.config import TrainConfig
 from ..text.dataset.streams import AnyIds, Batches, Streams

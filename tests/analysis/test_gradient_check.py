@@ -12,6 +12,7 @@ from numlstm.analysis import device_report, gradient_check
 from numlstm.analysis.gradient_check import SMALL, Row
 from numlstm.analysis.gradient_subjects import Dense, Loss, Network, Sizes, Stack
 from numlstm.backends import reference, registry
+from numlstm.backends.reference import lstm
 from numlstm.backends.spec.variant import PLAIN
 from numlstm.cli.check import check as check_command
 from numlstm.errors import BackendError, ConfigError
@@ -183,7 +184,7 @@ def rounding_lstm(change=None, precision="bf16"):
         return gradient_check.rounded_to(values, bits)
 
     def rounded(packed):
-        return reference.Layer(*(as_short(w).astype(w.dtype) for w in packed[:2]), packed[2])
+        return lstm.Layer(*(as_short(w).astype(w.dtype) for w in packed[:2]), packed[2])
 
     def pack_lstm(W_x, W_h, b, *, tokens, precision="", variant=PLAIN, packed=None):
         assert precision == asked
@@ -217,7 +218,7 @@ def test_what_is_rounded_to_eleven_bits_is_accepted_and_what_has_eight_is_not(pr
     assert {row.allowed for row in rows} == {2**-8}
     assert max(row.error for row in rows) > 1e-4, "nothing was rounded"
     coarse = rounding_lstm()
-    coarse.pack_lstm = lambda W_x, W_h, b, **_: reference.Layer(W_x, W_h, b)
+    coarse.pack_lstm = lambda W_x, W_h, b, **_: lstm.Layer(W_x, W_h, b)
     assert [row for row in gradient_check.check_rounded(coarse, precision) if not row.ok]
 
 

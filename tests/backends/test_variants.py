@@ -10,6 +10,7 @@ import pytest
 from numlstm.analysis import gradient_check
 from numlstm.analysis.gradient_subjects import Network, Sizes, Stack
 from numlstm.backends import reference
+from numlstm.backends.reference import drawing
 from numlstm.backends.spec import sampling
 from numlstm.backends.spec.dropout import Dropout, Mask
 from numlstm.model import Model
@@ -114,7 +115,7 @@ def test_drawing_follows_the_logits(backend, options, temperature):
     state, expected = model.zero_state(B), []
     for n in range(N):
         logits, state = model.logits(ids[None], state)
-        ids = reference.draw(logits[0], uniforms[n], sampling.of(B, temperature))
+        ids = drawing.draw(logits[0], uniforms[n], sampling.of(B, temperature))
         expected.append(ids)
     np.testing.assert_array_equal(drawn, expected)
     for pair, expected_pair in zip(after, state, strict=True):

@@ -7,7 +7,7 @@ A mark is an HTML comment on the line before a block or a table; readers do not 
     <!-- with the server -->  the block is run while a server runs, by tests/serve/test_docs.py
     <!-- prints -->           the block is what the commands before it print; a last line … stands for the rest
     <!-- from PATH -->        the block is quoted from that file; a line ... stands for lines left out
-    <!-- lines of PATH -->    the code in the last column of the table is whole lines of that file
+    <!-- lines of PATH -->    the code in the last column of the table is whole lines of that file, or of several
 
 Run as a program it is `numlstm` with the given arguments, made shorter by `shortened`: the tests put it in the place
 of the command. Knows nothing about what documents say.
@@ -156,7 +156,7 @@ def missing_from_source(quoted: str, source: str) -> str:
     return ""
 
 
-_TABLE = re.compile(r"^<!-- lines of (?P<path>\S+) -->\n(?P<rows>(?:\|.*\n)+)", re.MULTILINE)
+_TABLE = re.compile(r"^<!-- lines of (?P<path>[^>]+) -->\n(?P<rows>(?:\|.*\n)+)", re.MULTILINE)
 
 
 def quoted_lines(document: str) -> Iterator[tuple[str, str]]:

@@ -41,7 +41,7 @@ cuda = types.SimpleNamespace(runtime=runtime)
 
 def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str]:
     """Run Python in a folder; return how it ended and what it printed."""
-    path = os.pathsep.join([str(folder), str(ROOT), str(ROOT / "tests")])
+    path = os.pathsep.join([str(folder), str(ROOT)])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": path, **variables}
     done = subprocess.run(
@@ -54,7 +54,7 @@ def pytest_here(folder: Path, *arguments: str, **variables: str) -> tuple[int, s
     """Run pytest with the plugin on the tests above."""
     (folder / "test_few.py").write_text(TESTS, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n", encoding="utf-8")
-    plugins = ("-p", "gpu_needed", "-p", "xdist.plugin", "-p", "no:cacheprovider")
+    plugins = ("-p", "tests.helpers.gpu_needed", "-p", "xdist.plugin", "-p", "no:cacheprovider")
     variables = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables}  # importing the others would take seconds
     return run(folder, "-m", "pytest", *plugins, "-q", "-rfEs", *arguments, **variables)
 

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 # Where the faults of an area are planted: modules of the package, or globs of them.
 AREAS = {
-    "text": "text/*",
-    "training": "train run optim feed evaluate average dropout model",
-    "weights": "weights npz params whole_file config",
-    "generation": "generate batch draft rules sampling chances beam stops philox",
-    "kernels": "backends/cpu/* backends/_numpy_updates backends/reference",
-    "cli": "cli/*",
-    "serve": "serve/*",
+    "text": "text/**/*",
+    "training": "training/* network/evaluate backends/spec/dropout",
+    "weights": "storage/* network/parameters network/weights_file settings/config",
+    "generation": "generation/* backends/spec/sampling backends/spec/philox",
+    "kernels": "backends/cpu/* backends/reference/*",
+    "cli": "cli/**/*",
+    "serve": "serve/**/*",
 }
 PER_AREA = 9
 LARGEST = 100  # of the whole numbers that one is added to

@@ -143,7 +143,7 @@ def test_each_fault_is_one_token_of_code_that_computes_something(chosen):
 
 
 def test_the_seed_decides(monkeypatch):
-    monkeypatch.setattr(one_token_faults, "AREAS", {"text": "text/word*"})
+    monkeypatch.setattr(one_token_faults, "AREAS", {"text": "text/vocab/word*"})
     first, again, other = (one_token_faults.chosen(ROOT, seed) for seed in (1, 1, 2))
     assert first == again
     assert {*first} != {*other}
@@ -223,7 +223,7 @@ def test_a_package_from_elsewhere_is_refused(toy):
 @pytest.mark.parametrize(
     ("file", "nearest"),
     [
-        ("numlstm/text/vocab/word.py", ["tests/text/vocab/test_word.py", "tests/text/dataset/test_streams.py"]),
+        ("numlstm/text/vocab/word.py", ["tests/text/vocab/test_word.py", "tests/text/vocab/test_word_splitting.py"]),
         ("numlstm/backends/cpu/packing.py", ["tests/backends/cpu/test_packing.py"]),
         ("numlstm/training/loop.py", ["tests/training/test_loop.py"]),
     ],

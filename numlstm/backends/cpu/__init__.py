@@ -10,12 +10,12 @@ arrays, hold memory and hand both to the kernels. The rooms:
     activations.py  exp, sigmoid and tanh of a register
     product.py      matrix products from one register tile
     threads.py      how many threads work
-    update.py       gradient norm and Adam
-    rules.py        the other optimizers
+    adam_kernels.py gradient norm and Adam
+    optimizer_kernels.py  the other optimizers
     updates.py      hands parameters to both
     packing.py      weights in the order in which the kernels read them
     recurrence.py   one layer over a whole sequence, forward and backward
-    variants.py     the same for layers with layer norm, a projection, hard gates or recurrent dropout:
+    variant_layers.py  the same for layers with layer norm, a projection, hard gates or recurrent dropout:
                     variant_kernels.py, layernorm.py
     masks.py        dropout, and rows of an embedding
     gradients.py    the weights' gradients

@@ -1,8 +1,8 @@
 """Layer norm over the units of panels, forward and backward: the gates' inputs four to a row, or the cell.
 
 Arrays are (P, T + 1, B, G lanes): G groups of H units each, in P panels; what fills up the last panel is 0 and stays 0.
-The equations are those of `normalise` and `normalise_backward` in `reference.py`. The loops are plain: LLVM vectorises
-them. Knows nothing about what is normalised.
+The equations are those of `normalise` and `normalise_backward` in `reference/lstm.py`. The loops are plain: LLVM
+vectorises them. Knows nothing about what is normalised.
 """
 
 from __future__ import annotations

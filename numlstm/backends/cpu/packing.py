@@ -236,7 +236,7 @@ def _renew_start(W_x, dW_x, m, v, rule, b, tokens, start, s, shards):
 
 @dataclasses.dataclass(frozen=True)
 class Learning:
-    """An update under way: the flat arrays of parameters, gradients, m and v, and the rule (see `update.py`)."""
+    """An update under way: the flat arrays of parameters, gradients, m and v, and the rule (see `adam_kernels.py`)."""
 
     flat: tuple[Array, Array, Array, Array]
     rule: Array

@@ -2,7 +2,7 @@
 
 The rows of a batch do not depend on each other, so each core takes its rows through all T steps with no
 synchronisation; only the weight gradients, which sum over rows, are made afterwards (`gradients.py`).
-The equations are those of `reference.py` with the same names. Knows nothing about losses or updates.
+The equations are those of `reference/lstm.py` with the same names. Knows nothing about losses or updates.
 
 Shapes: B rows, P panels of `lanes` units each. What belongs to a panel's units lies together for all steps and rows:
 gates (P, T + 1, B, 4 lanes), whose last step is not used, cells (P, T + 1, B, lanes). Only h is (T + 1, B, H): it is

@@ -1,6 +1,6 @@
 """The seam's functions that update parameters: each hands flat arrays, or packed weights, to the kernels.
 
-Knows nothing about how the kernels compute: see `update.py`, `rules.py` and `packing.py`.
+Knows nothing about how the kernels compute: see `adam_kernels.py`, `optimizer_kernels.py` and `packing.py`.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Layers with layer norm, a projection, hard gates or recurrent dropout, step by step: forward, backward, drawing.
 
 What `recurrence.py` fuses panel by panel is taken apart here, since a norm needs all units of a row. The equations are
-those of `reference.py` with the same names. A layer's weights and its tape come as tuples of arrays, `Weights` and
+those of `reference/lstm.py` with the same names. A layer's weights and its tape come as tuples of arrays, `Weights` and
 `Steps`, in which what the layer lacks has no entries. The rows of a batch are sharded over the cores.
 
 Shapes: P panels of `lanes` units; gates (P, T + 1, B, 4 lanes), cells (P, T + 1, B, lanes), h (T + 1, B, at least R).

@@ -3,13 +3,13 @@
 The functions are those of the `Backend` protocol, whose docstrings say what goes in and out. The rooms:
 
     probe.py        whether there is a GPU that works, and what is missing
-    device.py       what it is, and reported.py what a report tells of it
-    lazy.py         CuPy, imported when it is first used
+    device.py       what it is, and description.py what a report tells of it
+    lazy_cupy.py    CuPy, imported when it is first used
     modules.py      the kernels' texts (kernels/*.cu): compiled, and launched
     transfer.py     arrays to the device and back; the text that lies there
-    numbers.py      numbers that are left on the device until someone reads them
+    device_numbers.py  numbers that are left on the device until someone reads them
     products.py     matrix products, by cuBLAS
-    paths.py        how a layer of a given size is run
+    path_choice.py  how a layer of a given size is run
     columns.py      sums over all rows of a sequence
     recurrence.py   one layer over a whole sequence, forward and backward
     variants.py     the same for layers with layer norm or a projection

@@ -112,8 +112,8 @@ def choose(network: Network, B: int, device: path_choice.Device) -> int:
         launches * LAUNCH
             + max(streams / 16 * weights * bytes / L2_BYTES,  2 * weights * streams / (FLOPS / 2)) / multiprocessors
 
-    The figures are those of `paths.py`: expectations, not measurements. For one stream in float32 they put the border
-    near two layers of 220 units on an H100. NUMLSTM_GPU_PATH=resident or steps overrides the choice.
+    The figures are those of `path_choice.py`: expectations, not measurements. For one stream in float32 they put the
+    border near two layers of 220 units on an H100. NUMLSTM_GPU_PATH=resident or steps overrides the choice.
 
     Layers with layer norm or a projection, and networks whose state and logits are too large for the shared memory of a
     block, always go step by step. Raises `BackendError` for other values of NUMLSTM_GPU_PATH, and for resident where a

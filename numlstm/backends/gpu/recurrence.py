@@ -1,8 +1,8 @@
 """One layer over a whole sequence: packed weights, the forward and the backward pass, the gradients of the weights.
 
-The functions are those of the `Backend` protocol, whose docstrings say what goes in and out; `paths.py` chooses between
-`resident.py`, all steps in one launch, and `steps.py`, launches for each step. Knows nothing about networks of several
-layers.
+The functions are those of the `Backend` protocol, whose docstrings say what goes in and out; `path_choice.py` chooses
+between `resident.py`, all steps in one launch, and `steps.py`, launches for each step. Knows nothing about networks of
+several layers.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Norms and optimizers: passes over flat arrays, `kernels/sums.cu` and `kernels/updates.cu`.
 
 The norm of the gradients stays on the device, where clipping reads it; so no step waits. The equations are in
-`_numpy_updates.py`. Knows nothing about what the parameters mean.
+`reference/optimizers.py`. Knows nothing about what the parameters mean.
 """
 
 from __future__ import annotations

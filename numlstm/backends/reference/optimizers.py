@@ -1,4 +1,4 @@
-"""The optimizers in NumPy, an equation a line: part of `reference.py`, which says what the seam's functions are.
+"""The optimizers in NumPy, an equation a line.
 
 Parameters are flat arrays. Knows nothing about what they mean.
 """

@@ -16,7 +16,7 @@ The probability of a token is its weight divided by the sum of those that are le
 the lower id counts as the larger. The token drawn by a number u in [0, 1) is the first, in the order of ids, at which
 the running sum of the weights passes u times the whole. All of this is computed in float64 from the logits as they are.
 
-Knows nothing about texts, networks or devices: `backends/reference.py` is this page in code.
+Knows nothing about texts, networks or devices: `reference/drawing.py` is this page in code.
 """
 
 from __future__ import annotations

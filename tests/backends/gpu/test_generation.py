@@ -10,6 +10,7 @@ import pytest
 from numlstm.backends import reference
 from numlstm.backends.gpu import device as device_room
 from numlstm.backends.gpu import drawing, generation, path_choice, transfer
+from numlstm.backends.reference import lstm
 from numlstm.backends.spec import philox, sampling
 from numlstm.backends.spec.variant import PLAIN, Variant
 from numlstm.errors import BackendError
@@ -38,7 +39,7 @@ class Case:
             R = H if variant.W_p is None else variant.W_p.shape[1]
             sizes = ((D, 4 * H), (R, 4 * H), (4 * H,))
             weights = [(3 * rng.uniform(-1, 1, size) * H**-0.5).astype(dtype) for size in sizes]
-            self.layers.append(reference.Layer(*weights, variant))
+            self.layers.append(lstm.Layer(*weights, variant))
             D = R
         self.output = ((2 * rng.standard_normal((D, V))).astype(dtype), rng.standard_normal(V).astype(dtype))
         self.embedding = rng.standard_normal((V, E)).astype(dtype) if E else None

@@ -1,7 +1,7 @@
 // One step of a layer beside the products that cuBLAS makes: the second path, and all of layer norm and projections.
 //
 // The plain kernels have a thread for each row and unit. With layer norm a block owns a row and sums over its units in
-// an order that depends on their number and the block's size alone. Equations and their gradients: reference.py.
+// an order that depends on their number and the block's size alone. Equations and their gradients: reference/lstm.py.
 
 #define EPSILON ((REAL)1e-5)  // added to the variance that layer norm divides by the root of
 

@@ -1,5 +1,5 @@
 // The optimizers, a pass over flat arrays each. `factor` is what clipping multiplies the gradients by; where it is NaN
-// the norm was not finite and nothing changes. The equations are those of _numpy_updates.py.
+// the norm was not finite and nothing changes. The equations are those of reference/optimizers.py.
 
 INLINE bool is_nan(REAL x) { return x != x; }
 
