@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from ._version import __version__ as __version__
+
 if TYPE_CHECKING:
     from .errors import NumlstmError as NumlstmError
     from .model import Model as Model
@@ -17,8 +19,6 @@ if TYPE_CHECKING:
     from .settings.config import ModelConfig as ModelConfig
     from .settings.config import SampleConfig as SampleConfig
     from .settings.config import TrainConfig as TrainConfig
-
-__version__ = "0.1.0"
 
 _HOMES = {
     "ModelConfig": "settings.config",

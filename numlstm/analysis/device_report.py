@@ -8,7 +8,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Iterable, Mapping
 
-from .. import __version__
+from .._version import __version__
 from ..backends.protocol import Backend
 
 Facts = dict[str, str]

@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 import typer.core
 
-from .. import __version__
+from .._version import __version__
 from ..errors import NumlstmError
 
 # The commands as `--help` lists them. Each is the function of its name in the module of its name.

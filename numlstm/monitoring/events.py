@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from .. import __version__
+from .._version import __version__
 from ..network import parameters
 from ..network.loss_units import bits, perplexity
 from ..text.dataset.corpus import Corpus

@@ -19,12 +19,13 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from .. import __version__
+from .._version import __version__
 from ..errors import WeightsError
 from ..settings.config import ModelConfig, TrainConfig
 from ..storage import atomic, npz
 from ..storage.atomic import StrPath
 from ..text.vocab.base import Vocab
+from ..text.vocab.from_dict import vocab_from_dict
 from . import shipped
 from .parameters import FloatArray, count, shapes, views
 
@@ -134,7 +135,7 @@ def outline(path: StrPath) -> Outline:
 def _read_outline(file: npz.NpzReader) -> tuple[ModelConfig, Vocab, TrainConfig | None, dict[str, Any], Shapes]:
     meta = _read_meta(file)
     config = ModelConfig.from_dict(meta["config"])
-    vocab = Vocab.from_dict(meta["vocab"])
+    vocab = vocab_from_dict(meta["vocab"])
     _check_vocab(vocab, config)
     training = meta["training"]
     train_config = None if training is None else TrainConfig.from_dict(training["config"])

@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
-from .. import __version__
+from .._version import __version__
 from .api import completions, corpora, models, text_server
 from .api import jobs as jobs_api
 from .engine.engine import Engine

@@ -20,7 +20,7 @@ H100, LAPTOP = paper.CARDS
 @pytest.fixture(autouse=True)
 def own_choice(monkeypatch: pytest.MonkeyPatch) -> None:
     """No path is asked for."""
-    monkeypatch.delenv(paper.paths.VARIABLE, raising=False)
+    monkeypatch.delenv(paper.path_choice.VARIABLE, raising=False)
 
 
 @pytest.mark.parametrize("shape", [*SHAPES, Shape((3, 5, 2), 4, 6, 7)], ids=lambda shape: shape.name)
@@ -43,9 +43,9 @@ def test_nothing_is_expected_beyond_the_limit(shape: Shape, card: paper.Card) ->
 
 def test_the_path_decides_how_many_launches_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
     shape = SHAPES[0]
-    monkeypatch.setenv(paper.paths.VARIABLE, "resident")
+    monkeypatch.setenv(paper.path_choice.VARIABLE, "resident")
     few = paper.step(shape, H100)
-    monkeypatch.setenv(paper.paths.VARIABLE, "steps")
+    monkeypatch.setenv(paper.path_choice.VARIABLE, "steps")
     many = paper.step(shape, H100)
     assert many.launches - few.launches == 2 * 2 * shape.seq_len - 2
     assert (few.paths, many.paths) == ("resident", "steps")

@@ -10,7 +10,6 @@ import functools
 from typing import Any
 
 from .lazy_cupy import cp
-from .probe import version
 
 
 @dataclasses.dataclass(frozen=True)
@@ -64,6 +63,11 @@ def _facts(number: int) -> Facts:
 
 def _text(name: Any) -> str:
     return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+
+
+def version(number: int) -> str:
+    """Return a version of CUDA as people write it: 13020 is 13.2."""
+    return f"{number // 1000}.{number % 1000 // 10}"
 
 
 def describe() -> str:

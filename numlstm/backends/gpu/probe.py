@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import modules
+from .device import version
 from .lazy_cupy import cp
 
 CHECK = "numlstm check --device gpu"
@@ -182,8 +183,3 @@ def _said(error: Exception) -> str:
 def _cuda() -> int:
     """Return the major version of CUDA that CuPy was built for."""
     return int(cp.cuda.runtime.runtimeGetVersion()) // 1000
-
-
-def version(number: int) -> str:
-    """Return a version of CUDA as people write it: 13020 is 13.2."""
-    return f"{number // 1000}.{number % 1000 // 10}"

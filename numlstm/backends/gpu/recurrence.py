@@ -16,62 +16,11 @@ from ..spec.dropout import Mask
 from ..spec.variant import PLAIN, Variant
 from . import columns, masks, path_choice, resident, steps
 from .lazy_cupy import cp
-from .modules import blocks_for, launch
+from .packed import PackedLSTM
 from .products import check_precision, multiply
 from .tapes import Tape, kind_of, tape_for
 
 Array = Any
-
-
-class PackedLSTM:
-    """A layer's weights (W_x, W_h, b) where they lie, and W_h in the order in which the one-launch path reads it.
-
-    That is made when it is first needed after `renew`: layers that go step by step never need it.
-    """
-
-    def __init__(self, weights: tuple[Array, Array, Array], tokens: bool, precision: str, variant: Variant) -> None:
-        self.weights, self.tokens, self.precision, self.variant = weights, tokens, precision, variant
-        self._panels: tuple[Array, Array] | None = None
-        self._fresh = False
-
-    @property
-    def input_size(self) -> int:
-        return int(self.weights[0].shape[0])
-
-    @property
-    def hidden_size(self) -> int:
-        return int(self.weights[2].shape[0]) // 4
-
-    @property
-    def state_size(self) -> int:
-        """The size of h: that of c, unless the layer has a projection."""
-        return int(self.weights[1].shape[0])
-
-    def renew(self) -> None:
-        """Take note that the weights have changed."""
-        self._fresh = False
-
-    def replace(
-        self, weights: tuple[Array, Array, Array], tokens: bool, precision: str, variant: Variant
-    ) -> PackedLSTM:
-        """Return a layer of other weights that uses the memory of this one, if it fits, from now on."""
-        packed = PackedLSTM(weights, tokens, precision, variant)
-        if self._panels is not None and (self._panels[0].size, self._panels[0].dtype) == (
-            weights[1].size,
-            weights[1].dtype,
-        ):
-            packed._panels = self._panels
-        return packed
-
-    def panels(self) -> tuple[Array, Array]:
-        """Return W_h packed for the forward and for the backward pass of the one-launch path."""
-        W_h, H = self.weights[1], self.hidden_size
-        if self._panels is None:
-            self._panels = cp.empty(4 * H * H, W_h.dtype), cp.empty(4 * H * H, W_h.dtype)
-        if not self._fresh:
-            launch("recurrence", "pack", W_h.dtype, blocks_for(H * H, 256), (256,), (W_h, *self._panels, np.int32(H)))
-            self._fresh = True
-        return self._panels
 
 
 def pack_lstm(

@@ -6,17 +6,15 @@ gradients of weights.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from .lazy_cupy import cp
 from .modules import launch
+from .packed import PackedLSTM
 from .path_choice import Plan
 from .tapes import Tape
-
-if TYPE_CHECKING:
-    from .recurrence import PackedLSTM
 
 Array = Any
 FILE = "recurrence"

@@ -5,7 +5,7 @@ For large layers, and for all with layer norm or a projection. Knows nothing abo
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,11 +13,9 @@ from ..spec.variant import Variant
 from . import columns, variants
 from .lazy_cupy import cp
 from .modules import blocks_for, launch
+from .packed import PackedLSTM
 from .products import multiply
 from .tapes import Tape
-
-if TYPE_CHECKING:
-    from .recurrence import PackedLSTM
 
 Array = Any
 THREADS = 256

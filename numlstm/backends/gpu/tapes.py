@@ -5,15 +5,13 @@ Knows nothing about how it is filled.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from .lazy_cupy import cp
+from .packed import PackedLSTM
 from .path_choice import Plan
-
-if TYPE_CHECKING:
-    from .recurrence import PackedLSTM
 
 Array = Any
 

@@ -5,17 +5,15 @@ Hands the kernels of `kernels/cells.cu` what they read. Knows nothing about the 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from ..spec.variant import Variant
 from . import columns
 from .modules import blocks_for, launch
+from .packed import PackedLSTM
 from .tapes import Tape
-
-if TYPE_CHECKING:
-    from .recurrence import PackedLSTM
 
 Array = Any
 FEWEST, MOST = 32, 256  # threads of a block, which owns a row

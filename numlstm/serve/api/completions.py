@@ -16,7 +16,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
-from ... import __version__
+from ..._version import __version__
 from ...errors import CorpusError
 from ...settings.config import SampleConfig
 from ...text.vocab.base import Vocab

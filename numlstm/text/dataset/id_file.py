@@ -26,6 +26,7 @@ from ...errors import CorpusError
 from ...storage import cache_folder
 from ...storage.temporary import is_abandoned, temporary_beside
 from ..vocab.base import Ids, Vocab
+from ..vocab.from_dict import vocab_from_dict
 from ..vocab.level import Level
 from .encode import Encoded, Seen, Texts
 from .memory_map import map_ids
@@ -85,7 +86,7 @@ def _reuse(path: Path, texts: Texts, level: Level | None) -> _Found | None:
             ids = map_ids(file, notes["dtype"], notes["count"])
             seen = Seen(**notes["seen"])
             parts = tuple((name, start, end) for name, start, end in notes["parts"])
-            return ids, Vocab.from_dict(notes["vocab"]), Encoded(seen, parts, notes["dropped"], notes["unknown"])
+            return ids, vocab_from_dict(notes["vocab"]), Encoded(seen, parts, notes["dropped"], notes["unknown"])
     with contextlib.suppress(OSError):
         path.unlink()
     return None
@@ -97,7 +98,7 @@ def _is_current(file: BinaryIO, notes: dict[str, Any], texts: Texts) -> bool:
         return False
     if then == now and all(when for _, when in now):
         return True
-    if texts.digest(as_bytes=Vocab.from_dict(notes["vocab"]).reads_bytes) != notes["seen"]["digest"]:
+    if texts.digest(as_bytes=vocab_from_dict(notes["vocab"]).reads_bytes) != notes["seen"]["digest"]:
         return False
     _write_notes(file, {**notes, "stamps": now})  # so that it need not be read again the next time
     return True

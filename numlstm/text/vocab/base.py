@@ -7,7 +7,7 @@ A vocabulary belongs to a level: its tokens are characters (`char_vocab.py`), by
 from __future__ import annotations
 
 import abc
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, ClassVar, Protocol
 
 import numpy as np
@@ -82,33 +82,6 @@ class Vocab(abc.ABC):
     reads_bytes: ClassVar[bool] = False
     unknown_id: ClassVar[int | None] = None
 
-    @staticmethod
-    def from_dict(values: Mapping[str, Any]) -> Vocab:
-        """Make the vocabulary, of whatever level, from what `to_dict` gave, read back from JSON.
-
-        Raises `CorpusError` if anything in it is missing, unknown, of another type or out of range.
-        """
-        if not isinstance(values, Mapping):
-            raise CorpusError(f"the vocabulary is a {type(values).__name__}; expected a mapping")
-        level = values.get("level")
-        # Each imports this module, and none is imported that is not needed: a text is there the sooner.
-        if level == "char":
-            from . import char
-
-            return char.CharVocab(**_entries(values, "symbols"))
-        if level == "byte":
-            from . import byte
-
-            return byte.ByteVocab(**_entries(values))
-        if level == "word":
-            from . import word
-
-            return word.WordVocab(**_entries(values, "words", "pretokenised"))
-        expected = ", ".join(map(repr, LEVELS))
-        raise CorpusError(
-            f"the vocabulary's level is {level!r:.40}; expected one of {expected}: it may need a newer numlstm"
-        )
-
     @abc.abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """Return the vocabulary as a dict that JSON can hold."""
@@ -178,11 +151,3 @@ class Vocab(abc.ABC):
             odd = low if low < 0 else high
             raise CorpusError(f"the id {odd} is outside the vocabulary; expected 0 to {len(self) - 1}")
         return places
-
-
-def _entries(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Return the entries of those names; raises `CorpusError` unless there are these and the level alone."""
-    if set(values) != {"level", *names}:
-        found = ", ".join(sorted(map(str, values)))
-        raise CorpusError(f"the vocabulary holds {found:.80}; expected {', '.join(['level', *names])}")
-    return {name: values[name] for name in names}

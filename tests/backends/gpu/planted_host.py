@@ -24,16 +24,16 @@ HOST = [
     ("recurrence.py", "return a if a.flags.c_contiguous else a.copy()", "return a"),
     # Memory that is used again, or gone, too early.
     ("recurrence.py", "(tape.h[T].copy(), tape.c[T].copy())", "(tape.h[T], tape.c[T])"),
-    ("recurrence.py", "self._fresh = False\n\n    def replace", "pass\n\n    def replace"),
+    ("packed.py", "self._fresh = False\n\n    def replace", "pass\n\n    def replace"),
     ("generation.py", "carried = [(h.copy(), c.copy()) for h, c in state]", "carried = [(h, c) for h, c in state]"),
     ("transfer.py", "self.unread.append(_Piece(first, last, event))", "pass"),
     # Waiting, and not waiting.
-    ("numbers.py", "if slot >= len(self.copy):", "if not len(self.copy):"),
-    ("numbers.py", "self.copy = to_numpy(self.slots[: self.taken])", "self.copy = to_numpy(self.slots[: slot + 1])"),
+    ("device_numbers.py", "if slot >= len(self.copy):", "if not len(self.copy):"),
+    ("device_numbers.py", "self.copy = to_numpy(self.slots[: self.taken])", "self.copy = to_numpy(self.slots[: slot + 1])"),
     # Sizes of launches.
     ("columns.py", "shared = BLOCK[0] * BLOCK[1]", "shared = BLOCK[0]"),
     (
-        "paths.py",
+        "path_choice.py",
         "forward = _launch(four, parts * four + 3 * rows * H * itemsize",
         "forward = _launch(four, parts * four + 2 * rows * H * itemsize",
     ),

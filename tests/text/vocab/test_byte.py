@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from numlstm.errors import CorpusError
 from numlstm.text.dataset.corpus import Level, load_corpus
-from numlstm.text.vocab.base import Vocab
 from numlstm.text.vocab.byte import ByteVocab
+from numlstm.text.vocab.from_dict import vocab_from_dict
 
 VOCAB = ByteVocab()
 texts = st.text(st.characters(exclude_categories=["Cs"]))
@@ -79,9 +79,9 @@ def test_there_must_be_bytes(put, error_of) -> None:
 
 def test_dict_form() -> None:
     assert VOCAB.to_dict() == {"level": "byte"}
-    assert Vocab.from_dict({"level": "byte"}) == VOCAB
+    assert vocab_from_dict({"level": "byte"}) == VOCAB
     with pytest.raises(CorpusError, match="holds level, symbols; expected level"):
-        Vocab.from_dict({"level": "byte", "symbols": "a"})
+        vocab_from_dict({"level": "byte", "symbols": "a"})
 
 
 def test_what_is_shown_and_where_texts_start() -> None:

@@ -15,6 +15,7 @@ from numlstm.errors import ConfigError, CorpusError
 from numlstm.text.dataset.corpus import Corpus, Level, load_corpus
 from numlstm.text.vocab import word
 from numlstm.text.vocab.base import Vocab
+from numlstm.text.vocab.from_dict import vocab_from_dict
 from numlstm.text.vocab.word import WordBuilder, WordVocab
 
 TEXT = "the cat and the dog and the bird. One dog, two.\n\nthe end\n"
@@ -165,7 +166,7 @@ def test_text_without_spaces_is_not_pretokenised(error_of) -> None:
 
 def test_dict_form_survives_json() -> None:
     for vocab in (load(TEXT).vocab, load(TOKENS, None, 1, True).vocab):
-        assert Vocab.from_dict(json.loads(json.dumps(vocab.to_dict()))) == vocab
+        assert vocab_from_dict(json.loads(json.dumps(vocab.to_dict()))) == vocab
     assert load("a a").vocab.to_dict() == {"level": "word", "words": [*SIGNS, "a"], "pretokenised": False}
 
 
@@ -184,7 +185,7 @@ def test_dict_form_survives_json() -> None:
     ],
 )
 def test_malformed_dict_is_refused(values: dict[str, object], expected: str, error_of) -> None:
-    assert expected in error_of(Vocab.from_dict, {"level": "word", **values})
+    assert expected in error_of(vocab_from_dict, {"level": "word", **values})
 
 
 def test_words_that_no_weights_file_could_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:

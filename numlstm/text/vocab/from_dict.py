@@ -1,0 +1,44 @@
+"""A vocabulary as JSON holds it, of whatever level, made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...errors import CorpusError
+from .base import LEVELS, Vocab
+
+
+def vocab_from_dict(values: Mapping[str, Any]) -> Vocab:
+    """Make the vocabulary, of whatever level, from what `to_dict` gave, read back from JSON.
+
+    Raises `CorpusError` if anything in it is missing, unknown, of another type or out of range.
+    """
+    if not isinstance(values, Mapping):
+        raise CorpusError(f"the vocabulary is a {type(values).__name__}; expected a mapping")
+    level = values.get("level")
+    # None is imported that is not needed: a text is there the sooner.
+    if level == "char":
+        from .char import CharVocab
+
+        return CharVocab(**_entries(values, "symbols"))
+    if level == "byte":
+        from .byte import ByteVocab
+
+        return ByteVocab(**_entries(values))
+    if level == "word":
+        from .word import WordVocab
+
+        return WordVocab(**_entries(values, "words", "pretokenised"))
+    expected = ", ".join(map(repr, LEVELS))
+    raise CorpusError(
+        f"the vocabulary's level is {level!r:.40}; expected one of {expected}: it may need a newer numlstm"
+    )
+
+
+def _entries(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    """Return the entries of those names; raises `CorpusError` unless there are these and the level alone."""
+    if set(values) != {"level", *names}:
+        found = ", ".join(sorted(map(str, values)))
+        raise CorpusError(f"the vocabulary holds {found:.80}; expected {', '.join(['level', *names])}")
+    return {name: values[name] for name in names}
