@@ -121,12 +121,12 @@ def _in_turns(commands: Mapping[str, Command], rounds: int, cache: Callable[[str
 def _write_files(folder: Path) -> None:
     from numlstm.network import weights_file
     from numlstm.network.parameters import flatten
-    from numlstm.settings.config import ModelConfig
+    from numlstm.settings.network import NetworkSettings
     from numlstm.text.vocab.char import CharVocab
 
     ids = shapes.text(_SHAPE, windows=20)
     (folder / "text.txt").write_text("".join(_SHAPE.symbols[id_] for id_ in ids), "utf-8")
-    config = ModelConfig(_SHAPE.vocab_size, _SHAPE.layers)
+    config = NetworkSettings(_SHAPE.vocab_size, _SHAPE.layers)
     flat = flatten(shapes.parameters(_SHAPE, _GAIN), config)
     weights_file.save(folder / "numlstm.npz", weights_file.WeightsFile(config, CharVocab(_SHAPE.symbols), flat, {}))
 

@@ -12,7 +12,8 @@ import numpy as np
 from numlstm.errors import BackendError, ConfigError
 from numlstm.generation.writing import generate
 from numlstm.model import Model
-from numlstm.settings.config import SampleConfig, TrainConfig
+from numlstm.settings.sampling import SamplingSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training.loop import Run, Step, train
 
@@ -47,7 +48,7 @@ class Training(_Contestant):
         self, shape: dict[str, Any], threads: int, precision: str, windows: int, lr: float, clip: float
     ) -> None:
         super().__init__(shape, threads, precision)
-        config = TrainConfig(
+        config = TrainingSettings(
             steps=_ENDLESS,
             batch_size=self.shape.batch_size,
             seq_len=self.shape.seq_len,
@@ -76,7 +77,7 @@ class OneStream(_Contestant):
 
     def __init__(self, shape: dict[str, Any], threads: int, temperature: float, gain: float) -> None:
         super().__init__(shape, threads, gain=gain)
-        self._pieces = generate(self.model, "", SampleConfig(_ENDLESS, temperature))
+        self._pieces = generate(self.model, "", SamplingSettings(_ENDLESS, temperature))
 
     def work(self) -> int:
         return len(next(self._pieces))

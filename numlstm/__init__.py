@@ -16,14 +16,14 @@ if TYPE_CHECKING:
     from .errors import NumlstmError as NumlstmError
     from .model import Model as Model
     from .model import load as load
-    from .settings.config import ModelConfig as ModelConfig
-    from .settings.config import SampleConfig as SampleConfig
-    from .settings.config import TrainConfig as TrainConfig
+    from .settings.network import NetworkSettings as NetworkSettings
+    from .settings.sampling import SamplingSettings as SamplingSettings
+    from .settings.training import TrainingSettings as TrainingSettings
 
 _HOMES = {
-    "ModelConfig": "settings.config",
-    "SampleConfig": "settings.config",
-    "TrainConfig": "settings.config",
+    "NetworkSettings": "settings.network",
+    "SamplingSettings": "settings.sampling",
+    "TrainingSettings": "settings.training",
     "NumlstmError": "errors",
     "Model": "model",
     "load": "model",
@@ -38,4 +38,4 @@ def __getattr__(name: str) -> Any:
     return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
 
 
-__all__ = ["Model", "ModelConfig", "NumlstmError", "SampleConfig", "TrainConfig", "load"]
+__all__ = ["Model", "NetworkSettings", "NumlstmError", "SamplingSettings", "TrainingSettings", "load"]

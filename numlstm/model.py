@@ -14,7 +14,7 @@ from .generation.writing import generate, generate_many
 from .network import parameters, weights_file
 from .network.network import Network
 from .network.weights_file import WeightsFile
-from .settings.config import SampleConfig
+from .settings.sampling import SamplingSettings
 
 
 class Model(Network):
@@ -25,12 +25,12 @@ class Model(Network):
     ) -> str:
         """Return `length` characters of new text that goes on from `prompt`, which is not repeated.
 
-        Temperature 0 takes the likeliest character each time; `controls` are further settings of `SampleConfig`, such
-        as `top_p=0.9` or `stop=["\\n\\n"]`. The sign for unknown words is never written. Raises `CorpusError` for
+        Temperature 0 takes the likeliest character each time; `controls` are further settings of `SamplingSettings`,
+        such as `top_p=0.9` or `stop=["\\n\\n"]`. The sign for unknown words is never written. Raises `CorpusError` for
         characters in the prompt that the vocabulary lacks and `ConfigError` for a setting out of range.
         """
         with self._known_alone():
-            return "".join(generate(self, prompt, SampleConfig(length, temperature, seed, **controls)))
+            return "".join(generate(self, prompt, SamplingSettings(length, temperature, seed, **controls)))
 
     def generate_many(
         self,
@@ -47,7 +47,7 @@ class Model(Network):
         rounding; `[prompt] * n` gives n texts from one prompt. Raises as `generate` does.
         """
         with self._known_alone():
-            return generate_many(self, prompts, SampleConfig(length, temperature, seed, **controls))
+            return generate_many(self, prompts, SamplingSettings(length, temperature, seed, **controls))
 
     @contextlib.contextmanager
     def _known_alone(self) -> Iterator[None]:

@@ -184,7 +184,7 @@ def test_no_two_modules_of_one_name_lie_in_one_another() -> None:
         ("monitoring/plot.py", "def f():\n    import matplotlib", []),
         ("monitoring/events.py", "from tensorboardX import summary", ["tensorboardX.summary"]),
         ("cli/check.py", "from ..analysis import gradient_check", []),
-        ("settings/config.py", "import numpy as np", ["numpy"]),
+        ("settings/text.py", "import numpy as np", ["numpy"]),
     ],
 )
 def test_a_wrong_import_is_found(path: str, source: str, wrong: list[str]) -> None:

@@ -16,7 +16,8 @@ from numlstm.generation.writing import generate, generate_many
 from numlstm.model import Model
 from numlstm.network import parameters
 from numlstm.network.evaluate import evaluate
-from numlstm.settings.config import ModelConfig, SampleConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.sampling import SamplingSettings
 from numlstm.text.vocab.char import CharVocab
 from numlstm.text.vocab.word import WordVocab
 
@@ -184,7 +185,7 @@ def test_params_are_copies(model):
 
 def test_create_draws_from_the_seed(device):
     first, again, other = (Model.create(5, (4,), seed=seed, device=device) for seed in (1, 1, 2))
-    assert first.config == ModelConfig(5, (4,))
+    assert first.config == NetworkSettings(5, (4,))
     np.testing.assert_array_equal(first.backend.to_numpy(first.flat), parameters.initialise(first.config, 1))
     np.testing.assert_array_equal(first.params["output.W"], again.params["output.W"])
     assert (first.params["output.W"] != other.params["output.W"]).all()
@@ -219,7 +220,7 @@ def test_a_first_id_to_draw_from_that_does_not_fit(model):
 
 
 def test_a_vocabulary_of_another_size():
-    config = ModelConfig(4, (2,))
+    config = NetworkSettings(4, (2,))
     with pytest.raises(ConfigError, match="vocab_size is 4, but the vocabulary has 10 symbols"):
         Model(config, parameters.initialise(config, 0), registry.load("reference"), vocab=CharVocab(SYMBOLS))
     without = Model.create(4, (2,), device="reference")
@@ -350,7 +351,7 @@ def test_a_long_prompt(model):
 
 
 def test_text_comes_in_pieces_that_need_not_be_asked_for(model):
-    pieces = generate(model, "abc", SampleConfig(length=10**9, temperature=1.0, seed=2))
+    pieces = generate(model, "abc", SamplingSettings(length=10**9, temperature=1.0, seed=2))
     first = next(pieces) + next(pieces)
     assert model.generate("abc", length=100, temperature=1.0, seed=2).startswith(first)
 
@@ -384,14 +385,14 @@ def test_many_texts_of_odd_prompts(model):
         model.generate_many(["abc", "abX"])
     with pytest.raises(ConfigError, match="temperature"):
         model.generate_many(["abc"], temperature=-1)
-    dropped = generate_many(model, ["abX", "Xc"], SampleConfig(length=5), drop_unknown=True)
+    dropped = generate_many(model, ["abX", "Xc"], SamplingSettings(length=5), drop_unknown=True)
     assert dropped == model.generate_many(["ab", "c"], length=5)
 
 
 def test_unknown_characters_in_the_prompt(model):
     with pytest.raises(CorpusError, match=r"2 different characters .*'X'.*'é'.*--drop-unknown"):
-        generate(model, "abXcéX", SampleConfig(length=1))  # before anything is drawn
-    dropped = "".join(generate(model, "abXcéX", SampleConfig(length=30), drop_unknown=True))
+        generate(model, "abXcéX", SamplingSettings(length=1))  # before anything is drawn
+    dropped = "".join(generate(model, "abXcéX", SamplingSettings(length=30), drop_unknown=True))
     assert dropped == model.generate("abc", length=30)
 
 

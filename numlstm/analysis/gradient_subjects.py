@@ -18,7 +18,7 @@ from ..backends.spec.variant import Variant
 from ..model import Model
 from ..network import parameters
 from ..network.network import State
-from ..settings.config import ModelConfig
+from ..settings.network import NetworkSettings
 
 Values = npt.NDArray[Any]
 Named = dict[str, Values]
@@ -28,8 +28,8 @@ Named = dict[str, Values]
 class Sizes:
     """The sizes of a subject: T time steps, B rows, D inputs, V outputs, and the hidden units of each layer.
 
-    The options are those of `ModelConfig` and `Dropout`. A stack of layers has no embedding, and no dropout but that
-    within a layer.
+    The options are those of `NetworkSettings` and `Dropout`. A stack of layers has no embedding, and no dropout but
+    that within a layer.
     """
 
     T: int
@@ -46,11 +46,11 @@ class Sizes:
     recurrent: float = 0.0
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> NetworkSettings:
         """The network of these sizes, in float64."""
         activation = "hard-sigmoid" if self.hard else "sigmoid"
         options = (self.embedding, self.projection, self.layer_norm, self.tie_weights, activation)
-        return ModelConfig(self.V, self.layers, "float64", *options)
+        return NetworkSettings(self.V, self.layers, "float64", *options)
 
     @property
     def dropout(self) -> Dropout:
@@ -206,7 +206,7 @@ class Network:
         self._ids, self._targets = rng.integers(0, sizes.V, (2, sizes.T, sizes.B), np.int32)
         state_shapes = zip(self._config.state_sizes, sizes.layers, strict=True)
         self._state = [tuple(rng.uniform(-1, 1, (sizes.B, H)) for H in pair) for pair in state_shapes]
-        self._used: tuple[tuple[Backend, ModelConfig, str], Model, State] | None = None
+        self._used: tuple[tuple[Backend, NetworkSettings, str], Model, State] | None = None
 
     def value(self, backend: Backend, inputs: Named) -> float:
         model, state = self._model(backend, inputs)

@@ -181,7 +181,8 @@ class Backend(Protocol):
         """Update params and the slots in place by a rule other than Adam, the gradients clipped as `adam_` does.
 
         The rules: sgd; momentum, whose slot is velocity; rmsprop: square and, with momentum, velocity; adagrad: sum;
-        ftrl: accumulator and linear. `settings` holds the numbers that the rule reads: see `config.OPTIMIZERS`.
+        ftrl: accumulator and linear. `settings` holds the numbers that the rule reads: `settings/training.py` lists
+        them.
         """
 
     def clamp_(self, values: Array, bound: float) -> None:

@@ -49,7 +49,7 @@ def check(
     [bold]numlstm check --device cpu[/bold]
     """
     from ..analysis import device_report, gradient_check
-    from ..settings.config import check_precision
+    from ..settings.precision import check_precision
 
     if precision is not None:
         check_precision(precision)

@@ -13,7 +13,7 @@ import dataclasses
 
 from ..monitoring import advice
 from ..network import parameters
-from ..settings.config import ModelConfig
+from ..settings.network import NetworkSettings
 
 _USUAL, _LARGEST, _STEP = 128, 512, 32
 _MOST = advice.LARGE_NETWORK / 3  # parameters for each character
@@ -48,4 +48,4 @@ def suggest(characters: int, distinct: int, val_split: float = 0.1) -> Suggestio
 
 
 def _parameters(units: int, distinct: int) -> int:
-    return parameters.count(ModelConfig(max(1, distinct), (units, units)))
+    return parameters.count(NetworkSettings(max(1, distinct), (units, units)))

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..network.network import Network
-from ..settings.config import SampleConfig
+from ..settings.sampling import SamplingSettings
 from .sequence import Text, Written
 from .token_probabilities import log_softmax
 
@@ -29,7 +29,7 @@ class Path(NamedTuple):
     parent: int
 
 
-def search(model: Network, prompt: str, config: SampleConfig, beams: int, *, drop_unknown: bool = False) -> Written:
+def search(model: Network, prompt: str, config: SamplingSettings, beams: int, *, drop_unknown: bool = False) -> Written:
     """Return the likeliest text found of `config.length` tokens, or shorter where it ends before.
 
     The `beams` likeliest texts of each length are gone on from. Of `config` the length, `stop`, `ban` and `initials`
@@ -66,11 +66,11 @@ def search(model: Network, prompt: str, config: SampleConfig, beams: int, *, dro
     return text.written()
 
 
-def _ruled(config: SampleConfig) -> bool:
+def _ruled(config: SamplingSettings) -> bool:
     return bool(config.stop or config.ban or config.initials)
 
 
-def _text(model: Network, prompt: str, config: SampleConfig, ids: Tokens, drop_unknown: bool) -> Text:
+def _text(model: Network, prompt: str, config: SamplingSettings, ids: Tokens, drop_unknown: bool) -> Text:
     """Return the text of so many tokens."""
     text = Text(0, model.vocab, prompt, config, drop_unknown)
     text.take(ids)

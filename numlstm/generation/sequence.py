@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
-from ..settings.config import SampleConfig
+from ..settings.sampling import SamplingSettings
 from ..text.vocab.base import Ids, Vocab
 from .token_probabilities import Chance
 
@@ -47,7 +47,7 @@ class Text:
         number: int,
         vocab: Vocab,
         prompt: str,
-        config: SampleConfig,
+        config: SamplingSettings,
         drop_unknown: bool,
         *,
         likeliest: int | None = None,
@@ -131,7 +131,7 @@ def shown_prompt(vocab: Vocab, prompt: str, ids: Ids, drop_unknown: bool) -> str
     return prompt.rstrip(" ") if vocab.level == "word" else prompt
 
 
-def _stops(config: SampleConfig) -> Stops | None:
+def _stops(config: SamplingSettings) -> Stops | None:
     if not config.stop:
         return None
     from .stop_texts import Stops
@@ -139,7 +139,7 @@ def _stops(config: SampleConfig) -> Stops | None:
     return Stops(config.stop)
 
 
-def _rules(vocab: Vocab, before: str, config: SampleConfig) -> list[Rule]:
+def _rules(vocab: Vocab, before: str, config: SamplingSettings) -> list[Rule]:
     if not (config.ban or config.initials):
         return []
     from .constraints import rules
@@ -147,7 +147,7 @@ def _rules(vocab: Vocab, before: str, config: SampleConfig) -> list[Rule]:
     return rules(vocab, before, config.ban, config.initials, config.initials_of)
 
 
-def _recent(ids: Ids, config: SampleConfig) -> npt.NDArray[np.int32] | None:
+def _recent(ids: Ids, config: SamplingSettings) -> npt.NDArray[np.int32] | None:
     """Return the last tokens of a prompt, -1 where there are none; None if nobody looks at them."""
     if config.repetition_penalty == 1:
         return None

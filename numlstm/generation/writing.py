@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from ..settings.config import SampleConfig
+from ..settings.sampling import SamplingSettings
 from .batch import Batch, Drawer
 from .sequence import Text, Written
 
 
-def generate(model: Drawer, prompt: str, config: SampleConfig, *, drop_unknown: bool = False) -> Iterator[str]:
+def generate(model: Drawer, prompt: str, config: SamplingSettings, *, drop_unknown: bool = False) -> Iterator[str]:
     """Yield new text that goes on from `prompt`, in pieces, as soon as each is drawn.
 
     The prompt, or the text without one, begins a line: a line's end is read before it. Joined, the pieces are the text
@@ -30,7 +30,7 @@ def generate(model: Drawer, prompt: str, config: SampleConfig, *, drop_unknown: 
 
 
 def generate_many(
-    model: Drawer, prompts: Sequence[str], config: SampleConfig, *, drop_unknown: bool = False
+    model: Drawer, prompts: Sequence[str], config: SamplingSettings, *, drop_unknown: bool = False
 ) -> list[str]:
     """Return a text for each prompt that goes on from it, all drawn side by side as one batch.
 
@@ -45,7 +45,7 @@ class Writing:
     """Texts that are written side by side, each going on from a prompt of its own."""
 
     def __init__(
-        self, model: Drawer, prompts: Sequence[str], config: SampleConfig, *, drop_unknown: bool = False
+        self, model: Drawer, prompts: Sequence[str], config: SamplingSettings, *, drop_unknown: bool = False
     ) -> None:
         self.model, self.config = model, config
         self.texts = [Text(n, model.vocab, prompt, config, drop_unknown) for n, prompt in enumerate(prompts)]

@@ -24,7 +24,8 @@ from ..backends.spec.dropout import Dropout
 from ..backends.spec.sampling import Draws, Sampling
 from ..backends.spec.variant import Variant
 from ..errors import ConfigError, CorpusError
-from ..settings.config import ModelConfig, check_precision
+from ..settings.network import NetworkSettings
+from ..settings.precision import check_precision
 from ..text.vocab.base import Vocab
 from . import parameters
 
@@ -42,12 +43,12 @@ class Network:
 
     `flat (P,)` holds all parameters and `grads (P,)` the gradients of the last `gradients_` call, both on the device.
     Whoever writes to `flat` calls `pack` before the network is used again. `precision` is that of the LSTM layers'
-    products, "float32" or "bf16" (see `config.check_precision`); all that is kept stays in the parameters' dtype.
+    products, "float32" or "bf16" (see `settings.precision`); all that is kept stays in the parameters' dtype.
     """
 
     def __init__(
         self,
-        config: ModelConfig,
+        config: NetworkSettings,
         flat: npt.NDArray[Any],
         backend: Backend,
         *,
@@ -85,12 +86,12 @@ class Network:
         precision: str = "float32",
         **options: Any,
     ) -> _N:
-        """Make a new network with parameters drawn from `seed`; `options` are further ones of `ModelConfig`.
+        """Make a new network with parameters drawn from `seed`; `options` are further ones of `NetworkSettings`.
 
         Raises `ConfigError` for a setting out of range and `BackendError` if the device does not work or cannot compute
         with that precision.
         """
-        config = ModelConfig(vocab_size, tuple(layers), dtype, **options)
+        config = NetworkSettings(vocab_size, tuple(layers), dtype, **options)
         return cls(config, parameters.initialise(config, seed), registry.load(device), vocab=vocab, precision=precision)
 
     @property

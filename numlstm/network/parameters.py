@@ -17,12 +17,12 @@ import numpy as np
 import numpy.typing as npt
 
 from ..errors import ConfigError
-from ..settings.config import ModelConfig
+from ..settings.network import NetworkSettings
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
 
-def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def shapes(config: NetworkSettings) -> dict[str, tuple[int, ...]]:
     """Return the shape of every parameter by name, in the order in which the flat array holds them."""
     found: dict[str, tuple[int, ...]] = {}
     D = config.vocab_size
@@ -38,7 +38,7 @@ def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     return found
 
 
-def layer_shapes(D: int, H: int, R: int, config: ModelConfig) -> dict[str, tuple[int, ...]]:
+def layer_shapes(D: int, H: int, R: int, config: NetworkSettings) -> dict[str, tuple[int, ...]]:
     """Return the shapes of one layer's parameters by the ends of their names: D inputs, H units, h of R entries."""
     found: dict[str, tuple[int, ...]] = {"W_x": (D, 4 * H), "W_h": (R, 4 * H), "b": (4 * H,)}
     if config.projection:
@@ -48,12 +48,12 @@ def layer_shapes(D: int, H: int, R: int, config: ModelConfig) -> dict[str, tuple
     return found
 
 
-def count(config: ModelConfig) -> int:
+def count(config: NetworkSettings) -> int:
     """Return the number of parameters."""
     return sum(math.prod(shape) for shape in shapes(config).values())
 
 
-def views(flat: FloatArray, config: ModelConfig) -> dict[str, FloatArray]:
+def views(flat: FloatArray, config: NetworkSettings) -> dict[str, FloatArray]:
     """Return views into `flat (P,)` by parameter name: writing to one writes to `flat`."""
     found, start = {}, 0
     for name, shape in shapes(config).items():
@@ -63,7 +63,7 @@ def views(flat: FloatArray, config: ModelConfig) -> dict[str, FloatArray]:
     return found
 
 
-def flatten(named: Mapping[str, npt.ArrayLike], config: ModelConfig) -> FloatArray:
+def flatten(named: Mapping[str, npt.ArrayLike], config: NetworkSettings) -> FloatArray:
     """Copy arrays by parameter name into a new flat array `(P,)` of the config's dtype.
 
     Raises `ConfigError` if a name is missing or unknown, or a shape is not the one expected.
@@ -81,7 +81,7 @@ def flatten(named: Mapping[str, npt.ArrayLike], config: ModelConfig) -> FloatArr
     return flat
 
 
-def initialise(config: ModelConfig, seed: int) -> FloatArray:
+def initialise(config: NetworkSettings, seed: int) -> FloatArray:
     """Draw the starting parameters `(P,)`: uniform in ±1/sqrt(n), n being how many inputs a unit adds up.
 
     For a token that is 1: a token picks one row of `W_x`, and rows as small as those of the other weights
@@ -105,7 +105,7 @@ def initialise(config: ModelConfig, seed: int) -> FloatArray:
     return flat
 
 
-def _inputs(name: str, config: ModelConfig) -> int:
+def _inputs(name: str, config: NetworkSettings) -> int:
     """Return how many inputs are added up for each unit that the parameter belongs to."""
     if name == "embedding.W":
         return config.embedding if config.tie_weights else 1

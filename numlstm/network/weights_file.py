@@ -1,7 +1,7 @@
 """Weights files: save a trained network with what an exact resume needs, and load it with every check.
 
 The format, version 1, is an npz file: the best parameters under their names, `meta` with one JSON document in a 0-d
-string array, and, if training can go on from the file, `optimizer.` + name for each of `TrainConfig.kept` (`m` and
+string array, and, if training can go on from the file, `optimizer.` + name for each of `TrainingSettings.kept` (`m` and
 `v` for Adam), `training.h.L`, `training.c.L` for each layer L and `training.params`, which is left out where it
 equals the best parameters. A copy to share holds the best parameters as 16-bit floats, which `meta` tells under
 `stored`, and nothing to go on from. Knows nothing about devices, backends or how training works, and not what a
@@ -21,7 +21,8 @@ import numpy as np
 
 from .._version import __version__
 from ..errors import WeightsError
-from ..settings.config import ModelConfig, TrainConfig
+from ..settings.network import NetworkSettings
+from ..settings.training import TrainingSettings
 from ..storage import atomic, npz
 from ..storage.atomic import StrPath
 from ..text.vocab.base import Vocab
@@ -45,12 +46,12 @@ Shapes = dict[str, tuple[int, ...]]
 class TrainState:
     """What an exact resume needs besides the best parameters.
 
-    `params (P,)` after `step` updates, what the optimizer remembers by the names of `TrainConfig.kept`, each `(P,)`,
-    and per layer the carried h and c, `(B, its size)` with B the batch size. `record` is kept as JSON and not
+    `params (P,)` after `step` updates, what the optimizer remembers by the names of `TrainingSettings.kept`, each
+    `(P,)`, and per layer the carried h and c, `(B, its size)` with B the batch size. `record` is kept as JSON and not
     interpreted.
     """
 
-    config: TrainConfig
+    config: TrainingSettings
     step: int
     params: FloatArray
     slots: dict[str, FloatArray]
@@ -67,7 +68,7 @@ class WeightsFile:
     JSON and not interpreted. `state` is None if training cannot go on from this file.
     """
 
-    config: ModelConfig
+    config: NetworkSettings
     vocab: Vocab
     params: FloatArray
     summary: dict[str, Any]
@@ -77,10 +78,10 @@ class WeightsFile:
 class Outline(NamedTuple):
     """What a weights file tells of itself without its arrays; `training` is None if training cannot go on from it."""
 
-    config: ModelConfig
+    config: NetworkSettings
     vocab: Vocab
     summary: dict[str, Any]
-    training: TrainConfig | None
+    training: TrainingSettings | None
 
 
 def save(path: StrPath, file: WeightsFile, *, half: bool = False) -> None:
@@ -132,13 +133,15 @@ def outline(path: StrPath) -> Outline:
         return Outline(config, vocab, meta["summary"], train_config)
 
 
-def _read_outline(file: npz.NpzReader) -> tuple[ModelConfig, Vocab, TrainConfig | None, dict[str, Any], Shapes]:
+def _read_outline(
+    file: npz.NpzReader,
+) -> tuple[NetworkSettings, Vocab, TrainingSettings | None, dict[str, Any], Shapes]:
     meta = _read_meta(file)
-    config = ModelConfig.from_dict(meta["config"])
+    config = NetworkSettings.from_dict(meta["config"])
     vocab = vocab_from_dict(meta["vocab"])
     _check_vocab(vocab, config)
     training = meta["training"]
-    train_config = None if training is None else TrainConfig.from_dict(training["config"])
+    train_config = None if training is None else TrainingSettings.from_dict(training["config"])
     expected = _expected(config, train_config, _LATEST in file.names)
     file.require(expected, meta["stored"] or config.dtype, besides="meta")
     return config, vocab, train_config, meta, expected
@@ -171,7 +174,7 @@ def check_output(path: StrPath, *, overwrite: bool) -> None:
     atomic.check_writable(path)
 
 
-def _expected(config: ModelConfig, train: TrainConfig | None, latest: bool) -> Shapes:
+def _expected(config: NetworkSettings, train: TrainingSettings | None, latest: bool) -> Shapes:
     found = shapes(config)
     if train is None:
         return found
@@ -211,7 +214,7 @@ def _halved(name: str, array: FloatArray) -> FloatArray:
     return half
 
 
-def _check_array(name: str, array: FloatArray, shape: tuple[int, ...], config: ModelConfig) -> None:
+def _check_array(name: str, array: FloatArray, shape: tuple[int, ...], config: NetworkSettings) -> None:
     if array.shape != shape or array.dtype != np.dtype(config.dtype):
         found, expected = f"{array.dtype}{list(array.shape)}", f"{config.dtype}{list(shape)}"
         raise WeightsError(f"cannot save {name}: it is {found}; expected {expected}")
@@ -223,7 +226,7 @@ def _check_finite(name: str, array: FloatArray) -> None:
         raise WeightsError(f"{name} contains values that are not finite; use an earlier file or train again")
 
 
-def _check_vocab(vocab: Vocab, config: ModelConfig) -> None:
+def _check_vocab(vocab: Vocab, config: NetworkSettings) -> None:
     if len(vocab) != config.vocab_size:
         raise WeightsError(f"the vocabulary has {len(vocab)} symbols; expected {config.vocab_size}")
 
@@ -307,7 +310,7 @@ def _check_types(values: Mapping[str, Any], types: Mapping[str, Any], where: str
             raise WeightsError(f"the entry {name!r} of its {where} is {found}; expected another type")
 
 
-def _read_params(file: npz.NpzReader, config: ModelConfig, stored: str) -> FloatArray:
+def _read_params(file: npz.NpzReader, config: NetworkSettings, stored: str) -> FloatArray:
     flat: FloatArray = np.empty(count(config), config.dtype)
     for name, view in views(flat, config).items():
         if stored == config.dtype:
@@ -320,7 +323,7 @@ def _read_params(file: npz.NpzReader, config: ModelConfig, stored: str) -> Float
 
 
 def _read_state(
-    file: npz.NpzReader, config: TrainConfig, training: dict[str, Any], best: FloatArray, expected: Shapes
+    file: npz.NpzReader, config: TrainingSettings, training: dict[str, Any], best: FloatArray, expected: Shapes
 ) -> TrainState:
     def read(name: str) -> FloatArray:
         out: FloatArray = np.empty(expected[name], best.dtype)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI
@@ -19,21 +19,20 @@ from .http.guards import Bodies, Crowds, Envelope, Keys, Strangers
 from .http.openapi import describe
 from .jobs.job import STATES
 from .jobs.job_list import Jobs
-from .jobs.options import TrainOption
 from .metrics import Measured, Metrics
 from .page import files
 from .server_settings import Settings
 from .stores.models import Shelf
 
 
-def create_app(settings: Settings, options: Sequence[TrainOption] = ()) -> FastAPI:
-    """Return the application with these settings; `options` are those of training, as clients may give them.
+def create_app(settings: Settings) -> FastAPI:
+    """Return the application with these settings.
 
     It is at work between the start and the end of its lifespan. Awaiting its `state.stop` ends all that is under way
     before that. Raises `BackendError` if the device does not work here.
     """
     shelf, metrics = Shelf(settings), Metrics()
-    engine, jobs = Engine(settings, shelf.path), Jobs(settings, shelf, options)
+    engine, jobs = Engine(settings, shelf.path), Jobs(settings, shelf)
     shelf.busy = lambda name: jobs.writing_to(name) is not None
 
     stopping = contextlib.AsyncExitStack()

@@ -13,7 +13,7 @@ from pathlib import PurePath
 from typing import Any
 
 from ..settings.amounts import parse_layers
-from ..settings.config import TrainConfig
+from ..settings.training import TrainingSettings
 
 PLACE = "{job}"
 
@@ -36,8 +36,8 @@ def job_name(corpus: Sequence[str], given: Mapping[str, Any]) -> str:
     parts += [short for name, short in _FLAGS.items() if given.get(name)]
     parts += ["hard"] if given.get("gate_activation") == "hard-sigmoid" else []
     parts += [f"seed{given['seed']}"] if given.get("seed") else []
-    val_split = given.get("val_split", TrainConfig.val_split)
-    parts += [f"val{val_split:g}"] if val_split != TrainConfig.val_split else []
+    val_split = given.get("val_split", TrainingSettings.val_split)
+    parts += [f"val{val_split:g}"] if val_split != TrainingSettings.val_split else []
     name = "-".join(filter(None, parts))
     return name if len(name) <= _LONGEST else _marked(name[: _LONGEST - 7], name)
 

@@ -17,14 +17,14 @@ from typing import NamedTuple
 
 from ..backends.protocol import Array, Backend, Number, Packed
 from ..backends.spec.gradients import clipping
-from ..settings.config import OPTIMIZERS, TrainConfig
+from ..settings.training import OPTIMIZERS, TrainingSettings
 
 _THRESHOLD = 1e-4  # by what share the loss must fall to end a plateau: PyTorch's
 
 FUSED = ("adam", "adamw")  # made by `Backend.adam_`, which packs the weights in the same pass
 
 
-def learning_rate(config: TrainConfig, step: int, reductions: int = 0) -> float:
+def learning_rate(config: TrainingSettings, step: int, reductions: int = 0) -> float:
     """Return the learning rate of the update after `step` updates.
 
     It rises on a line over `warmup_steps` updates to `lr`. From there "constant" keeps it; "cosine" and "linear"
@@ -80,7 +80,7 @@ class Norms(NamedTuple):
 
 @dataclasses.dataclass
 class Optimizer:
-    """What an optimizer remembers of each parameter: flat device arrays (P,) by the names of `TrainConfig.slots`.
+    """What an optimizer remembers of each parameter: flat device arrays (P,) by the names of `TrainingSettings.slots`.
 
     `began` is the number of updates after which its slots were fresh.
     """
@@ -89,7 +89,7 @@ class Optimizer:
     began: int = 0
 
     @classmethod
-    def start(cls, config: TrainConfig, backend: Backend, size: int, dtype: str, *, step: int = 0) -> Optimizer:
+    def start(cls, config: TrainingSettings, backend: Backend, size: int, dtype: str, *, step: int = 0) -> Optimizer:
         """Return the optimizer of `config` with fresh slots for `size` parameters, after `step` updates."""
         slots = {name: backend.zeros(size, dtype) for name in config.slots}
         for name in {"sum", "accumulator"} & set(slots):
@@ -101,7 +101,7 @@ class Optimizer:
         backend: Backend,
         flat: Array,
         grads: Array,
-        config: TrainConfig,
+        config: TrainingSettings,
         step: int,
         packed: Sequence[Packed] = (),
         *,
@@ -134,7 +134,7 @@ class Optimizer:
         backend: Backend,
         flat: Array,
         grads: Array,
-        config: TrainConfig,
+        config: TrainingSettings,
         step: int,
         lr: float,
         norm: Number,

@@ -16,7 +16,7 @@ from ..model import Model
 from ..network import parameters
 from ..network.network import State
 from ..network.weights_file import TrainState, WeightsFile
-from ..settings.config import TrainConfig
+from ..settings.training import TrainingSettings
 from ..text.dataset.streams import AnyIds, Batches, Streams
 from ..text.dataset.windows import Windows
 from .optimizers import FUSED, Optimizer, Plateau
@@ -32,7 +32,7 @@ class Run:
     """
 
     model: Model
-    config: TrainConfig
+    config: TrainingSettings
     optimizer: Optimizer
     carried: State
     best: Array
@@ -42,7 +42,7 @@ class Run:
     loss_scale: Array = None
 
     @classmethod
-    def start(cls, model: Model, config: TrainConfig) -> Run:
+    def start(cls, model: Model, config: TrainingSettings) -> Run:
         """Begin a run with a new network; raises `ConfigError` if that computes with another precision."""
         if model.precision != config.precision:
             raise ConfigError(
@@ -84,7 +84,7 @@ class Run:
         scale = _loss_scale(config, backend, record)
         return cls(model, config, optimizer, carried, to(file.params), state.step, record, average, scale)
 
-    def change_(self, config: TrainConfig, train_ids: AnyIds) -> None:
+    def change_(self, config: TrainingSettings, train_ids: AnyIds) -> None:
         """Go on with other settings from here on, at the place in the text where the run is.
 
         What is read next follows what was read last if only `seq_len` differs. Another `batch_size` or `batching`
@@ -177,13 +177,13 @@ class Run:
         return self.finished and (self.told or self.step == 0 or self.out_of_patience)
 
 
-def _loss_scale(config: TrainConfig, backend: Backend, record: Mapping[str, Any]) -> Array:
+def _loss_scale(config: TrainingSettings, backend: Backend, record: Mapping[str, Any]) -> Array:
     if config.precision != "fp16":
         return None
     return backend.asarray(record.get("loss_scale", [Scaling.START, 0.0]), "float64")
 
 
-def batches(train_ids: AnyIds, config: TrainConfig) -> Batches:
+def batches(train_ids: AnyIds, config: TrainingSettings) -> Batches:
     """Return the text as the run reads it; raises `CorpusError` if it is too short."""
     B, T = config.batch_size, config.seq_len
     if config.batching == "windows":
@@ -191,7 +191,7 @@ def batches(train_ids: AnyIds, config: TrainConfig) -> Batches:
     return Streams(train_ids, B, T)
 
 
-def check_validation(config: TrainConfig, val_ids: AnyIds) -> None:
+def check_validation(config: TrainingSettings, val_ids: AnyIds) -> None:
     """Raise `ConfigError` if a setting goes by the validation loss and there is no text for one."""
     if len(val_ids) < 2 and (config.patience or config.schedule == "plateau"):
         name = "--patience" if config.patience else "--schedule plateau"

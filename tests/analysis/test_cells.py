@@ -13,7 +13,7 @@ from numlstm.backends import registry
 from numlstm.errors import ConfigError, WeightsError
 from numlstm.model import Model
 from numlstm.network import parameters
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.text.vocab.base import Vocab
 from numlstm.text.vocab.byte import ByteVocab
 from numlstm.text.vocab.char import CharVocab
@@ -68,7 +68,7 @@ def test_what_is_recorded_is_what_the_equations_say(model: Model, ids: Any) -> N
     ids=str,
 )
 def test_networks_of_every_kind(options: dict[str, Any], ids: Any) -> None:
-    config = ModelConfig(7, SIZES, **options)
+    config = NetworkSettings(7, SIZES, **options)
     model = Model(config, 3 * parameters.initialise(config, 1), registry.load("reference"))
     found = cells.record(model, ids)
     assert [layer.shape for layer in found] == [(300, 6), (300, 5)]
@@ -80,7 +80,7 @@ def test_networks_of_every_kind(options: dict[str, Any], ids: Any) -> None:
 
 def test_with_layer_norm_it_is_what_the_output_gate_shows(ids: Any) -> None:
     """h = o tanh(...), whatever stands within."""
-    config = ModelConfig(7, (6,), dtype="float64", layer_norm=True)
+    config = NetworkSettings(7, (6,), dtype="float64", layer_norm=True)
     model = Model(config, 3 * parameters.initialise(config, 1), registry.load("reference"))
     (shown,), (o,) = cells.record(model, ids), cells.record(model, ids, what="o")
     views = model.params
@@ -164,7 +164,7 @@ def test_the_stretch_that_is_drawn_is_where_the_features_change() -> None:
 
 
 def test_weights_that_are_too_large_are_told() -> None:
-    config = ModelConfig(5, (6,), embedding=4, layer_norm=True)
+    config = NetworkSettings(5, (6,), embedding=4, layer_norm=True)
     flat = (1e37 * np.sign(parameters.initialise(config, 1))).astype(np.float32)
     model = Model(config, flat, registry.load("reference"))
     with np.errstate(all="ignore"), pytest.raises(WeightsError, match="so large that"):

@@ -14,7 +14,7 @@ from numlstm.generation import text_probabilities
 from numlstm.model import Model
 from numlstm.network import parameters
 from numlstm.network.evaluate import losses
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 
 V, H = 7, 6
 
@@ -105,7 +105,7 @@ def test_the_most_surprising_places_are_apart() -> None:
 
 
 def test_weights_that_are_too_large_are_told() -> None:
-    config = ModelConfig(V, (H,), embedding=4, layer_norm=True)
+    config = NetworkSettings(V, (H,), embedding=4, layer_norm=True)
     flat = (1e37 * np.sign(parameters.initialise(config, 1))).astype(np.float32)
     model = Model(config, flat, registry.load("reference"))
     with np.errstate(all="ignore"), pytest.raises(WeightsError, match="so large that"):

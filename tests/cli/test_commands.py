@@ -12,7 +12,7 @@ import pytest
 
 import numlstm as library
 from numlstm.network import parameters, weights_file
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.text.vocab.char import CharVocab
 from tests.cli.conftest import Command
 
@@ -23,7 +23,7 @@ SYMBOLS = "\n abcdehilnorstuw한글🙂́"
 def model(tmp_path: Path) -> Path:
     """A weights file of an untrained network."""
     vocab = CharVocab("".join(sorted(SYMBOLS)))
-    config = ModelConfig(len(vocab), (10, 6))
+    config = NetworkSettings(len(vocab), (10, 6))
     path = tmp_path / "w.npz"
     weights_file.save(path, weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None))
     return path
@@ -125,7 +125,7 @@ def test_info_shows_the_network(numlstm: Command, model: Path) -> None:
     facts = json.loads(numlstm("info", model, "--json").stdout)
     assert facts["config"]["layers"] == [10, 6]
     assert facts["vocab"]["symbols"] == "".join(sorted(SYMBOLS))
-    assert facts["parameters"] == parameters.count(ModelConfig(len(SYMBOLS), (10, 6)))
+    assert facts["parameters"] == parameters.count(NetworkSettings(len(SYMBOLS), (10, 6)))
 
 
 def test_a_missing_or_broken_file_is_one_line(numlstm: Command, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from numlstm.cli.eval import _print, carried
 from numlstm.model import Model, load
 from numlstm.network import parameters, weights_file
 from numlstm.network.evaluate import evaluate, evaluate_cold
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.text.dataset.corpus import load_corpus
 from tests.cli.conftest import Command
 
@@ -28,7 +28,7 @@ TEXT = "the shore is the north\n" * 30
 def model(tmp_path: Path) -> Path:
     (tmp_path / "t.txt").write_text(TEXT, encoding="utf-8", newline="")
     vocab = load_corpus([str(tmp_path / "t.txt")]).vocab
-    config = ModelConfig(len(vocab), (10, 6))
+    config = NetworkSettings(len(vocab), (10, 6))
     path = tmp_path / "w.npz"
     weights_file.save(path, weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None))
     return path

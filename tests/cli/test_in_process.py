@@ -11,7 +11,7 @@ import pytest
 from numlstm.backends import compilation
 from numlstm.cli import COMMANDS
 from numlstm.network import parameters, weights_file
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.text.vocab.char import CharVocab
 from tests.cli import in_process
 from tests.cli.conftest import Command
@@ -40,7 +40,7 @@ def model(tmp_path: Path) -> None:
     """Write a network of a few units to `w.npz`, and a text long enough to look for cells in."""
     (tmp_path / "long.txt").write_text("a cab\n" * 400, encoding="utf-8")
     vocab = CharVocab("\n abc")
-    config = ModelConfig(len(vocab), (5, 4))
+    config = NetworkSettings(len(vocab), (5, 4))
     weights_file.save(
         tmp_path / "w.npz", weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None)
     )

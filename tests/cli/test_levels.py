@@ -11,8 +11,9 @@ import pytest
 
 from numlstm.cli.train.session import _prompt_line
 from numlstm.network import parameters, weights_file
-from numlstm.settings.config import ModelConfig
-from numlstm.text.dataset.corpus import Level, load_corpus
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.text import TextSettings
+from numlstm.text.dataset.corpus import load_corpus
 from numlstm.text.vocab.byte import ByteVocab
 from numlstm.text.vocab.word import WordVocab
 from tests.cli.conftest import Command
@@ -94,7 +95,7 @@ def test_the_level_of_a_run_cannot_change(numlstm: Command, prose: str, option: 
 def words(tmp_path: Path) -> str:
     """A model that, if it may, writes <unk> alone, and after it by far most often "cat"."""
     vocab = WordVocab(("<unk>", "<eos>", "<join>", "cat", "dog", ",", '"'))
-    config = ModelConfig(len(vocab), (4,))
+    config = NetworkSettings(len(vocab), (4,))
     flat = parameters.initialise(config, 0)
     parameters.views(flat, config)["output.b"][[0, 3]] = 90, 40
     weights_file.save(tmp_path / "words.npz", weights_file.WeightsFile(config, vocab, flat, {}, None))
@@ -134,7 +135,7 @@ def test_bytes_are_written_as_they_are(numlstm: Command, tmp_path: Path, environ
     import subprocess
     import sys
 
-    config = ModelConfig(256, (4,))
+    config = NetworkSettings(256, (4,))
     flat = parameters.initialise(config, 0)
     parameters.views(flat, config)["output.b"][0xE9] = 90  # é in latin-1, and no UTF-8
     weights_file.save(tmp_path / "b.npz", weights_file.WeightsFile(config, ByteVocab(), flat, {}, None))
@@ -172,8 +173,10 @@ def test_compressed_texts_are_trained_on(numlstm: Command, prose: str, tmp_path:
 
 def test_samples_go_on_from_a_line_of_known_words() -> None:
     text = "a b c d e f\n" * 90 + "a b\n" + "a b c rare words\na b c other rare\na b c d e\n" * 8
-    found = load_corpus(["-"], stdin=io.BytesIO(text.encode()), level=Level("word", vocab_size=9))
+    found = load_corpus(["-"], stdin=io.BytesIO(text.encode()), level=TextSettings("word", vocab_size=9))
     assert found.unknown
     assert _prompt_line(found) == "a b c d e"
-    unknown = load_corpus(["-"], stdin=io.BytesIO(b"a " * 90 + b"an odd\nlot of words\n" * 9), level=Level("word", 4))
+    unknown = load_corpus(
+        ["-"], stdin=io.BytesIO(b"a " * 90 + b"an odd\nlot of words\n" * 9), level=TextSettings("word", 4)
+    )
     assert "<unk>" in _prompt_line(unknown), "where there is no other"

@@ -10,7 +10,7 @@ from numlstm.corpus_tools.suggest import suggest
 from numlstm.errors import CorpusError
 from numlstm.monitoring import advice
 from numlstm.network import parameters
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.text.sources import find
 from numlstm.text.sources.find import Source
 
@@ -130,7 +130,7 @@ def test_how_far_it_is_is_told():
 def test_the_network_suits_the_text(characters, units, dropout):
     found = suggest(characters, 65)
     assert (found.units, found.dropout) == (units, dropout)
-    assert found.parameters == parameters.count(ModelConfig(65, (units, units)))
+    assert found.parameters == parameters.count(NetworkSettings(65, (units, units)))
     assert found.options() == f"--layers {units},{units}" + (" --dropout 0.3" if dropout else "")
 
 

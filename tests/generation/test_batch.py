@@ -14,7 +14,7 @@ from numlstm.generation.batch import Batch
 from numlstm.generation.sequence import Text
 from numlstm.generation.text_probabilities import log_probabilities
 from numlstm.model import Model
-from numlstm.settings.config import SampleConfig
+from numlstm.settings.sampling import SamplingSettings
 from numlstm.text.vocab.char import CharVocab
 
 SYMBOLS = "\nabcdefgh "
@@ -52,7 +52,7 @@ def order(n):
     rng = np.random.default_rng(n)
     prompt = "".join(rng.choice(list(SYMBOLS), int(rng.choice([0, 1, 7, 90, 600]))))
     settings = {"temperature": 0.3 + n % 5 / 4, **SETTINGS[n % len(SETTINGS)]}
-    return prompt, SampleConfig(int(rng.integers(0, 90)), seed=n % 3, **settings), n % 4
+    return prompt, SamplingSettings(int(rng.integers(0, 90)), seed=n % 3, **settings), n % 4
 
 
 def make(model, n, **more):
@@ -139,8 +139,8 @@ def test_what_is_told_of_tokens_does_not_either(model):
 
 def test_a_long_prompt_is_read_in_parts_while_others_write(model):
     batch = Batch(model, 0.001)
-    long = Text(0, model.vocab, "ab " * 700, SampleConfig(1), False)
-    short = Text(0, model.vocab, "ab", SampleConfig(10**6), False)
+    long = Text(0, model.vocab, "ab " * 700, SamplingSettings(1), False)
+    short = Text(0, model.vocab, "ab", SamplingSettings(10**6), False)
     batch.add(long)
     batch.add(short)
     turns = 0
@@ -154,7 +154,7 @@ def test_a_long_prompt_is_read_in_parts_while_others_write(model):
 
 def test_all_get_as_many_tokens_in_a_turn(model):
     batch = Batch(model, 0.001)
-    texts = [Text(n, model.vocab, "ab", SampleConfig(200), False) for n in range(5)]
+    texts = [Text(n, model.vocab, "ab", SamplingSettings(200), False) for n in range(5)]
     for text in texts:
         batch.add(text)
         batch.turn()
@@ -180,12 +180,12 @@ def test_telling_of_tokens_takes_no_longer_than_a_turn_may(model, echo, monkeypa
 
     batch = Batch(model, seconds=0.01)
     for n in range(3):
-        batch.add(Text(n, model.vocab, "abc " * 80, SampleConfig(90), False))  # which set a pace of their own
+        batch.add(Text(n, model.vocab, "abc " * 80, SamplingSettings(90), False))  # which set a pace of their own
     for _ in range(20):
         batch.turn()
     monkeypatch.setattr(model, "logits", slow)
     for n in range(4):
-        batch.add(Text(n, model.vocab, "abc " * 9, SampleConfig(9), False, likeliest=1, echo=echo))
+        batch.add(Text(n, model.vocab, "abc " * 9, SamplingSettings(9), False, likeliest=1, echo=echo))
     while batch:
         told = 0
         batch.turn()

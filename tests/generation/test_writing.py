@@ -13,7 +13,7 @@ from numlstm.generation.beam import search
 from numlstm.generation.text_probabilities import log_probabilities
 from numlstm.generation.writing import Writing, generate
 from numlstm.model import Model
-from numlstm.settings.config import SampleConfig
+from numlstm.settings.sampling import SamplingSettings
 from numlstm.text.vocab.byte import ByteVocab
 from numlstm.text.vocab.char import CharVocab
 from numlstm.text.vocab.word import WordBuilder
@@ -65,7 +65,7 @@ def test_a_ban_holds_where_prompt_and_text_meet():
 def test_initials(model, initials_of):
     letters = "Abe"
     for seed in range(3):
-        config = SampleConfig(600, 1.0, seed, initials=letters, initials_of=initials_of)
+        config = SamplingSettings(600, 1.0, seed, initials=letters, initials_of=initials_of)
         (written,) = Writing(model, [""], config).all()
         found = written.text.split("\n") if initials_of == "line" else re.findall(r"[^\W_][^\W_'’]*", written.text)
         found = [each for each in found if each]
@@ -76,7 +76,7 @@ def test_initials(model, initials_of):
 
 
 def test_what_the_model_never_learned_is_left_out_only_if_asked_for():
-    config = SampleConfig(5, 0.0)
+    config = SamplingSettings(5, 0.0)
     with pytest.raises(CorpusError, match="☃"):
         Writing(make("char"), ["a☃b"], config)
     (written,) = Writing(make("char"), ["a☃b"], config, drop_unknown=True).all()
@@ -95,7 +95,7 @@ def test_each_text_ends_before_its_own_stop(model):
     assert len({len(text) for text in expected}) > 1
     assert model.generate_many(["a"] * 5, length=200, temperature=1.0, seed=3, stop=stops) == expected
     assert model.generate("a", length=200, temperature=1.0, seed=3, stop=stops) == expected[0]
-    config = SampleConfig(200, 1.0, 3, stop=tuple(stops))
+    config = SamplingSettings(200, 1.0, 3, stop=tuple(stops))
     if model.vocab.unknown_id is None:
         assert "".join(generate(model, "a", config)) == expected[0]
     for written in Writing(model, ["a"] * 5, config).all():
@@ -163,20 +163,20 @@ def all_texts(model, prompt, length, ok=lambda text: True):
 def test_a_wide_beam_finds_the_likeliest_text_of_all():
     model = make("char", seed=3)
     best = max(all_texts(model, "ab", 3))[1]
-    assert search(model, "ab", SampleConfig(3), 8**2).text == best
+    assert search(model, "ab", SamplingSettings(3), 8**2).text == best
     greedy = model.generate("ab", length=3, temperature=0)
-    assert search(model, "ab", SampleConfig(3), 1).text == greedy
+    assert search(model, "ab", SamplingSettings(3), 1).text == greedy
 
 
 def test_a_beam_heeds_rules_and_stops():
     model = make("char", seed=3)
     best = max(all_texts(model, "ab", 3))[1]
     banned = best[1:]
-    found = search(model, "ab", SampleConfig(3, ban=(banned,)), 8**2).text
+    found = search(model, "ab", SamplingSettings(3, ban=(banned,)), 8**2).text
     assert found == max(all_texts(model, "ab", 3, lambda text: banned not in text[-4:]))[1]
-    ended = search(model, "ab", SampleConfig(3, stop=(best[2],)), 8**2)
+    ended = search(model, "ab", SamplingSettings(3, stop=(best[2],)), 8**2)
     assert best[2] not in ended.text
-    text = search(model, "ab ", SampleConfig(40, initials="abc", initials_of="word"), 4).text
+    text = search(model, "ab ", SamplingSettings(40, initials="abc", initials_of="word"), 4).text
     assert [word[0] for word in re.findall("[a-e]+", text)] == list("abc")[: len(re.findall("[a-e]+", text))]
     assert text
 
@@ -186,6 +186,6 @@ def test_a_beam_goes_on_where_one_of_its_texts_cannot():
     vocab = CharVocab("ab")
     for seed in range(5):
         model = Model.create(2, (6,), seed=seed, device="reference", vocab=vocab)
-        assert search(model, "", SampleConfig(4, ban=("aa", "ab")), 2).text in ("bbbb", "bbba")
+        assert search(model, "", SamplingSettings(4, ban=("aa", "ab")), 2).text in ("bbbb", "bbba")
     with pytest.raises(ConfigError, match="nothing may follow"):
-        search(model, "", SampleConfig(4, ban=("a", "b")), 2)
+        search(model, "", SamplingSettings(4, ban=("a", "b")), 2)

@@ -9,12 +9,13 @@ import numpy as np
 
 from numlstm.model import Model
 from numlstm.network import parameters
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training.loop import Run, Step, train
 
 LSTM_NAMES = ("W_x", "W_h", "b", "h0", "c0")
-TRAINING = TrainConfig(
+TRAINING = TrainingSettings(
     steps=100, batch_size=5, seq_len=7, lr=0.01, lr_floor=1.0, warmup_steps=0, clip=0.3, val_split=0.0, seed=0
 )
 SYMBOLS = "abcdefghijk"
@@ -57,7 +58,7 @@ def run_stack(backend, case):
 def draw_training(seed, *, layers):
     """A text with some order in it, of three epochs and a bit, and parameters by name."""
     rng = np.random.default_rng(seed)
-    config = ModelConfig(len(SYMBOLS), layers, "float64")
+    config = NetworkSettings(len(SYMBOLS), layers, "float64")
     steps = np.where(rng.random(1010) < 0.7, 3, rng.integers(0, len(SYMBOLS), 1010))
     case = {"text": (np.cumsum(steps) % len(SYMBOLS)).astype(np.uint8)}
     for name, shape in parameters.shapes(config).items():
@@ -71,7 +72,7 @@ def layer_sizes(case):
 
 def run_training(backend, case):
     """The losses and gradient norms of 100 steps, and the parameters after them."""
-    config = ModelConfig(len(SYMBOLS), layer_sizes(case), "float64")
+    config = NetworkSettings(len(SYMBOLS), layer_sizes(case), "float64")
     start = {name: case[name] for name in parameters.shapes(config)}
     model = Model(config, parameters.flatten(start, config), backend, vocab=CharVocab(SYMBOLS))
     progress = train(Run.start(model, TRAINING), case["text"], case["text"][:0])
@@ -84,7 +85,7 @@ def run_training(backend, case):
 
 def run_first_step(backend, case):
     """Logits, loss and gradients of the first window of the text, from a state of zeros."""
-    config = ModelConfig(len(SYMBOLS), layer_sizes(case), "float64")
+    config = NetworkSettings(len(SYMBOLS), layer_sizes(case), "float64")
     model = Model(config, parameters.flatten({name: case[name] for name in parameters.shapes(config)}, config), backend)
     B, T = TRAINING.batch_size, TRAINING.seq_len
     length = (len(case["text"]) - 1) // B

@@ -11,7 +11,7 @@ import math
 import numpy as np
 import pytest
 
-from numlstm.settings.config import OPTIMIZERS, TrainConfig
+from numlstm.settings.training import OPTIMIZERS, TrainingSettings
 from numlstm.training.optimizers import Optimizer, Plateau, learning_rate
 
 SIZE, STEPS = 7, 100
@@ -59,7 +59,7 @@ FTRL_CASES = [
 
 def config_of(optimizer, **settings):
     chosen = {**OPTIMIZERS[optimizer], "lr": 0.05, **settings}
-    return TrainConfig(steps=STEPS, optimizer=optimizer, warmup_steps=10, **{"clip": 0.0, **chosen})
+    return TrainingSettings(steps=STEPS, optimizer=optimizer, warmup_steps=10, **{"clip": 0.0, **chosen})
 
 
 def start():
@@ -162,7 +162,7 @@ def test_l1_makes_some_weights_exactly_zero(backend):
 @pytest.mark.parametrize(("factor", "patience"), [(0.5, 2), (0.1, 1), (0.9, 4)])
 def test_a_plateau_is_pytorch_s(factor, patience):
     torch = pytest.importorskip("torch", reason="needs PyTorch: install the extra `judge`")
-    config = TrainConfig(steps=9, lr=2.0, lr_floor=0.01, schedule="plateau", plateau_factor=factor, warmup_steps=0)
+    config = TrainingSettings(steps=9, lr=2.0, lr_floor=0.01, schedule="plateau", plateau_factor=factor, warmup_steps=0)
     optimizer = torch.optim.SGD([torch.zeros(1)], lr=config.lr)
     theirs = torch.optim.lr_scheduler.ReduceLROnPlateau(
         optimizer, factor=factor, patience=patience, min_lr=config.lr * config.lr_floor

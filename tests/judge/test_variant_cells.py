@@ -10,7 +10,7 @@ from numlstm.backends.spec.dropout import Dropout
 from numlstm.backends.spec.variant import Variant
 from numlstm.model import Model
 from numlstm.network import parameters
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install 'numlstm[judge]'")
 pytestmark = pytest.mark.judge
@@ -100,7 +100,7 @@ def torch_network(config, p, ids, masks):
     ids=str,
 )
 def test_a_network(backend, options, rates):
-    config = ModelConfig(V, (9, 7), "float64", **options)
+    config = NetworkSettings(V, (9, 7), "float64", **options)
     rng = np.random.default_rng(1)
     start = {name: rng.uniform(-1, 1, shape) for name, shape in parameters.shapes(config).items()}
     ids, targets = rng.integers(0, V, (2, T, B))

@@ -15,7 +15,8 @@ from numlstm.backends import registry
 from numlstm.model import Model
 from numlstm.monitoring import events
 from numlstm.network import parameters
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.corpus import Corpus, load_corpus
 from numlstm.text.dataset.streams import split
 from numlstm.training.loop import Epoch, Run, Step, train
@@ -30,9 +31,9 @@ def corpus(tmp_path: Path) -> Corpus:
 
 
 def begun(corpus: Corpus, **settings: float) -> Run:
-    config = ModelConfig(len(corpus.vocab), (5, 4))
+    config = NetworkSettings(len(corpus.vocab), (5, 4))
     model = Model(config, parameters.initialise(config, 0), registry.load("reference"), vocab=corpus.vocab)
-    return Run.start(model, TrainConfig(**{"steps": 12, "batch_size": 4, "seq_len": 32, **settings}))  # type: ignore[arg-type]
+    return Run.start(model, TrainingSettings(**{"steps": 12, "batch_size": 4, "seq_len": 32, **settings}))  # type: ignore[arg-type]
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from numlstm.backends import registry
 from numlstm.model import Model
 from numlstm.monitoring import gates
 from numlstm.network import parameters
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 
 SIZES = (6, 5)
 
@@ -57,7 +57,7 @@ def test_the_activations_are_those_of_the_equations(model: Model) -> None:
     ids=str,
 )
 def test_networks_of_every_kind(options: dict[str, Any]) -> None:
-    config = ModelConfig(7, SIZES, **options)
+    config = NetworkSettings(7, SIZES, **options)
     model = Model(config, 9 * parameters.initialise(config, 1), registry.load("reference"))
     layers = gates.measured(model, np.arange(900) % 7)
     assert [sum(layer["o"]["counts"]) for layer in layers] == [4 * (64 - 16) * H for H in SIZES]

@@ -7,9 +7,9 @@ import pytest
 
 from numlstm.errors import ConfigError
 from numlstm.network import parameters
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 
-CONFIG = ModelConfig(7, (5, 3))
+CONFIG = NetworkSettings(7, (5, 3))
 SHAPES = {
     "lstm.0.W_x": (7, 20),
     "lstm.0.W_h": (5, 20),
@@ -65,7 +65,7 @@ def test_flatten_names_what_does_not_fit():
 
 
 def test_the_forget_gate_starts_open_and_the_rest_at_random():
-    config = ModelConfig(50, (64, 16))
+    config = NetworkSettings(50, (64, 16))
     bounds = dict.fromkeys(("lstm.0.W_h", "lstm.0.b", "lstm.1.W_x"), 1 / 8)
     bounds |= dict.fromkeys(("lstm.1.W_h", "lstm.1.b", "output.W", "output.b"), 1 / 4)
     bounds["lstm.0.W_x"] = 1  # a token picks one row: nothing is added up
@@ -88,13 +88,13 @@ def test_the_seed_decides():
 
 
 def test_the_dtype_changes_the_rounding_alone():
-    double = ModelConfig(7, (5, 3), "float64")
+    double = NetworkSettings(7, (5, 3), "float64")
     exact = parameters.initialise(double, 5)
     assert exact.dtype == np.float64
     np.testing.assert_array_equal(exact.astype(np.float32), parameters.initialise(CONFIG, 5))
 
 
 def test_no_two_parameters_start_alike():
-    config = ModelConfig(4, (4, 4))
+    config = NetworkSettings(4, (4, 4))
     views = parameters.views(parameters.initialise(config, 0), config)
     assert len({values.ravel()[0] for values in views.values()}) == len(views)

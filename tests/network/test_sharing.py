@@ -16,17 +16,18 @@ from numlstm.network import shipped, weights_file
 from numlstm.network.parameters import count
 from numlstm.network.sharing import to_share
 from numlstm.network.weights_file import TrainState, WeightsFile
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
 
-CONFIG = ModelConfig(3, (5,))
+CONFIG = NetworkSettings(3, (5,))
 
 
 def make(*, trained: bool = True, scale: float = 1.0) -> WeightsFile:
     rng = np.random.default_rng(0)
     flat = (scale * rng.standard_normal(count(CONFIG))).astype(np.float32)
     state = TrainState(
-        config=TrainConfig(steps=9, batch_size=2),
+        config=TrainingSettings(steps=9, batch_size=2),
         step=9,
         params=flat,
         slots={"m": flat, "v": flat},

@@ -29,7 +29,8 @@ import numlstm
 from numlstm.errors import WeightsError
 from numlstm.network.parameters import count, shapes
 from numlstm.network.weights_file import TrainState, WeightsFile, check_output, load, save
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.storage import atomic, npz
 from numlstm.storage.temporary import temporary_beside
 from numlstm.text.vocab.char import CharVocab
@@ -41,7 +42,7 @@ ODD = "a\x00\"\\\n'한글😀e\u0301"
 def make(seed=0, layers=(3, 2), dtype="float32", symbols=ODD, latest="differs"):
     """A file of random contents; `latest`: the state's parameters differ, are the same, or no state."""
     rng = np.random.default_rng(seed)
-    config = ModelConfig(len(symbols), layers, dtype)
+    config = NetworkSettings(len(symbols), layers, dtype)
 
     def draw(*shape):
         return rng.standard_normal(shape).astype(dtype)
@@ -51,7 +52,7 @@ def make(seed=0, layers=(3, 2), dtype="float32", symbols=ODD, latest="differs"):
     if latest == "none":
         return WeightsFile(config, CharVocab(symbols), best, summary)
     state = TrainState(
-        config=TrainConfig(steps=9, batch_size=batch, lr=0.1 + seed),
+        config=TrainingSettings(steps=9, batch_size=batch, lr=0.1 + seed),
         step=7,
         params=best.copy() if latest == "same" else draw(best.size),
         slots={"m": draw(best.size), "v": draw(best.size)},

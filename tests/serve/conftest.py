@@ -13,7 +13,6 @@ import pytest
 from typer.testing import CliRunner
 
 from numlstm.cli import app
-from numlstm.cli.serve.job_options import train_options
 from numlstm.serve.app import create_app
 from numlstm.serve.server_settings import Settings
 from tests.serve.servers import ServerProcess, ServerThread
@@ -79,16 +78,16 @@ def serve_process(models: Path) -> Iterator[Callable[..., ServerProcess]]:
         yield start
 
 
-def entered(models: Path, options: Any = (), **settings: Any) -> TestClient:
+def entered(models: Path, **settings: Any) -> TestClient:
     """A client of an application in this process, which begins when it is entered."""
     given = Settings(**{"models": models, "device": "reference", **settings})
-    return TestClient(create_app(given, options), "http://127.0.0.1:8000", raise_server_exceptions=False)
+    return TestClient(create_app(given), "http://127.0.0.1:8000", raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="session")
 def shared(trained: Path) -> Iterator[TestClient]:
     """A client of an application that tests share which change nothing."""
-    with entered(trained, train_options()) as client:
+    with entered(trained) as client:
         yield client
 
 
@@ -104,8 +103,8 @@ def inside(models: Path) -> Iterator[Callable[..., TestClient]]:
     """Make a client of an application in this process, with settings of the test's own."""
     with contextlib.ExitStack() as stack:
 
-        def start(options: Any = (), **settings: Any) -> TestClient:
-            return stack.enter_context(entered(**{"models": models, "options": options, **settings}))
+        def start(**settings: Any) -> TestClient:
+            return stack.enter_context(entered(**{"models": models, **settings}))
 
         yield start
 

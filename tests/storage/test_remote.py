@@ -12,7 +12,7 @@ import pytest
 
 from numlstm.errors import CorpusError, WeightsError
 from numlstm.network import parameters, weights_file
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.storage import atomic, remote
 from numlstm.text.dataset import corpus
 from numlstm.text.dataset.corpus import Corpus, load_corpus
@@ -73,7 +73,7 @@ def text_of(found: Corpus) -> str:
 
 
 def a_file() -> weights_file.WeightsFile:
-    config = ModelConfig(3, (4,))
+    config = NetworkSettings(3, (4,))
     return weights_file.WeightsFile(config, CharVocab("abc"), parameters.initialise(config, 0), {"a": 1}, None)
 
 

@@ -12,7 +12,8 @@ from numlstm.backends import registry
 from numlstm.model import Model
 from numlstm.network import parameters
 from numlstm.network.evaluate import evaluate
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.streams import split
 from numlstm.text.sources.python_library import python_source
 from numlstm.text.vocab.char import CharVocab
@@ -24,8 +25,8 @@ STEPS = 160
 
 def new_run(text: str, precision: str, device: str) -> Run:
     vocab = CharVocab.from_text(text)
-    model_config = ModelConfig(len(vocab), LAYERS)
-    config = TrainConfig(steps=STEPS, batch_size=16, seq_len=32, warmup_steps=10, precision=precision)
+    model_config = NetworkSettings(len(vocab), LAYERS)
+    config = TrainingSettings(steps=STEPS, batch_size=16, seq_len=32, warmup_steps=10, precision=precision)
     flat = parameters.initialise(model_config, config.seed)
     return Run.start(Model(model_config, flat, registry.load(device), vocab=vocab, precision=precision), config)
 

@@ -15,12 +15,13 @@ from numlstm.errors import CorpusError, DivergedError, WeightsError
 from numlstm.model import Model
 from numlstm.network import parameters, weights_file
 from numlstm.network.weights_file import WeightsFile
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.streams import split
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training.loop import Epoch, Progress, Run, Step, train
 
-CONFIG = TrainConfig(steps=30, batch_size=4, seq_len=16, lr=0.01, warmup_steps=3, seed=5)
+CONFIG = TrainingSettings(steps=30, batch_size=4, seq_len=16, lr=0.01, warmup_steps=3, seed=5)
 
 
 @pytest.fixture(params=["reference", "cpu"])
@@ -33,9 +34,9 @@ def text(source_text: str) -> str:
     return source_text[:1500]
 
 
-def new_run(text: str, backend: Backend, config: TrainConfig = CONFIG, layers: tuple[int, ...] = (11, 7)) -> Run:
+def new_run(text: str, backend: Backend, config: TrainingSettings = CONFIG, layers: tuple[int, ...] = (11, 7)) -> Run:
     vocab = CharVocab.from_text(text)
-    model_config = ModelConfig(len(vocab), layers)
+    model_config = NetworkSettings(len(vocab), layers)
     model = Model(model_config, parameters.initialise(model_config, config.seed), backend, vocab=vocab)
     return Run.start(model, config)
 
@@ -83,7 +84,7 @@ def test_same_seed_same_bits_other_seed_other_bits(text: str, backend: Backend) 
     for run in runs:
         finish(run, text)
     assert_same_bits(runs[0].to_file(), runs[1].to_file())
-    other = new_run(text, backend, TrainConfig(**{**CONFIG.to_dict(), "seed": 6}))
+    other = new_run(text, backend, TrainingSettings(**{**CONFIG.to_dict(), "seed": 6}))
     finish(other, text)
     assert not np.array_equal(other.model.flat, runs[0].model.flat)
 
@@ -119,7 +120,7 @@ def test_a_run_moves_between_devices(text: str, tmp_path: Path) -> None:
 def test_best_parameters_are_those_of_the_lowest_validation_loss(text: str) -> None:
     # A text this short is soon known by heart, and what it does not hold is predicted ever worse.
     text = text[:500]
-    config = TrainConfig(steps=240, batch_size=4, seq_len=16, lr=0.02, warmup_steps=1, lr_floor=1.0)
+    config = TrainingSettings(steps=240, batch_size=4, seq_len=16, lr=0.02, warmup_steps=1, lr_floor=1.0)
     run = new_run(text, registry.load("reference"), config, layers=(24,))
     kept: dict[int, np.ndarray] = {}
     losses: dict[int, float] = {}
@@ -136,7 +137,7 @@ def test_best_parameters_are_those_of_the_lowest_validation_loss(text: str) -> N
 
 
 def test_without_validation_text_the_last_parameters_are_the_best(text: str, tmp_path: Path) -> None:
-    config = TrainConfig(**{**CONFIG.to_dict(), "val_split": 0.0})
+    config = TrainingSettings(**{**CONFIG.to_dict(), "val_split": 0.0})
     run = new_run(text, registry.load("reference"), config)
     assert all(p.val_loss is None for p in finish(run, text) if isinstance(p, Epoch))
     file = run.to_file()
@@ -153,7 +154,7 @@ def test_training_never_sees_the_validation_tail(text: str) -> None:
     assert set(changed) <= set(text)
     runs = [new_run(text, registry.load("reference")) for _ in range(2)]
     for run, read in zip(runs, (text, changed), strict=True):
-        run.config = TrainConfig(**{**CONFIG.to_dict(), "val_split": 0.1})
+        run.config = TrainingSettings(**{**CONFIG.to_dict(), "val_split": 0.1})
         finish(run, read)
     np.testing.assert_array_equal(runs[0].model.flat, runs[1].model.flat)
     assert runs[0].record["best_loss"] != runs[1].record["best_loss"]
@@ -186,14 +187,14 @@ def test_a_loss_that_is_not_finite_stops_the_run(text: str, backend: Backend) ->
 
 
 def test_an_exploding_learning_rate_stops_the_run(text: str) -> None:
-    config = TrainConfig(steps=60, batch_size=4, seq_len=16, lr=3e37, warmup_steps=0, clip=0.0)
+    config = TrainingSettings(steps=60, batch_size=4, seq_len=16, lr=3e37, warmup_steps=0, clip=0.0)
     run = new_run(text, registry.load("reference"), config)
     with np.errstate(all="ignore"), pytest.raises(DivergedError):
         finish(run, text)
 
 
 def test_too_short_a_text_is_an_error(backend: Backend) -> None:
-    run = new_run("abcdefg", backend, TrainConfig(steps=3, batch_size=32))
+    run = new_run("abcdefg", backend, TrainingSettings(steps=3, batch_size=32))
     with pytest.raises(CorpusError, match="too few for 32 parallel streams"):
         finish(run, "abcdefg")
 

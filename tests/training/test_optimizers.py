@@ -10,7 +10,7 @@ import pytest
 from numlstm.backends import registry
 from numlstm.backends.spec.gradients import clipping
 from numlstm.errors import BackendError
-from numlstm.settings.config import OPTIMIZERS, TrainConfig
+from numlstm.settings.training import OPTIMIZERS, TrainingSettings
 from numlstm.training.optimizers import Optimizer, Plateau, learning_rate
 
 
@@ -23,7 +23,7 @@ def backend(request):
 
 
 def test_the_rate_rises_on_a_line_and_falls_on_half_a_cosine():
-    config = TrainConfig(steps=1100, lr=2.0, lr_floor=0.1, warmup_steps=100)
+    config = TrainingSettings(steps=1100, lr=2.0, lr_floor=0.1, warmup_steps=100)
     assert learning_rate(config, 0) == pytest.approx(0.02)
     assert learning_rate(config, 49) == pytest.approx(1.0)
     assert learning_rate(config, 99) == pytest.approx(2.0)
@@ -36,7 +36,7 @@ def test_the_rate_rises_on_a_line_and_falls_on_half_a_cosine():
 
 
 def test_the_rate_never_jumps_and_falls_after_the_warm_up():
-    config = TrainConfig(steps=500, lr=1.0, lr_floor=0.05, warmup_steps=50)
+    config = TrainingSettings(steps=500, lr=1.0, lr_floor=0.05, warmup_steps=50)
     rates = np.array([learning_rate(config, step) for step in range(500)])
     assert (np.diff(rates[:50]) > 0).all()
     assert (np.diff(rates[50:]) < 0).all()
@@ -47,14 +47,14 @@ def test_the_rate_never_jumps_and_falls_after_the_warm_up():
 
 @pytest.mark.parametrize("warmup", [0, 10, 20])
 def test_odd_schedules_stay_in_range(warmup):
-    config = TrainConfig(steps=10, lr=1.0, warmup_steps=warmup)
+    config = TrainingSettings(steps=10, lr=1.0, warmup_steps=warmup)
     assert all(0 < learning_rate(config, step) <= 1 for step in range(10))
-    flat = TrainConfig(steps=10, lr=0.5, lr_floor=1.0, warmup_steps=0)
+    flat = TrainingSettings(steps=10, lr=0.5, lr_floor=1.0, warmup_steps=0)
     assert {learning_rate(flat, step) for step in range(11)} == {0.5}
 
 
 def rates(steps, **settings):
-    config = TrainConfig(steps=steps, lr=2.0, **settings)
+    config = TrainingSettings(steps=steps, lr=2.0, **settings)
     return [learning_rate(config, step) for step in range(steps)]
 
 
@@ -66,7 +66,7 @@ def test_a_line_goes_down_to_the_floor():
     found = rates(12, schedule="linear", warmup_steps=2, lr_floor=0.1)
     assert found[:3] == pytest.approx([1.0, 2.0, 2.0])
     assert np.diff(found[2:]) == pytest.approx([-0.18] * 9)
-    config = TrainConfig(steps=12, lr=2.0, schedule="linear", warmup_steps=2, lr_floor=0.1)
+    config = TrainingSettings(steps=12, lr=2.0, schedule="linear", warmup_steps=2, lr_floor=0.1)
     assert learning_rate(config, 12) == pytest.approx(0.2)
 
 
@@ -79,9 +79,9 @@ def test_stairs_are_tensorflow_s_staircase():
 
 
 def test_a_plateau_lowers_the_rate_down_to_the_floor():
-    config = TrainConfig(steps=9, lr=2.0, schedule="plateau", warmup_steps=0, plateau_factor=0.1, lr_floor=0.05)
+    config = TrainingSettings(steps=9, lr=2.0, schedule="plateau", warmup_steps=0, plateau_factor=0.1, lr_floor=0.05)
     assert [learning_rate(config, 5, reductions) for reductions in range(4)] == pytest.approx([2.0, 0.2, 0.1, 0.1])
-    assert learning_rate(TrainConfig(steps=9, lr=2.0, warmup_steps=0), 0, 3) == 2.0
+    assert learning_rate(TrainingSettings(steps=9, lr=2.0, warmup_steps=0), 0, 3) == 2.0
 
 
 def test_a_plateau_counts_epochs_that_are_no_better():
@@ -123,7 +123,7 @@ ADAM = {"m": None, "v": None}
     [(0.5, 1.0, 1.0), (4.0, 1.0, 1 / (4 + 1e-6)), (4.0, 2.0, 2 / (4 + 1e-6)), (4.0, 0.0, 1.0), (0.0, 1.0, 1.0)],
 )
 def test_a_gradient_is_scaled_down_to_the_clip(norm, clip, scale):
-    recorder, config = Recorder(norm), TrainConfig(steps=10, clip=clip, warmup_steps=2, lr=0.5, beta1=0.8)
+    recorder, config = Recorder(norm), TrainingSettings(steps=10, clip=clip, warmup_steps=2, lr=0.5, beta1=0.8)
     norms = Optimizer(ADAM).update_(recorder, None, None, config, 4)
     assert norms.read(clip) == pytest.approx((norm, norm * scale))
     (call,) = recorder.calls
@@ -136,14 +136,14 @@ def test_a_gradient_is_scaled_down_to_the_clip(norm, clip, scale):
 
 def test_adam_counts_from_when_its_slots_were_fresh():
     recorder = Recorder(1.0)
-    Optimizer(ADAM, began=90).update_(recorder, None, None, TrainConfig(steps=100), 92)
+    Optimizer(ADAM, began=90).update_(recorder, None, None, TrainingSettings(steps=100), 92)
     assert recorder.calls[0]["step"] == 3
 
 
 @pytest.mark.parametrize(("optimizer", "l2", "decay"), [("adam", 0.3, 0.0), ("adamw", 0.0, 0.3)])
 def test_weight_decay_is_the_gradient_s_or_the_parameters(optimizer, l2, decay):
     recorder = Recorder(1.0)
-    Optimizer(ADAM).update_(recorder, None, None, TrainConfig(steps=9, optimizer=optimizer, weight_decay=0.3), 0)
+    Optimizer(ADAM).update_(recorder, None, None, TrainingSettings(steps=9, optimizer=optimizer, weight_decay=0.3), 0)
     assert (recorder.calls[0]["l2"], recorder.calls[0]["decay"]) == (l2, decay)
 
 
@@ -154,7 +154,7 @@ def arrays(backend, grads):
 
 
 def fresh(backend, size, **settings):
-    config = TrainConfig(steps=10, **settings)
+    config = TrainingSettings(steps=10, **settings)
     return Optimizer.start(config, backend, size, "float64"), config
 
 

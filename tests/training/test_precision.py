@@ -20,11 +20,12 @@ from numlstm.cli.train import start
 from numlstm.errors import BackendError, ConfigError
 from numlstm.model import Model
 from numlstm.network import parameters
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training.loop import Run
 
-CONFIG = ModelConfig(5, (3, 2))
+CONFIG = NetworkSettings(5, (3, 2))
 MISSING = "this processor has no such instruction"
 
 
@@ -84,7 +85,7 @@ def test_a_processor_without_the_instruction_refuses_bf16() -> None:
 
 def reference_run(precision: str = "float32") -> Run:
     model = Model(CONFIG, parameters.initialise(CONFIG, 0), registry.load("reference"), vocab=CharVocab("abcde"))
-    return Run.start(model, TrainConfig(steps=3, precision=precision))
+    return Run.start(model, TrainingSettings(steps=3, precision=precision))
 
 
 def test_a_run_and_its_network_are_of_one_precision() -> None:

@@ -16,12 +16,13 @@ from numlstm.backends.spec.gradients import Scaling
 from numlstm.errors import DivergedError
 from numlstm.model import Model
 from numlstm.network import parameters
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training import loop as training
 from numlstm.training.loop import Epoch, Run, Step, train
 
-CONFIG = TrainConfig(steps=60, batch_size=4, seq_len=8, lr=0.01, warmup_steps=3, seed=5, reset_state=0.2)
+CONFIG = TrainingSettings(steps=60, batch_size=4, seq_len=8, lr=0.01, warmup_steps=3, seed=5, reset_state=0.2)
 
 
 class Clock:
@@ -73,7 +74,7 @@ def queued(waits=None, slow=0.0, precision="", **altered):
 
 def trained(backend, text, config=CONFIG):
     vocab = CharVocab.from_text(text)
-    model_config = ModelConfig(len(vocab), (6,))
+    model_config = NetworkSettings(len(vocab), (6,))
     flat = parameters.initialise(model_config, config.seed)
     run = Run.start(Model(model_config, flat, backend, vocab=vocab, precision=config.precision), config)
     ids = vocab.encode(text)

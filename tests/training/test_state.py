@@ -14,7 +14,8 @@ from numlstm.backends.spec.dropout import Dropout
 from numlstm.errors import ConfigError
 from numlstm.model import Model
 from numlstm.network import parameters, weights_file
-from numlstm.settings.config import OPTIMIZERS, ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import OPTIMIZERS, TrainingSettings
 from numlstm.text.dataset.streams import split
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training import loop
@@ -31,8 +32,8 @@ def text(source_text: str) -> str:
 
 def new_run(text: str, network: dict[str, Any] | None = None, **settings: Any) -> Run:
     vocab = CharVocab.from_text(text)
-    model_config = ModelConfig(len(vocab), (7, 5), **(network or {}))
-    config = TrainConfig(**{**BASE, **settings})
+    model_config = NetworkSettings(len(vocab), (7, 5), **(network or {}))
+    config = TrainingSettings(**{**BASE, **settings})
     flat = parameters.initialise(model_config, config.seed)
     return Run.start(Model(model_config, flat, registry.load("reference"), vocab=vocab), config)
 

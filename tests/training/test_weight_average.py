@@ -9,7 +9,8 @@ from numlstm.backends import registry
 from numlstm.model import Model
 from numlstm.network import parameters
 from numlstm.network.evaluate import evaluate
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training import loop
 from numlstm.training.loop import Epoch
@@ -19,11 +20,11 @@ from numlstm.training.weight_average import Average
 TEXT = "the cat sat on the mat and the dog ran after the cat; " * 12
 VOCAB = CharVocab.from_text(TEXT)
 IDS = VOCAB.encode(TEXT)
-NETWORK = ModelConfig(len(VOCAB), (6,), embedding=4, tie_weights=False)
+NETWORK = NetworkSettings(len(VOCAB), (6,), embedding=4, tie_weights=False)
 
 
 def new_run(**settings: object) -> Run:
-    config = TrainConfig(steps=40, batch_size=4, seq_len=8, warmup_steps=3, **settings)  # type: ignore[arg-type]
+    config = TrainingSettings(steps=40, batch_size=4, seq_len=8, warmup_steps=3, **settings)  # type: ignore[arg-type]
     flat = parameters.initialise(NETWORK, 0)
     return Run.start(Model(NETWORK, flat, registry.load("reference"), vocab=VOCAB), config)
 
@@ -73,10 +74,10 @@ def test_it_can_begin_and_end_as_a_run_goes_on() -> None:
     run = new_run()
     for _ in zip(range(5), loop.train(run, IDS[:500], IDS[500:]), strict=False):
         pass
-    run.change_(TrainConfig(**{**run.config.to_dict(), "average": 0.9}), IDS[:500])
+    run.change_(TrainingSettings(**{**run.config.to_dict(), "average": 0.9}), IDS[:500])
     assert isinstance(run.average, Average)
     assert run.average.flat.tobytes() == run.model.flat.tobytes()
     assert "average" in run.to_file().state.slots  # type: ignore[union-attr]
-    run.change_(TrainConfig(**{**run.config.to_dict(), "average": 0.0}), IDS[:500])
+    run.change_(TrainingSettings(**{**run.config.to_dict(), "average": 0.0}), IDS[:500])
     assert run.average is None
     assert "average" not in run.to_file().state.slots  # type: ignore[union-attr]

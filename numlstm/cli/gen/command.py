@@ -15,7 +15,8 @@ from ..shared.options import Device, DropUnknown, Json, Threads, Weights, open_b
 if TYPE_CHECKING:
     from ...generation.sequence import Written
     from ...model import Model
-    from ...settings.config import ModelConfig, SampleConfig
+    from ...settings.network import NetworkSettings
+    from ...settings.sampling import SamplingSettings
     from ...text.vocab.base import Ids, Vocab
 
 # Measured on two cores at 2.5 GHz. NumPy needs so many seconds per token for each layer, besides those for each
@@ -156,14 +157,14 @@ def gen(
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, threads or 1)))
     from ...model import writer
     from ...network import weights_file as files
-    from ...settings.config import SampleConfig
+    from ...settings.sampling import SamplingSettings
     from .option_rules import check_combination, unescaped
     from .text_output import Plan, check_output, write
 
     check_combination(ctx)
     if not 1 <= samples <= 2**16:
         raise ConfigError(f"--samples is {samples}; expected 1 to {2**16}")
-    config = SampleConfig(
+    config = SamplingSettings(
         length=_length(length, initials, initials_of),
         temperature=temperature,
         seed=secrets.randbelow(2**31) if seed is None else seed,
@@ -206,7 +207,7 @@ def gen(
             print(f"(seed {config.seed})", file=sys.stderr)
 
 
-def is_quick(config: ModelConfig, tokens: int, streams: int) -> bool:
+def is_quick(config: NetworkSettings, tokens: int, streams: int) -> bool:
     """Whether NumPy reads and writes so many tokens in less time than the compiled kernels take to load.
 
     `streams` texts are written side by side: they share the overhead of each call, but not the arithmetic.
@@ -231,7 +232,7 @@ def _tell_unknown(vocab: Vocab, ids: Ids) -> None:
         print(f"({tokens} of the prompt unknown to the model)", file=sys.stderr)
 
 
-def _tell_missing(texts: Sequence[Written], config: SampleConfig) -> None:
+def _tell_missing(texts: Sequence[Written], config: SamplingSettings) -> None:
     missing = max(text.missing for text in texts)
     if missing:
         letters = "the last initial" if missing == 1 else f"the last {missing} initials"

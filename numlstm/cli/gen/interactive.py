@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, NumlstmError
 from ...generation.writing import Writing
-from ...settings.config import SampleConfig
+from ...settings.sampling import SamplingSettings
 from ..shared.work_progress import working
 from .option_rules import unescaped
 from .text_output import show
@@ -30,7 +30,9 @@ Ctrl-C stops a text, Ctrl-D ends. Lines that begin with a slash (// for a prompt
   /help, /quit"""
 
 
-def interact(open_model: Callable[[], Model], config: SampleConfig, *, fixed_seed: bool, drop_unknown: bool) -> None:
+def interact(
+    open_model: Callable[[], Model], config: SamplingSettings, *, fixed_seed: bool, drop_unknown: bool
+) -> None:
     """Read lines from stdin until it ends, and write a text for each that is a prompt."""
     with contextlib.suppress(ImportError):  # not on every system: then without history
         import readline  # noqa: F401
@@ -63,7 +65,7 @@ def _typed(terminal: bool) -> str:
 
 
 class _Session:
-    def __init__(self, model: Model, config: SampleConfig, fixed_seed: bool, drop_unknown: bool) -> None:
+    def __init__(self, model: Model, config: SamplingSettings, fixed_seed: bool, drop_unknown: bool) -> None:
         self.model, self.config = model, config
         self.fixed_seed, self.drop_unknown, self.over = fixed_seed, drop_unknown, False
 
@@ -105,7 +107,7 @@ class _Session:
 
     def set(self, name: str, value: str) -> None:
         field = name.replace("-", "_")
-        known = {each.name: each.default for each in dataclasses.fields(SampleConfig)}
+        known = {each.name: each.default for each in dataclasses.fields(SamplingSettings)}
         if field not in known:
             raise ConfigError(f"/{name} is no command; expected a setting such as /temperature, or /help")
         changed = _read(name, value, getattr(self.config, field), known[field])

@@ -14,7 +14,7 @@ from ..shared.work_progress import working
 
 if TYPE_CHECKING:
     from ...model import Model
-    from ...settings.config import SampleConfig
+    from ...settings.sampling import SamplingSettings
 
 
 class Plan(NamedTuple):
@@ -37,7 +37,7 @@ class Plan(NamedTuple):
         return self.samples == 1 and not self.json and self.output is None
 
 
-def write(open_model: Callable[[], Model], prompt: str, config: SampleConfig, plan: Plan) -> Sequence[Written]:
+def write(open_model: Callable[[], Model], prompt: str, config: SamplingSettings, plan: Plan) -> Sequence[Written]:
     """Write texts, show them as planned, and return them."""
     if not plan.whole:
         return [_streamed(open_model, prompt, config, plan)]
@@ -52,7 +52,7 @@ def write(open_model: Callable[[], Model], prompt: str, config: SampleConfig, pl
     return texts
 
 
-def _streamed(open_model: Callable[[], Model], prompt: str, config: SampleConfig, plan: Plan) -> Written:
+def _streamed(open_model: Callable[[], Model], prompt: str, config: SamplingSettings, plan: Plan) -> Written:
     """Write one text and show it as it is made."""
     with working():
         writing = Writing(open_model(), [prompt], config, drop_unknown=plan.drop_unknown)
@@ -62,7 +62,7 @@ def _streamed(open_model: Callable[[], Model], prompt: str, config: SampleConfig
     return writing.written()[0]
 
 
-def _texts(model: Model, prompt: str, config: SampleConfig, plan: Plan) -> Sequence[Written]:
+def _texts(model: Model, prompt: str, config: SamplingSettings, plan: Plan) -> Sequence[Written]:
     if plan.beam is None:
         return Writing(model, [prompt] * plan.samples, config, drop_unknown=plan.drop_unknown).all()
     from ...generation.beam import search
@@ -70,11 +70,11 @@ def _texts(model: Model, prompt: str, config: SampleConfig, plan: Plan) -> Seque
     return [search(model, prompt, config, plan.beam, drop_unknown=plan.drop_unknown)]
 
 
-def _task(config: SampleConfig, plan: Plan) -> str:
+def _task(config: SamplingSettings, plan: Plan) -> str:
     return f"writing {plan.samples} text{'s' * (plan.samples > 1)} of {config.length:,} tokens"
 
 
-def _settings(config: SampleConfig, plan: Plan) -> dict[str, Any]:
+def _settings(config: SamplingSettings, plan: Plan) -> dict[str, Any]:
     """Return the settings that had a say."""
     settings = config.to_dict()
     if plan.beam is None:

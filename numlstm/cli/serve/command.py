@@ -173,7 +173,6 @@ def _server(settings: Settings) -> uvicorn.Server:
 
         from ...serve.app import create_app
         from ...serve.http.connections import Connection
-        from .job_options import train_options
 
         if chosen is None:
             del os.environ["OPENBLAS_NUM_THREADS"]  # which is for writing, and not for the processes that train
@@ -181,7 +180,7 @@ def _server(settings: Settings) -> uvicorn.Server:
         raise BackendError(
             f"the server needs {error.name}, which is not installed: pip install 'numlstm[serve]'"
         ) from error
-    app = create_app(settings, train_options())
+    app = create_app(settings)
 
     class Server(uvicorn.Server):
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:

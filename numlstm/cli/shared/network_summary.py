@@ -11,11 +11,11 @@ from ...errors import WeightsError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from ...settings.config import ModelConfig
+    from ...settings.network import NetworkSettings
     from ...text.vocab.base import Vocab
 
 
-def shape_table(config: ModelConfig) -> Table:
+def shape_table(config: NetworkSettings) -> Table:
     """Return a table of the layers, their shapes and parameter counts."""
     from rich import box
     from rich.table import Table

@@ -11,13 +11,14 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...settings.amounts import parse_layers
-from ...settings.config import OPTIMIZERS, ModelConfig, TrainConfig
+from ...settings.network import NetworkSettings
+from ...settings.training import OPTIMIZERS, TrainingSettings
 from ...text.dataset.streams import AnyIds
 from ...training.optimizers import FUSED
 from ...training.state import Run, batches, steps_for
 
-NETWORK = tuple(f.name for f in dataclasses.fields(ModelConfig) if f.name not in ("vocab_size", "layers", "dtype"))
-TRAINING = tuple(f.name for f in dataclasses.fields(TrainConfig) if f.name != "steps")
+NETWORK = tuple(f.name for f in dataclasses.fields(NetworkSettings) if f.name not in ("vocab_size", "layers", "dtype"))
+TRAINING = tuple(f.name for f in dataclasses.fields(TrainingSettings) if f.name != "steps")
 
 TOKENS = {"level": "char", "vocab_size": None, "min_count": None, "pretokenised": False}  # what `Level` is made of
 
@@ -53,7 +54,7 @@ def option(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def check_used(config: TrainConfig, given: Mapping[str, Any]) -> None:
+def check_used(config: TrainingSettings, given: Mapping[str, Any]) -> None:
     """Raise `ConfigError` if an option was given that does nothing with the others."""
     for of, names in _ONLY_WITH.items():
         for name, values in names.items():
@@ -101,7 +102,7 @@ def change_(run: Run, train_ids: AnyIds, given: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _steps(run: Run, was: TrainConfig, train_ids: AnyIds, given: Mapping[str, Any]) -> int:
+def _steps(run: Run, was: TrainingSettings, train_ids: AnyIds, given: Mapping[str, Any]) -> int:
     """Return how many updates the run has now; a number of epochs that was asked for before stays."""
     reader, before = batches(train_ids, run.config), batches(train_ids, was)
     if "steps" in given:
@@ -116,7 +117,7 @@ def _steps(run: Run, was: TrainConfig, train_ids: AnyIds, given: Mapping[str, An
     return steps_for(run, reader, epochs)
 
 
-def _line(name: str, was: TrainConfig, config: TrainConfig) -> str:
+def _line(name: str, was: TrainingSettings, config: TrainingSettings) -> str:
     before, after = _shown(getattr(was, name)), _shown(getattr(config, name))
     line = f"{name.replace('_', '-')} was {before} and is {after} from here on"
     if name == "patience":

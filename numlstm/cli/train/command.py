@@ -6,15 +6,17 @@ import shlex
 import sys
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import ConfigError
 from ...settings.amounts import Every, parse_duration, parse_epochs, parse_every
+from ...settings.commands import train_settings
+from ...settings.run import RunSettings
 from ...training.job_name import PLACE, job_name
-from ..shared.options import Device, Log, TensorBoard, Threads, described, open_backend
-from . import options as o
+from ..shared.declared_options import with_settings
+from ..shared.options import described, open_backend
 
 if TYPE_CHECKING:
     from ...training.state import Run
@@ -22,75 +24,19 @@ if TYPE_CHECKING:
 _COMMANDS = 20  # that a run's record keeps
 
 
-def train(
-    corpus: o.Sources = None,
-    # Text
-    level: o.LevelName = None,
-    vocab_size: o.VocabSize = None,
-    min_count: o.MinCount = None,
-    pretokenised: o.Pretokenised = False,
-    encoding: o.Encoding = None,
-    val_split: o.ValSplit = None,
-    # Network
-    layers: o.Layers = None,
-    embedding: o.Embedding = None,
-    projection: o.Projection = None,
-    layer_norm: o.LayerNorm = False,
-    tie_weights: o.TieWeights = False,
-    gate_activation: o.GateActivation = None,
-    dropout: o.Dropout = None,
-    recurrent_dropout: o.RecurrentDropout = None,
-    # Steps
-    epochs: o.Epochs = None,
-    steps: o.Steps = None,
-    batch_size: o.BatchSize = None,
-    seq_len: o.SeqLen = None,
-    batching: o.Batching = None,
-    window_step: o.WindowStep = None,
-    steps_per_epoch: o.StepsPerEpoch = None,
-    reset_state: o.ResetState = None,
-    patience: o.Patience = None,
-    # Optimizer and learning rate
-    optimizer: o.OptimizerName = None,
-    lr: o.Lr = None,
-    schedule: o.Schedule = None,
-    warmup_steps: o.WarmupSteps = None,
-    lr_floor: o.LrFloor = None,
-    decay_steps: o.DecaySteps = None,
-    decay_rate: o.DecayRate = None,
-    plateau_factor: o.PlateauFactor = None,
-    plateau_patience: o.PlateauPatience = None,
-    clip: o.Clip = None,
-    clip_value: o.ClipValue = None,
-    weight_decay: o.WeightDecay = None,
-    average: o.Average = None,
-    beta1: o.Beta1 = None,
-    beta2: o.Beta2 = None,
-    epsilon: o.Epsilon = None,
-    momentum: o.Momentum = None,
-    nesterov: o.Nesterov = False,
-    rho: o.Rho = None,
-    initial_accumulator: o.InitialAccumulator = None,
-    l1: o.L1 = None,
-    l2: o.L2 = None,
-    lr_power: o.LrPower = None,
-    # Run
-    output: o.Output = None,
-    overwrite: o.Overwrite = False,
-    resume: o.Resume = None,
-    save_every: o.SaveEvery = None,
-    max_time: o.MaxTime = None,
-    snapshot_epochs: o.SnapshotEpochs = None,
-    seed: o.Seed = None,
-    prompt: o.Prompt = None,
-    sample_length: o.SampleLength = 120,
-    sample_every: o.SampleEvery = 1,
-    precision: o.Precision = None,
-    log: Log = None,
-    tensorboard: TensorBoard = None,
-    device: Device = "auto",
-    threads: Threads = None,
-) -> None:
+Sources = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="CORPUS...",
+        help="A corpus name such as [bold]tales[/bold] ([bold]numlstm corpus list[/bold]), files, folders, globs, - "
+        "(standard input); several are joined.",
+        show_default=False,
+    ),
+]
+
+
+@with_settings(train_settings())
+def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
     """Train a model on a text.
 
     Without CORPUS it says what can be trained on. The last tenth of the text is kept back to validate on. The weights
@@ -109,15 +55,17 @@ def train(
 
     [bold]numlstm train --resume weights.npz --epochs 40[/bold]
     """
+    resume = given.get("resume")
     if not corpus and resume is None:
         from ..corpus.table import explain_choices
 
         explain_choices()
         raise typer.Exit(2)
-    given = _given(locals())
+    given = _checked({**({"corpus": corpus} if corpus else {}), **given})
     began = time.monotonic()
-    every = parse_every("--save-every", save_every) if save_every is not None else Every()
-    deadline = began + parse_duration("--max-time", max_time) if max_time is not None else None
+    every = parse_every("--save-every", given["save_every"]) if "save_every" in given else Every()
+    deadline = began + parse_duration("--max-time", given["max_time"]) if "max_time" in given else None
+    prompt, device, overwrite = given.get("prompt"), given.get("device", "auto"), given.get("overwrite", False)
     path, resume = _where(given)
     from ...network import weights_file
     from ...training.checkpoint import check_snapshots
@@ -128,21 +76,21 @@ def train(
     replace = overwrite or path == resume
     weights_file.check_output(path, overwrite=replace)
     check_snapshots(path, given.get("snapshot_epochs", []), overwrite=replace)
-    sinks = open_sinks(log, tensorboard)
+    sinks = open_sinks(given.get("log"), given.get("tensorboard"))
     with working():
         if resume is None:
             text = start.load_text(given)
             session.check_prompt(prompt or "", text)
-            run = start.new_run(text, open_backend(device, threads), given)
+            run = start.new_run(text, open_backend(device, given.get("threads")), given)
         else:
-            text, run = start.resumed_run(resume, open_backend(device, threads), given)
+            text, run = start.resumed_run(resume, open_backend(device, given.get("threads")), given)
             session.check_prompt(prompt or "", text)
             check_snapshots(path, run.record["snapshot_epochs"], overwrite=replace)
             if session.nothing_left(run, resume):
                 return
         _note_command(run, given)
         session.prepare(run)
-    samples = {"sample_length": sample_length, "sample_every": sample_every}
+    samples = {name: given.get(name, getattr(RunSettings, name)) for name in ("sample_length", "sample_every")}
     taken = described(run.model.backend, device)
     session.watch(run, text, path, prompt, **samples, device=taken, every=every, deadline=deadline, sinks=sinks)
 
@@ -157,9 +105,8 @@ def _note_command(run: Run, given: Mapping[str, Any]) -> None:
         run.record["commands"] = [*before, command][-_COMMANDS:]
 
 
-def _given(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were given, by name; raises `ConfigError` where they contradict each other."""
-    given = {name: value for name, value in options.items() if value is not None and value is not False}
+def _checked(given: dict[str, Any]) -> dict[str, Any]:
+    """Return the options that were given; raises `ConfigError` where they contradict each other."""
     if "epochs" in given and "steps" in given:
         raise ConfigError("both --epochs and --steps were given; expected one of them")
     for name, least in (("epochs", 1), ("steps", 0), ("sample_length", 0), ("sample_every", 1)):

@@ -12,8 +12,10 @@ from ...model import Model
 from ...network import weights_file
 from ...network.parameters import count, initialise
 from ...settings.amounts import parse_layers
-from ...settings.config import OPTIMIZERS, ModelConfig, TrainConfig
-from ...text.dataset.corpus import Corpus, Level, load_corpus
+from ...settings.network import NetworkSettings
+from ...settings.text import TextSettings
+from ...settings.training import OPTIMIZERS, TrainingSettings
+from ...text.dataset.corpus import Corpus, load_corpus
 from ...text.dataset.streams import Batches, split
 from ...training.state import Run, batches, check_validation, epochs_in
 from ..shared.options import stderr
@@ -28,7 +30,7 @@ _GOAL = 4_000_000  # tokens that a run goes through if nobody says how many
 _EPOCHS = (2, 40)  # the fewest and the most epochs for that
 _RESET_STATE = 0.01  # with 0 some models write nothing but garbage after a beginning that they have never seen
 _COPIES = 4  # of all parameters, at least: they and their gradients, and two arrays that Adam keeps
-_WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainConfig.warmup_steps`
+_WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainingSettings.warmup_steps`
 
 
 def load_text(given: Mapping[str, Any]) -> Corpus:
@@ -37,8 +39,8 @@ def load_text(given: Mapping[str, Any]) -> Corpus:
     Raises `CorpusError` if it cannot be had or read, and `ConfigError` for an encoding of bytes.
     """
     corpus, encoding = given["corpus"], given.get("encoding")
-    level = Level(*(given.get(name, default) for name, default in changes.TOKENS.items()))
-    if encoding is not None and level.name == "byte":
+    level = TextSettings(*(given.get(name, default) for name, default in changes.TOKENS.items()))
+    if encoding is not None and level.level == "byte":
         raise ConfigError(
             f"--encoding is {encoding} with --level byte; expected only one of them: bytes are not decoded"
         )
@@ -122,21 +124,21 @@ def _resumed(file: WeightsFile, backend: Backend, precision: str | None) -> Run:
     return run
 
 
-def streams(text: Corpus, config: TrainConfig) -> Batches:
+def streams(text: Corpus, config: TrainingSettings) -> Batches:
     """Return the training part of the text as the run reads it."""
     return batches(split(text.ids, config.val_split)[0], config)
 
 
-def network(vocab_size: int, given: Mapping[str, Any]) -> ModelConfig:
+def network(vocab_size: int, given: Mapping[str, Any]) -> NetworkSettings:
     """Return the network that the options ask for; weights that are tied choose the embedding's size."""
     shape = {name: given[name] for name in changes.NETWORK if name in given}
     shape["layers"] = parse_layers(given.get("layers", "128,128"))
     if shape.get("tie_weights") and "embedding" not in shape:
         shape["embedding"] = shape.get("projection") or shape["layers"][-1]
-    return ModelConfig(vocab_size, **shape)
+    return NetworkSettings(vocab_size, **shape)
 
 
-def _check_fits(config: ModelConfig) -> None:
+def _check_fits(config: NetworkSettings) -> None:
     """Raise `ConfigError` for a network that this machine has no room for: the system would end the process unsaid."""
     try:
         there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
@@ -151,11 +153,11 @@ def _check_fits(config: ModelConfig) -> None:
         )
 
 
-def _train_config(text: Corpus, given: Mapping[str, Any]) -> TrainConfig:
+def _train_config(text: Corpus, given: Mapping[str, Any]) -> TrainingSettings:
     epochs, steps = given.get("epochs"), given.get("steps")
     settings = {"reset_state": _RESET_STATE if given.get("batching", "streams") == "streams" else 0.0}
     settings |= {name: given[name] for name in changes.TRAINING if name in given}
-    draft = TrainConfig(steps=0, **{**OPTIMIZERS.get(given.get("optimizer", "adam"), {}), **settings})
+    draft = TrainingSettings(steps=0, **{**OPTIMIZERS.get(given.get("optimizer", "adam"), {}), **settings})
     changes.check_used(draft, given)
     per_epoch = streams(text, draft).steps_per_epoch
     if steps is None:

@@ -18,7 +18,7 @@ from starlette.responses import JSONResponse, Response
 
 from ..._version import __version__
 from ...errors import CorpusError
-from ...settings.config import SampleConfig
+from ...settings.sampling import SamplingSettings
 from ...text.vocab.base import Vocab
 from ..engine.engine import Engine, Loaded, Piece, Token, Wanted
 from ..engine.text_group import Texts, unless_gone
@@ -127,7 +127,7 @@ def _wanted(asked: CompletionRequest, prompts: Sequence[str], seed: int) -> list
         return type(asked).model_fields[name].default if value is None else value
 
     stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
-    config = SampleConfig(
+    config = SamplingSettings(
         length=given("max_tokens"),
         temperature=given("temperature"),
         seed=seed,

@@ -77,7 +77,10 @@ class JobDeleted(BaseModel):
 
 
 class OptionAnswer(BaseModel):
-    """An option of training; `default` is said in words, and what is `fixed` cannot change when a job goes on."""
+    """An option of training: a number from `least` to `most`, or one of the `choices`, where there are such.
+
+    `default` is said in words, and what is `fixed` cannot change when a job goes on.
+    """
 
     name: str
     kind: Literal["int", "float", "text", "flag"]
@@ -85,6 +88,9 @@ class OptionAnswer(BaseModel):
     help: str
     default: str
     fixed: bool
+    least: float | None
+    most: float | None
+    choices: list[str] | None
 
 
 class OptionList(BaseModel):

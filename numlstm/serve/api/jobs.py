@@ -5,7 +5,6 @@ Knows nothing about how a job is run.
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Path, Query
@@ -15,6 +14,7 @@ from ..http.error_answers import refusals
 from ..http.server_sent_events import Events
 from ..jobs.follow import follow
 from ..jobs.job_list import Jobs
+from ..jobs.options import described
 from .job_schemas import JobAnswer, JobDeleted, JobList, NewJob, OptionList, Resumption
 
 Id = Annotated[str, Path(max_length=200, description="A job's id.")]
@@ -39,7 +39,7 @@ def _add_looking(routes: APIRouter, jobs: Jobs) -> None:
     @routes.get("/train/options", response_model=OptionList, responses=refusals())
     async def list_options() -> dict[str, Any]:
         """List the options of training, in groups, with what each is where it is not given."""
-        return {"object": "list", "data": [dataclasses.asdict(option) for option in jobs.options]}
+        return {"object": "list", "data": [described(setting) for setting in jobs.options]}
 
     @routes.get("/jobs", response_model=JobList, responses=refusals())
     async def list_jobs() -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
-from ...settings.config import SampleConfig
+from ...settings.sampling import SamplingSettings
 from ..engine.engine import Engine, Wanted
 from ..engine.text_group import Texts, unless_gone
 from ..http.error_answers import refusals
@@ -66,7 +66,7 @@ def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -
         if not inputText:
             raise Refusal(400, "inputText is missing; give the text to go on from", "missing", param="inputText")
         loaded = await engine.load(shelf.default() if model is None else model)
-        config = SampleConfig(
+        config = SamplingSettings(
             length=outputLength, temperature=temperature, seed=secrets.randbelow(2**31) if seed is None else seed
         )
         texts = Texts(metrics)

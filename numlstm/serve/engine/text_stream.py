@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from ...generation.sequence import Text
 from ...generation.token_probabilities import Chance
-from ...settings.config import SampleConfig
+from ...settings.sampling import SamplingSettings
 from ..http.refusal import Refusal
 
 _NO_TEXT = re.compile("[\ud800-\udfff]")
@@ -30,7 +30,7 @@ class Wanted:
     """
 
     prompt: str
-    config: SampleConfig
+    config: SamplingSettings
     number: int = 0
     drop_unknown: bool = False
     logprobs: int | None = None

@@ -11,12 +11,13 @@ import logging
 import secrets
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from ...errors import WeightsError
 from ...network import shipped
+from ...settings.declaration import Setting
 from ...storage.temporary import remove_abandoned
 from ..http.refusal import Refusal
 from ..server_settings import Settings
@@ -25,7 +26,7 @@ from ..stores.corpora import Corpora, no_room
 from . import job as files
 from . import lock
 from .job import Job
-from .options import TrainOption, Value, checked
+from .options import Value, checked, job_settings
 from .runner import Running, remove
 
 _LOG = logging.getLogger(__name__)
@@ -42,8 +43,8 @@ class Models(Protocol):
 class Jobs:
     """The jobs in a folder. Everything is called from one event loop; `start` and `close` frame the rest."""
 
-    def __init__(self, settings: Settings, models: Models, options: Sequence[TrainOption]) -> None:
-        self.settings, self.models, self.options = settings, models, list(options)
+    def __init__(self, settings: Settings, models: Models) -> None:
+        self.settings, self.models, self.options = settings, models, job_settings()
         self.corpora = Corpora(settings)
         self.running = Running(settings)
         self._one_by_one = asyncio.Lock()
@@ -253,7 +254,7 @@ def _changed(options: Mapping[str, Value], new: Mapping[str, Value], gone: Itera
     return {**left, **new}
 
 
-def _check_fixed(known: Iterable[TrainOption], job: Job, options: Mapping[str, Value]) -> None:
+def _check_fixed(known: Iterable[Setting], job: Job, options: Mapping[str, Value]) -> None:
     for name in (option.name for option in known if option.fixed):
         if options.get(name, False) != job.options.get(name, False):
             raise Refusal(

@@ -1,44 +1,62 @@
-"""The options that a training job may have: what is known of each, and which values may be given.
-
-What `numlstm train` makes of a value is for the job to find out: here is seen to it that each is of its kind, and that
-none can become another option. Knows nothing about where the options come from or what they do.
-"""
+"""The options that a training job may have: the settings of training, but for those that are the server's to say."""
 
 from __future__ import annotations
 
-import dataclasses
+import math
 from collections.abc import Iterable, Mapping
-from typing import Literal
+from typing import Any
 
+from ...errors import ConfigError
+from ...settings.amounts import parse_layers
+from ...settings.commands import named, train_settings
+from ...settings.declaration import Setting
 from ..http.refusal import Refusal
 
 Value = bool | int | float | str
-Kind = Literal["int", "float", "text", "flag"]
+
+# Where things are and go, and that texts are UTF-8. Snapshots would be models of names that nobody asked for, in the
+# place of others' perhaps.
+SERVERS = frozenset({"output", "overwrite", "resume", "log", "tensorboard", "encoding", "snapshot_epochs"})
 
 _LONGEST = 2000  # characters of a value
 _LARGEST = {"int": 2**63, "float": 1e300}  # what no number reaches, nor one that is none
-_KINDS = {"int": "a whole number", "float": "a number", "text": "text", "flag": "true or false"}
+_KINDS = {"flag": "flag", "int": "int", "float": "float", "text": "text", "sizes": "text"}
+_EXPECTED = {"int": "a whole number", "float": "a number", "text": "text", "flag": "true or false"}
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainOption:
-    """An option: `help` is plain text, `default` what is said of it; a run that goes on keeps what is `fixed`."""
-
-    name: str
-    kind: Kind
-    group: str
-    help: str
-    default: str = ""
-    fixed: bool = False
+def job_settings() -> tuple[Setting, ...]:
+    """Return the settings that a job may have, in the order of `numlstm train --help-all`."""
+    return tuple(each for each in train_settings() if each.name not in SERVERS)
 
 
-def checked(options: Iterable[TrainOption], given: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the options that were given, each as its kind; raises `Refusal` (400) for one that there is not or is not.
+def described(setting: Setting) -> dict[str, Any]:
+    """Return what clients are told of a setting; `default` is in words."""
+    number = setting.kind in ("int", "float")
+    return {
+        "name": setting.name,
+        "kind": _KINDS[setting.kind],
+        "group": setting.group,
+        "help": setting.help,
+        "default": setting.says or _in_words(setting),
+        "fixed": setting.fixed,
+        "least": setting.least if number and math.isfinite(setting.least) else None,
+        "most": setting.most if number and math.isfinite(setting.most) else None,
+        "choices": list(setting.choices) or None,
+    }
 
-    `options.NAME` is then the field that is wrong.
+
+def _in_words(setting: Setting) -> str:
+    if setting.required or setting.default is None or isinstance(setting.default, bool):
+        return ""
+    return f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
+
+
+def checked(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str, Value]:
+    """Return the options that were given, each of its kind and in its range.
+
+    Raises `Refusal` (400) for one that there is not, or that is not; `options.NAME` is then the field that is wrong.
     """
-    known = {option.name: option for option in options}
-    found: dict[str, Value] = {}
+    known, found = named(settings), dict[str, Value]()
     for name, value in given.items():
         if name not in known:
             raise Refusal(
@@ -48,6 +66,7 @@ def checked(options: Iterable[TrainOption], given: Mapping[str, Value]) -> dict[
                 param="options",
             )
         found[name] = _of_kind(known[name], value)
+        _check_range(known[name], found[name])
     return found
 
 
@@ -61,24 +80,31 @@ def _word(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _of_kind(option: TrainOption, value: Value) -> Value:
+def _of_kind(setting: Setting, value: Value) -> Value:
     """Return a value as its option wants it."""
-    if option.kind == "flag" and isinstance(value, bool):
+    kind = _KINDS[setting.kind]
+    if kind == "flag" and isinstance(value, bool):
         return value
-    if option.kind == "text" and isinstance(value, str) and _is_plain(value):
+    if kind == "text" and isinstance(value, str) and _is_plain(value):
         return value
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST.get(option.kind, 0):
-        if option.kind == "float":
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) < _LARGEST.get(kind, 0):
+        if kind == "float":
             return float(value)
-        if option.kind == "int" and value == int(value):
+        if kind == "int" and value == int(value):
             return int(value)
-    expected = _KINDS[option.kind] + (f" of up to {_LONGEST} characters" if option.kind == "text" else "")
-    raise Refusal(
-        400,
-        f"the option {option.name} is {value!r:.80}; expected {expected}",
-        "invalid_option",
-        param=f"options.{option.name}",
-    )
+    expected = _EXPECTED[kind] + (f" of up to {_LONGEST} characters" if kind == "text" else "")
+    raise _refused(setting, f"the option {setting.name} is {value!r:.80}; expected {expected}")
+
+
+def _check_range(setting: Setting, value: Value) -> None:
+    try:
+        setting.check(parse_layers(str(value)) if setting.kind == "sizes" else value)
+    except ConfigError as error:
+        raise _refused(setting, f"the option {error}") from None
+
+
+def _refused(setting: Setting, message: str) -> Refusal:
+    return Refusal(400, message, "invalid_option", param=f"options.{setting.name}")
 
 
 def _is_plain(value: str) -> bool:

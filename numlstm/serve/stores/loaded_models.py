@@ -20,7 +20,7 @@ from ...errors import NumlstmError
 from ...generation.batch import Batch
 from ...network import parameters, weights_file
 from ...network.weights_file import WeightsFile
-from ...settings.config import ModelConfig
+from ...settings.network import NetworkSettings
 from ...text.vocab.base import Vocab
 from ..http.refusal import Refusal
 from ..server_settings import MB
@@ -47,7 +47,7 @@ class Loaded:
     """
 
     name: str
-    config: ModelConfig
+    config: NetworkSettings
     vocab: Vocab
     stamp: Stamp
     bytes: int

@@ -13,15 +13,15 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ...settings.text import TextSettings
 from ..sources.catalog import corpus_names
 from ..sources.decode import check_encoding
 from ..sources.find import Source, resolve
 from ..vocab.base import Ids, Vocab
-from ..vocab.level import Level
 from . import id_file
 from .encode import Part, Report, Texts
 
-__all__ = ["Corpus", "Level", "corpus_names", "load_corpus"]
+__all__ = ["Corpus", "corpus_names", "load_corpus"]
 
 STORED_BYTES = 64 << 20  # the size of files from which a text's ids are kept in a file
 
@@ -50,7 +50,7 @@ def load_corpus(
     sources: Sequence[str],
     *,
     encoding: str = "utf-8",
-    level: Level | None = None,
+    level: TextSettings | None = None,
     vocab: Vocab | None = None,
     drop_unknown: bool = False,
     stdin: BinaryIO | None = None,
@@ -67,7 +67,7 @@ def load_corpus(
     """
     check_encoding(encoding)
     found = resolve([sources] if isinstance(sources, str) else sources, stdin, report)
-    texts, level = Texts(found, encoding, report), level or Level()
+    texts, level = Texts(found, encoding, report), level or TextSettings()
     if _size(found) > STORED_BYTES:
         ids, vocab, encoded = id_file.load(texts, level, vocab, drop_unknown)
     else:

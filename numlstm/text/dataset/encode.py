@@ -11,10 +11,11 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 from ...errors import CorpusError
+from ...settings.text import TextSettings
 from ..sources.decode import pieces
 from ..sources.find import Source
+from ..vocab import level as vocab_level
 from ..vocab.base import Ids, Vocab
-from ..vocab.level import Level
 
 Report = Callable[[str, int, int], None]
 """Is told what is being done, how many bytes of the files are done, and of how many (0: that is not known)."""
@@ -54,15 +55,16 @@ class Texts:
     encoding: str
     report: Report | None = None
 
-    def make_vocab(self, level: Level) -> tuple[Vocab, Seen | None]:
+    def make_vocab(self, level: TextSettings) -> tuple[Vocab, Seen | None]:
         """Return the text's vocabulary and, if it had to be read for that, what was seen.
 
         Raises `CorpusError` if a source cannot be read or decoded, or if there is no text.
         """
-        known = level.known()
+        known = vocab_level.known(level)
         if known is not None:
             return known, None
-        builder, watch = level.builder(), self._watch("finding words" if level.name == "word" else "finding symbols")
+        builder = vocab_level.builder(level)
+        watch = self._watch("finding words" if level.level == "word" else "finding symbols")
         for source in self.sources:
             for piece in watch.pieces(source, as_bytes=False):
                 builder.feed(piece)

@@ -23,11 +23,11 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...errors import CorpusError
+from ...settings.text import TextSettings
 from ...storage import cache_folder
 from ...storage.temporary import is_abandoned, temporary_beside
 from ..vocab.base import Ids, Vocab
 from ..vocab.from_dict import vocab_from_dict
-from ..vocab.level import Level
 from .encode import Encoded, Seen, Texts
 from .memory_map import map_ids
 
@@ -40,7 +40,7 @@ _UNUSED_SECONDS = 30 * 24 * 3600.0
 _Found = tuple[Ids, Vocab, Encoded]
 
 
-def load(texts: Texts, level: Level, vocab: Vocab | None, drop_unknown: bool) -> _Found:
+def load(texts: Texts, level: TextSettings, vocab: Vocab | None, drop_unknown: bool) -> _Found:
     """Return the ids of a text, its vocabulary and what is known of it, encoding it first if need be.
 
     Raises `CorpusError` as `Texts.encode` does, and if the file cannot be written.
@@ -50,7 +50,7 @@ def load(texts: Texts, level: Level, vocab: Vocab | None, drop_unknown: bool) ->
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if any(source.nameless for source in texts.sources):  # nobody could tell that it is the same again
             return _encode_nameless(folder, texts, level, vocab, drop_unknown)
-        key = _key(texts, vocab.level if vocab else level.name, drop_unknown)
+        key = _key(texts, vocab.level if vocab else level.level, drop_unknown)
         for path in sorted(folder.glob(f"{key}-{_vocab_key(vocab) if vocab else '*'}.ids")):
             found = _reuse(path, texts, None if vocab else level)
             if found is not None:
@@ -75,7 +75,7 @@ def _vocab_key(vocab: Vocab) -> str:
     return hashlib.sha256(json.dumps(vocab.to_dict(), sort_keys=True).encode()).hexdigest()[:24]
 
 
-def _reuse(path: Path, texts: Texts, level: Level | None) -> _Found | None:
+def _reuse(path: Path, texts: Texts, level: TextSettings | None) -> _Found | None:
     """Return what a file holds if it is what is wanted; removes one that is damaged, or whose sources have changed."""
     with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
         notes = _read_notes(file)
@@ -108,7 +108,7 @@ def _stamps(texts: Texts) -> list[list[Any]]:
     return [list(source.stamp()) for source in texts.sources]
 
 
-def _encode(stem: Path, texts: Texts, level: Level, vocab: Vocab | None, drop_unknown: bool) -> _Found:
+def _encode(stem: Path, texts: Texts, level: TextSettings, vocab: Vocab | None, drop_unknown: bool) -> _Found:
     stamps = _stamps(texts)
     made_by = None if vocab else level.to_dict()
     vocab, seen = (vocab, None) if vocab else texts.make_vocab(level)
@@ -132,7 +132,9 @@ def _encode(stem: Path, texts: Texts, level: Level, vocab: Vocab | None, drop_un
         return map_ids(written, vocab.id_dtype, sink.count), vocab, encoded
 
 
-def _encode_nameless(folder: Path, texts: Texts, level: Level, vocab: Vocab | None, drop_unknown: bool) -> _Found:
+def _encode_nameless(
+    folder: Path, texts: Texts, level: TextSettings, vocab: Vocab | None, drop_unknown: bool
+) -> _Found:
     """Encode into a file that is gone when the process ends."""
     vocab, seen = (vocab, None) if vocab else texts.make_vocab(level)
     with tempfile.TemporaryFile(dir=folder) as file:

@@ -18,7 +18,6 @@ from ...errors import CorpusError
 Ids = npt.NDArray[np.unsignedinteger[Any]]
 
 UNITS = {"char": "character", "byte": "byte", "word": "token"}  # what a token of each level is called
-LEVELS = tuple(UNITS)
 
 
 class Encoder(Protocol):

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...errors import CorpusError
-from .base import LEVELS, Vocab
+from ...settings.text import LEVELS
+from .base import Vocab
 
 
 def vocab_from_dict(values: Mapping[str, Any]) -> Vocab:

@@ -11,7 +11,7 @@ import pytest
 from numlstm.backends import cpu
 from numlstm.errors import ConfigError
 from numlstm.model import Model
-from numlstm.settings.config import TrainConfig
+from numlstm.settings.training import TrainingSettings
 from numlstm.training.optimizers import Optimizer
 from tests.backends.contract import dense_inputs, layer_inputs, run_dense, run_layer
 
@@ -87,7 +87,7 @@ def trained(threads, B, dtype, steps=4):
     cpu.set_threads(threads)
     model = Model.create(9, (18, 5), seed=1, device="cpu", dtype=dtype)
     optimizer = Optimizer({name: np.zeros_like(model.flat) for name in "mv"})
-    rng, config, losses, state = np.random.default_rng(B), TrainConfig(steps=steps), [], None
+    rng, config, losses, state = np.random.default_rng(B), TrainingSettings(steps=steps), [], None
     for step in range(steps):
         ids, targets = rng.integers(0, 9, (2, 7, B))
         loss, state = model.gradients_(ids, targets, state)

@@ -29,7 +29,11 @@ HOST = [
     ("transfer.py", "self.unread.append(_Piece(first, last, event))", "pass"),
     # Waiting, and not waiting.
     ("device_numbers.py", "if slot >= len(self.copy):", "if not len(self.copy):"),
-    ("device_numbers.py", "self.copy = to_numpy(self.slots[: self.taken])", "self.copy = to_numpy(self.slots[: slot + 1])"),
+    (
+        "device_numbers.py",
+        "self.copy = to_numpy(self.slots[: self.taken])",
+        "self.copy = to_numpy(self.slots[: slot + 1])",
+    ),
     # Sizes of launches.
     ("columns.py", "shared = BLOCK[0] * BLOCK[1]", "shared = BLOCK[0]"),
     (

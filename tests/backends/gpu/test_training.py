@@ -23,13 +23,14 @@ import cupy
 
 from numlstm.cli.shared.device_errors import told
 from numlstm.model import Model
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.streams import split
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training import loop as training
 from numlstm.training.loop import Run, Step, train
 
-CONFIG = TrainConfig(steps=10, batch_size=5, seq_len=8, lr=0.01, warmup_steps=3, seed=5, clip=0.5, val_split=0.0)
+CONFIG = TrainingSettings(steps=10, batch_size=5, seq_len=8, lr=0.01, warmup_steps=3, seed=5, clip=0.5, val_split=0.0)
 CONFIGS = [CONFIG, slow(dataclasses.replace(CONFIG, steps=50))]
 each_length = pytest.mark.parametrize("config", CONFIGS, ids=["10 steps", "50 steps"])
 OFTEN = ("plain", "layer norm and a projection")
@@ -49,7 +50,7 @@ def read_seldom(monkeypatch):
 
 def new_run(text, backend, config=CONFIG, layers=(9, 7), **options):
     vocab = CharVocab.from_text(text)
-    shape = ModelConfig(len(vocab), layers, **{"dtype": "float64", **options})
+    shape = NetworkSettings(len(vocab), layers, **{"dtype": "float64", **options})
     flat = parameters.initialise(shape, config.seed)
     return Run.start(Model(shape, flat, backend, vocab=vocab, precision=config.precision), config)
 

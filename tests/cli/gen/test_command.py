@@ -15,7 +15,7 @@ import pytest
 import numlstm as library
 from numlstm.cli.gen.command import is_quick
 from numlstm.network import parameters, weights_file
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.text.vocab.char import CharVocab
 from tests.cli.conftest import Command
 
@@ -25,7 +25,7 @@ SYMBOLS = "\n abcdefgh"
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
     """A weights file of an untrained network."""
-    config = ModelConfig(len(SYMBOLS), (10, 6))
+    config = NetworkSettings(len(SYMBOLS), (10, 6))
     path = tmp_path / "w.npz"
     weights_file.save(
         path, weights_file.WeightsFile(config, CharVocab(SYMBOLS), parameters.initialise(config, 1), {}, None)
@@ -82,7 +82,7 @@ def test_little_text_does_not_wait_for_the_kernels(model: Path, environment: dic
 
 
 def test_what_little_text_is() -> None:
-    small, usual, large = (ModelConfig(65, layers) for layers in ((64,), (128, 128), (1024, 1024)))
+    small, usual, large = (NetworkSettings(65, layers) for layers in ((64,), (128, 128), (1024, 1024)))
     assert is_quick(usual, 250, 1)
     assert is_quick(usual, 250, 8)
     assert not is_quick(usual, 250, 64), "the streams share no arithmetic"
@@ -115,7 +115,7 @@ def test_without_a_standard_output_there_is_one_line(model: Path) -> None:
 
 def test_short_texts_are_written_in_64_bits(numlstm: Command, tmp_path: Path) -> None:
     """What the file holds in float32 is computed with in float64, so that no machine's rounding is seen."""
-    config = ModelConfig(2, (1,))
+    config = NetworkSettings(2, (1,))
     flat = np.zeros(parameters.count(config), np.float32)
     named = parameters.views(flat, config)
     named["lstm.0.b"][...] = [0.3, 0.0, 0.7, 0.2]  # h is then the same at the first step whatever is read

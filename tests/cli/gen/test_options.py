@@ -11,7 +11,7 @@ import pytest
 import numlstm as library
 from numlstm.cli.gen.option_rules import unescaped
 from numlstm.network import parameters, weights_file
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.text.vocab.byte import ByteVocab
 from numlstm.text.vocab.char import CharVocab
 from tests.cli.conftest import Command, Result
@@ -22,7 +22,7 @@ SYMBOLS = "\n abcdefgh"
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A weights file of an untrained network."""
-    config = ModelConfig(len(SYMBOLS), (10, 6))
+    config = NetworkSettings(len(SYMBOLS), (10, 6))
     path = tmp_path_factory.mktemp("model") / "w.npz"
     weights_file.save(
         path, weights_file.WeightsFile(config, CharVocab(SYMBOLS), parameters.initialise(config, 1), {}, None)
@@ -118,7 +118,7 @@ def test_prompts_from_files(gen: Command, model: Path, tmp_path: Path) -> None:
 
 
 def test_a_prompt_for_a_model_of_bytes_may_be_any_file(gen: Command, tmp_path: Path) -> None:
-    config, path = ModelConfig(256, (6,)), tmp_path / "bytes.npz"
+    config, path = NetworkSettings(256, (6,)), tmp_path / "bytes.npz"
     weights_file.save(path, weights_file.WeightsFile(config, ByteVocab(), parameters.initialise(config, 1), {}, None))
     data = b"\xef\xbb\xbfab\xff\xe9"
     (tmp_path / "prompt").write_bytes(data)
@@ -128,7 +128,7 @@ def test_a_prompt_for_a_model_of_bytes_may_be_any_file(gen: Command, tmp_path: P
 
 
 def test_the_tokens_of_a_text_that_ends_amid_a_character(gen: Command, tmp_path: Path) -> None:
-    config, path = ModelConfig(256, (6,)), tmp_path / "bytes.npz"
+    config, path = NetworkSettings(256, (6,)), tmp_path / "bytes.npz"
     weights_file.save(path, weights_file.WeightsFile(config, ByteVocab(), parameters.initialise(config, 1), {}, None))
     done = gen(path, "--samples", "20", "--length", "30", "--temperature", "1", "--seed", "1", "--json")
     samples = json.loads(done.stdout)["samples"]

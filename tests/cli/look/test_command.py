@@ -14,7 +14,7 @@ from numlstm.analysis.cell_pictures import Drawing, Panel
 from numlstm.cli.look import terminal
 from numlstm.model import load
 from numlstm.network import parameters, weights_file
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.text.vocab.char import CharVocab
 from numlstm.text.vocab.word import WordBuilder
 from tests.cli.conftest import Command
@@ -27,7 +27,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.txt").write_text(TEXT, encoding="utf-8", newline="")
     vocab = CharVocab.from_text(TEXT)
-    config = ModelConfig(len(vocab), (10, 6), projection=4, layer_norm=True)
+    config = NetworkSettings(len(vocab), (10, 6), projection=4, layer_norm=True)
     path = tmp_path / "w.npz"
     weights_file.save(path, weights_file.WeightsFile(config, vocab, 5 * parameters.initialise(config, 1), {}, None))
     return path
@@ -154,7 +154,7 @@ def test_words_and_other_encodings(numlstm: Command, tmp_path: Path, monkeypatch
     builder.feed("The “café” is (not)\nopen, he said.\n")
     builder.end()
     vocab = builder.build()
-    config = ModelConfig(len(vocab), (6,), embedding=4)
+    config = NetworkSettings(len(vocab), (6,), embedding=4)
     weights_file.save(
         tmp_path / "w.npz", weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None)
     )

@@ -14,7 +14,7 @@ import pytest
 from numlstm.analysis import score
 from numlstm.model import load
 from numlstm.network import parameters, weights_file
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.text.vocab.byte import ByteVocab
 from numlstm.text.vocab.char import CharVocab
 from numlstm.text.vocab.word import WordBuilder
@@ -29,7 +29,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "t.txt").write_text(TEXT, encoding="utf-8", newline="")
     vocab = CharVocab.from_text(TEXT)
-    config = ModelConfig(len(vocab), (10, 6))
+    config = NetworkSettings(len(vocab), (10, 6))
     path = tmp_path / "w.npz"
     weights_file.save(path, weights_file.WeightsFile(config, vocab, 5 * parameters.initialise(config, 1), {}, None))
     return path
@@ -104,7 +104,7 @@ def test_words(numlstm: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     builder.feed(TEXT)
     builder.end()
     vocab = builder.build()
-    config = ModelConfig(len(vocab), (6,), embedding=4)
+    config = NetworkSettings(len(vocab), (6,), embedding=4)
     weights_file.save(
         tmp_path / "w.npz", weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None)
     )
@@ -120,7 +120,7 @@ def test_a_byte_amid_a_character_is_shown_with_it(
     monkeypatch.chdir(tmp_path)
     text = "비가 왔다. 그는 우산이 없었다.\n" * 4
     vocab = ByteVocab()
-    config = ModelConfig(len(vocab), (6,))
+    config = NetworkSettings(len(vocab), (6,))
     weights_file.save(
         tmp_path / "w.npz", weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None)
     )

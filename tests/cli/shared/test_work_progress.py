@@ -13,7 +13,7 @@ import pytest
 from numlstm.backends import compilation
 from numlstm.cli.shared.work_progress import working
 from numlstm.network import parameters, weights_file
-from numlstm.settings.config import ModelConfig
+from numlstm.settings.network import NetworkSettings
 from numlstm.text.vocab.char import CharVocab
 from tests.cli.conftest import Command
 
@@ -111,7 +111,7 @@ def test_a_live_line_on_a_terminal(environment: dict[str, str]) -> None:
 @pytest.mark.slow
 def test_generation_compiles_what_it_needs_once(numlstm_process: Command, tmp_path: Path) -> None:
     vocab = CharVocab("\n abc")
-    config = ModelConfig(len(vocab), (5, 4))
+    config = NetworkSettings(len(vocab), (5, 4))
     weights_file.save(
         tmp_path / "w.npz", weights_file.WeightsFile(config, vocab, parameters.initialise(config, 1), {}, None)
     )

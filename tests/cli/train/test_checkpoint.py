@@ -13,7 +13,8 @@ from numlstm.errors import WeightsError
 from numlstm.model import Model
 from numlstm.network import parameters, weights_file
 from numlstm.settings.amounts import Every
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.streams import split
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training.checkpoint import Saver
@@ -24,9 +25,9 @@ from numlstm.training.state import Run
 @pytest.fixture
 def run(source_text: str) -> Run:
     vocab = CharVocab.from_text(source_text)
-    config = ModelConfig(len(vocab), (5,))
+    config = NetworkSettings(len(vocab), (5,))
     model = Model(config, parameters.initialise(config, 0), registry.load("reference"), vocab=vocab)
-    made = Run.start(model, TrainConfig(steps=8, batch_size=4, seq_len=16))
+    made = Run.start(model, TrainingSettings(steps=8, batch_size=4, seq_len=16))
     made.record["snapshot_epochs"] = []
     return made
 

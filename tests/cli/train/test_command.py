@@ -17,7 +17,7 @@ import pytest
 
 from numlstm.errors import WeightsError
 from numlstm.network import weights_file
-from numlstm.settings.config import OPTIMIZERS, TrainConfig
+from numlstm.settings.training import OPTIMIZERS, TrainingSettings
 from numlstm.storage import npz
 from numlstm.training import loop as training
 from tests.cli.conftest import Command
@@ -395,7 +395,7 @@ def test_every_option_of_the_network_reaches_it(
 
 def test_every_setting_has_a_test_that_it_reaches_the_run() -> None:
     tested = set().union(*SETTINGS) | {"steps"} | ALONE
-    assert tested == {field.name for field in dataclasses.fields(TrainConfig)}
+    assert tested == {field.name for field in dataclasses.fields(TrainingSettings)}
 
 
 def test_the_samples_can_be_chosen_or_left_out(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:

@@ -19,7 +19,8 @@ from numlstm.errors import DivergedError, LogError, WeightsError
 from numlstm.model import Model
 from numlstm.monitoring import run_log
 from numlstm.network import parameters
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.corpus import load_corpus
 from numlstm.text.dataset.streams import split
 from numlstm.training.loop import Run, Step, train
@@ -171,9 +172,9 @@ class Kept:
 )
 def test_the_log_says_why_a_run_ended(text_file: Path, error: BaseException | None, last: int, reason: str) -> None:
     corpus = load_corpus([str(text_file)])
-    config = ModelConfig(len(corpus.vocab), (4,))
+    config = NetworkSettings(len(corpus.vocab), (4,))
     model = Model(config, parameters.initialise(config, 0), registry.load("reference"), vocab=corpus.vocab)
-    run = Run.start(model, TrainConfig(steps=3, batch_size=2, seq_len=8))
+    run = Run.start(model, TrainingSettings(steps=3, batch_size=2, seq_len=8))
     kept, failing = Kept(), Kept(LogError("no room"))
     shown = io.StringIO()
     recorder = Recorder([failing, kept], run, corpus, "w.npz", Console(file=shown))

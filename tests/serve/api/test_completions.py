@@ -11,7 +11,7 @@ from numlstm.backends import registry
 from numlstm.generation.writing import generate_many
 from numlstm.model import writer
 from numlstm.network import weights_file
-from numlstm.settings.config import SampleConfig
+from numlstm.settings.sampling import SamplingSettings
 
 
 @pytest.fixture(scope="module")
@@ -29,7 +29,7 @@ def ai(openai, server):
 def alone(server, prompt="The ", number=0, **settings):
     """A text as the library writes it, without a server."""
     model = writer(weights_file.load(server.folder / "tiny.npz"), registry.load("reference"))
-    return generate_many(model, [prompt] * (number + 1), SampleConfig(**settings))[number]
+    return generate_many(model, [prompt] * (number + 1), SamplingSettings(**settings))[number]
 
 
 class TestModels:

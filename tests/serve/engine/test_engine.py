@@ -17,7 +17,8 @@ from numlstm.network import parameters, weights_file
 from numlstm.serve.engine.engine import Engine, Wanted
 from numlstm.serve.http.refusal import Refusal
 from numlstm.serve.server_settings import Settings
-from numlstm.settings.config import ModelConfig, SampleConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.sampling import SamplingSettings
 from numlstm.text.vocab.byte import ByteVocab
 from numlstm.text.vocab.char import CharVocab
 from numlstm.text.vocab.word import WordVocab
@@ -31,7 +32,7 @@ VOCABS = {
 
 
 def save(path, vocab, layers=(8,), seed=0):
-    config = ModelConfig(len(vocab), layers)
+    config = NetworkSettings(len(vocab), layers)
     weights_file.save(path, weights_file.WeightsFile(config, vocab, parameters.initialise(config, seed) * 3, {}))
 
 
@@ -70,7 +71,7 @@ async def whole(stream):
 
 async def written(engine, name, prompt="", **wanted):
     rest = {key: wanted.pop(key) for key in ("number", "drop_unknown", "logprobs", "echo") if key in wanted}
-    stream = engine.write(await engine.load(name), Wanted(prompt, SampleConfig(**wanted), **rest))
+    stream = engine.write(await engine.load(name), Wanted(prompt, SamplingSettings(**wanted), **rest))
     return (*await whole(stream), stream.usage)
 
 
@@ -86,7 +87,7 @@ def alone(folder, name, prompt, config, number=0):
 @pytest.mark.parametrize("name", VOCABS)
 def test_a_text_is_what_the_command_line_writes_whoever_else_writes(folder, name):
     prompts = {"char": ["", "abc", "gab " * 100], "byte": ["", "né"], "word": ["cat", "", "dog, cat"]}[name]
-    orders = [(p, SampleConfig(40 + 9 * n, 0.5 + n / 5, n), n % 3) for n, p in enumerate(prompts * 3)]
+    orders = [(p, SamplingSettings(40 + 9 * n, 0.5 + n / 5, n), n % 3) for n, p in enumerate(prompts * 3)]
 
     async def main():
         async with running(folder) as engine:
@@ -119,7 +120,7 @@ def run(folder, work, **settings):
 
 def test_by_the_kernels_too(folder):
     """To the bit what they write alone; the engine has them compiled before its first text."""
-    orders = [(f"{'gab ' * n}", SampleConfig(80 + n, 1.0, n, top_k=n % 3)) for n in range(8)]
+    orders = [(f"{'gab ' * n}", SamplingSettings(80 + n, 1.0, n, top_k=n % 3)) for n in range(8)]
 
     async def work(engine):
         model = await engine.load("char")
@@ -140,11 +141,11 @@ def test_a_seed_s_numbers_are_those_of_several_samples(folder):
 
     found = run(folder, work)
     assert len(set(found)) == 3
-    assert found == [alone(folder, "char", "ab", SampleConfig(60, 1.0, 7), n).text for n in range(3)]
+    assert found == [alone(folder, "char", "ab", SamplingSettings(60, 1.0, 7), n).text for n in range(3)]
 
 
 def test_a_stop_ends_a_text_before_it(folder):
-    usual = alone(folder, "char", "ab", SampleConfig(200, 1.0, 2)).text
+    usual = alone(folder, "char", "ab", SamplingSettings(200, 1.0, 2)).text
     stop = usual[90:93]
 
     async def work(engine):
@@ -168,7 +169,7 @@ def test_log_probabilities_are_those_of_the_network(folder, name, echo):
         return (await asyncio.gather(written(engine, name, prompt, **how, logprobs=3, echo=echo), *others))[0]
 
     text, tokens, _, usage = run(folder, work)
-    expected = alone(folder, name, prompt, SampleConfig(30, 0.4, 3, top_k=4))
+    expected = alone(folder, name, prompt, SamplingSettings(30, 0.4, 3, top_k=4))
     model = load(folder / f"{name}.npz", device="reference")
     ids = np.concatenate([expected.prompt_ids, expected.ids]) if echo else expected.ids
     nats = log_probabilities(model, expected.prompt_ids[: 0 if echo else None], ids)
@@ -207,15 +208,15 @@ def test_nothing_to_write_and_echo(folder):
 
 
 def test_texts_that_are_cancelled_leave_the_others_alone(folder):
-    expected = [alone(folder, "char", "ab", SampleConfig(400, 1.0, seed)).text for seed in range(3)]
+    expected = [alone(folder, "char", "ab", SamplingSettings(400, 1.0, seed)).text for seed in range(3)]
 
     async def work(engine):
         model = await engine.load("char")
-        kept = [engine.write(model, Wanted("ab", SampleConfig(400, 1.0, seed))) for seed in range(3)]
+        kept = [engine.write(model, Wanted("ab", SamplingSettings(400, 1.0, seed))) for seed in range(3)]
         rng = np.random.default_rng(0)
         tasks = [asyncio.create_task(whole(stream)) for stream in kept]
         for n in range(20):
-            dropped = engine.write(model, Wanted("gab" * n, SampleConfig(4000, 1.0, n), logprobs=n % 2 or None))
+            dropped = engine.write(model, Wanted("gab" * n, SamplingSettings(4000, 1.0, n), logprobs=n % 2 or None))
             if n % 3:
                 await anext(dropped)
             await asyncio.sleep(rng.random() * 0.01)
@@ -231,7 +232,7 @@ def test_texts_that_are_cancelled_leave_the_others_alone(folder):
 
 def test_who_waits_for_a_text_that_is_cancelled_is_told_that_it_ended(folder):
     async def work(engine):
-        stream = engine.write(await engine.load("char"), Wanted("ab", SampleConfig(4000, 1.0)))
+        stream = engine.write(await engine.load("char"), Wanted("ab", SamplingSettings(4000, 1.0)))
         pieces = []
 
         async def read():
@@ -253,20 +254,20 @@ def test_who_waits_for_a_text_that_is_cancelled_is_told_that_it_ended(folder):
 def test_a_long_prompt_does_not_hold_up_others(folder):
     async def work(engine):
         model = await engine.load("char")
-        slow = engine.write(model, Wanted("gab " * 600, SampleConfig(5, 1.0)))
-        text, _, _ = await whole(engine.write(model, Wanted("ab", SampleConfig(100, 1.0))))
+        slow = engine.write(model, Wanted("gab " * 600, SamplingSettings(5, 1.0)))
+        text, _, _ = await whole(engine.write(model, Wanted("ab", SamplingSettings(100, 1.0))))
         waiting = slow.usage.completion_tokens == 0
         return waiting, text, await whole(slow)
 
     waiting, text, slow = run(folder, work)
     assert waiting
-    assert text == alone(folder, "char", "ab", SampleConfig(100, 1.0)).text
-    assert slow[0] == alone(folder, "char", "gab " * 600, SampleConfig(5, 1.0)).text
+    assert text == alone(folder, "char", "ab", SamplingSettings(100, 1.0)).text
+    assert slow[0] == alone(folder, "char", "gab " * 600, SamplingSettings(5, 1.0)).text
 
 
 def test_a_client_that_does_not_read_gets_one_piece_and_is_told_once(folder):
     async def work(engine):
-        stream = engine.write(await engine.load("char"), Wanted("ab", SampleConfig(1000, 1.0)))
+        stream = engine.write(await engine.load("char"), Wanted("ab", SamplingSettings(1000, 1.0)))
         while engine.running:
             await asyncio.sleep(0.01)
         return [piece async for piece in stream]
@@ -285,17 +286,17 @@ def refused(call):
 def test_limits_have_their_own_refusals(folder):
     async def work(engine):
         model = await engine.load("char")
-        streams = [engine.write(model, Wanted("ab", SampleConfig(100))) for _ in range(2)]
-        many = refused(lambda: engine.write(model, Wanted("ab", SampleConfig(100))))
+        streams = [engine.write(model, Wanted("ab", SamplingSettings(100))) for _ in range(2)]
+        many = refused(lambda: engine.write(model, Wanted("ab", SamplingSettings(100))))
         for stream in streams:
             stream.cancel()
         while engine.running:
             await asyncio.sleep(0.001)
         return [
             many,
-            refused(lambda: engine.write(model, Wanted("ab" * 51, SampleConfig(5)))),
-            refused(lambda: engine.write(model, Wanted("ab", SampleConfig(101)))),
-            refused(lambda: engine.write(model, Wanted("aXbé", SampleConfig(5)))),
+            refused(lambda: engine.write(model, Wanted("ab" * 51, SamplingSettings(5)))),
+            refused(lambda: engine.write(model, Wanted("ab", SamplingSettings(101)))),
+            refused(lambda: engine.write(model, Wanted("aXbé", SamplingSettings(5)))),
         ]
 
     found = run(folder, work, max_texts=2, max_prompt=100, max_tokens=100)
@@ -318,7 +319,7 @@ def test_a_text_after_which_nothing_may_follow_ends_alone(folder):
         return await asyncio.gather(good, bad, return_exceptions=True)
 
     good, bad = run(folder, work)
-    assert good[0] == alone(folder, "char", "ab", SampleConfig(300, 1.0, 1)).text
+    assert good[0] == alone(folder, "char", "ab", SamplingSettings(300, 1.0, 1)).text
     assert (bad.status, bad.code) == (400, "nothing_may_follow")
 
 
@@ -327,8 +328,8 @@ def test_a_turn_that_fails_ends_its_texts_and_nothing_else(folder, error, status
     async def work(engine):
         model, other = await engine.load("char"), await engine.load("word")
         draw, model.batch.model.draw = model.batch.model.draw, lambda *args: (_ for _ in ()).throw(error)
-        texts = [engine.write(model, Wanted("ab", SampleConfig(200, 1.0))) for _ in range(2)]
-        fine = engine.write(other, Wanted("cat", SampleConfig(200, 1.0)))
+        texts = [engine.write(model, Wanted("ab", SamplingSettings(200, 1.0))) for _ in range(2)]
+        fine = engine.write(other, Wanted("cat", SamplingSettings(200, 1.0)))
         found = await asyncio.gather(*(whole(each) for each in (*texts, fine)), return_exceptions=True)
         model.batch.model.draw = draw
         return found, await written(engine, "char", "ab", length=200, temperature=1.0), engine.running
@@ -337,14 +338,14 @@ def test_a_turn_that_fails_ends_its_texts_and_nothing_else(folder, error, status
     assert [each.status for each in failed] == [status, status]
     assert not any("secret" in each.message for each in failed)
     assert ("secret" in capsys.readouterr().err) == (status == 500)
-    assert fine[0] == alone(folder, "word", "cat", SampleConfig(200, 1.0)).text
-    assert again[0] == alone(folder, "char", "ab", SampleConfig(200, 1.0)).text
+    assert fine[0] == alone(folder, "word", "cat", SamplingSettings(200, 1.0)).text
+    assert again[0] == alone(folder, "char", "ab", SamplingSettings(200, 1.0)).text
     assert left == 0
 
 
 def test_a_text_that_takes_too_long_ends_with_what_there_is(folder):
     async def work(engine):
-        stream = engine.write(await engine.load("char"), Wanted("ab", SampleConfig(10**6, 1.0)))
+        stream = engine.write(await engine.load("char"), Wanted("ab", SamplingSettings(10**6, 1.0)))
         text = ""
         try:
             async for piece in stream:
@@ -354,7 +355,7 @@ def test_a_text_that_takes_too_long_ends_with_what_there_is(folder):
 
     text, refusal, left = run(folder, work, max_seconds=0.3, max_tokens=10**6)
     assert len(text) > 10
-    assert text == alone(folder, "char", "ab", SampleConfig(len(text), 1.0)).text
+    assert text == alone(folder, "char", "ab", SamplingSettings(len(text), 1.0)).text
     assert (refusal.status, refusal.code, left) == (503, "time_limit", 0)
     assert "0.3 seconds" in refusal.message
 
@@ -362,18 +363,18 @@ def test_a_text_that_takes_too_long_ends_with_what_there_is(folder):
 def test_closing_ends_all_texts_and_an_engine_can_begin_again(folder):
     async def work(engine):
         model = await engine.load("char")
-        stream = engine.write(model, Wanted("ab", SampleConfig(4000, 1.0)))
+        stream = engine.write(model, Wanted("ab", SamplingSettings(4000, 1.0)))
         await anext(stream)
         engine.close()
         with pytest.raises(Refusal) as found:
             await whole(stream)
-        refusal = refused(lambda: engine.write(model, Wanted("ab", SampleConfig(5))))
+        refusal = refused(lambda: engine.write(model, Wanted("ab", SamplingSettings(5))))
         engine.start()
         return found.value.status, refusal.status, await written(engine, "char", "ab", length=50, temperature=1.0)
 
     *statuses, again = run(folder, work)
     assert statuses == [503, 503]
-    assert again[0] == alone(folder, "char", "ab", SampleConfig(50, 1.0)).text
+    assert again[0] == alone(folder, "char", "ab", SamplingSettings(50, 1.0)).text
 
 
 def test_an_engine_that_was_closed_in_the_middle_works_in_another_loop(folder):
@@ -381,7 +382,7 @@ def test_an_engine_that_was_closed_in_the_middle_works_in_another_loop(folder):
 
     async def one(length, wait):
         engine.start()
-        stream = engine.write(await engine.load("char"), Wanted("ab", SampleConfig(length, 1.0)))
+        stream = engine.write(await engine.load("char"), Wanted("ab", SamplingSettings(length, 1.0)))
         await anext(stream)
         text = await whole(stream) if wait else ""
         engine.close()
@@ -401,7 +402,7 @@ def test_tokens_are_counted_and_nobody_is_starved(folder):
         counted = []
         engine.on_tokens = counted.append
         model = await engine.load("char")
-        streams = [engine.write(model, Wanted("ab", SampleConfig(300, 1.0, n))) for n in range(60)]
+        streams = [engine.write(model, Wanted("ab", SamplingSettings(300, 1.0, n))) for n in range(60)]
         await asyncio.wait([asyncio.create_task(whole(each)) for each in streams], return_when="FIRST_COMPLETED")
         far = [each.usage.completion_tokens for each in streams]
         while engine.running:

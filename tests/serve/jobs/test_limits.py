@@ -12,7 +12,6 @@ from typing import Any
 
 import pytest
 
-from numlstm.cli.serve.job_options import train_options
 from numlstm.serve.jobs.runner import Running
 from tests.serve.training import TEXT, TINY, Client, take_time
 from tests.serve.waiting import until
@@ -23,7 +22,7 @@ JOB = {"model": "new", "text": TEXT, "options": {**TINY, "steps": 2}}
 @pytest.fixture
 def within(inside: Callable[..., Any]) -> Callable[..., Client]:
     """Make a client of an application in this process."""
-    return lambda **settings: Client(http=inside(options=train_options(), **settings))
+    return lambda **settings: Client(http=inside(**settings))
 
 
 def test_without_training_nothing_changes(within: Callable[..., Client], models: Path) -> None:

@@ -10,13 +10,11 @@ import typer
 from hypothesis import given
 from hypothesis import strategies as st
 
-from numlstm.cli.serve.job_options import train_options
 from numlstm.cli.train.command import train
 from numlstm.serve.http.refusal import Refusal
-from numlstm.serve.jobs.options import TrainOption, as_words, checked
+from numlstm.serve.jobs.options import SERVERS, as_words, checked, described, job_settings
 
-OPTIONS = {option.name: option for option in train_options()}
-SERVERS = {"corpus", "output", "overwrite", "resume", "log", "tensorboard", "encoding", "snapshot_epochs"}
+OPTIONS = {option.name: option for option in job_settings()}
 
 
 APP = typer.Typer(add_completion=False)
@@ -31,30 +29,41 @@ def parsed(words: list[str]) -> dict[str, Any]:
 
 
 def test_all_options_are_there_but_those_that_are_the_servers() -> None:
-    assert {*OPTIONS} | SERVERS == {*inspect.signature(train).parameters}
+    assert {*OPTIONS} | SERVERS | {"corpus", "help_all"} == {*inspect.signature(train).parameters}
     assert not {*OPTIONS} & SERVERS
 
 
-def test_they_are_told_as_in_the_help() -> None:
-    assert OPTIONS["epochs"] == TrainOption(
-        "epochs", "int", "Steps", "How often to go through the text.", "2 to 40, by its length"
-    )
-    assert OPTIONS["layers"] == TrainOption(
-        "layers", "text", "Network", "The size of each LSTM layer.", "128,128", fixed=True
-    )
-    assert (OPTIONS["layer_norm"].kind, OPTIONS["lr"].kind, OPTIONS["lr"].fixed) == ("flag", "float", False)
-    assert (OPTIONS["device"].group, OPTIONS["device"].default) == ("Run", "auto")
-    assert OPTIONS["threads"].default == "all"
-    for option in OPTIONS.values():
-        assert option.help
-        assert not any(sign in option.help + option.default for sign in ("[", "]", "\\"))
+def test_they_are_described_as_they_are_declared() -> None:
+    assert described(OPTIONS["epochs"]) == {
+        "name": "epochs",
+        "kind": "int",
+        "group": "Steps",
+        "help": "How often to go through the text.",
+        "default": "2 to 40, by its length",
+        "fixed": False,
+        "least": 1,
+        "most": 2**31 - 1,
+        "choices": None,
+    }
+    found = {name: described(option) for name, option in OPTIONS.items()}
+    assert (found["layers"]["kind"], found["layers"]["default"], found["layers"]["fixed"]) == ("text", "128,128", True)
+    assert (found["layer_norm"]["kind"], found["lr"]["kind"], found["lr"]["fixed"]) == ("flag", "float", False)
+    assert (found["lr"]["least"], found["lr"]["most"], found["dropout"]["most"]) == (0, None, 1)
+    assert found["level"]["choices"] == ["char", "byte", "word"]
+    assert (found["device"]["group"], found["device"]["default"], found["threads"]["default"]) == ("Run", "auto", "all")
+    for each in found.values():
+        assert each["help"]
+        assert not any(sign in each["help"] + each["default"] for sign in ("[", "]", "\\"))
 
 
-SAMPLES: dict[str, Any] = {"int": 7, "float": 0.25, "text": "-x --y=z\n", "flag": True}
+SAMPLES: dict[str, Any] = {"int": 7, "float": 0.25, "text": "-x --y=z\n", "flag": True, "sizes": "8,8"}
+OTHERS = {"lr_power": -0.5}
 
 
 def test_the_command_reads_what_was_given() -> None:
-    values = {name: SAMPLES[option.kind] for name, option in OPTIONS.items()}
+    usual = {name: SAMPLES[option.kind] for name, option in OPTIONS.items()}
+    words = {name: option.choices[-1] for name, option in OPTIONS.items() if option.choices}
+    values = {**usual, **words, **OTHERS}
     found = parsed(as_words(checked(OPTIONS.values(), values)))
     assert {name: found[name] for name in values} == values
     assert {*found} == {*values, "corpus"}
@@ -67,7 +76,7 @@ def test_any_text_stays_the_value_that_it_is(text: str) -> None:
     assert (found["prompt"], found["corpus"], "nesterov" in found) == (text, ("-",), False)
 
 
-@given(st.floats(-1e300, 1e300, exclude_min=True, exclude_max=True))
+@given(st.floats(0, 1e300, exclude_min=True, exclude_max=True))
 def test_any_number_arrives_as_it_is(number: float) -> None:
     assert parsed(as_words(checked(OPTIONS.values(), {"lr": number})))["lr"] == number
 
@@ -85,6 +94,12 @@ def test_any_number_arrives_as_it_is(number: float) -> None:
         ("lr", False, "expected a number"),
         ("layer_norm", 1, "expected true or false"),
         ("layers", 128, "expected text"),
+        ("layers", "128,x", "expected one size per layer"),
+        ("layers", "0", "expected 1 to 64 whole numbers from 1 to 65536, one per layer"),
+        ("epochs", 0, "expected a whole number from 1 to 2147483647"),
+        ("lr", 0, "expected a number above 0"),
+        ("dropout", 1, "expected a number at least 0 and less than 1"),
+        ("schedule", "cosin", "expected constant or cosine or linear"),
         ("prompt", "a\0b", "expected text"),
         ("prompt", "\ud800", "expected text"),
         ("prompt", "x" * 2001, "expected text of up to 2000 characters"),

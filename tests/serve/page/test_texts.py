@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from numlstm.cli.serve.job_options import train_options
-from numlstm.settings import config
+from numlstm.serve.jobs.options import described, job_settings
 
 PAGE = Path(__file__).parents[3] / "numlstm" / "serve" / "page" / "static"
 SCRIPTS = sorted(PAGE.glob("*.js"))
@@ -59,34 +58,21 @@ def test_korean_is_korean() -> None:
 
 def test_every_option_of_training_is_explained_in_korean() -> None:
     known = {**KOREAN, **OPTIONS}
-    for option in train_options():
+    for option in job_settings():
         for kind in ("option", "help"):
             assert f"{kind}.{option.name}" in known, option.name
         assert f"group.{option.group}" in known
         # What it is by itself is told in Korean too, unless it is a figure or a word of the command's own.
-        assert f"default.{option.name}" in known or re.fullmatch(r"[\d.,-]*\w*", option.default), option.name
+        default = described(option)["default"]
+        assert f"default.{option.name}" in known or re.fullmatch(r"[\d.,-]*\w*", default), option.name
 
 
 def test_what_is_explained_is_an_option() -> None:
-    names = {option.name for option in train_options()}
+    names = {option.name for option in job_settings()}
     for key in {**ENGLISH, **OPTIONS}:
         kind, _, name = key.partition(".")
         if kind in ("option", "help", "default") and name:
             assert name in names, key
-
-
-def test_choices_are_those_of_the_settings() -> None:
-    block = re.search(r"export const WORDS = \{(.*?)\n\};", (PAGE / "choices.js").read_text("utf-8"), re.DOTALL)
-    assert block is not None
-    found = {name: tuple(json.loads(words)) for name, words in re.findall(r"(\w+): (\[.*?\])", block[1])}
-    assert found == {
-        "level": ("char", "byte", "word"),
-        "gate_activation": config.GATE_ACTIVATIONS,
-        "batching": config.BATCHINGS,
-        "optimizer": tuple(config.OPTIMIZERS),
-        "schedule": config.SCHEDULES,
-        "precision": config.PRECISIONS,
-    }
 
 
 def test_the_texts_that_are_used_are_there_and_no_others() -> None:

@@ -15,7 +15,8 @@ from numlstm.model import writer
 from numlstm.network import parameters, weights_file
 from numlstm.serve.http.refusal import Refusal
 from numlstm.serve.stores.loaded_models import Memory
-from numlstm.settings.config import ModelConfig, TrainConfig
+from numlstm.settings.network import NetworkSettings
+from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
 
 VOCAB = CharVocab("\nabc")
@@ -23,10 +24,10 @@ REFERENCE = registry.load("reference")
 
 
 def save(path, size=8, seed=0, training=False):
-    config = ModelConfig(len(VOCAB), (size,))
+    config = NetworkSettings(len(VOCAB), (size,))
     flat, state = parameters.initialise(config, seed), None
     if training:
-        train = TrainConfig(steps=1, batch_size=2)
+        train = TrainingSettings(steps=1, batch_size=2)
         zeros = [np.zeros((2, size), np.float32)]
         slots = {name: np.zeros_like(flat) for name in train.kept}
         state = weights_file.TrainState(train, 0, flat.copy(), slots, zeros, zeros, {})
@@ -93,7 +94,7 @@ def test_the_estimate_is_not_below_what_the_kernels_hold():
     from numlstm.backends import cpu
     from numlstm.model import Model
 
-    config = ModelConfig(65, (272, 272))
+    config = NetworkSettings(65, (272, 272))
     flat = parameters.initialise(config, 0)
     model = Model(config, flat, cpu)
     held = {}

@@ -15,9 +15,10 @@ import numpy as np
 import pytest
 
 from numlstm.errors import CorpusError
+from numlstm.settings.text import TextSettings
 from numlstm.storage.temporary import temporary_beside
 from numlstm.text.dataset import corpus, id_file, streams, windows
-from numlstm.text.dataset.corpus import Corpus, Level, load_corpus
+from numlstm.text.dataset.corpus import Corpus, load_corpus
 from numlstm.text.dataset.encode import Texts
 from numlstm.text.dataset.memory_map import map_ids, release
 from tests.helpers.processes import hears_signals
@@ -68,8 +69,10 @@ def same(a: Corpus, b: Corpus) -> bool:
     return True
 
 
-@pytest.mark.parametrize("level", [Level(), Level("byte"), Level("word"), Level("word", 5, None, True)], ids=str)
-def test_the_ids_are_those_in_memory(level: Level, put, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "level", [TextSettings(), TextSettings("byte"), TextSettings("word"), TextSettings("word", 5, None, True)], ids=str
+)
+def test_the_ids_are_those_in_memory(level: TextSettings, put, monkeypatch: pytest.MonkeyPatch) -> None:
     names = [put("a.txt", TEXT), put("b.txt", TEXT + "end")]
     made, read = load_corpus(names, level=level), load_corpus(names, level=level)
     monkeypatch.setattr(corpus, "STORED_BYTES", 1 << 20)
@@ -122,7 +125,12 @@ def test_a_text_that_changed_is_encoded_again(put, after: str, cache: Path) -> N
 def test_what_is_wanted_must_be_what_is_kept(put, cache: Path, encodings: list[str]) -> None:
     name = put("a.txt", TEXT)
     char = load_corpus([name])
-    for level in (Level("byte"), Level("word"), Level("word", None, 1), Level("word", None, None, True)):
+    for level in (
+        TextSettings("byte"),
+        TextSettings("word"),
+        TextSettings("word", None, 1),
+        TextSettings("word", None, None, True),
+    ):
         encodings.clear()
         assert load_corpus([name], level=level).vocab != char.vocab
         assert "encode" in encodings

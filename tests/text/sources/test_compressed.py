@@ -11,7 +11,8 @@ import sys
 
 import pytest
 
-from numlstm.text.dataset.corpus import Corpus, Level, load_corpus
+from numlstm.settings.text import TextSettings
+from numlstm.text.dataset.corpus import Corpus, load_corpus
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -44,7 +45,7 @@ def test_files_are_known_by_their_bytes(packed: bytes, name: str, put) -> None:
 def test_an_empty_text_is_an_empty_text(put, error_of) -> None:
     for name, pack in MAKERS.items():
         assert "the text is empty" in error_of(load_corpus, [put(f"empty.txt.{name}", pack(b""))])
-        assert "the text is empty" in error_of(load_corpus, [f"empty.txt.{name}"], level=Level("byte"))
+        assert "the text is empty" in error_of(load_corpus, [f"empty.txt.{name}"], level=TextSettings("byte"))
 
 
 def test_several_parts_in_one_file_are_all_read(packed: bytes, put) -> None:
@@ -53,7 +54,7 @@ def test_several_parts_in_one_file_are_all_read(packed: bytes, put) -> None:
 
 def test_standard_input_and_any_level(packed: bytes) -> None:
     assert text_of(load_corpus(["-"], stdin=io.BytesIO(packed))) == TEXT
-    found = load_corpus(["-"], stdin=io.BytesIO(packed), level=Level("byte"))
+    found = load_corpus(["-"], stdin=io.BytesIO(packed), level=TextSettings("byte"))
     assert found.ids.tobytes() == TEXT.encode()
 
 
@@ -75,7 +76,7 @@ def test_a_damaged_file_is_an_error(packed: bytes, put, error_of) -> None:
     middle = len(packed) // 2
     name = put("a.txt.x", packed[:middle] + bytes(64) + packed[middle + 64 :])
     # As bytes: bzip2 hands out a block before it knows that it is damaged, and that may be no UTF-8.
-    assert "is damaged or cut short (" in error_of(load_corpus, [name], level=Level("byte"))
+    assert "is damaged or cut short (" in error_of(load_corpus, [name], level=TextSettings("byte"))
 
 
 def test_text_that_only_looks_compressed_is_text(put) -> None:

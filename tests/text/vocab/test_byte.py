@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numlstm.errors import CorpusError
-from numlstm.text.dataset.corpus import Level, load_corpus
+from numlstm.settings.text import TextSettings
+from numlstm.text.dataset.corpus import load_corpus
 from numlstm.text.vocab.byte import ByteVocab
 from numlstm.text.vocab.from_dict import vocab_from_dict
 
@@ -61,7 +62,7 @@ def test_what_encode_returns_may_be_written_to() -> None:
 
 def test_any_file_is_read_as_it_is(put, chunk_of) -> None:
     chunk_of(7)
-    found = load_corpus([put("a.bin", EVERY), put("b.bin", b"\xef\xbb\xbfend\r\n")], level=Level("byte"))
+    found = load_corpus([put("a.bin", EVERY), put("b.bin", b"\xef\xbb\xbfend\r\n")], level=TextSettings("byte"))
     assert found.ids.tobytes() == EVERY + b"\xef\xbb\xbfend\r\n"
     assert found.ids.dtype == np.uint8
     assert found.digest == hashlib.sha256(EVERY + b"\xef\xbb\xbfend\r\n").hexdigest()
@@ -74,7 +75,7 @@ def test_a_known_vocabulary_needs_no_level() -> None:
 
 
 def test_there_must_be_bytes(put, error_of) -> None:
-    assert "the text is empty" in error_of(load_corpus, [put("a", b"")], level=Level("byte"))
+    assert "the text is empty" in error_of(load_corpus, [put("a", b"")], level=TextSettings("byte"))
 
 
 def test_dict_form() -> None:

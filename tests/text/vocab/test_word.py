@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from numlstm.errors import ConfigError, CorpusError
-from numlstm.text.dataset.corpus import Corpus, Level, load_corpus
+from numlstm.settings.text import TextSettings
+from numlstm.text.dataset.corpus import Corpus, load_corpus
 from numlstm.text.vocab import word
 from numlstm.text.vocab.base import Vocab
 from numlstm.text.vocab.from_dict import vocab_from_dict
@@ -26,7 +27,7 @@ spaced = st.lists(st.lists(st.sampled_from(["the", "cat", ",", "'", "<unk>", "é
 
 
 def load(text: str, *level: object, vocab: Vocab | None = None, **options: bool) -> Corpus:
-    chosen = Level("word", *level)  # type: ignore[arg-type]
+    chosen = TextSettings("word", *level)  # type: ignore[arg-type]
     return load_corpus(["-"], stdin=io.BytesIO(text.encode()), level=chosen, vocab=vocab, **options)  # type: ignore[arg-type]
 
 
@@ -211,7 +212,7 @@ def test_words_that_no_weights_file_could_hold_are_refused(monkeypatch: pytest.M
 )
 def test_levels_that_make_no_sense(settings: dict[str, object], expected: str) -> None:
     with pytest.raises(ConfigError) as caught:
-        Level(**settings)  # type: ignore[arg-type]
+        TextSettings(**settings)  # type: ignore[arg-type]
     assert expected in str(caught.value)
 
 

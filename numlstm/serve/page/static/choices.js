@@ -6,16 +6,6 @@ import { h } from "./elements.js";
 /** The options that matter to most, in the order in which they are shown. */
 export const MAIN = ["layers", "epochs", "lr", "batch_size", "seq_len", "dropout", "level", "seed"];
 
-/** What can be chosen where an option is one of a few words. */
-export const WORDS = {
-  level: ["char", "byte", "word"],
-  gate_activation: ["sigmoid", "hard-sigmoid"],
-  batching: ["streams", "windows"],
-  optimizer: ["adam", "adamw", "rmsprop", "sgd", "momentum", "adagrad", "ftrl"],
-  schedule: ["constant", "cosine", "linear", "step", "plateau"],
-  precision: ["float32", "bf16", "tf32", "fp16"],
-};
-
 function label(option) {
   const plain = option.name.replaceAll("_", " ");
   return has(`option.${option.name}`) ? t(`option.${option.name}`) : plain[0].toUpperCase() + plain.slice(1);
@@ -36,9 +26,9 @@ function help(option) {
 function input(option, id, before) {
   const attributes = { id, name: option.name, "aria-describedby": `${id}-help` };
   if (option.kind === "flag") return h("input", { ...attributes, type: "checkbox", checked: before === true });
-  if (option.name in WORDS) {
+  if (option.choices) {
     const usual = option.default.split(",")[0];
-    const words = WORDS[option.name].filter((word) => word !== usual);
+    const words = option.choices.filter((word) => word !== usual);
     return h(
       "select",
       attributes,
@@ -52,6 +42,7 @@ function input(option, id, before) {
     ...attributes,
     type: "text",
     inputmode: mode,
+    title: mode && option.least !== null && option.most !== null ? t("range", option) : undefined,
     placeholder: brief,
     value: before ?? "",
     spellcheck: "false",

@@ -33,6 +33,7 @@ export default {
   "token.tab": "tab",
   "token.part": "part of a character",
   "default": "Usually {value}.",
+  "range": "From {least} to {most}.",
   "automatic": "automatic",
   "temperature.at": "Temperature {n}",
 

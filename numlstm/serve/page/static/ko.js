@@ -33,6 +33,7 @@ export default {
   "token.tab": "탭",
   "token.part": "글자의 일부",
   "default": "기본값: {value}.",
+  "range": "{least}부터 {most}까지.",
   "automatic": "자동",
   "temperature.at": "온도 {n}",
 
