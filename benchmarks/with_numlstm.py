@@ -15,7 +15,8 @@ from numlstm.model import Model
 from numlstm.settings.sampling import SamplingSettings
 from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
-from numlstm.training.loop import Run, Step, train
+from numlstm.training.loop import Step, train
+from numlstm.training.state import TrainingState
 
 from . import shapes
 from .contest import AbsentError, serve
@@ -60,7 +61,7 @@ class Training(_Contestant):
             precision=precision,
         )
         ids = shapes.text(self.shape, windows)
-        events = train(Run.start(self.model, config), ids, ids[:0])
+        events = train(TrainingState.start(self.model, config), ids, ids[:0])
         self._steps = (event for event in events if isinstance(event, Step))
 
     def work(self) -> int:

@@ -54,7 +54,9 @@ class _Commands(typer.core.TyperGroup):
                 sys.stdout.flush()  # what is not written yet may find no room
             return done
         except NumlstmError as error:
-            print(f"numlstm: {error}", file=sys.stderr)
+            from .shared.wording import as_options
+
+            print(f"numlstm: {as_options(str(error))}", file=sys.stderr)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
             raise typer.Exit(130) from None

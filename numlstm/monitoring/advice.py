@@ -53,7 +53,7 @@ def at_the_start(setting: Setting) -> Advice | None:
     """Return what the sizes of the text and the network say before anything is trained."""
     tokens = setting.training_tokens
     if tokens < SMALL_TEXT:
-        dropout = "" if setting.dropout else ", or make the most of this one with --dropout 0.3"
+        dropout = "" if setting.dropout else ", or make the most of this one with `dropout` 0.3"
         return Advice(
             "small text",
             f"the text is very small: {tokens:,} {setting.token}s to train on, where {SMALL_TEXT:,} are the least to "
@@ -64,7 +64,7 @@ def at_the_start(setting: Setting) -> Advice | None:
     if times > LARGE_NETWORK and smaller:  # if not, it is the vocabulary that is large
         return Advice(
             "large network",
-            f"the network is very large for the text: {times:.0f} parameters for each {setting.token}; --layers "
+            f"the network is very large for the text: {times:.0f} parameters for each {setting.token}; `layers` "
             f"{smaller} would learn as much, and sooner",
         )
     return None
@@ -98,7 +98,7 @@ def at_the_end(setting: Setting, history: Sequence[Loss]) -> Advice | None:
         return Advice(
             "underfitting",
             f"underfitting: the validation loss still fell by {fell:.1f} % in the last epoch; train longer, such as "
-            f"--epochs {2 * setting.epochs}",
+            f"`epochs` {2 * setting.epochs}",
         )
     # Dropout alone makes the training loss higher than it is without: then the two cannot be compared.
     if setting.dropout or setting.recurrent_dropout or len(known) < 2 or val > EQUAL * train:
@@ -108,7 +108,7 @@ def at_the_end(setting: Setting, history: Sequence[Loss]) -> Advice | None:
     return Advice(
         "underfitting",
         f"underfitting: the losses on training and validation text are about equal ({train:.3f} and {val:.3f}); a "
-        f"larger network would learn more, such as --layers {_scaled(setting.layers, 2.0)}",
+        f"larger network would learn more, such as `layers` {_scaled(setting.layers, 2.0)}",
     )
 
 
@@ -116,13 +116,13 @@ def _against_overfitting(setting: Setting) -> str:
     # With 27,000 characters, after 40 epochs the validation loss was 21 % above its lowest, with dropout 0.3 8 %; the
     # lowest was 1.84 and 1.83 nats.
     if not setting.dropout:
-        other = "--dropout 0.3"
+        other = "`dropout` 0.3"
     elif setting.dropout < 0.5:
-        other = f"--dropout {min(0.6, setting.dropout + 0.2):.1g}"
+        other = f"`dropout` {min(0.6, setting.dropout + 0.2):.1g}"
     else:
         smaller = _smaller(setting.layers, 0.5)
-        other = f"--layers {smaller}" if smaller else "more text"
-    stop = "" if setting.patience else "; --patience 3 would stop here"
+        other = f"`layers` {smaller}" if smaller else "more text"
+    stop = "" if setting.patience else "; `patience` 3 would stop here"
     return f"the best weights are kept, and {other} would hold it off{stop}"
 
 

@@ -35,7 +35,7 @@ class RunLog:
                 self.path.unlink()  # a run that does not come to its start leaves no empty log
         except OSError as error:
             raise LogError(
-                f"{self.path} cannot be written: {error.strerror or error}; name another file for --log"
+                f"{self.path} cannot be written: {error.strerror or error}; name another file for `log`"
             ) from error
         self._file: io.FileIO | None = None
 
@@ -101,7 +101,7 @@ def _ends_within_a_line(path: Path) -> bool:
     with open(path, "rb") as file:
         first = file.read(len(_BEGINNING))
         if not _BEGINNING.startswith(first):
-            raise LogError(f"{path} exists and is no log of a run; name another file for --log")
+            raise LogError(f"{path} exists and is no log of a run; name another file for `log`")
         file.seek(-1, os.SEEK_END)
         return file.read(1) != b"\n"
 

@@ -33,7 +33,7 @@ _FLUSH_SECONDS = 5.0
 def check_installed() -> None:
     """Raise `LogError` if the library that TensorBoard's files are written with is not installed."""
     if importlib.util.find_spec("tensorboardX") is None:
-        raise LogError("--tensorboard needs tensorboardX, which is not installed: pip install 'numlstm[tensorboard]'")
+        raise LogError("`tensorboard` needs tensorboardX, which is not installed: pip install 'numlstm[tensorboard]'")
 
 
 class Board:
@@ -49,7 +49,7 @@ class Board:
             tempfile.TemporaryFile(dir=self.folder).close()
         except OSError as error:
             raise LogError(
-                f"{self.folder} cannot be written: {error.strerror or error}; name another folder for --tensorboard"
+                f"{self.folder} cannot be written: {error.strerror or error}; name another folder for `tensorboard`"
             ) from error
 
     def write(self, event: Event) -> None:

@@ -274,7 +274,20 @@ class Network:
         if found != expected:
             raise ConfigError(f"the state has shapes {found}; expected {expected}, h and c of each layer")
 
-    def _forward(self, x: Array, state: State | None, tapes: Tapes, dropout: Dropout) -> tuple[Array, State]:
+    def hidden(self, ids: npt.ArrayLike, state: State | None = None) -> list[npt.NDArray[Any]]:
+        """Return h (T, B, R) of each layer after each of ids (T, B)."""
+        found: list[npt.NDArray[Any]] = []
+        self._forward(self.backend.asarray(self._checked(ids)), state, {}, NO_DROPOUT, found)
+        return found
+
+    def _forward(
+        self,
+        x: Array,
+        state: State | None,
+        tapes: Tapes,
+        dropout: Dropout,
+        hidden: list[npt.NDArray[Any]] | None = None,
+    ) -> tuple[Array, State]:
         (T, B), L = x.shape, len(self._layers)
         state = self.zero_state(B) if state is None else state
         self._check_state(state, B)
@@ -287,6 +300,8 @@ class Network:
         for n, (packed, (h0, c0)) in enumerate(zip(self._layers, state, strict=True)):
             x, last, kept[n] = self.backend.lstm_forward(x, packed, h0, c0, mask=dropout.within(n), tape=kept[n])
             after.append(last)
+            if hidden is not None:
+                hidden.append(self.backend.to_numpy(x))
             if mask := dropout.between(n):
                 x = kept[L + 1 + n] = self.backend.dropout(x, mask, out=kept[L + 1 + n])
         return x, after

@@ -168,8 +168,8 @@ def check_output(path: StrPath, *, overwrite: bool) -> None:
         raise WeightsError(f"{path} is the name of a model that ships; expected another for a file, such as {path}.npz")
     if atomic.exists(path) and not overwrite:
         raise WeightsError(
-            f"{path} exists and may hold hours of work; use --overwrite to replace it, "
-            "--resume to continue it, or -o to name another file"
+            f"{path} exists and may hold hours of work; use `overwrite` to replace it, "
+            "`resume` to go on with it, or name another `output`"
         )
     atomic.check_writable(path)
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from ..errors import WeightsError
 from ..network import weights_file
 from ..settings.amounts import Every
-from .state import Run
+from .state import TrainingState
 
 
 def snapshot_path(path: str, epoch: int) -> str:
@@ -32,7 +32,7 @@ def check_snapshots(path: str, epochs: Sequence[int], *, overwrite: bool) -> Non
 class Saver:
     """Writes the run to its file now and then, and remembers when. What fails is told by `say`, and that is all."""
 
-    def __init__(self, run: Run, path: str, every: Every, say: Callable[[str], None]) -> None:
+    def __init__(self, run: TrainingState, path: str, every: Every, say: Callable[[str], None]) -> None:
         self.run, self.path, self.every, self.say = run, path, every, say
         self.last, self.began = time.monotonic(), run.step
         self.last_step = run.step

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePath
 from typing import Any
 
-from ..settings.amounts import parse_layers
+from ..settings.network import NetworkSettings
 from ..settings.training import TrainingSettings
 
 PLACE = "{job}"
@@ -25,7 +25,7 @@ def job_name(corpus: Sequence[str], given: Mapping[str, Any]) -> str:
 
     Raises `ConfigError` if the layers cannot be read.
     """
-    layers = parse_layers(given.get("layers", "128,128"))
+    layers = given.get("layers", NetworkSettings.layers)
     same = f"{len(layers)}x{layers[0]}"
     level = given.get("level", "char")
     parts = [_text_name(corpus), "" if level == "char" else str(level)]

@@ -1,7 +1,7 @@
 """Training: truncated backpropagation through time over parallel streams, the state carried along, or over windows.
 
-`train` goes from step to step and yields what each did; between two steps the `Run` (see `state.py`) holds all that
-an exact resume needs. Prints nothing and saves nothing: whoever iterates does. (BPTT: Werbos 1990; truncated:
+`train` goes from step to step and yields what each did; between two steps the `TrainingState` holds all that an
+exact resume needs. Prints nothing and saves nothing: whoever iterates does. (BPTT: Werbos 1990; truncated:
 Williams & Peng 1990.)
 """
 
@@ -23,8 +23,7 @@ from ..network.evaluate import evaluate
 from ..text.dataset.streams import AnyIds, Batches
 from .data_feed import Feed
 from .optimizers import FUSED, Norms, Plateau, learning_rate
-from .state import Run as Run
-from .state import batches, check_validation, find_place
+from .state import TrainingState, batches, check_validation, find_place
 
 _EVALUATION_STREAMS = 32
 _READING_SECONDS = 0.1  # how often what steps did is read from a device that queues them
@@ -71,7 +70,7 @@ class Epoch:
 Progress = Step | Epoch
 
 
-def train(run: Run, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
+def train(run: TrainingState, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
     """Train from `run.step` to `run.config.steps`; whenever this yields, `run` can be saved.
 
     Yields a `Step` after each update and an `Epoch` at each epoch's end and the run's. Where the device queues its work
@@ -97,11 +96,11 @@ def train(run: Run, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
         yield from steps
 
 
-def _at_an_end(run: Run, reader: Batches) -> bool:
+def _at_an_end(run: TrainingState, reader: Batches) -> bool:
     return run.step > 0 and (run.record["position"] >= reader.size or run.step == run.config.steps)
 
 
-def _steps(run: Run, reader: Batches, feed: Feed, most: int) -> list[Step]:
+def _steps(run: TrainingState, reader: Batches, feed: Feed, most: int) -> list[Step]:
     """Make at most so many steps, none beyond an epoch's end, and read what they did."""
     started = time.perf_counter()
     made: list[_Made] = []
@@ -139,7 +138,7 @@ class _Made(NamedTuple):
     last: bool
 
 
-def _make(run: Run, reader: Batches, feed: Feed) -> _Made:
+def _make(run: TrainingState, reader: Batches, feed: Feed) -> _Made:
     record, config, model = run.record, run.config, run.model
     if record["position"] >= reader.size:
         record.update(epoch=record["epoch"] + 1, position=0)
@@ -176,7 +175,7 @@ def _make(run: Run, reader: Batches, feed: Feed) -> _Made:
     return _Made(run.step, record["epoch"] + 1, loss, norms, lr, tokens, begins, last)
 
 
-def _check_finite(run: Run, step: int, loss: float, norm: float) -> None:
+def _check_finite(run: TrainingState, step: int, loss: float, norm: float) -> None:
     """Raise `DivergedError` if a step's loss is not finite, or its gradient's norm with no loss scale to blame.
 
     After so many updates left out in a row that the scale is as low as it gets, it is no longer to blame.
@@ -184,14 +183,14 @@ def _check_finite(run: Run, step: int, loss: float, norm: float) -> None:
     config, scaled = run.config, run.loss_scale is not None
     if math.isfinite(loss) and (math.isfinite(norm) or (scaled and run.record["left_out"] <= _HALVINGS)):
         return
-    other = ", or use --precision float32" if scaled else ""
+    other = ", or use `precision` float32" if scaled else ""
     raise DivergedError(
         f"at step {step} the loss is {loss:g} and the gradient's norm {norm:g}; expected finite "
-        f"numbers: lower --lr (now {config.lr:g}) or --clip (now {config.clip:g}){other}"
+        f"numbers: lower `lr` (now {config.lr:g}) or `clip` (now {config.clip:g}){other}"
     )
 
 
-def _reset_(run: Run) -> None:
+def _reset_(run: TrainingState) -> None:
     """Set the carried state of some streams to zeros, chosen by the seed and the step."""
     generator = np.random.Generator(np.random.Philox(key=[run.config.seed, run.step]))
     for row in np.flatnonzero(generator.random(run.config.batch_size) < run.config.reset_state).tolist():
@@ -200,7 +199,7 @@ def _reset_(run: Run) -> None:
             c[row : row + 1] = 0
 
 
-def step_options(run: Run) -> dict[str, Any]:
+def step_options(run: TrainingState) -> dict[str, Any]:
     """Return what `Model.gradients_` is to be told of dropout and of the loss scale for the step that comes next."""
     config = run.config
     options = {} if run.loss_scale is None else {"loss_scale": run.loss_scale}
@@ -209,7 +208,7 @@ def step_options(run: Run) -> dict[str, Any]:
     return options
 
 
-def _end_epoch(run: Run, reader: Batches, val_ids: AnyIds) -> Epoch:
+def _end_epoch(run: TrainingState, reader: Batches, val_ids: AnyIds) -> Epoch:
     started = time.perf_counter()
     record, whole = run.record, run.record["position"] >= reader.size
     loss = record["epoch_loss"] / record["epoch_tokens"]

@@ -24,7 +24,7 @@ from .weight_average import Average
 
 
 @dataclasses.dataclass
-class Run:
+class TrainingState:
     """A training run between two steps. `model.flat` holds the last parameters, `best (P,)` the best ones.
 
     `record` is what a file keeps of the run besides: JSON values by name. `loss_scale`, on the device, is there where
@@ -42,7 +42,7 @@ class Run:
     loss_scale: Array = None
 
     @classmethod
-    def start(cls, model: Model, config: TrainingSettings) -> Run:
+    def start(cls, model: Model, config: TrainingSettings) -> TrainingState:
         """Begin a run with a new network; raises `ConfigError` if that computes with another precision."""
         if model.precision != config.precision:
             raise ConfigError(
@@ -67,7 +67,7 @@ class Run:
         return cls(model, config, optimizer, model.zero_state(config.batch_size), best, 0, record, average, scale)
 
     @classmethod
-    def resume(cls, file: WeightsFile, backend: Backend, *, precision: str | None = None) -> Run:
+    def resume(cls, file: WeightsFile, backend: Backend, *, precision: str | None = None) -> TrainingState:
         """Go on with the run that a file holds, from here on with another precision if one is given.
 
         Raises `WeightsError` if it holds none, `BackendError` if the device cannot compute with the precision.
@@ -194,13 +194,13 @@ def batches(train_ids: AnyIds, config: TrainingSettings) -> Batches:
 def check_validation(config: TrainingSettings, val_ids: AnyIds) -> None:
     """Raise `ConfigError` if a setting goes by the validation loss and there is no text for one."""
     if len(val_ids) < 2 and (config.patience or config.schedule == "plateau"):
-        name = "--patience" if config.patience else "--schedule plateau"
+        name = "`patience`" if config.patience else "`schedule` plateau"
         raise ConfigError(
-            f"{name} goes by the validation loss, but no text is kept for it; expected --val-split above 0"
+            f"{name} goes by the validation loss, but no text is kept for it; expected `val_split` above 0"
         )
 
 
-def find_place(run: Run, reader: Batches) -> None:
+def find_place(run: TrainingState, reader: Batches) -> None:
     """Work out where in the text a run is whose file is of before that was noted."""
     if "position" not in run.record:
         epoch, window = divmod(run.step, reader.steps_per_epoch)
@@ -209,7 +209,7 @@ def find_place(run: Run, reader: Batches) -> None:
         run.record.update(epoch=epoch - between, position=position)
 
 
-def steps_for(run: Run, reader: Batches, epochs: int) -> int:
+def steps_for(run: TrainingState, reader: Batches, epochs: int) -> int:
     """Return the number of updates after which the run has gone through `epochs` epochs, or those made if it has."""
     more = epochs - run.record["epoch"] - 1
     return (
@@ -217,7 +217,7 @@ def steps_for(run: Run, reader: Batches, epochs: int) -> int:
     )
 
 
-def epochs_in(run: Run, reader: Batches) -> int:
+def epochs_in(run: TrainingState, reader: Batches) -> int:
     """Return how many epochs the run has when all its updates are made, the last perhaps not to its end."""
     beyond = run.config.steps - run.step - reader.steps_from(run.record["position"])
     return int(run.record["epoch"]) + 1 + -(-max(0, beyond) // reader.steps_per_epoch)

@@ -12,7 +12,8 @@ from numlstm.network import parameters
 from numlstm.settings.network import NetworkSettings
 from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
-from numlstm.training.loop import Run, Step, train
+from numlstm.training.loop import Step, train
+from numlstm.training.state import TrainingState
 
 LSTM_NAMES = ("W_x", "W_h", "b", "h0", "c0")
 TRAINING = TrainingSettings(
@@ -75,7 +76,7 @@ def run_training(backend, case):
     config = NetworkSettings(len(SYMBOLS), layer_sizes(case), "float64")
     start = {name: case[name] for name in parameters.shapes(config)}
     model = Model(config, parameters.flatten(start, config), backend, vocab=CharVocab(SYMBOLS))
-    progress = train(Run.start(model, TRAINING), case["text"], case["text"][:0])
+    progress = train(TrainingState.start(model, TRAINING), case["text"], case["text"][:0])
     steps = [step for step in progress if isinstance(step, Step)]
     found = {f"after.{name}": values for name, values in model.params.items()}
     found["losses"] = np.array([step.loss for step in steps])

@@ -17,21 +17,24 @@ from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.streams import split
 from numlstm.text.sources.python_library import python_source
 from numlstm.text.vocab.char import CharVocab
-from numlstm.training.loop import Run, train
+from numlstm.training.loop import train
+from numlstm.training.state import TrainingState
 
 LAYERS = (96, 64)
 STEPS = 160
 
 
-def new_run(text: str, precision: str, device: str) -> Run:
+def new_run(text: str, precision: str, device: str) -> TrainingState:
     vocab = CharVocab.from_text(text)
     model_config = NetworkSettings(len(vocab), LAYERS)
     config = TrainingSettings(steps=STEPS, batch_size=16, seq_len=32, warmup_steps=10, precision=precision)
     flat = parameters.initialise(model_config, config.seed)
-    return Run.start(Model(model_config, flat, registry.load(device), vocab=vocab, precision=precision), config)
+    return TrainingState.start(
+        Model(model_config, flat, registry.load(device), vocab=vocab, precision=precision), config
+    )
 
 
-def finish(run: Run, text: str) -> dict[str, float]:
+def finish(run: TrainingState, text: str) -> dict[str, float]:
     """Train to the end; return the run's own validation loss and that of its parameters computed in float32."""
     train_ids, val_ids = split(run.model.vocab.encode(text), run.config.val_split)
     for _ in train(run, train_ids, val_ids):
@@ -40,13 +43,13 @@ def finish(run: Run, text: str) -> dict[str, float]:
     return {"own": run.record["history"][-1][2], "in_float32": evaluate(in_float32, val_ids, streams=32)}
 
 
-def resumed_at(text: str, stop: int, whole: Run) -> bool:
+def resumed_at(text: str, stop: int, whole: TrainingState) -> bool:
     """Whether a bf16 run that is stopped and resumed ends with the same bits as one that was not."""
     first = new_run(text, "bf16", "cpu")
     events = train(first, *split(first.model.vocab.encode(text), first.config.val_split))
     while first.step < stop:
         next(events)
-    second = Run.resume(first.to_file(), first.model.backend)
+    second = TrainingState.resume(first.to_file(), first.model.backend)
     assert second.model.precision == "bf16"
     finish(second, text)
     return all(

@@ -19,7 +19,8 @@ from numlstm.settings.network import NetworkSettings
 from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.streams import split
 from numlstm.text.vocab.char import CharVocab
-from numlstm.training.loop import Epoch, Progress, Run, Step, train
+from numlstm.training.loop import Epoch, Progress, Step, train
+from numlstm.training.state import TrainingState
 
 CONFIG = TrainingSettings(steps=30, batch_size=4, seq_len=16, lr=0.01, warmup_steps=3, seed=5)
 
@@ -34,18 +35,20 @@ def text(source_text: str) -> str:
     return source_text[:1500]
 
 
-def new_run(text: str, backend: Backend, config: TrainingSettings = CONFIG, layers: tuple[int, ...] = (11, 7)) -> Run:
+def new_run(
+    text: str, backend: Backend, config: TrainingSettings = CONFIG, layers: tuple[int, ...] = (11, 7)
+) -> TrainingState:
     vocab = CharVocab.from_text(text)
     model_config = NetworkSettings(len(vocab), layers)
     model = Model(model_config, parameters.initialise(model_config, config.seed), backend, vocab=vocab)
-    return Run.start(model, config)
+    return TrainingState.start(model, config)
 
 
-def steps(run: Run, text: str) -> Iterator[Progress]:
+def steps(run: TrainingState, text: str) -> Iterator[Progress]:
     return train(run, *split(run.model.vocab.encode(text), run.config.val_split))
 
 
-def finish(run: Run, text: str) -> list[Progress]:
+def finish(run: TrainingState, text: str) -> list[Progress]:
     return list(steps(run, text))
 
 
@@ -99,7 +102,7 @@ def test_interrupted_and_resumed_equals_uninterrupted(text: str, backend: Backen
             break
     path = tmp_path / "part.npz"
     weights_file.save(path, part.to_file())
-    resumed = Run.resume(weights_file.load(path), backend)
+    resumed = TrainingState.resume(weights_file.load(path), backend)
     assert resumed.step == stop
     finish(resumed, text)
     assert_same_bits(whole.to_file(), resumed.to_file())
@@ -111,7 +114,7 @@ def test_a_run_moves_between_devices(text: str, tmp_path: Path) -> None:
         if progress.step == 10:
             break
     weights_file.save(tmp_path / "w.npz", run.to_file())
-    moved = Run.resume(weights_file.load(tmp_path / "w.npz"), registry.load("reference"))
+    moved = TrainingState.resume(weights_file.load(tmp_path / "w.npz"), registry.load("reference"))
     finish(run, text)
     finish(moved, text)
     np.testing.assert_allclose(moved.model.flat, run.model.flat, rtol=0, atol=2e-3)
@@ -145,7 +148,7 @@ def test_without_validation_text_the_last_parameters_are_the_best(text: str, tmp
     np.testing.assert_array_equal(file.params, file.state.params)
     weights_file.save(tmp_path / "w.npz", file)
     np.testing.assert_array_equal(
-        Run.resume(weights_file.load(tmp_path / "w.npz"), run.model.backend).best, file.params
+        TrainingState.resume(weights_file.load(tmp_path / "w.npz"), run.model.backend).best, file.params
     )
 
 
@@ -203,4 +206,4 @@ def test_a_file_without_training_state_cannot_be_resumed(text: str, backend: Bac
     run = new_run(text, backend)
     file = WeightsFile(run.model.config, run.model.vocab, parameters.initialise(run.model.config, 0), {}, None)
     with pytest.raises(WeightsError, match="no training state"):
-        Run.resume(file, backend)
+        TrainingState.resume(file, backend)

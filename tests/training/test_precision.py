@@ -23,7 +23,7 @@ from numlstm.network import parameters
 from numlstm.settings.network import NetworkSettings
 from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
-from numlstm.training.loop import Run
+from numlstm.training.state import TrainingState
 
 CONFIG = NetworkSettings(5, (3, 2))
 MISSING = "this processor has no such instruction"
@@ -83,9 +83,9 @@ def test_a_processor_without_the_instruction_refuses_bf16() -> None:
         Model.create(5, (3,), device="cpu", precision="bf16")
 
 
-def reference_run(precision: str = "float32") -> Run:
+def reference_run(precision: str = "float32") -> TrainingState:
     model = Model(CONFIG, parameters.initialise(CONFIG, 0), registry.load("reference"), vocab=CharVocab("abcde"))
-    return Run.start(model, TrainingSettings(steps=3, precision=precision))
+    return TrainingState.start(model, TrainingSettings(steps=3, precision=precision))
 
 
 def test_a_run_and_its_network_are_of_one_precision() -> None:
@@ -97,12 +97,12 @@ def test_a_run_and_its_network_are_of_one_precision() -> None:
 def test_a_resumed_run_keeps_its_precision_unless_told_otherwise() -> None:
     file = reference_run().to_file()
     with pytest.raises(BackendError, match=MISSING):
-        Run.resume(file, registry.load("cpu"), precision="bf16")
+        TrainingState.resume(file, registry.load("cpu"), precision="bf16")
     assert file.state is not None
     object.__setattr__(file.state.config, "precision", "bf16")
     with pytest.raises(BackendError, match=MISSING):
-        Run.resume(file, registry.load("cpu"))
-    run = Run.resume(file, registry.load("cpu"), precision="float32")
+        TrainingState.resume(file, registry.load("cpu"))
+    run = TrainingState.resume(file, registry.load("cpu"), precision="float32")
     assert run.model.precision == "float32"
     assert run.to_file().state.config.precision == "float32"  # type: ignore[union-attr]
 

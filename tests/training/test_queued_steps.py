@@ -20,7 +20,8 @@ from numlstm.settings.network import NetworkSettings
 from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training import loop as training
-from numlstm.training.loop import Epoch, Run, Step, train
+from numlstm.training.loop import Epoch, Step, train
+from numlstm.training.state import TrainingState
 
 CONFIG = TrainingSettings(steps=60, batch_size=4, seq_len=8, lr=0.01, warmup_steps=3, seed=5, reset_state=0.2)
 
@@ -76,7 +77,7 @@ def trained(backend, text, config=CONFIG):
     vocab = CharVocab.from_text(text)
     model_config = NetworkSettings(len(vocab), (6,))
     flat = parameters.initialise(model_config, config.seed)
-    run = Run.start(Model(model_config, flat, backend, vocab=vocab, precision=config.precision), config)
+    run = TrainingState.start(Model(model_config, flat, backend, vocab=vocab, precision=config.precision), config)
     ids = vocab.encode(text)
     events, at = [], []
     for event in train(run, ids[:1000], ids[1000:]):
@@ -156,7 +157,7 @@ def test_fp16_scales_the_loss_and_takes_it_back(source_text):
     np.testing.assert_array_equal(run.model.flat, plain.model.flat)
     assert told(events) == told(expected)
     assert run.to_file().state.record["loss_scale"] == [Scaling.START, 60]
-    going_on = Run.resume(run.to_file(), queued(precision="fp16"))
+    going_on = TrainingState.resume(run.to_file(), queued(precision="fp16"))
     np.testing.assert_array_equal(going_on.loss_scale, [Scaling.START, 60])
 
 

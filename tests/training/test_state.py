@@ -20,7 +20,7 @@ from numlstm.text.dataset.streams import split
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training import loop
 from numlstm.training.loop import Epoch, Progress, Step
-from numlstm.training.state import Run, batches, epochs_in, steps_for
+from numlstm.training.state import TrainingState, batches, epochs_in, steps_for
 
 BASE: dict[str, Any] = {"steps": 26, "batch_size": 4, "seq_len": 8, "warmup_steps": 3, "seed": 5}
 
@@ -30,19 +30,19 @@ def text(source_text: str) -> str:
     return source_text[:560]  # 16 steps an epoch: 504 to train on, 125 in each of 4 streams
 
 
-def new_run(text: str, network: dict[str, Any] | None = None, **settings: Any) -> Run:
+def new_run(text: str, network: dict[str, Any] | None = None, **settings: Any) -> TrainingState:
     vocab = CharVocab.from_text(text)
     model_config = NetworkSettings(len(vocab), (7, 5), **(network or {}))
     config = TrainingSettings(**{**BASE, **settings})
     flat = parameters.initialise(model_config, config.seed)
-    return Run.start(Model(model_config, flat, registry.load("reference"), vocab=vocab), config)
+    return TrainingState.start(Model(model_config, flat, registry.load("reference"), vocab=vocab), config)
 
 
-def parts(run: Run, text: str) -> tuple[np.ndarray, np.ndarray]:
+def parts(run: TrainingState, text: str) -> tuple[np.ndarray, np.ndarray]:
     return split(run.model.vocab.encode(text), run.config.val_split)
 
 
-def go(run: Run, text: str, until: int = 2**31) -> list[Progress]:
+def go(run: TrainingState, text: str, until: int = 2**31) -> list[Progress]:
     """Train to the end, or until the event after so many steps, which may be the epoch's."""
     seen = []
     for event in loop.train(run, *parts(run, text)):
@@ -52,12 +52,12 @@ def go(run: Run, text: str, until: int = 2**31) -> list[Progress]:
     return seen
 
 
-def saved(run: Run, path: Path) -> Run:
+def saved(run: TrainingState, path: Path) -> TrainingState:
     weights_file.save(path, run.to_file())
-    return Run.resume(weights_file.load(path), run.model.backend)
+    return TrainingState.resume(weights_file.load(path), run.model.backend)
 
 
-def contents(run: Run) -> dict[str, Any]:
+def contents(run: TrainingState) -> dict[str, Any]:
     """All that a file keeps but the seconds, arrays as bytes."""
     file = run.to_file()
     assert file.state is not None
@@ -154,7 +154,7 @@ def test_a_file_of_before_positions_were_kept_goes_on_to_the_same_bits(text: str
         assert file.state is not None
         old = ("best_loss", "best_step", "epoch_loss", "epoch_tokens", "seconds", "history")
         file.state.record = {name: file.state.record[name] for name in old}
-        resumed = Run.resume(file, part.model.backend)
+        resumed = TrainingState.resume(file, part.model.backend)
         go(resumed, text)
         found, expected = contents(resumed), contents(whole)
         found["record"].pop("stale_epochs"), expected["record"].pop("stale_epochs")
@@ -239,7 +239,7 @@ def test_dropout_reaches_the_network_with_seed_and_step(text: str, monkeypatch: 
 class Reader:
     """Notes the inputs that a run reads."""
 
-    def __init__(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, run: TrainingState, monkeypatch: pytest.MonkeyPatch) -> None:
         self.read: list[np.ndarray] = []
         gradients = run.model.gradients_
 

@@ -14,7 +14,7 @@ from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training import loop
 from numlstm.training.loop import Epoch
-from numlstm.training.state import Run
+from numlstm.training.state import TrainingState
 from numlstm.training.weight_average import Average
 
 TEXT = "the cat sat on the mat and the dog ran after the cat; " * 12
@@ -23,10 +23,10 @@ IDS = VOCAB.encode(TEXT)
 NETWORK = NetworkSettings(len(VOCAB), (6,), embedding=4, tie_weights=False)
 
 
-def new_run(**settings: object) -> Run:
+def new_run(**settings: object) -> TrainingState:
     config = TrainingSettings(steps=40, batch_size=4, seq_len=8, warmup_steps=3, **settings)  # type: ignore[arg-type]
     flat = parameters.initialise(NETWORK, 0)
-    return Run.start(Model(NETWORK, flat, registry.load("reference"), vocab=VOCAB), config)
+    return TrainingState.start(Model(NETWORK, flat, registry.load("reference"), vocab=VOCAB), config)
 
 
 def test_it_is_the_mean_of_the_weights_older_ones_fading() -> None:

@@ -131,7 +131,7 @@ def pack_lstm(
     packed: PackedLSTM | None = None,
 ) -> PackedLSTM:
     if precision in ("tf32", "fp16"):
-        raise BackendError(f"the device cpu computes in float32 or bf16; precision {precision} needs --device gpu")
+        raise BackendError(f"the device cpu computes in float32 or bf16; precision {precision} needs `device` gpu")
     if precision not in ("", "bf16") or (precision and W_h.dtype != np.float32):
         raise BackendError(f"precision is {precision!r} for {W_h.dtype} weights; expected bf16 for float32, or none")
     pairs = precision == "bf16"

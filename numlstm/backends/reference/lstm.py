@@ -62,7 +62,7 @@ def pack_lstm(
     if precision:
         where = "cpu or gpu" if precision == "bf16" else "gpu"
         raise BackendError(
-            f"the device reference computes in the parameters' dtype; precision {precision} needs --device {where}"
+            f"the device reference computes in the parameters' dtype; precision {precision} needs `device` {where}"
         )
     return Layer(W_x, W_h, b, variant)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...errors import ConfigError, NumlstmError
 from ...generation.writing import Writing
 from ...settings.sampling import SamplingSettings
+from ..shared.wording import as_options
 from ..shared.work_progress import working
 from .option_rules import unescaped
 from .text_output import show
@@ -54,7 +55,7 @@ def interact(
                 print(file=sys.stderr)
             return
         except NumlstmError as error:
-            print(f"numlstm: {error}", file=sys.stderr)
+            print(f"numlstm: {as_options(str(error))}", file=sys.stderr)
 
 
 def _typed(terminal: bool) -> str:

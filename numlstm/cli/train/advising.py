@@ -13,9 +13,10 @@ from rich.console import Console
 from ...monitoring import advice
 from ...network import parameters
 from ...text.dataset.streams import split
-from ...training.loop import Epoch, Progress, Run
-from ...training.state import epochs_in
-from .start import streams
+from ...training.loop import Epoch, Progress
+from ...training.setup import streams
+from ...training.state import TrainingState, epochs_in
+from ..shared.wording import as_options
 
 if TYPE_CHECKING:
     from ...text.dataset.corpus import Corpus
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Adviser:
     """Looks at a run and says what could be better."""
 
-    def __init__(self, run: Run, text: Corpus, console: Console) -> None:
+    def __init__(self, run: TrainingState, text: Corpus, console: Console) -> None:
         self.run, self.text, self.console = run, text, console
         self.given: set[str] = set()
 
@@ -58,4 +59,4 @@ class Adviser:
     def _give(self, found: advice.Advice | None) -> None:
         if found is not None and found.about not in self.given:
             self.given.add(found.about)
-            self.console.print(found.line, style="yellow", markup=False)
+            self.console.print(as_options(found.line), style="yellow", markup=False)

@@ -5,21 +5,21 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import ConfigError
-from ...settings.amounts import Every, parse_duration, parse_epochs, parse_every
-from ...settings.commands import train_settings
+from ...settings.amounts import Every, parse_duration, parse_every
+from ...settings.commands import checked, train_settings
 from ...settings.run import RunSettings
 from ...training.job_name import PLACE, job_name
 from ..shared.declared_options import with_settings
-from ..shared.options import described, open_backend
+from ..shared.options import described, open_backend, stderr
 
 if TYPE_CHECKING:
-    from ...training.state import Run
+    from ...training.state import TrainingState
 
 _COMMANDS = 20  # that a run's record keeps
 
@@ -61,17 +61,20 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
 
         explain_choices()
         raise typer.Exit(2)
-    given = _checked({**({"corpus": corpus} if corpus else {}), **given})
+    given = checked(given)
     began = time.monotonic()
     every = parse_every("--save-every", given["save_every"]) if "save_every" in given else Every()
     deadline = began + parse_duration("--max-time", given["max_time"]) if "max_time" in given else None
     prompt, device, overwrite = given.get("prompt"), given.get("device", "auto"), given.get("overwrite", False)
-    path, resume = _where(given)
+    path, resume = _where(corpus or (), given)
     from ...network import weights_file
+    from ...training import setup
     from ...training.checkpoint import check_snapshots
+    from ...training.recording import open_sinks
+    from ...training.resume import resumed_run
+    from ..shared.reading_progress import reading
     from ..shared.work_progress import working
-    from . import session, start
-    from .recording import open_sinks
+    from . import session
 
     replace = overwrite or path == resume
     weights_file.check_output(path, overwrite=replace)
@@ -79,11 +82,16 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
     sinks = open_sinks(given.get("log"), given.get("tensorboard"))
     with working():
         if resume is None:
-            text = start.load_text(given)
+            with reading() as report:
+                text = setup.read_text(corpus or (), given, report)
             session.check_prompt(prompt or "", text)
-            run = start.new_run(text, open_backend(device, given.get("threads")), given)
+            run = setup.new_run(text, open_backend(device, given.get("threads")), given)
         else:
-            text, run = start.resumed_run(resume, open_backend(device, given.get("threads")), given)
+            backend = open_backend(device, given.get("threads"))
+            with reading() as report:
+                text, run, notes = resumed_run(resume, backend, given, corpus or (), report)
+            for note in notes:
+                stderr().print(note, markup=False)
             session.check_prompt(prompt or "", text)
             check_snapshots(path, run.record["snapshot_epochs"], overwrite=replace)
             if session.nothing_left(run, resume):
@@ -95,9 +103,9 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
     session.watch(run, text, path, prompt, **samples, device=taken, every=every, deadline=deadline, sinks=sinks)
 
 
-def _note_command(run: Run, given: Mapping[str, Any]) -> None:
+def _note_command(run: TrainingState, given: Mapping[str, Any]) -> None:
     """Keep the command in the run's record, unless it only goes on with the run as it was."""
-    from .changes import TRAINING
+    from ...training.setup import TRAINING
 
     command, before = shlex.join(["numlstm", *sys.argv[1:]]), run.record.get("commands", [])
     changes = not before or {*TRAINING, "steps", "epochs"} & set(given)
@@ -105,19 +113,7 @@ def _note_command(run: Run, given: Mapping[str, Any]) -> None:
         run.record["commands"] = [*before, command][-_COMMANDS:]
 
 
-def _checked(given: dict[str, Any]) -> dict[str, Any]:
-    """Return the options that were given; raises `ConfigError` where they contradict each other."""
-    if "epochs" in given and "steps" in given:
-        raise ConfigError("both --epochs and --steps were given; expected one of them")
-    for name, least in (("epochs", 1), ("steps", 0), ("sample_length", 0), ("sample_every", 1)):
-        if given.get(name, least) < least:
-            raise ConfigError(f"--{name.replace('_', '-')} is {given[name]}; expected at least {least}")
-    if "snapshot_epochs" in given:
-        given["snapshot_epochs"] = parse_epochs("--snapshot-epochs", given["snapshot_epochs"])
-    return given
-
-
-def _where(given: Mapping[str, Any]) -> tuple[str, str | None]:
+def _where(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return where the weights go and the file of the run to go on with, if there is one."""
     resume: str | None = given.get("resume")
     path: str = given.get("output") or resume or "weights.npz"
@@ -127,6 +123,6 @@ def _where(given: Mapping[str, Any]) -> tuple[str, str | None]:
         raise ConfigError(f"-o is {path!r} beside --resume; expected a name without {PLACE}, which is for new runs")
     from ...storage.atomic import exists
 
-    path = path.replace(PLACE, job_name(given.get("corpus", []), given))
+    path = path.replace(PLACE, job_name(corpus, given))
     again = exists(path) and not given.get("overwrite")
     return path, path if again else None

@@ -15,10 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ...text.dataset.corpus import Corpus
-from ...training.loop import Epoch, Run, Step
-from ...training.state import epochs_in
+from ...training.loop import Epoch, Step
+from ...training.setup import streams
+from ...training.state import TrainingState, epochs_in
 from ..shared.network_summary import printable, shape_table, symbols_shown
-from .start import streams
 
 _PLAIN_SECONDS = 15.0  # between two lines where there is no terminal
 _RECENT = 0.95  # weight of the past in the loss and the speed shown
@@ -27,7 +27,7 @@ _RECENT = 0.95  # weight of the past in the loss and the speed shown
 class Watch:
     """Shows a run. Use as a context manager: the live line is gone when it ends."""
 
-    def __init__(self, console: Console, run: Run, text: Corpus) -> None:
+    def __init__(self, console: Console, run: TrainingState, text: Corpus) -> None:
         self.console, self.run = console, run
         self.reader = streams(text, run.config)
         self.unit = text.vocab.unit
@@ -100,7 +100,7 @@ class Watch:
         return (self.run.config.steps - self.run.step) * (time.monotonic() - self.began) / max(1, done)
 
 
-def show_start(console: Console, run: Run, text: Corpus, path: str, device: str) -> None:
+def show_start(console: Console, run: TrainingState, text: Corpus, path: str, device: str) -> None:
     """Show what is about to be trained on what; `device` is the device in words."""
     config = run.config
     parts = streams(text, config)

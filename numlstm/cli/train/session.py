@@ -14,20 +14,22 @@ from ...text.dataset.corpus import Corpus
 from ...text.dataset.streams import split
 from ...text.vocab.word import UNKNOWN
 from ...training.checkpoint import Saver
-from ...training.loop import Epoch, Progress, Run, Step, step_options, train
+from ...training.loop import Epoch, Progress, Step, step_options, train
 from ...training.optimizers import Optimizer
+from ...training.recording import Recorder, Sink
+from ...training.state import TrainingState
 from ..shared.options import stderr
+from ..shared.wording import as_options
 from ..shared.work_progress import working
 from .advising import Adviser
 from .progress import Watch, show_start
-from .recording import Recorder, Sink
 from .stopping import Stop, stop_asked
 
 SAMPLE_TEMPERATURES = (0.0, 0.25, 0.5, 0.75)
 
 
 def watch(
-    run: Run,
+    run: TrainingState,
     text: Corpus,
     path: str,
     prompt: str | None,
@@ -47,8 +49,12 @@ def watch(
     console = stderr()
     prompt = prompt or _prompt_line(text)
     show_start(console, run, text, path, device)
-    saver = Saver(run, path, every, lambda line: console.print(line, style="red", markup=False))
-    recorder = Recorder(sinks, run, text, path, console)
+
+    def warn(line: str) -> None:
+        console.print(as_options(line), style="red", markup=False)
+
+    saver = Saver(run, path, every, warn)
+    recorder = Recorder(sinks, run, text, path, warn)
     with stop_asked(deadline) as stop:  # until the run is saved: the signal may come again
         try:
             with Watch(console, run, text) as shown, recorder:
@@ -67,14 +73,14 @@ def watch(
     _say_done(console, run, path)
 
 
-def _say_done(console: Console, run: Run, path: str) -> None:
+def _say_done(console: Console, run: TrainingState, path: str) -> None:
     best = run.record["best_loss"]
     quality = f", validation loss {best:.4f} nats at step {run.record['best_step']:,}" if best is not None else ""
     how = f"stopped early after {run.config.patience} epochs that were no better" if run.out_of_patience else "done"
     console.print(f"{how}{quality}; write with: numlstm gen {path}", markup=False)
 
 
-def nothing_left(run: Run, path: str) -> bool:
+def nothing_left(run: TrainingState, path: str) -> bool:
     """Return whether the run is complete; if it is, say so, and how to go on."""
     if not run.complete:
         return False
@@ -89,7 +95,7 @@ def nothing_left(run: Run, path: str) -> bool:
 
 
 def _train(
-    run: Run,
+    run: TrainingState,
     text: Corpus,
     saver: Saver,
     shown: Watch,
@@ -138,7 +144,7 @@ def _heeded(progress: Iterator[Progress], stop: Stop) -> Iterator[Progress]:
         stop.at_once = isinstance(event, Step) and event.last
 
 
-def prepare(run: Run) -> None:
+def prepare(run: TrainingState) -> None:
     """Have the kernels of training loaded or compiled before the clock starts."""
     model = run.model
     nothing = model.backend.asarray(np.zeros((1, run.config.batch_size), np.int32))
@@ -173,7 +179,7 @@ def _prompt_line(text: Corpus) -> str:
     return lines[0][:41].rpartition(" ")[0]
 
 
-def _samples(run: Run, prompt: str, length: int) -> dict[float, str]:
+def _samples(run: TrainingState, prompt: str, length: int) -> dict[float, str]:
     model = run.judged()
     return {
         temperature: model.generate(prompt, length=length, temperature=temperature, seed=run.config.seed)

@@ -124,7 +124,7 @@ class Engine:
                 echo=wanted.echo,
             )
         except NumlstmError as error:
-            message = str(error).replace("--drop-unknown", "drop_unknown")
+            message = str(error)
             raise Refusal(400, message, "invalid_prompt", param="prompt") from None
         for name, size, most in (
             ("prompt", len(text.prompt_ids), self.settings.max_prompt),

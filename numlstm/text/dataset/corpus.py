@@ -13,6 +13,7 @@ from typing import BinaryIO
 
 import numpy as np
 
+from ...errors import CorpusError
 from ...settings.text import TextSettings
 from ..sources.catalog import corpus_names
 from ..sources.decode import check_encoding
@@ -23,6 +24,7 @@ from .encode import Part, Report, Texts
 
 __all__ = ["Corpus", "corpus_names", "load_corpus"]
 
+IN_MEMORY = "(text)"  # what a text that lies in no file is called
 STORED_BYTES = 64 << 20  # the size of files from which a text's ids are kept in a file
 
 
@@ -47,7 +49,7 @@ class Corpus:
 
 
 def load_corpus(
-    sources: Sequence[str],
+    sources: str | Sequence[str | Source],
     *,
     encoding: str = "utf-8",
     level: TextSettings | None = None,
@@ -60,10 +62,10 @@ def load_corpus(
 
     A source is the name of a corpus, which is downloaded if it is not here, a file, a folder (its `.txt` files at any
     depth, sorted), a glob (sorted), a URL or `-` for the bytes of `stdin`. A name wins over a file of the same name,
-    which `./name` reaches. Without `vocab` the text's own vocabulary is made, at `level` (None: characters); with it,
-    unknown characters raise `CorpusError` unless `drop_unknown`, and unknown words become `<unk>`. At the byte level
-    `encoding` means nothing. `report` is told how far it is. Raises `CorpusError` if a source cannot be found, read or
-    decoded, if there is no text, or if it changes while it is read.
+    which `./name` reaches. `in_memory` makes a source of a string. Without `vocab` the text's own vocabulary is made,
+    at `level` (None: characters); with it, unknown characters raise `CorpusError` unless `drop_unknown`, and unknown
+    words become `<unk>`. At the byte level `encoding` means nothing. `report` is told how far it is. Raises
+    `CorpusError` if a source cannot be found, read or decoded, if there is no text, or if it changes while it is read.
     """
     check_encoding(encoding)
     found = resolve([sources] if isinstance(sources, str) else sources, stdin, report)
@@ -79,6 +81,14 @@ def load_corpus(
     names = tuple(source.name for source in found)
     digest = encoded.seen.digest
     return Corpus(ids, vocab, names, encoding, digest, encoded.dropped, encoded.unknown, encoded.parts)
+
+
+def in_memory(text: str) -> Source:
+    """Return a source of a text that is there already; raises `CorpusError` if it has halves of characters."""
+    try:
+        return Source(IN_MEMORY, text.encode("utf-8"), "utf-8")
+    except UnicodeEncodeError as error:
+        raise CorpusError(f"the text cannot be encoded: {error.reason} at character {error.start:,}") from None
 
 
 def _size(found: Sequence[Source]) -> int:

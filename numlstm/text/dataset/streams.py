@@ -89,7 +89,7 @@ class Streams:
         if self.length < 1:
             raise CorpusError(
                 f"the text has {len(self.ids)} tokens, too few for {self.batch_size} parallel streams; "
-                f"expected at least {self.batch_size + 1}; lower --batch-size, or give more text"
+                f"expected at least {self.batch_size + 1}; lower `batch_size`, or give more text"
             )
 
     @property

@@ -48,7 +48,7 @@ class Windows:
         if len(self.ids) <= self.seq_len:
             raise CorpusError(
                 f"the text has {len(self.ids)} tokens, too few for a window of {self.seq_len}; "
-                f"expected at least {self.seq_len + 1}; lower --seq-len, or give more text"
+                f"expected at least {self.seq_len + 1}; lower `seq_len`, or give more text"
             )
 
     @property

@@ -34,7 +34,7 @@ def check_encoding(encoding: str) -> None:
     except (LookupError, ValueError) as error:
         raise CorpusError(
             f"no text encoding is called {encoding!r}; expected a name such as utf-8, utf-16, latin-1, "
-            "cp1252 or cp949 for --encoding"
+            "cp1252 or cp949 for `encoding`"
         ) from error
 
 
@@ -72,7 +72,7 @@ def _advice(encoding: str, head: bytes) -> str:
     name = codecs.lookup(encoding).name
     marked = next((family for mark, family in _MARKS if head.startswith(mark)), None)
     if marked and marked != name.removesuffix("-sig"):
-        return f"it starts with the byte-order mark of {marked}: use --encoding {marked}"
+        return f"it starts with the byte-order mark of {marked}: use `encoding` {marked}"
     if not marked and name in ("utf-16", "utf-32"):
-        return f"without a byte-order mark use --encoding {encoding}-le or {encoding}-be"
-    return "name its encoding, for example with --encoding latin-1"
+        return f"without a byte-order mark use `encoding` {encoding}-le or {encoding}-be"
+    return "name its encoding, for example with `encoding` latin-1"

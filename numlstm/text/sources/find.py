@@ -114,7 +114,7 @@ class _Told(io.RawIOBase):
         return len(data)
 
 
-def resolve(given: Sequence[str], stdin: BinaryIO | None, report: Report | None = None) -> list[Source]:
+def resolve(given: Sequence[str | Source], stdin: BinaryIO | None, report: Report | None = None) -> list[Source]:
     """Return the sources that the user's words stand for, in order; `stdin` is what `-` reads.
 
     A named corpus is downloaded if need be, and `report` told how far that is. Raises `CorpusError` if a word stands
@@ -124,7 +124,11 @@ def resolve(given: Sequence[str], stdin: BinaryIO | None, report: Report | None 
         raise CorpusError(f"no text given; expected {_expected()}")
     if list(given).count("-") > 1:
         raise CorpusError("standard input (-) is given more than once; expected it once, for it can be read only once")
-    return [source for word in given for source in _resolve_one(os.fspath(word), stdin, report)]
+    return [
+        source
+        for word in given
+        for source in ([word] if isinstance(word, Source) else _resolve_one(os.fspath(word), stdin, report))
+    ]
 
 
 def _resolve_one(word: str, stdin: BinaryIO | None, report: Report | None) -> list[Source]:

@@ -95,7 +95,7 @@ class CharVocab(Vocab):
         what = "1 character is" if len(symbols) == 1 else f"{len(symbols)} different characters are"
         return CorpusError(
             f"{what} not among the {len(self)} of the vocabulary: {_listing(symbols)}; "
-            "use --drop-unknown to leave out what the model does not know"
+            "use `drop_unknown` to leave out what the model does not know"
         )
 
     @functools.cached_property

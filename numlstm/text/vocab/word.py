@@ -77,7 +77,7 @@ class WordVocab(Vocab):
         if size > _JSON_SIZE:
             raise CorpusError(
                 f"the vocabulary of {len(self):,} words has {size:,} characters; expected at most {_JSON_SIZE:,}: "
-                "lower --vocab-size or raise --min-count"
+                "lower `vocab_size` or raise `min_count`"
             )
 
     def to_dict(self) -> dict[str, object]:
@@ -199,7 +199,7 @@ class WordBuilder:
         ranked = sorted(found, key=lambda entry: (-entry[1], entry[0]))
         if self.least > 1 and self.counts and not ranked:
             raise CorpusError(
-                f"no word occurs {self.least} times; expected some that do: lower --min-count or give more text"
+                f"no word occurs {self.least} times; expected some that do: lower `min_count` or give more text"
             )
         most = None if self.size is None else max(self.size - len(signs), 0)
         return WordVocab((*signs, *(word for word, _ in ranked[:most])), self.pretokenised)
@@ -218,7 +218,7 @@ class _SpaceCutter:
         if len(self.rest) > _LONGEST:
             raise CorpusError(
                 f"there are {_LONGEST:,} characters without white space, {self.rest[:20]!r} ...; expected words with "
-                "spaces between, as --pretokenised says"
+                "spaces between, as `pretokenised` says"
             )
         return self._named(tokens)
 

@@ -28,7 +28,8 @@ from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.streams import split
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training import loop as training
-from numlstm.training.loop import Run, Step, train
+from numlstm.training.loop import Step, train
+from numlstm.training.state import TrainingState
 
 CONFIG = TrainingSettings(steps=10, batch_size=5, seq_len=8, lr=0.01, warmup_steps=3, seed=5, clip=0.5, val_split=0.0)
 CONFIGS = [CONFIG, slow(dataclasses.replace(CONFIG, steps=50))]
@@ -52,7 +53,7 @@ def new_run(text, backend, config=CONFIG, layers=(9, 7), **options):
     vocab = CharVocab.from_text(text)
     shape = NetworkSettings(len(vocab), layers, **{"dtype": "float64", **options})
     flat = parameters.initialise(shape, config.seed)
-    return Run.start(Model(shape, flat, backend, vocab=vocab, precision=config.precision), config)
+    return TrainingState.start(Model(shape, flat, backend, vocab=vocab, precision=config.precision), config)
 
 
 def finish(run, text):
@@ -124,7 +125,7 @@ def test_a_run_goes_on_on_another_device(device, text, begun, config, tmp_path):
         if isinstance(event, Step) and run.step >= 0.4 * config.steps:
             break
     weights_file.save(tmp_path / "w.npz", run.to_file())
-    moved = Run.resume(weights_file.load(tmp_path / "w.npz"), *on.values())
+    moved = TrainingState.resume(weights_file.load(tmp_path / "w.npz"), *on.values())
     finish(moved, text)
     whole = new_run(text, reference, config)
     finish(whole, text)

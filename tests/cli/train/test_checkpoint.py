@@ -19,15 +19,15 @@ from numlstm.text.dataset.streams import split
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training.checkpoint import Saver
 from numlstm.training.loop import Epoch, train
-from numlstm.training.state import Run
+from numlstm.training.state import TrainingState
 
 
 @pytest.fixture
-def run(source_text: str) -> Run:
+def run(source_text: str) -> TrainingState:
     vocab = CharVocab.from_text(source_text)
     config = NetworkSettings(len(vocab), (5,))
     model = Model(config, parameters.initialise(config, 0), registry.load("reference"), vocab=vocab)
-    made = Run.start(model, TrainingSettings(steps=8, batch_size=4, seq_len=16))
+    made = TrainingState.start(model, TrainingSettings(steps=8, batch_size=4, seq_len=16))
     made.record["snapshot_epochs"] = []
     return made
 
@@ -48,7 +48,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Any:
     return fill
 
 
-def test_an_epoch_that_was_not_saved_is_saved_at_the_end(run: Run, source_text: str, tmp_path: Path) -> None:
+def test_an_epoch_that_was_not_saved_is_saved_at_the_end(run: TrainingState, source_text: str, tmp_path: Path) -> None:
     """Though the step that ended it was: what validation found is more than that."""
     said: list[str] = []
     saver = Saver(run, str(tmp_path / "w.npz"), Every(), said.append)
@@ -61,7 +61,9 @@ def test_an_epoch_that_was_not_saved_is_saved_at_the_end(run: Run, source_text: 
     assert weights_file.load(tmp_path / "w.npz").summary["best_loss"] == run.record["best_loss"] is not None
 
 
-def test_no_room_anywhere_is_one_line(run: Run, tmp_path: Path, full: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_room_anywhere_is_one_line(
+    run: TrainingState, tmp_path: Path, full: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
     saver = Saver(run, str(tmp_path / "w.npz"), Every(), print)
     saver.save()
     run.step = 3
@@ -77,6 +79,6 @@ def test_no_room_anywhere_is_one_line(run: Run, tmp_path: Path, full: Any, monke
         saver.save_or_rescue()
 
 
-def test_what_is_kept_of_a_run_that_went_on(run: Run) -> None:
+def test_what_is_kept_of_a_run_that_went_on(run: TrainingState) -> None:
     run.step = 85
     assert Saver(run, "w.npz", Every(), print).what_is_kept() == "nothing had been saved since step 85"

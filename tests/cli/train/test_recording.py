@@ -14,7 +14,6 @@ import pytest
 from rich.console import Console
 
 from numlstm.backends import registry
-from numlstm.cli.train.recording import Recorder
 from numlstm.errors import DivergedError, LogError, WeightsError
 from numlstm.model import Model
 from numlstm.monitoring import run_log
@@ -23,7 +22,9 @@ from numlstm.settings.network import NetworkSettings
 from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.corpus import load_corpus
 from numlstm.text.dataset.streams import split
-from numlstm.training.loop import Run, Step, train
+from numlstm.training.loop import Step, train
+from numlstm.training.recording import Recorder
+from numlstm.training.state import TrainingState
 from tests.cli.conftest import Command
 
 
@@ -174,7 +175,7 @@ def test_the_log_says_why_a_run_ended(text_file: Path, error: BaseException | No
     corpus = load_corpus([str(text_file)])
     config = NetworkSettings(len(corpus.vocab), (4,))
     model = Model(config, parameters.initialise(config, 0), registry.load("reference"), vocab=corpus.vocab)
-    run = Run.start(model, TrainingSettings(steps=3, batch_size=2, seq_len=8))
+    run = TrainingState.start(model, TrainingSettings(steps=3, batch_size=2, seq_len=8))
     kept, failing = Kept(), Kept(LogError("no room"))
     shown = io.StringIO()
     recorder = Recorder([failing, kept], run, corpus, "w.npz", Console(file=shown))

@@ -13,13 +13,14 @@ import pytest
 
 from numlstm.backends import registry
 from numlstm.model import Model
-from numlstm.monitoring import events
 from numlstm.network import parameters
 from numlstm.settings.network import NetworkSettings
 from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.corpus import Corpus, load_corpus
 from numlstm.text.dataset.streams import split
-from numlstm.training.loop import Epoch, Run, Step, train
+from numlstm.training import events
+from numlstm.training.loop import Epoch, Step, train
+from numlstm.training.state import TrainingState
 
 TEXT = "the shore is the north\n" * 40
 
@@ -30,18 +31,18 @@ def corpus(tmp_path: Path) -> Corpus:
     return load_corpus([str(tmp_path / "t.txt")])
 
 
-def begun(corpus: Corpus, **settings: float) -> Run:
+def begun(corpus: Corpus, **settings: float) -> TrainingState:
     config = NetworkSettings(len(corpus.vocab), (5, 4))
     model = Model(config, parameters.initialise(config, 0), registry.load("reference"), vocab=corpus.vocab)
-    return Run.start(model, TrainingSettings(**{"steps": 12, "batch_size": 4, "seq_len": 32, **settings}))  # type: ignore[arg-type]
+    return TrainingState.start(model, TrainingSettings(**{"steps": 12, "batch_size": 4, "seq_len": 32, **settings}))  # type: ignore[arg-type]
 
 
 @pytest.fixture
-def run(corpus: Corpus) -> Run:
+def run(corpus: Corpus) -> TrainingState:
     return begun(corpus, clip=0.01)
 
 
-def steps_of(run: Run, corpus: Corpus) -> list[Step]:
+def steps_of(run: TrainingState, corpus: Corpus) -> list[Step]:
     return [each for each in train(run, *split(corpus.ids, 0.1)) if isinstance(each, Step)]
 
 
@@ -53,7 +54,7 @@ def promised(kind: str) -> set[str]:
     return set(re.findall(r"[a-z_]{2,}", re.sub(r" of what.*| Of runs.*|, and for.*", "", words, flags=re.DOTALL)))
 
 
-def test_every_event_has_the_names_that_were_promised(run: Run, corpus: Corpus) -> None:
+def test_every_event_has_the_names_that_were_promised(run: TrainingState, corpus: Corpus) -> None:
     found = {"start": events.start(run, corpus, "w.npz")}
     for progress in train(run, *split(corpus.ids, 0.1)):
         found |= (
@@ -74,7 +75,7 @@ def test_every_event_has_the_names_that_were_promised(run: Run, corpus: Corpus) 
         assert set(event["i"]) == {"mean", "low", "high", "counts"}
 
 
-def test_the_numbers_are_those_of_the_run(run: Run, corpus: Corpus) -> None:
+def test_the_numbers_are_those_of_the_run(run: TrainingState, corpus: Corpus) -> None:
     began = events.start(run, corpus, "w.npz")
     assert began["corpus"] == {
         "sources": list(corpus.sources),
@@ -106,7 +107,7 @@ def test_without_a_bound_the_gradient_stays_as_it_is(corpus: Corpus) -> None:
         assert told["clipped_norm"] == told["gradient_norm"] > 0
 
 
-def test_of_a_long_run_not_every_step_is_told(run: Run, corpus: Corpus) -> None:
+def test_of_a_long_run_not_every_step_is_told(run: TrainingState, corpus: Corpus) -> None:
     one = steps_of(run, corpus)[0]
 
     def told(steps: int) -> list[int]:
@@ -118,7 +119,7 @@ def test_of_a_long_run_not_every_step_is_told(run: Run, corpus: Corpus) -> None:
     assert told(70_000) == [7, 14, 17, 21, 28]
 
 
-def test_an_epoch_without_validation_text(run: Run, corpus: Corpus) -> None:
+def test_an_epoch_without_validation_text(run: TrainingState, corpus: Corpus) -> None:
     run.config = dataclasses.replace(run.config, val_split=0.0)
     *_, told = (each for each in train(run, corpus.ids, corpus.ids[:0]) if isinstance(each, Epoch))
     event = events.epoch(run, told)

@@ -6,17 +6,16 @@ nothing about how they are written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
-from ...errors import DivergedError, LogError
-from ...training.loop import Epoch, Progress, Run
-
-if TYPE_CHECKING:
-    from rich.console import Console
-
-    from ...text.dataset.corpus import Corpus
+from ..errors import DivergedError, LogError
+from ..text.dataset.corpus import Corpus
+from ..text.dataset.streams import split
+from . import events
+from .loop import Epoch, Progress
+from .state import TrainingState
 
 Event = dict[str, Any]
 
@@ -33,8 +32,8 @@ class Sink(Protocol):
 
 def open_sinks(log: str | None, tensorboard: str | None) -> list[Sink]:
     """Open what was asked for; raises `LogError` if it cannot be written or a library is missing."""
-    from ...monitoring.run_log import RunLog
-    from ...monitoring.tensorboard import Board, check_installed
+    from ..monitoring.run_log import RunLog
+    from ..monitoring.tensorboard import Board, check_installed
 
     if tensorboard:
         check_installed()
@@ -45,13 +44,13 @@ def open_sinks(log: str | None, tensorboard: str | None) -> list[Sink]:
 class Recorder:
     """Tells the sinks what a run does. Use as a context manager, around the whole run."""
 
-    def __init__(self, sinks: Iterable[Sink], run: Run, text: Corpus, output: str, console: Console) -> None:
-        self.sinks, self.run, self.text, self.output, self.console = list(sinks), run, text, output, console
+    def __init__(
+        self, sinks: Iterable[Sink], run: TrainingState, text: Corpus, output: str, say: Callable[[str], None]
+    ) -> None:
+        self.sinks, self.run, self.text, self.output, self.say = list(sinks), run, text, output, say
         self.failed: set[int] = set()
 
     def __enter__(self) -> Recorder:
-        from ...monitoring import events
-
         if self.sinks:
             self._tell(events.start(self.run, self.text, self.output))
         return self
@@ -59,8 +58,6 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        from ...monitoring import events
-
         if self.sinks:
             self._tell(events.end(self.run, self._reason(error)))
         for sink in self.sinks:
@@ -75,15 +72,10 @@ class Recorder:
 
     def samples(self, prompt: str, texts: Mapping[float, str]) -> None:
         """Tell of samples by temperature."""
-        from ...monitoring import events
-
         for temperature, text in texts.items():
             self._tell(events.sample(self.run, prompt, temperature, text))
 
     def _progress(self, progress: Progress) -> None:
-        from ...monitoring import events
-        from ...text.dataset.streams import split
-
         if isinstance(progress, Epoch):
             self._tell(events.epoch(self.run, progress))
             training, validation = split(self.text.ids, self.run.config.val_split)
@@ -99,7 +91,7 @@ class Recorder:
             except LogError as error:
                 if place not in self.failed:
                     self.failed.add(place)
-                    self.console.print(f"{error}; training goes on", style="red", markup=False)
+                    self.say(f"{error}; training goes on")
 
     def _reason(self, error: BaseException | None) -> str:
         if error is None:

@@ -28,19 +28,20 @@ from typing import Any
 import numpy as np
 
 from .._version import __version__
+from ..monitoring import gates
 from ..network import parameters
 from ..network.loss_units import bits, perplexity
 from ..text.dataset.corpus import Corpus
 from ..text.dataset.streams import AnyIds, split
-from ..training.loop import Epoch, Run, Step
-from . import gates
+from .loop import Epoch, Step
+from .state import TrainingState
 
 Event = dict[str, Any]
 
 _MOST_STEPS = 10_000
 
 
-def start(run: Run, text: Corpus, output: str) -> Event:
+def start(run: TrainingState, text: Corpus, output: str) -> Event:
     """Return what is about to be trained on what."""
     training, validation = split(text.ids, run.config.val_split)
     record = run.record.get("corpus", {})
@@ -69,12 +70,12 @@ def start(run: Run, text: Corpus, output: str) -> Event:
     )
 
 
-def is_told(run: Run, step: Step) -> bool:
+def is_told(run: TrainingState, step: Step) -> bool:
     """Whether the step is one of those that are told."""
     return step.last or step.step % max(1, run.config.steps // _MOST_STEPS) == 0
 
 
-def step(run: Run, step: Step) -> Event:
+def step(run: TrainingState, step: Step) -> Event:
     """Return what an update did."""
     facts = dataclasses.asdict(step)
     names = ("epoch", "loss", "epoch_loss", "gradient_norm", "clipped_norm", "lr", "tokens", "seconds")
@@ -87,7 +88,7 @@ def step(run: Run, step: Step) -> Event:
     )
 
 
-def epoch(run: Run, epoch: Epoch) -> Event:
+def epoch(run: TrainingState, epoch: Epoch) -> Event:
     """Return what an epoch came to."""
     loss = epoch.val_loss
     return _event(
@@ -103,19 +104,19 @@ def epoch(run: Run, epoch: Epoch) -> Event:
     )
 
 
-def sample(run: Run, prompt: str, temperature: float, text: str) -> Event:
+def sample(run: TrainingState, prompt: str, temperature: float, text: str) -> Event:
     """Return a text that the network wrote."""
     return _event("sample", run.step, prompt=prompt, temperature=temperature, text=text)
 
 
-def gate_counts(run: Run, ids: AnyIds) -> list[Event]:
+def gate_counts(run: TrainingState, ids: AnyIds) -> list[Event]:
     """Return, for each layer, how far its gates are open while the network reads `ids (N,)`; none if N is 0."""
     return [
         _event("gates", run.step, layer=layer, **found) for layer, found in enumerate(gates.measured(run.judged(), ids))
     ]
 
 
-def end(run: Run, reason: str) -> Event:
+def end(run: TrainingState, reason: str) -> Event:
     """Return how a run ended, or why it stopped."""
     record = run.record
     facts = {"best_loss": record["best_loss"], "best_step": record["best_step"], "run_seconds": record["seconds"]}

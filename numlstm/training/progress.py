@@ -1,0 +1,83 @@
+"""How far a run is, as a line on a terminal or in a notebook, for who trains from Python."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from ..settings.training import TrainingSettings
+from .loop import Epoch, Progress
+
+_SECONDS = 0.2  # between two times that the line is written
+_BAR = 20  # characters
+
+
+class Run(Protocol):
+    """What is asked of a run that is shown."""
+
+    @property
+    def step(self) -> int: ...
+
+    @property
+    def settings(self) -> TrainingSettings: ...
+
+    @property
+    def best_loss(self) -> float | None: ...
+
+    def __iter__(self) -> Iterator[Progress]: ...
+
+
+def shown(run: Run, progress: bool | None) -> Iterator[Progress]:
+    """Pass on what a run yields, and show it: if `progress` says so or, if it is None, where somebody can see it."""
+    notebook = _notebook()
+    if progress is None:
+        progress = notebook is not None or (sys.stderr is not None and sys.stderr.isatty())
+    if not progress:
+        yield from run
+        return
+    show = notebook or _to_stderr
+    began, first, written = time.monotonic(), run.step, 0.0
+    for event in run:
+        if isinstance(event, Epoch) or time.monotonic() - written > _SECONDS:
+            written = time.monotonic()
+            show(line(run, event, (event.step - first) / max(written - began, 1e-9)))
+        yield event
+    if notebook is None:
+        print(file=sys.stderr)
+
+
+def line(run: Run, event: Progress, speed: float) -> str:
+    """Return how far a run is in a line; `speed` is in steps per second."""
+    steps = run.settings.steps
+    done = event.step / steps if steps else 1.0
+    bar = "█" * round(_BAR * done) + "░" * (_BAR - round(_BAR * done))
+    best = "" if run.best_loss is None else f"  best validation loss {run.best_loss:.4f}"
+    left = (steps - event.step) / speed if speed else 0.0
+    return f"{bar} step {event.step:,}/{steps:,}  epoch {event.epoch}  loss {event.loss:.4f}{best}  {_time(left)} left"
+
+
+def _time(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _to_stderr(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # whoever closed it does not want to see it
+        print(f"\r\033[2K{text}", end="", file=sys.stderr, flush=True)
+
+
+def _notebook() -> Any:
+    """Return what shows a line in a notebook, in the place of the one before; None where there is no notebook."""
+    ipython: Any = sys.modules.get("IPython")
+    shell = ipython.get_ipython() if ipython else None
+    if shell is None or shell.__class__.__name__ != "ZMQInteractiveShell":
+        return None
+    from html import escape
+
+    display = sys.modules["IPython.display"]
+    handle = display.display(display.HTML(""), display_id=True)
+    return lambda text: handle.update(display.HTML(f"<pre>{escape(text)}</pre>"))

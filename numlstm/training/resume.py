@@ -1,0 +1,167 @@
+"""A run goes on from its file: what may change with it, and what is said of it."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..backends.protocol import Backend
+from ..errors import BackendError, ConfigError, CorpusError, WeightsError
+from ..network import weights_file
+from ..network.weights_file import WeightsFile
+from ..settings.commands import Given
+from ..settings.text import TextSettings
+from ..settings.training import OPTIMIZERS, TrainingSettings
+from ..text.dataset.corpus import IN_MEMORY, Corpus, load_corpus
+from ..text.dataset.encode import Report
+from ..text.dataset.streams import AnyIds, split
+from ..text.sources.find import Source
+from ..text.vocab.base import Vocab
+from .optimizers import FUSED
+from .setup import NETWORK, TOKENS, TRAINING, check_used
+from .state import TrainingState, batches, check_validation, steps_for
+
+_FIXED = ("val_split", "seed")  # with another part kept back the validation loss would be of text that was trained on
+
+_HOW = {
+    "batch_size": "the epoch goes on at the same share of the text, from a state of zeros; ",
+    "batching": "the epoch goes on at the same share of the text, from a state of zeros; ",
+    "seq_len": "goes on with the first token that was not read; ",
+    "optimizer": "starts afresh; ",
+}
+
+
+def resumed_run(
+    path: str,
+    backend: Backend,
+    given: Given,
+    sources: Sequence[str | Source] = (),
+    report: Report | None = None,
+) -> tuple[Corpus, TrainingState, list[str]]:
+    """Read a run and its text again, the text from where it was unless other `sources` are given.
+
+    Settings that are given and differ from the run's change from here on; the third value has a line for each. Raises
+    `WeightsError` if the file holds no run, `CorpusError` if the text is gone or is another, `ConfigError` for settings
+    that belong to the run and cannot change, and `BackendError` if the device cannot compute with the run's precision.
+    """
+    file = weights_file.load(path)
+    run, notes = _resumed(file, backend, given.get("precision"))
+    was = run.record.get("corpus")
+    if was is None:
+        raise WeightsError(f"{path} does not say what text it was trained on; expected a file that training wrote")
+    check_fixed(run, given)
+    text = _text_again(path, file.vocab, was, sources, report)
+    train_ids, val_ids = split(text.ids, run.config.val_split)
+    notes += change_(run, train_ids, given)
+    check_validation(run.config, val_ids)
+    return text, run, notes
+
+
+def _text_again(
+    path: str, vocab: Vocab, was: Mapping[str, Any], sources: Sequence[str | Source], report: Report | None
+) -> Corpus:
+    if not sources and "-" in was["sources"]:
+        raise CorpusError("the run's text came from standard input; expected it again: add - and pipe it in")
+    if not sources and IN_MEMORY in was["sources"]:
+        raise CorpusError("the run's text was no file; expected it again: give it as `text`")
+    try:
+        text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=vocab, report=report)
+    except CorpusError as error:
+        found, advice, _ = str(error).partition("; use `drop_unknown`")
+        if not advice:
+            raise
+        raise CorpusError(
+            f"the text has changed, or is not that of the run in {path}: {found}; expected the same text, or for a new "
+            "run another `output`"
+        ) from None
+    if text.digest != was["digest"]:
+        raise CorpusError(
+            f"the text has changed: it has {len(text.ids):,} {text.vocab.unit}s and another checksum than the run's "
+            f"{was['characters']:,} in {path}; expected the same text, or for a new run another `output`"
+        )
+    return text
+
+
+def _resumed(file: WeightsFile, backend: Backend, precision: str | None) -> tuple[TrainingState, list[str]]:
+    try:
+        run = TrainingState.resume(file, backend, precision=precision)
+    except BackendError as error:
+        if precision is not None:
+            raise
+        raise BackendError(
+            f"{error}: give `precision` float32 to go on with this run, though no longer to the same bits"
+        ) from None
+    was = file.state.config.precision if file.state else run.config.precision
+    if run.config.precision == was:
+        return run, []
+    return run, [f"precision was {was} and is {run.config.precision} from here on: not the same bits as before"]
+
+
+def check_fixed(run: TrainingState, given: Mapping[str, Any]) -> None:
+    """Raise `ConfigError` if an option was given that differs from the run's and cannot change."""
+    network, corpus = run.model.config, run.record["corpus"]
+    is_now: dict[str, Any] = {name: getattr(network, name) for name in NETWORK}
+    is_now |= {"encoding": corpus["encoding"]}
+    is_now |= {name: corpus.get(name, getattr(TextSettings, name)) for name in TOKENS}
+    is_now |= {name: getattr(run.config, name) for name in _FIXED}
+    for name, value in is_now.items():
+        wanted = given.get(name, value)
+        if wanted != value:
+            raise ConfigError(
+                f"`{name}` cannot change in a resumed run: it is {_shown(value)}, and {_shown(wanted)} was "
+                "given; leave it out, or begin another run"
+            )
+
+
+def change_(run: TrainingState, train_ids: AnyIds, given: Mapping[str, Any]) -> list[str]:
+    """Change the run's settings to those given; return a line for each that differs from what it was."""
+    was = run.config
+    values = {name: given[name] for name in TRAINING if name in given}
+    if values.get("optimizer", was.optimizer) != was.optimizer:
+        values = {**OPTIMIZERS.get(values["optimizer"], {}), **values}
+    config = dataclasses.replace(was, **values)
+    check_used(config, given)
+    run.change_(config, train_ids)
+    steps = _steps(run, was, train_ids, given)
+    run.config = dataclasses.replace(config, steps=steps)
+    run.record["snapshot_epochs"] = given.get("snapshot_epochs", run.record.get("snapshot_epochs", []))
+    lines = [_line(name, was, config) for name in values if getattr(was, name) != getattr(config, name)]
+    if steps != was.steps:
+        follows = config.schedule in ("cosine", "linear")
+        rest = f": the learning rate follows, so not the same bits as one run of {steps:,}" if follows else ""
+        lines.append(f"{steps:,} steps now, not {was.steps:,}{rest}")
+    return lines
+
+
+def _steps(run: TrainingState, was: TrainingSettings, train_ids: AnyIds, given: Mapping[str, Any]) -> int:
+    """Return how many updates the run has now; a number of epochs that was asked for before stays."""
+    reader, before = batches(train_ids, run.config), batches(train_ids, was)
+    if "steps" in given:
+        run.record["epochs"] = None
+        return max(int(given["steps"]), run.step)  # fewer than were made: it ends here
+    whole = None if was.steps % before.steps_per_epoch else was.steps // before.steps_per_epoch
+    epochs = given.get("epochs") or run.record.get("epochs", whole)
+    same = (reader.size, run.config.seq_len) == (before.size, was.seq_len)
+    if epochs is None or (same and "epochs" not in given):
+        return was.steps
+    run.record["epochs"] = epochs
+    return steps_for(run, reader, epochs)
+
+
+def _line(name: str, was: TrainingSettings, config: TrainingSettings) -> str:
+    before, after = _shown(getattr(was, name)), _shown(getattr(config, name))
+    line = f"{name.replace('_', '-')} was {before} and is {after} from here on"
+    if name == "patience":
+        return line
+    kept = name == "optimizer" and {was.optimizer, config.optimizer} <= set(FUSED)
+    cut = "batching" if name == "seq_len" and config.batching == "windows" else name
+    return f"{line}: {'' if kept else _HOW.get(cut, '')}not the same bits as before"
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(map(str, value))
+    if value is None:
+        return "not set"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,272 @@
+"""A training run: what yields its steps and epochs, saves it, logs it and writes with its model."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..backends import registry
+from ..errors import ConfigError
+from ..model import Model
+from ..network import weights_file
+from ..settings.amounts import Every, parse_duration, parse_every
+from ..settings.commands import Given, checked
+from ..settings.network import NetworkSettings
+from ..settings.training import TrainingSettings
+from ..text.dataset.corpus import Corpus, in_memory
+from ..text.dataset.encode import Report
+from ..text.dataset.streams import split
+from ..text.sources.find import Source
+from . import loop, setup
+from .checkpoint import Saver, check_snapshots
+from .loop import Epoch, Progress
+from .progress import shown
+from .recording import Recorder, open_sinks
+from .resume import resumed_run
+from .state import TrainingState
+
+Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+_FOR_COMMANDS = ("prompt", "sample_length", "sample_every", "resume")  # settings that mean nothing here
+
+
+class Run:
+    """A training run, which is made by `new_run` and `resume_run`. Iterate over it to train.
+
+        run = numlstm.new_run(text="Once upon a time ...", layers=(128,), epochs=3)
+        for event in run:  # a Step after each update, an Epoch after each epoch
+            print(event.step, event.loss)
+        run.save("weights.npz")
+        print(run.model.generate("Once "))
+
+    A loop may be left at any time; another one goes on where it was left. With `output` the run is saved there now and
+    then, and at the loop's end. `text` is what it is trained on, `notes` what changed as it was resumed.
+    """
+
+    def __init__(self, text: Corpus, state: TrainingState, given: Given, *, notes: Sequence[str] = ()) -> None:
+        self.text, self.state, self.notes = text, state, tuple(notes)
+        self.output: str | None = given.get("output")
+        self.max_seconds = seconds(given["max_time"]) if "max_time" in given else None
+        self._sinks = open_sinks(given.get("log"), given.get("tensorboard"))
+        self._every = parse_every("`save_every`", given["save_every"]) if "save_every" in given else Every()
+        self._warned: list[str] = []
+
+    @property
+    def model(self) -> Model:
+        """The model as it is now: with the averaged weights, if there are such. Training goes on changing it."""
+        return self.state.judged()
+
+    @property
+    def network(self) -> NetworkSettings:
+        """The settings of the network."""
+        return self.state.model.config
+
+    @property
+    def settings(self) -> TrainingSettings:
+        """The settings of the training."""
+        return self.state.config
+
+    @property
+    def step(self) -> int:
+        """How many updates were made."""
+        return self.state.step
+
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.state.complete
+
+    @property
+    def history(self) -> list[tuple[int, float, float | None]]:
+        """For each epoch the step at its end, its loss and the validation loss, in nats per token."""
+        return [(step, loss, val_loss) for step, loss, val_loss in self.state.record["history"]]
+
+    @property
+    def best_loss(self) -> float | None:
+        """The lowest validation loss so far, in nats per token."""
+        found: float | None = self.state.record["best_loss"]
+        return found
+
+    def best_model(self) -> Model:
+        """Return the model of the lowest validation loss so far, or of the last step where nothing was validated."""
+        file = self.state.to_file()
+        return Model(file.config, file.params, self.state.model.backend, vocab=file.vocab)
+
+    def save(self, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False) -> None:
+        """Save the run: the best parameters, and all that is needed to go on with it to the same bits.
+
+        To `output` if no path is given. Raises `WeightsError` if that cannot be written, and for another file that
+        is there already unless `overwrite`.
+        """
+        if path is None and self.output is None:
+            raise ConfigError("there is no place to save the run to; expected a path")
+        if path is not None and os.fspath(path) != self.output:
+            weights_file.check_output(os.fspath(path), overwrite=overwrite)
+        weights_file.save(os.fspath(path or self.output or ""), self.state.to_file())
+
+    def __iter__(self) -> Iterator[Progress]:
+        """Train, and yield a `Step` after each update and an `Epoch` after each epoch, already saved if it is due.
+
+        Ends when the run is finished or its `max_time` is up. Raises `DivergedError` if a loss is no longer finite.
+        """
+        state = self.state
+        deadline = None if self.max_seconds is None else time.monotonic() + self.max_seconds
+        saver = Saver(state, self.output, self._every, self._warned.append) if self.output else None
+        recorder = Recorder(self._sinks, state, self.text, self.output or "", self._warned.append)
+        if saver and state.step == 0:
+            saver.snapshot(0)
+        with recorder, _saved_at_the_end(saver):
+            events = loop.train(state, *split(self.text.ids, state.config.val_split))
+            for event in recorder.follow(events):
+                if saver:
+                    save_if_due(saver, event)
+                yield event
+                if deadline is not None and event.step == state.step and time.monotonic() > deadline:
+                    return
+
+    def __repr__(self) -> str:
+        state = self.state
+        layers = ",".join(map(str, self.network.layers))
+        losses = "" if self.best_loss is None else f", best validation loss {self.best_loss:.4f}"
+        return f"<numlstm run: layers {layers}, step {state.step:,} of {state.config.steps:,}{losses}>"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        rows = "".join(
+            f"<tr><td>{step:,}</td><td>{loss:.4f}</td><td>{'' if val is None else f'{val:.4f}'}</td></tr>"
+            for step, loss, val in self.history
+        )
+        head = "<tr><th>step</th><th>loss</th><th>validation loss</th></tr>"
+        return f"<p>{escape(repr(self).strip('<>'))}</p><table>{head}{rows}</table>"
+
+
+@contextlib.contextmanager
+def _saved_at_the_end(saver: Saver | None) -> Iterator[None]:
+    """Save the run when the block ends, however it ends, unless the run is broken."""
+    from ..errors import DivergedError
+
+    try:
+        yield
+    except DivergedError:
+        raise
+    except BaseException:  # Ctrl-C, and a loop that is left
+        if saver:
+            saver.save_or_rescue()
+        raise
+    if saver:
+        saver.save_or_rescue()
+
+
+def save_if_due(saver: Saver, event: Progress) -> None:
+    """Save a run after an epoch, with a snapshot if one was asked for, and after a step if that is due."""
+    if isinstance(event, Epoch):
+        if event.whole:
+            saver.snapshot(event.epoch)
+        saver.save()
+    elif saver.due():
+        saver.save()
+
+
+def new_run(
+    corpus: Sources | None = None, *, text: str | None = None, report: Report | None = None, **settings: Any
+) -> Run:
+    """Make a training run on a text: files, folders, globs, URLs, names of corpora, or `text` itself.
+
+    Settings are those of `numlstm train`, by the same names: `layers=(128, 128)`, `epochs=8`, `lr=0.01`,
+    `device="cpu"`, `output="weights.npz"`. Without `output` nothing is saved. Raises `ConfigError` for a setting that
+    there is not or that is out of range, `CorpusError` for a text that cannot be read, `BackendError` for a device that
+    does not work and `WeightsError` for an output that cannot be written.
+    """
+    given = _checked(settings)
+    sources = _sources(corpus, text)
+    if not sources:
+        raise ConfigError("no text was given; expected `corpus`, a path or the name of a corpus, or `text`")
+    _check_outputs(given, given.get("snapshot_epochs", []), given.get("overwrite", False))
+    found = setup.read_text(sources, given, report)
+    return Run(found, setup.new_run(found, _backend(given), given), given)
+
+
+def resume_run(
+    path: str | os.PathLike[str],
+    corpus: Sources | None = None,
+    *,
+    text: str | None = None,
+    report: Report | None = None,
+    **settings: Any,
+) -> Run:
+    """Go on with the run in a weights file, to the same bits as if it had never stopped, unless settings change.
+
+    Its text is read again from where it was, or as `corpus` or `text` say. `epochs` and `steps` mean the total; what
+    else may change is what `numlstm train --resume` lets change. The run is saved to `output`, which is `path` if none
+    is given. Raises as `new_run` does, and `WeightsError` if the file holds no run.
+    """
+    given = {"output": os.fspath(path), **_checked(settings)}
+    own = given["output"] == os.fspath(path)
+    found, state, notes = resumed_run(os.fspath(path), _backend(given), given, _sources(corpus, text), report)
+    _check_outputs(given, state.record["snapshot_epochs"], own or given.get("overwrite", False))
+    return Run(found, state, given, notes=notes)
+
+
+def seconds(time: str | float) -> float:
+    """Return the seconds of a time such as "15m", or a number of seconds as it is."""
+    return float(time) if isinstance(time, (int, float)) else parse_duration("`max_time`", time)
+
+
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    for name in _FOR_COMMANDS:
+        if name in settings:
+            raise ConfigError(f"there is no setting {name!r} here; it is one of the command numlstm train")
+    given = {name: value for name, value in settings.items() if value is not None}
+    timed = given.pop("max_time", None)
+    if "output" in given:
+        given["output"] = os.fspath(given["output"])
+    found = checked(given)
+    return found if timed is None else {**found, "max_time": seconds(timed)}
+
+
+def _sources(corpus: Sources | None, text: str | None) -> list[str | Source]:
+    if corpus is not None and text is not None:
+        raise ConfigError("both `corpus` and `text` were given; expected one of them")
+    if text is not None:
+        return [in_memory(text)]
+    if corpus is None:
+        return []
+    several = [corpus] if isinstance(corpus, (str, os.PathLike)) else corpus
+    return [os.fspath(each) for each in several]
+
+
+def _check_outputs(given: Given, snapshots: Sequence[int], overwrite: bool) -> None:
+    if output := given.get("output"):
+        weights_file.check_output(output, overwrite=overwrite)
+        check_snapshots(output, snapshots, overwrite=overwrite)
+
+
+def _backend(given: Given) -> Any:
+    backend = registry.load(given.get("device", "auto"))
+    backend.set_threads(given.get("threads"))
+    return backend
+
+
+def train(
+    corpus: Sources | None = None,
+    *,
+    text: str | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> Model:
+    """Train a model on a text and return it, with the best parameters that validation found.
+
+        model = numlstm.train("corpus.txt", layers=(128, 128), epochs=8, output="weights.npz")
+        print(model.generate("Once ", length=200))
+
+    Text and settings are those of `new_run`. On a terminal and in a notebook a line shows how far it is; `progress`
+    False turns that off. Ctrl-C ends the training; with `output` the run is saved first. Raises as `new_run` does, and
+    `DivergedError` if the loss is no longer a finite number.
+    """
+    run = new_run(corpus, text=text, **settings)
+    for _ in shown(run, progress):
+        pass
+    return run.best_model()

@@ -1,0 +1,140 @@
+"""What a new run starts from: the text, the network, and settings that suit the text where none were given.
+
+Settings come as a dict of those that were given, by the names that `settings/` declares; what is not given is decided
+here, when the text is known.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from ..backends.protocol import Backend
+from ..errors import ConfigError
+from ..model import Model
+from ..network import weights_file
+from ..network.parameters import count, initialise
+from ..settings.commands import Given
+from ..settings.declaration import declared
+from ..settings.network import NetworkSettings
+from ..settings.text import TextSettings
+from ..settings.training import OPTIMIZERS, RESET_STATE, TrainingSettings
+from ..text.dataset.corpus import Corpus, load_corpus
+from ..text.dataset.encode import Report
+from ..text.dataset.streams import Batches, split
+from ..text.sources.find import Source
+from .state import TrainingState, batches, check_validation, epochs_in
+
+NETWORK = tuple(each.name for each in declared(NetworkSettings) if each.group)
+TOKENS = tuple(each.name for each in declared(TextSettings))
+TRAINING = tuple(each.name for each in declared(TrainingSettings) if each.name != "steps")
+
+_GOAL = 4_000_000  # tokens that a run goes through if nobody says how many
+_EPOCHS = (2, 40)  # the fewest and the most epochs for that
+_COPIES = 4  # of all parameters, at least: they and their gradients, and two arrays that Adam keeps
+_WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainingSettings.warmup_steps`
+
+
+def read_text(sources: Sequence[str | Source], given: Given, report: Report | None = None) -> Corpus:
+    """Read the text to train on; `report` is told how far that is.
+
+    Raises `CorpusError` if it cannot be had or read, and `ConfigError` for an encoding of bytes.
+    """
+    encoding = given.get("encoding")
+    level = TextSettings(**{name: given[name] for name in TOKENS if name in given})
+    if encoding is not None and level.level == "byte":
+        raise ConfigError(
+            f"`encoding` is {encoding} with `level` byte; expected only one of them: bytes are not decoded"
+        )
+    return load_corpus(sources, encoding=encoding or "utf-8", level=level, report=report)
+
+
+def new_run(text: Corpus, backend: Backend, given: Given) -> TrainingState:
+    """Make a network for the text and a run that has not begun, with the settings that were given.
+
+    Raises `ConfigError` for settings out of range, `CorpusError` if the text is too short for them, `BackendError` if
+    the device cannot compute with the precision and `WeightsError` if there are too many texts to be named in a file.
+    """
+    config = _training_settings(text, given)
+    check_validation(config, split(text.ids, config.val_split)[1])
+    shape = network_settings(len(text.vocab), given)
+    _check_fits(shape)
+    parameters = initialise(shape, config.seed)
+    model = Model(shape, parameters, backend, vocab=text.vocab, precision=config.precision)
+    run = TrainingState.start(model, config)
+    run.record["corpus"] = _corpus_record(text, given)
+    run.record["epochs"] = None if "steps" in given else epochs_in(run, streams(text, config))
+    run.record["snapshot_epochs"] = given.get("snapshot_epochs", [])
+    weights_file.check_meta(run.to_file())
+    return run
+
+
+def streams(text: Corpus, config: TrainingSettings) -> Batches:
+    """Return the training part of the text as the run reads it."""
+    return batches(split(text.ids, config.val_split)[0], config)
+
+
+def network_settings(vocab_size: int, given: Given) -> NetworkSettings:
+    """Return the network that the settings ask for; weights that are tied choose the embedding's size."""
+    shape = {name: given[name] for name in NETWORK if name in given}
+    if shape.get("tie_weights") and "embedding" not in shape:
+        layers = shape.get("layers", NetworkSettings.layers)
+        shape["embedding"] = shape.get("projection") or layers[-1]
+    return NetworkSettings(vocab_size, **shape)
+
+
+def check_used(config: TrainingSettings, given: Given) -> None:
+    """Raise `ConfigError` if a setting was given that does nothing with the others."""
+    for each in declared(TrainingSettings):
+        if each.only_with is None or each.name not in given:
+            continue
+        other, values = each.only_with
+        now = getattr(config, other)
+        if now not in values:
+            raise ConfigError(
+                f"`{each.name}` does nothing with `{other}` {now}; expected `{other}` {' or '.join(values)}"
+            )
+
+
+def _check_fits(shape: NetworkSettings) -> None:
+    """Raise `ConfigError` for a network that this machine has no room for: the system would end the process unsaid."""
+    try:
+        there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has none, which itself refuses what does not fit
+        return
+    size = count(shape)
+    needed = _COPIES * size * (4 if shape.dtype == "float32" else 8)
+    if needed > there:
+        raise ConfigError(
+            f"the network has {size:,} parameters, which take {needed / 1e9:,.0f} GB to train, and this machine has "
+            f"{there / 1e9:,.0f} GB of memory; lower `layers`"
+        )
+
+
+def _training_settings(text: Corpus, given: Given) -> TrainingSettings:
+    epochs, steps = given.get("epochs"), given.get("steps")
+    settings = {"reset_state": RESET_STATE if given.get("batching", "streams") == "streams" else 0.0}
+    settings |= {name: given[name] for name in TRAINING if name in given}
+    draft = TrainingSettings(steps=0, **{**OPTIMIZERS.get(given.get("optimizer", "adam"), {}), **settings})
+    check_used(draft, given)
+    per_epoch = streams(text, draft).steps_per_epoch
+    if steps is None:
+        fewest, most = _EPOCHS
+        windows = draft.batching == "windows"  # of which an epoch may hold a part of the text, or all of it many times
+        tokens = per_epoch * draft.batch_size * draft.seq_len if windows else len(text.ids)
+        steps = per_epoch * (epochs or min(max(-(-_GOAL // tokens), fewest), most))
+    warmup = given.get("warmup_steps", min(draft.warmup_steps, int(_WARMUP * steps)))
+    return dataclasses.replace(draft, steps=steps, warmup_steps=warmup)
+
+
+def _corpus_record(text: Corpus, given: Given) -> dict[str, Any]:
+    level = TextSettings(**{name: given[name] for name in TOKENS if name in given})
+    return {
+        "sources": list(text.sources),
+        "encoding": text.encoding,
+        "digest": text.digest,
+        "characters": len(text.ids),
+        **level.to_dict(),
+    }
