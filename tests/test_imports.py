@@ -34,8 +34,8 @@ MAY_IMPORT = {
     "network": {*_BASE, "text", "backends"},
     "generation": _NETWORK,
     "model": {*_NETWORK, "generation"},
-    "training": {*_NETWORK, "generation", "model"},
-    "monitoring": _LIBRARY,
+    "monitoring": {*_NETWORK, "generation", "model"},
+    "training": {*_NETWORK, "generation", "model", "monitoring"},
     **dict.fromkeys(_TOOLS, _LIBRARY),
     "serve": {*_LIBRARY, *_TOOLS},
     "cli": {*_LIBRARY, *_TOOLS, "serve"},
@@ -63,7 +63,7 @@ ELSEWHERE = {
     "starlette": ["serve/"],
     "pydantic": ["serve/"],
     "prometheus_client": ["serve/"],
-    "uvicorn": ["serve/", "cli/serve/"],
+    "uvicorn": ["serve/", "cli/serve.py"],
     "backports": ["text/sources/compressed.py"],
     "compression": ["text/sources/compressed.py"],  # of the standard library from Python 3.14
 }

@@ -9,7 +9,10 @@ from collections.abc import Iterator
 from typing import Any, Protocol
 
 from ..settings.training import TrainingSettings
-from .loop import Epoch, Progress
+from .loop import Epoch, Progress, Step
+from .samples import Samples
+
+Event = Progress | Samples
 
 _SECONDS = 0.2  # between two times that the line is written
 _BAR = 20  # characters
@@ -27,23 +30,22 @@ class Run(Protocol):
     @property
     def best_loss(self) -> float | None: ...
 
-    def __iter__(self) -> Iterator[Progress]: ...
 
-
-def shown(run: Run, progress: bool | None) -> Iterator[Progress]:
+def shown(run: Run, events: Iterator[Event], progress: bool | None) -> Iterator[Event]:
     """Pass on what a run yields, and show it: if `progress` says so or, if it is None, where somebody can see it."""
     notebook = _notebook()
     if progress is None:
         progress = notebook is not None or (sys.stderr is not None and sys.stderr.isatty())
     if not progress:
-        yield from run
+        yield from events
         return
     show = notebook or _to_stderr
     began, first, written = time.monotonic(), run.step, 0.0
-    for event in run:
-        if isinstance(event, Epoch) or time.monotonic() - written > _SECONDS:
-            written = time.monotonic()
-            show(line(run, event, (event.step - first) / max(written - began, 1e-9)))
+    for event in events:
+        now = time.monotonic()
+        if isinstance(event, Epoch) or (isinstance(event, Step) and now - written > _SECONDS):
+            written = now
+            show(line(run, event, (event.step - first) / max(now - began, 1e-9)))
         yield event
     if notebook is None:
         print(file=sys.stderr)

@@ -5,31 +5,35 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 from ..backends import registry
-from ..errors import ConfigError
+from ..errors import ConfigError, DivergedError
 from ..model import Model
 from ..network import weights_file
 from ..settings.amounts import Every, parse_duration, parse_every
 from ..settings.commands import Given, checked
 from ..settings.network import NetworkSettings
+from ..settings.run import RunSettings
 from ..settings.training import TrainingSettings
 from ..text.dataset.corpus import Corpus, in_memory
 from ..text.dataset.encode import Report
 from ..text.dataset.streams import split
 from ..text.sources.find import Source
-from . import loop, setup
+from . import loop, samples, setup
 from .checkpoint import Saver, check_snapshots
-from .loop import Epoch, Progress
+from .loop import Epoch, Progress, Step
 from .progress import shown
-from .recording import Recorder, open_sinks
+from .recording import Recorder, Sink, open_sinks
 from .resume import resumed_run
+from .samples import Samples
 from .state import TrainingState
+from .stopping import Stop, stop_asked
 
 Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
-_FOR_COMMANDS = ("prompt", "sample_length", "sample_every", "resume")  # settings that mean nothing here
+Event = Progress | Samples
 
 
 class Run:
@@ -45,13 +49,26 @@ class Run:
     then, and at the loop's end. `text` is what it is trained on, `notes` what changed as it was resumed.
     """
 
-    def __init__(self, text: Corpus, state: TrainingState, given: Given, *, notes: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        text: Corpus,
+        state: TrainingState,
+        given: Given,
+        *,
+        notes: Sequence[str] = (),
+        sinks: Sequence[Sink] = (),
+    ) -> None:
         self.text, self.state, self.notes = text, state, tuple(notes)
         self.output: str | None = given.get("output")
         self.max_seconds = seconds(given["max_time"]) if "max_time" in given else None
-        self._sinks = open_sinks(given.get("log"), given.get("tensorboard"))
-        self._every = parse_every("`save_every`", given["save_every"]) if "save_every" in given else Every()
-        self._warned: list[str] = []
+        self._sinks = sinks
+        every = parse_every("`save_every`", given["save_every"]) if "save_every" in given else Every()
+        self._saver = Saver(state, self.output, every, lambda line: self.warn(line)) if self.output else None
+        self.prompt: str | None = given.get("prompt")
+        self.sample_length: int = given.get("sample_length", 0)
+        self.sample_every: int = given.get("sample_every", RunSettings.sample_every)
+        self.warn: Callable[[str], None] = warnings.warn  # told what failed and does not end the run
+        self.around_samples: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
     @property
     def model(self) -> Model:
@@ -106,25 +123,59 @@ class Run:
             weights_file.check_output(os.fspath(path), overwrite=overwrite)
         weights_file.save(os.fspath(path or self.output or ""), self.state.to_file())
 
-    def __iter__(self) -> Iterator[Progress]:
+    def what_is_kept(self) -> str:
+        """Return which step the file holds, in a few words."""
+        return self._saver.what_is_kept() if self._saver else "nothing is saved"
+
+    def __iter__(self) -> Iterator[Event]:
         """Train, and yield a `Step` after each update and an `Epoch` after each epoch, already saved if it is due.
 
-        Ends when the run is finished or its `max_time` is up. Raises `DivergedError` if a loss is no longer finite.
+        After an epoch come `Samples`, if a `sample_length` was given. Ends when the run is finished or its `max_time`
+        is up. Raises `DivergedError` if a loss is no longer finite.
+        """
+        return self.events(Stop())
+
+    def events(self, stop: Stop) -> Generator[Event, None, None]:
+        """Yield what iterating yields, and end after the step in which `stop` is asked for.
+
+        Validation and samples are cut short where the signal that asks comes in the middle of them; so `stop.at_once`
+        says.
         """
         state = self.state
         deadline = None if self.max_seconds is None else time.monotonic() + self.max_seconds
-        saver = Saver(state, self.output, self._every, self._warned.append) if self.output else None
-        recorder = Recorder(self._sinks, state, self.text, self.output or "", self._warned.append)
+        saver, recorder = self._saver, Recorder(self._sinks, state, self.text, self.output or "", self.warn)
         if saver and state.step == 0:
             saver.snapshot(0)
-        with recorder, _saved_at_the_end(saver):
-            events = loop.train(state, *split(self.text.ids, state.config.val_split))
-            for event in recorder.follow(events):
-                if saver:
-                    save_if_due(saver, event)
-                yield event
-                if deadline is not None and event.step == state.step and time.monotonic() > deadline:
-                    return
+        with _kept(saver), recorder:
+            try:
+                progress = loop.train(state, *split(self.text.ids, state.config.val_split))
+                for event in recorder.follow(_heeded(progress, stop)):
+                    if saver:
+                        _save_if_due(saver, event)
+                    yield event
+                    if isinstance(event, Epoch) and self._samples_are_due(event):
+                        yield self._samples(event, recorder, stop)
+                    if deadline is not None and time.monotonic() > deadline:
+                        stop.out_of_time = True
+                    if stop.asked and event.step == state.step:  # several steps may come together
+                        return
+            except KeyboardInterrupt:
+                if not stop.cut_short:
+                    raise
+            finally:
+                stop.at_once = False  # what is done from here on is done whole
+
+    def _samples_are_due(self, epoch: Epoch) -> bool:
+        return self.sample_length > 0 and (epoch.epoch % self.sample_every == 0 or self.state.complete)
+
+    def _samples(self, epoch: Epoch, recorder: Recorder, stop: Stop) -> Samples:
+        prompt = self.prompt or samples.a_line_of(self.text)
+        stop.at_once = True
+        with self.around_samples():
+            texts = samples.write(self.state, prompt, self.sample_length)
+        stop.at_once = False
+        recorder.samples(prompt, texts)
+        return Samples(epoch.step, epoch.epoch, prompt, texts)
 
     def __repr__(self) -> str:
         state = self.state
@@ -144,15 +195,13 @@ class Run:
 
 
 @contextlib.contextmanager
-def _saved_at_the_end(saver: Saver | None) -> Iterator[None]:
-    """Save the run when the block ends, however it ends, unless the run is broken."""
-    from ..errors import DivergedError
-
+def _kept(saver: Saver | None) -> Iterator[None]:
+    """Save the run when the block ends, unless it is broken or in the middle of a step; what is kept is told then."""
     try:
         yield
-    except DivergedError:
-        raise
-    except BaseException:  # Ctrl-C, and a loop that is left
+    except DivergedError as error:
+        raise DivergedError(f"{error}; {saver.what_is_kept()}" if saver else str(error)) from None
+    except GeneratorExit:  # the loop was left, between two steps
         if saver:
             saver.save_or_rescue()
         raise
@@ -160,8 +209,15 @@ def _saved_at_the_end(saver: Saver | None) -> Iterator[None]:
         saver.save_or_rescue()
 
 
-def save_if_due(saver: Saver, event: Progress) -> None:
-    """Save a run after an epoch, with a snapshot if one was asked for, and after a step if that is due."""
+def _heeded(progress: Iterator[Progress], stop: Stop) -> Iterator[Progress]:
+    """Pass on what a run yields; validation, which a later run can make up for, may be stopped in the middle."""
+    for event in progress:
+        stop.at_once = False  # what comes of an epoch, such as a snapshot, is made once
+        yield event
+        stop.at_once = isinstance(event, Step) and event.last
+
+
+def _save_if_due(saver: Saver, event: Progress) -> None:
     if isinstance(event, Epoch):
         if event.whole:
             saver.snapshot(event.epoch)
@@ -185,8 +241,9 @@ def new_run(
     if not sources:
         raise ConfigError("no text was given; expected `corpus`, a path or the name of a corpus, or `text`")
     _check_outputs(given, given.get("snapshot_epochs", []), given.get("overwrite", False))
+    sinks = open_sinks(given.get("log"), given.get("tensorboard"))
     found = setup.read_text(sources, given, report)
-    return Run(found, setup.new_run(found, _backend(given), given), given)
+    return Run(found, setup.new_run(found, _backend(given), given), given, sinks=sinks)
 
 
 def resume_run(
@@ -205,9 +262,10 @@ def resume_run(
     """
     given = {"output": os.fspath(path), **_checked(settings)}
     own = given["output"] == os.fspath(path)
+    sinks = open_sinks(given.get("log"), given.get("tensorboard"))
     found, state, notes = resumed_run(os.fspath(path), _backend(given), given, _sources(corpus, text), report)
     _check_outputs(given, state.record["snapshot_epochs"], own or given.get("overwrite", False))
-    return Run(found, state, given, notes=notes)
+    return Run(found, state, given, notes=notes, sinks=sinks)
 
 
 def seconds(time: str | float) -> float:
@@ -216,9 +274,8 @@ def seconds(time: str | float) -> float:
 
 
 def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    for name in _FOR_COMMANDS:
-        if name in settings:
-            raise ConfigError(f"there is no setting {name!r} here; it is one of the command numlstm train")
+    if "resume" in settings:
+        raise ConfigError("there is no setting 'resume' here; expected resume_run, which goes on with a run")
     given = {name: value for name, value in settings.items() if value is not None}
     timed = given.pop("max_time", None)
     if "output" in given:
@@ -263,10 +320,13 @@ def train(
         print(model.generate("Once ", length=200))
 
     Text and settings are those of `new_run`. On a terminal and in a notebook a line shows how far it is; `progress`
-    False turns that off. Ctrl-C ends the training; with `output` the run is saved first. Raises as `new_run` does, and
-    `DivergedError` if the loss is no longer a finite number.
+    False turns that off. Ctrl-C ends the training after the step under way, and with `output` the run is saved. Raises
+    as `new_run` does, and `DivergedError` if the loss is no longer a finite number.
     """
     run = new_run(corpus, text=text, **settings)
-    for _ in shown(run, progress):
-        pass
+    with stop_asked() as stop:
+        for _ in shown(run, run.events(stop), progress):
+            pass
+    if stop.by_user:
+        raise KeyboardInterrupt
     return run.best_model()

@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from numlstm.cli.train.session import _prompt_line
 from numlstm.network import parameters, weights_file
 from numlstm.settings.network import NetworkSettings
 from numlstm.settings.text import TextSettings
 from numlstm.text.dataset.corpus import load_corpus
 from numlstm.text.vocab.byte import ByteVocab
 from numlstm.text.vocab.word import WordVocab
+from numlstm.training.samples import a_line_of
 from tests.cli.conftest import Command
 
 PROSE = 'The cat said, "no." The dog (old) said nothing at all.\n\nThen the cat said: "it\'s late!"\n' * 12
@@ -175,8 +175,8 @@ def test_samples_go_on_from_a_line_of_known_words() -> None:
     text = "a b c d e f\n" * 90 + "a b\n" + "a b c rare words\na b c other rare\na b c d e\n" * 8
     found = load_corpus(["-"], stdin=io.BytesIO(text.encode()), level=TextSettings("word", vocab_size=9))
     assert found.unknown
-    assert _prompt_line(found) == "a b c d e"
+    assert a_line_of(found) == "a b c d e"
     unknown = load_corpus(
         ["-"], stdin=io.BytesIO(b"a " * 90 + b"an odd\nlot of words\n" * 9), level=TextSettings("word", 4)
     )
-    assert "<unk>" in _prompt_line(unknown), "where there is no other"
+    assert "<unk>" in a_line_of(unknown), "where there is no other"

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from numlstm.cli.serve import command
+from numlstm.cli import serve
 from numlstm.serve.server_settings import Settings
 from tests.helpers.processes import hears_signals
 from tests.serve.waiting import PATIENCE, until
@@ -81,10 +81,10 @@ class ServerThread:
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
         chosen = Settings(**{"models": folder, "port": 0, "device": "reference", **settings})
-        listening = command._listening(chosen)
+        listening = serve._listening(chosen)
         self.port = listening.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._server = command._server(chosen)
+        self._server = serve._server(chosen)
         self._thread = threading.Thread(target=self._server.run, args=([listening],))
         self._log = _ThreadLog(self._thread)
         for name in _LOGGERS:

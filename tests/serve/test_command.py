@@ -14,8 +14,7 @@ import httpx
 import pytest
 from typer.testing import CliRunner
 
-from numlstm.cli import app
-from numlstm.cli.serve import command
+from numlstm.cli import app, serve
 from numlstm.errors import ConfigError
 from numlstm.serve.page import files
 from numlstm.settings.amounts import parse_size
@@ -33,7 +32,7 @@ def run(*options, **variables):
 def started(monkeypatch):
     """The settings that the command would have started a server with."""
     found = []
-    monkeypatch.setattr(command, "_run", lambda settings, listening: (found.append(settings), listening.close()))
+    monkeypatch.setattr(serve, "_run", lambda settings, listening: (found.append(settings), listening.close()))
     return found
 
 
@@ -187,5 +186,5 @@ def test_pieces_of_a_text_are_not_kept_back():
     """Of a socket that does not know its protocol asyncio lets TCP collect what is sent, for 40 ms."""
     from numlstm.serve.server_settings import Settings
 
-    with command._listening(Settings(port=0)) as listening:
+    with serve._listening(Settings(port=0)) as listening:
         assert listening.proto == socket.IPPROTO_TCP

@@ -23,7 +23,7 @@ TINY: dict[str, Any] = {"layers": "12,9", "batch_size": 4, "seq_len": 16, "sampl
 _SLOW_STEPS = """
 import time
 import numlstm.training.loop as training
-from numlstm.cli.serve.worker import main
+from numlstm.serve.jobs.worker import main
 make_steps = training._steps
 def slow_steps(*arguments):
     time.sleep(0.04)

@@ -13,7 +13,8 @@ from rich.console import Console
 from ...monitoring import advice
 from ...network import parameters
 from ...text.dataset.streams import split
-from ...training.loop import Epoch, Progress
+from ...training.loop import Epoch
+from ...training.run import Event
 from ...training.setup import streams
 from ...training.state import TrainingState, epochs_in
 from ..shared.wording import as_options
@@ -29,7 +30,7 @@ class Adviser:
         self.run, self.text, self.console = run, text, console
         self.given: set[str] = set()
 
-    def follow(self, progress: Iterable[Progress]) -> Iterator[Progress]:
+    def follow(self, progress: Iterable[Event]) -> Iterator[Event]:
         """Pass on what a run yields, and give advice before its first step and after what was made of an epoch."""
         setting = self._setting()
         if self.run.step == 0:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ...errors import ConfigError
-from ...settings.amounts import Every, parse_duration, parse_every
+from ...settings.amounts import parse_duration
 from ...settings.commands import checked, train_settings
 from ...settings.run import RunSettings
 from ...training.job_name import PLACE, job_name
@@ -19,6 +19,7 @@ from ..shared.declared_options import with_settings
 from ..shared.options import described, open_backend, stderr
 
 if TYPE_CHECKING:
+    from ...text.dataset.corpus import Corpus
     from ...training.state import TrainingState
 
 _COMMANDS = 20  # that a run's record keeps
@@ -63,16 +64,14 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
         raise typer.Exit(2)
     given = checked(given)
     began = time.monotonic()
-    every = parse_every("--save-every", given["save_every"]) if "save_every" in given else Every()
-    deadline = began + parse_duration("--max-time", given["max_time"]) if "max_time" in given else None
-    prompt, device, overwrite = given.get("prompt"), given.get("device", "auto"), given.get("overwrite", False)
+    deadline = began + parse_duration("--max-time", given.pop("max_time")) if "max_time" in given else None
+    device, overwrite = given.get("device", "auto"), given.get("overwrite", False)
     path, resume = _where(corpus or (), given)
+    given = {"sample_length": RunSettings.sample_length, **given, "output": path}
     from ...network import weights_file
-    from ...training import setup
     from ...training.checkpoint import check_snapshots
     from ...training.recording import open_sinks
-    from ...training.resume import resumed_run
-    from ..shared.reading_progress import reading
+    from ...training.run import Run
     from ..shared.work_progress import working
     from . import session
 
@@ -81,26 +80,39 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
     check_snapshots(path, given.get("snapshot_epochs", []), overwrite=replace)
     sinks = open_sinks(given.get("log"), given.get("tensorboard"))
     with working():
-        if resume is None:
-            with reading() as report:
-                text = setup.read_text(corpus or (), given, report)
-            session.check_prompt(prompt or "", text)
-            run = setup.new_run(text, open_backend(device, given.get("threads")), given)
-        else:
-            backend = open_backend(device, given.get("threads"))
-            with reading() as report:
-                text, run, notes = resumed_run(resume, backend, given, corpus or (), report)
-            for note in notes:
-                stderr().print(note, markup=False)
-            session.check_prompt(prompt or "", text)
-            check_snapshots(path, run.record["snapshot_epochs"], overwrite=replace)
-            if session.nothing_left(run, resume):
-                return
-        _note_command(run, given)
-        session.prepare(run)
-    samples = {name: given.get(name, getattr(RunSettings, name)) for name in ("sample_length", "sample_every")}
-    taken = described(run.model.backend, device)
-    session.watch(run, text, path, prompt, **samples, device=taken, every=every, deadline=deadline, sinks=sinks)
+        text, state = _new(corpus or (), given) if resume is None else _resumed(resume, corpus or (), given)
+        check_snapshots(path, state.record["snapshot_epochs"], overwrite=replace)
+        if resume is not None and session.nothing_left(state, resume):
+            return
+        run = Run(text, state, given, sinks=sinks)
+        _note_command(state, given)
+        session.prepare(state)
+    session.watch(run, device=described(state.model.backend, device), deadline=deadline)
+
+
+def _new(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
+    from ...training import setup
+    from ..shared.reading_progress import reading
+    from . import session
+
+    with reading() as report:
+        text = setup.read_text(corpus, given, report)
+    session.check_prompt(given.get("prompt", ""), text)
+    return text, setup.new_run(text, open_backend(given.get("device", "auto"), given.get("threads")), given)
+
+
+def _resumed(path: str, corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
+    from ...training.resume import resumed_run
+    from ..shared.reading_progress import reading
+    from . import session
+
+    backend = open_backend(given.get("device", "auto"), given.get("threads"))
+    with reading() as report:
+        text, state, notes = resumed_run(path, backend, given, corpus, report)
+    for note in notes:
+        stderr().print(note, markup=False)
+    session.check_prompt(given.get("prompt", ""), text)
+    return text, state
 
 
 def _note_command(run: TrainingState, given: Mapping[str, Any]) -> None:

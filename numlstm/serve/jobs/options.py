@@ -70,16 +70,6 @@ def checked(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str
     return found
 
 
-def as_words(given: Mapping[str, Value]) -> list[str]:
-    """Return the options as words of a command, one each: a value that begins with - stays a value."""
-    flags = [_word(name) for name, value in given.items() if value is True]
-    return flags + [f"{_word(name)}={value}" for name, value in given.items() if not isinstance(value, bool)]
-
-
-def _word(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
 def _of_kind(setting: Setting, value: Value) -> Value:
     """Return a value as its option wants it."""
     kind = _KINDS[setting.kind]

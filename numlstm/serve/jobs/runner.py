@@ -11,14 +11,16 @@ import contextlib
 import logging
 import os
 import shutil
+import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from ...errors import WeightsError
 from ...monitoring import run_log
+from ...settings.run import RunSettings
 from ...storage.cache_folder import folder as cache_folder
 from ...text.sources.catalog import corpus_names
 from ..http.refusal import Refusal
@@ -28,8 +30,9 @@ from . import job as files
 from . import lock
 from .job import Job, Progress
 from .log_tail import Tail
-from .options import as_words
-from .process import WORKER, Process
+from .process import Order, Process
+
+WORKER = (sys.executable, "-m", "numlstm.serve.jobs.worker")  # a job's process
 
 _LOG = logging.getLogger(__name__)
 _PAUSE = 0.1  # seconds between two looks at a process
@@ -187,21 +190,29 @@ class Running:
         await self._save(job)
         if job.state == "running" and not self.closing:
             command = (self.command, self.models, folder / "lock", folder / "errors.txt")
-            self.process = await asyncio.to_thread(Process, *command, self._argv(job, saved), self._text(job))
+            self.process = await asyncio.to_thread(Process, *command, self._order(job, saved))
             await self._follow(job, self.process)
         else:
             self._over(job, "waiting" if self.closing else "stopped")
 
-    def _argv(self, job: Job, saved: bool) -> list[str]:
-        """Return the command of a job: all paths are of the folder that it runs in, for they are kept in files."""
-        given = {"device": self.device, **job.options}
-        if self.threads is not None:
-            given = {"threads": self.threads, **given}
-        where = f"{job.model}.npz"
-        to = [f"--resume={where}"] if saved else [f"--output={where}", *["--overwrite"] * job.overwrite]
-        log = f"--log=jobs/{job.id}/run.jsonl"
-        text = "-" if self._text(job) else str(job.corpus)
-        return ["train", *to, log, *as_words(given), "--", text]
+    def _order(self, job: Job, saved: bool) -> Order:
+        """Return what a job's process is to do: all paths are of the folder that it runs in, for files keep them."""
+        given: dict[str, Any] = {
+            "sample_length": RunSettings.sample_length,
+            "device": self.device,
+            "threads": self.threads,
+            **job.options,
+            "output": f"{job.model}.npz",
+            "overwrite": job.overwrite,
+            "log": f"jobs/{job.id}/run.jsonl",
+        }
+        text = self._text(job)
+        return {
+            "settings": given,
+            "resume": given["output"] if saved else None,
+            "corpus": str(job.corpus) if text is None else "-",
+            "text": None if text is None else str(text),
+        }
 
     def _text(self, job: Job) -> Path | None:
         """Return the file that a job reads, None if it is one of the catalogue's."""
@@ -225,18 +236,18 @@ class Running:
             self.process = None
         self._judge(job, process.ended() or 0, process.close())
 
-    def _judge(self, job: Job, code: int, line: str) -> None:
+    def _judge(self, job: Job, code: int, error: Mapping[str, str] | None) -> None:
         """Find out from its exit code what became of a job."""
         asked = job.state == "stopping"
         if code == 0:
             self._over(job, "stopped" if job.progress.reason == "stopped" else "done")
         elif code in _STOPPED or (asked and code < 0):
             self._over(job, "stopped" if asked else "waiting")
-        elif code < 0 or not line:
+        elif code < 0 or not error:
             how = f"by signal {-code}" if code < 0 else f"with code {code}"
             self._over(job, "failed", f"the training process was ended {how}, perhaps for want of memory")
         else:
-            self._over(job, "failed", self._without_folders(line))
+            self._over(job, "failed", self._without_folders(error["message"]))
 
     def _over(self, job: Job, state: files.State, error: str | None = None) -> None:
         job.state, job.error = state, error

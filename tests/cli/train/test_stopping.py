@@ -13,10 +13,10 @@ from typing import Any
 import pytest
 
 from numlstm.cli.train.progress import Watch
-from numlstm.cli.train.stopping import stop_asked
 from numlstm.network import weights_file
 from numlstm.training import loop as training
 from numlstm.training.checkpoint import Saver
+from numlstm.training.stopping import stop_asked
 from tests.cli.conftest import Command
 from tests.helpers.processes import hears_signals
 

@@ -129,7 +129,7 @@ def test_the_servers_disk_is_full(within: Callable[..., Client], models: Path, m
 LIMITED = """
 import resource
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, resource.RLIM_INFINITY))
-from numlstm.cli.serve.worker import main
+from numlstm.serve.jobs.worker import main
 main()
 """
 

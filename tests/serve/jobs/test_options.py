@@ -2,34 +2,19 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import Any
 
 import pytest
-import typer
-from hypothesis import given
-from hypothesis import strategies as st
 
-from numlstm.cli.train.command import train
 from numlstm.serve.http.refusal import Refusal
-from numlstm.serve.jobs.options import SERVERS, as_words, checked, described, job_settings
+from numlstm.serve.jobs.options import SERVERS, checked, described, job_settings
+from numlstm.settings import commands
 
 OPTIONS = {option.name: option for option in job_settings()}
 
 
-APP = typer.Typer(add_completion=False)
-APP.command()(train)
-COMMAND = typer.main.get_command(APP)
-
-
-def parsed(words: list[str]) -> dict[str, Any]:
-    """What the command makes of words."""
-    context = COMMAND.make_context("train", [*words, "--", "-"])
-    return {name: value for name, value in context.params.items() if value is not None and value is not False}
-
-
 def test_all_options_are_there_but_those_that_are_the_servers() -> None:
-    assert {*OPTIONS} | SERVERS | {"corpus", "help_all"} == {*inspect.signature(train).parameters}
+    assert {*OPTIONS} | SERVERS == {each.name for each in commands.train_settings()}
     assert not {*OPTIONS} & SERVERS
 
 
@@ -60,25 +45,12 @@ SAMPLES: dict[str, Any] = {"int": 7, "float": 0.25, "text": "-x --y=z\n", "flag"
 OTHERS = {"lr_power": -0.5}
 
 
-def test_the_command_reads_what_was_given() -> None:
+def test_training_takes_what_was_given() -> None:
     usual = {name: SAMPLES[option.kind] for name, option in OPTIONS.items()}
     words = {name: option.choices[-1] for name, option in OPTIONS.items() if option.choices}
     values = {**usual, **words, **OTHERS}
-    found = parsed(as_words(checked(OPTIONS.values(), values)))
-    assert {name: found[name] for name in values} == values
-    assert {*found} == {*values, "corpus"}
-    assert found["corpus"] == ("-",)
-
-
-@given(st.text().filter(lambda text: "\0" not in text))
-def test_any_text_stays_the_value_that_it_is(text: str) -> None:
-    found = parsed(as_words(checked(OPTIONS.values(), {"prompt": text, "nesterov": False})))
-    assert (found["prompt"], found["corpus"], "nesterov" in found) == (text, ("-",), False)
-
-
-@given(st.floats(0, 1e300, exclude_min=True, exclude_max=True))
-def test_any_number_arrives_as_it_is(number: float) -> None:
-    assert parsed(as_words(checked(OPTIONS.values(), {"lr": number})))["lr"] == number
+    assert checked(OPTIONS.values(), values) == values
+    assert commands.checked({name: value for name, value in values.items() if name != "steps"})["layers"] == (8, 8)
 
 
 @pytest.mark.parametrize(

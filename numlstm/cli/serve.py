@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ...errors import BackendError, ConfigError
-from ...serve.server_settings import MB, Settings
-from ...settings.amounts import parse_size
-from ..shared.options import Device, Threads
+from ..errors import BackendError, ConfigError
+from ..serve.server_settings import MB, Settings
+from ..settings.amounts import parse_size
+from .shared.options import Device, Threads
 
 if TYPE_CHECKING:
     import uvicorn
@@ -171,8 +171,8 @@ def _server(settings: Settings) -> uvicorn.Server:
     try:
         import uvicorn
 
-        from ...serve.app import create_app
-        from ...serve.http.connections import Connection
+        from ..serve.app import create_app
+        from ..serve.http.connections import Connection
 
         if chosen is None:
             del os.environ["OPENBLAS_NUM_THREADS"]  # which is for writing, and not for the processes that train

@@ -1,0 +1,44 @@
+"""What a model writes while it trains: from one beginning, at several temperatures."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..text.dataset.corpus import Corpus
+from ..text.dataset.streams import split
+from ..text.vocab.word import UNKNOWN
+from .state import TrainingState
+
+TEMPERATURES = (0.0, 0.25, 0.5, 0.75)
+_LONGEST = 40  # characters of a beginning
+
+
+@dataclasses.dataclass(frozen=True)
+class Samples:
+    """Texts by temperature that the model writes after `prompt`, at a step."""
+
+    step: int
+    epoch: int
+    prompt: str
+    texts: dict[float, str]
+
+
+def write(run: TrainingState, prompt: str, length: int) -> dict[float, str]:
+    """Return a text for each temperature; the seed is the run's, so that a change in them is the model's."""
+    model = run.judged()
+    return {
+        temperature: model.generate(prompt, length=length, temperature=temperature, seed=run.config.seed)
+        for temperature in TEMPERATURES
+    }
+
+
+def a_line_of(text: Corpus) -> str:
+    """Return the first whole line of the text's last tenth, up to 40 characters, of words up to the last whole one."""
+    _, val = split(text.ids, 0.1)
+    tail = text.vocab.decode(val[:2000]) or text.vocab.decode(text.ids[:2000])
+    lines = [line for line in tail.split("\n")[1:] if len(line) > 8] or [tail]
+    if text.vocab.unknown_id is not None:  # a sign is no word to go on from
+        lines = [line for line in lines if UNKNOWN not in line] or lines
+    if text.vocab.level != "word" or len(lines[0]) <= _LONGEST:
+        return lines[0][:_LONGEST]
+    return lines[0][: _LONGEST + 1].rpartition(" ")[0]
