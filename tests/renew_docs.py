@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.helpers.documents import DOCUMENTS, FENCE, ROOT, blocks, is_run, read, shipped_in
+from tests.helpers.documents import DOCUMENTS, FENCE, ROOT, blocks, is_run, read, shipped_in, with_settings
 from tests.test_docs import Reader
 
 PICTURES = ROOT / "docs" / "pictures"
@@ -48,7 +48,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         reader = Reader(Path(folder))
         for name in DOCUMENTS:
-            (ROOT / name).write_text(renewed(name, reader), "utf-8", newline="\n")
+            (ROOT / name).write_text(with_settings(renewed(name, reader)), "utf-8", newline="\n")
         draw(Path(folder), reader)
 
 

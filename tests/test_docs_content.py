@@ -26,6 +26,7 @@ from tests.helpers.documents import (
     missing_from_source,
     quoted_lines,
     read,
+    with_settings,
 )
 
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
@@ -58,6 +59,10 @@ def test_a_wrong_quotation_is_found() -> None:
     assert not is_line_of("a = ", source)
     table = "<!-- lines of x.py -->\n| so | line |\n|---|---|\n| $a$ | `a = 1`<br>`b = 2` |\n"
     assert list(quoted_lines(table)) == [("x.py", "a = 1"), ("x.py", "b = 2")]
+
+
+def test_the_table_of_settings_is_that_of_the_declarations() -> None:
+    assert with_settings(read("docs/python.md")) == read("docs/python.md"), "run: python -m tests.renew_docs"
 
 
 # Links and pictures

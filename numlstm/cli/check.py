@@ -14,6 +14,7 @@ import typer
 
 from ..errors import BackendError
 from .shared.options import Device, Json, Threads, described, open_backend
+from .shared.wording import as_options
 from .shared.work_progress import working
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def check(
     else:
         _print_table(described(backend, device), rows)
         for each, why_not in missing.items():
-            typer.echo(f"{each} was not checked: {why_not}")
+            typer.echo(f"{each} was not checked: {as_options(why_not)}")
         typer.echo(f"\n{device_report.as_text(about)}")
     _fail(backend, rows)
 

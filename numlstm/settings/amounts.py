@@ -51,7 +51,7 @@ def parse_layers(layers: str) -> tuple[int, ...]:
     try:
         return tuple(int(size) for size in layers.split(","))
     except ValueError:
-        raise ConfigError(f"--layers is {layers!r}; expected one size per layer, such as 128,128") from None
+        raise ConfigError(f"`layers` is {layers!r}; expected one size per layer, such as 128,128") from None
 
 
 def parse_epochs(option: str, text: str) -> list[int]:

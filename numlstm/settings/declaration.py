@@ -11,6 +11,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import math
+import sys
 import types
 import typing
 from collections.abc import Iterable, Mapping
@@ -32,6 +33,7 @@ _KINDS: dict[Any, Kind] = {
     tuple[str, ...]: "texts",
 }
 _LARGEST = 2**31 - 1  # of a whole number that says nothing else
+_LARGEST_FLOAT = sys.float_info.max
 _REQUIRED = dataclasses.MISSING
 _S = TypeVar("_S", bound="Settings")
 
@@ -74,7 +76,7 @@ class Setting:
         if value is None and self.optional:
             return
         if not self.allows(value):
-            raise ConfigError(f"{self.name} is {value!r}; expected {self.expected()}")
+            raise ConfigError(f"`{self.name}` is {value!r:.80}; expected {self.expected()}")
 
     def allows(self, value: object) -> bool:
         """Whether a value is of the setting's kind and in its range."""
@@ -93,7 +95,9 @@ class Setting:
     def _in_range(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int if self.kind in ("int", "sizes") else (int, float)):
             return False
-        if not math.isfinite(value) or not self.least <= value <= self.most:
+        if self.kind == "float" and not -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT:  # nor is NaN between them
+            return False
+        if not self.least <= value <= self.most:
             return False
         return not ((self.above and value == self.least) or (self.below and value == self.most))
 

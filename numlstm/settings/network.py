@@ -57,8 +57,8 @@ class NetworkSettings(Settings):
         size = self.state_sizes[-1]
         if self.tie_weights and self.embedding != size:
             raise ConfigError(
-                f"embedding is {self.embedding!r}; expected {size}, the size of the last layer's h, where weights are "
-                "tied"
+                f"`embedding` is {self.embedding!r}; expected {size}, the size of the last layer's h, where weights "
+                "are tied"
             )
 
     @property

@@ -15,6 +15,6 @@ def check_precision(precision: object, dtype: str = "float32") -> None:
     anything else, and for one of these where the parameters are not float32.
     """
     if precision not in PRECISIONS:
-        raise ConfigError(f"precision is {precision!r}; expected {' or '.join(PRECISIONS)}")
+        raise ConfigError(f"`precision` is {precision!r}; expected {' or '.join(PRECISIONS)}")
     if precision != "float32" and dtype != "float32":
-        raise ConfigError(f"dtype is {dtype!r}; expected float32 where the precision is {precision}")
+        raise ConfigError(f"`dtype` is {dtype!r}; expected float32 where the precision is {precision}")

@@ -59,5 +59,5 @@ class TextSettings(Settings):
         for name in ("vocab_size", "min_count", "pretokenised"):
             if value := getattr(self, name):
                 raise ConfigError(
-                    f"{name} is {value} but the level is {self.level}; expected it only with the level word"
+                    f"`{name}` is {value} but the level is {self.level}; expected it only with the level word"
                 )

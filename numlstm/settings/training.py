@@ -195,7 +195,7 @@ class TrainingSettings(Settings):
 
     def _check_together(self) -> None:
         if self.optimizer == "momentum" and not self.momentum:
-            raise ConfigError("momentum is 0.0; expected a number above 0 for the optimizer of that name")
+            raise ConfigError("`momentum` is 0.0; expected a number above 0 for the optimizer of that name")
 
     @property
     def slots(self) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ class Run:
     ) -> None:
         self.text, self.state, self.notes = text, state, tuple(notes)
         self.output: str | None = given.get("output")
-        self.max_seconds = seconds(given["max_time"]) if "max_time" in given else None
+        self.max_seconds = parse_duration("`max_time`", given["max_time"]) if "max_time" in given else None
         self._sinks = sinks
         every = parse_every("`save_every`", given["save_every"]) if "save_every" in given else Every()
         self._saver = Saver(state, self.output, every, lambda line: self.warn(line)) if self.output else None
@@ -123,6 +123,14 @@ class Run:
             weights_file.check_output(os.fspath(path), overwrite=overwrite)
         weights_file.save(os.fspath(path or self.output or ""), self.state.to_file())
 
+    def keep(self) -> None:
+        """Save the run to `output`, if there is anything new: where that fails, to the folder for temporary files.
+
+        Raises `WeightsError` that says where it is then.
+        """
+        if self._saver:
+            self._saver.save_or_rescue()
+
     def what_is_kept(self) -> str:
         """Return which step the file holds, in a few words."""
         return self._saver.what_is_kept() if self._saver else "nothing is saved"
@@ -146,7 +154,7 @@ class Run:
         saver, recorder = self._saver, Recorder(self._sinks, state, self.text, self.output or "", self.warn)
         if saver and state.step == 0:
             saver.snapshot(0)
-        with _kept(saver), recorder:
+        with self._kept(), recorder:
             try:
                 progress = loop.train(state, *split(self.text.ids, state.config.val_split))
                 for event in recorder.follow(_heeded(progress, stop)):
@@ -164,6 +172,18 @@ class Run:
                     raise
             finally:
                 stop.at_once = False  # what is done from here on is done whole
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Save the run when the block ends, unless it is broken or in the middle of a step."""
+        try:
+            yield
+        except DivergedError as error:
+            raise DivergedError(f"{error}; {self.what_is_kept()}" if self._saver else str(error)) from None
+        except GeneratorExit:  # the loop was left, between two steps
+            self.keep()
+            raise
+        self.keep()
 
     def _samples_are_due(self, epoch: Epoch) -> bool:
         return self.sample_length > 0 and (epoch.epoch % self.sample_every == 0 or self.state.complete)
@@ -192,21 +212,6 @@ class Run:
         )
         head = "<tr><th>step</th><th>loss</th><th>validation loss</th></tr>"
         return f"<p>{escape(repr(self).strip('<>'))}</p><table>{head}{rows}</table>"
-
-
-@contextlib.contextmanager
-def _kept(saver: Saver | None) -> Iterator[None]:
-    """Save the run when the block ends, unless it is broken or in the middle of a step; what is kept is told then."""
-    try:
-        yield
-    except DivergedError as error:
-        raise DivergedError(f"{error}; {saver.what_is_kept()}" if saver else str(error)) from None
-    except GeneratorExit:  # the loop was left, between two steps
-        if saver:
-            saver.save_or_rescue()
-        raise
-    if saver:
-        saver.save_or_rescue()
 
 
 def _heeded(progress: Iterator[Progress], stop: Stop) -> Iterator[Progress]:
@@ -268,20 +273,16 @@ def resume_run(
     return Run(found, state, given, notes=notes, sinks=sinks)
 
 
-def seconds(time: str | float) -> float:
-    """Return the seconds of a time such as "15m", or a number of seconds as it is."""
-    return float(time) if isinstance(time, (int, float)) else parse_duration("`max_time`", time)
-
-
 def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     if "resume" in settings:
         raise ConfigError("there is no setting 'resume' here; expected resume_run, which goes on with a run")
     given = {name: value for name, value in settings.items() if value is not None}
-    timed = given.pop("max_time", None)
+    for name in ("max_time", "save_every"):  # numbers are seconds
+        if isinstance(given.get(name), (int, float)):
+            given[name] = f"{given[name]}s"
     if "output" in given:
         given["output"] = os.fspath(given["output"])
-    found = checked(given)
-    return found if timed is None else {**found, "max_time": seconds(timed)}
+    return checked(given)
 
 
 def _sources(corpus: Sources | None, text: str | None) -> list[str | Source]:

@@ -311,7 +311,7 @@ def test_the_command_checks_what_it_is_asked_to(monkeypatch, capsys):
 
 def test_bf16_that_cannot_be_checked_is_an_error_only_if_asked_for(quick, capsys):
     quick(GOOD)
-    with pytest.raises(BackendError, match="precision bf16 needs --device cpu"):
+    with pytest.raises(BackendError, match="precision bf16 needs `device` cpu"):
         check_command("reference", precision="bf16")
     check_command("reference", True, precision="float32")
     assert json.loads(capsys.readouterr().out)["not_checked"] == {}

@@ -63,11 +63,11 @@ def test_what_is_said_of_words(numlstm: Command, prose: str) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--level", "line"), "level is 'line'; expected char, byte, word"),
-        (("--vocab-size", "9"), "vocab_size is 9 but the level is char; expected it only with --level word"),
-        (("--level", "byte", "--min-count", "2"), "min_count is 2 but the level is byte"),
+        (("--level", "line"), "--level is 'line'; expected char or byte or word"),
+        (("--vocab-size", "9"), "--vocab-size is 9 but the level is char; expected it only with the level word"),
+        (("--level", "byte", "--min-count", "2"), "--min-count is 2 but the level is byte"),
         (("--pretokenised",), "pretokenised is True but the level is char"),
-        (("--level", "word", "--min-count", "0"), "min_count is 0; expected a whole number from 1"),
+        (("--level", "word", "--min-count", "0"), "--min-count is 0; expected a whole number from 1"),
         (("--level", "byte", "--encoding", "latin-1"), "--encoding is latin-1 with --level byte"),
     ],
 )

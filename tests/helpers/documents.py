@@ -15,12 +15,16 @@ of the command. Knows nothing about what documents say.
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
+
+from numlstm.serve.jobs.options import described
+from numlstm.settings.commands import train_settings
 
 # What tests change in commands, so that they take seconds: networks of a few units, a few steps, and NumPy instead of
 # kernels that have to be compiled. All that a document chooses otherwise stays.
@@ -166,6 +170,24 @@ def quoted_lines(document: str) -> Iterator[tuple[str, str]]:
             last = row.rstrip("|").rpartition(" | ")[2]
             for code in re.findall(r"`([^`]+)`", last):
                 yield table["path"], code
+
+
+def settings_table() -> str:
+    """Return the settings of training as a table for `docs/python.md`, one row each."""
+    rows = ["| setting | what it is | default |", "|---|---|---|"]
+    for group, settings in itertools.groupby(train_settings(), lambda each: each.group):
+        rows.append(f"| **{group}** | | |")
+        for each in settings:
+            told = described(each)
+            rows.append(f"| `{each.name}` | {told['help'].replace('|', '/')} | {told['default'].replace('|', '/')} |")
+    return "\n".join(rows) + "\n"
+
+
+def with_settings(document: str) -> str:
+    """Return a document with the table between its marks as it is now."""
+    before, mark, rest = document.partition("<!-- settings -->\n")
+    _, end, after = rest.partition("<!-- end of settings -->")
+    return f"{before}{mark}{settings_table()}{end}{after}" if mark else document
 
 
 def is_line_of(code: str, source: str) -> bool:

@@ -7,10 +7,9 @@ import re
 from collections.abc import Sequence
 
 import pytest
-import typer.main
 
-from numlstm.cli import app
 from numlstm.monitoring.advice import Loss, Setting, after_an_epoch, at_the_end, at_the_start
+from numlstm.settings.commands import train_settings
 
 SETTING = Setting(parameters=200_000, training_tokens=1_000_000, token="character", layers=(128, 128), epochs=6)
 
@@ -28,10 +27,10 @@ def test_a_text_far_too_small() -> None:
     assert found is not None
     assert found.about == "small text"
     assert "29,999 characters" in found.line
-    assert "--dropout 0.3" in found.line
+    assert "`dropout` 0.3" in found.line
     other = at_the_start(with_(training_tokens=29_999, dropout=0.3))
     assert other is not None
-    assert "--dropout" not in other.line, "it has that"
+    assert "`dropout`" not in other.line, "it has that"
     assert at_the_start(with_(training_tokens=30_000)) is None
 
 
@@ -40,7 +39,7 @@ def test_a_network_far_too_large() -> None:
     assert found is not None
     assert found.about == "large network"
     assert "31 parameters for each character" in found.line
-    assert "--layers 288,144" in found.line
+    assert "`layers` 288,144" in found.line
     assert at_the_start(with_(training_tokens=100_000, parameters=3_000_000)) is None
 
 
@@ -48,10 +47,10 @@ def test_layers_that_could_not_be_smaller_are_not_advised() -> None:
     assert at_the_start(with_(training_tokens=100_000, parameters=10**8, layers=(16, 8))) is None
     found = at_the_start(with_(training_tokens=100_000, parameters=10**7, layers=(64, 8)))
     assert found is not None
-    assert "--layers 16,8 " in found.line
+    assert "`layers` 16,8 " in found.line
     found = after_an_epoch(with_(dropout=0.5, layers=(16, 12)), OVERFITTED)
     assert found is not None
-    assert "--layers" not in found.line
+    assert "`layers`" not in found.line
     assert "and more text would hold it off" in found.line
 
 
@@ -63,19 +62,19 @@ def test_overfitting() -> None:
     assert found is not None
     assert found.about == "overfitting"
     assert "from 1.800 to 1.900" in found.line
-    assert "--dropout 0.3" in found.line
-    assert "--patience 3" in found.line
+    assert "`dropout` 0.3" in found.line
+    assert "`patience` 3" in found.line
     assert "\n" not in found.line
 
 
 @pytest.mark.parametrize(
-    ("dropout", "option"), [(0.2, "--dropout 0.4"), (0.45, "--dropout 0.6"), (0.5, "--layers 64,64")]
+    ("dropout", "option"), [(0.2, "`dropout` 0.4"), (0.45, "`dropout` 0.6"), (0.5, "`layers` 64,64")]
 )
 def test_what_helps_against_overfitting_where_there_is_dropout(dropout: float, option: str) -> None:
     found = after_an_epoch(with_(dropout=dropout, patience=4), OVERFITTED)
     assert found is not None
     assert option in found.line
-    assert "--patience" not in found.line, "the run stops by itself"
+    assert "`patience`" not in found.line, "the run stops by itself"
 
 
 @pytest.mark.parametrize(
@@ -98,7 +97,7 @@ def test_a_run_that_was_too_short() -> None:
     assert found is not None
     assert found.about == "underfitting"
     assert "2.5 %" in found.line
-    assert "--epochs 12" in found.line
+    assert "`epochs` 12" in found.line
 
 
 def test_a_network_that_is_too_small() -> None:
@@ -106,7 +105,7 @@ def test_a_network_that_is_too_small() -> None:
     found = at_the_end(SETTING, losses)
     assert found is not None
     assert found.about == "underfitting"
-    assert "--layers 256,256" in found.line
+    assert "`layers` 256,256" in found.line
     assert at_the_end(with_(dropout=0.3), losses) is None, "the losses cannot be compared"
     assert at_the_end(with_(recurrent_dropout=0.3), losses) is None
     assert at_the_end(with_(parameters=2_000_000), losses) is None, "it is large enough"
@@ -134,7 +133,6 @@ def test_the_options_that_are_advised_are_options_of_train() -> None:
         at_the_end(SETTING, history((2.0, 2.0), (1.9, 1.95))),
         at_the_end(SETTING, history((2.0, 2.0), (1.99, 1.99))),
     ]
-    advised = {option for each in given if each for option in re.findall(r"--[a-z-]+", each.line)}
-    assert advised == {"--dropout", "--layers", "--patience", "--epochs"}
-    command = typer.main.get_command(app).get_command(None, "train")  # type: ignore[attr-defined]
-    assert advised <= {option for parameter in command.params for option in parameter.opts}
+    advised = {option for each in given if each for option in re.findall(r"`([a-z_]+)`", each.line)}
+    assert advised == {"dropout", "layers", "patience", "epochs"}
+    assert advised <= {each.name for each in train_settings()}

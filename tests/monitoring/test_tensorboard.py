@@ -107,7 +107,7 @@ def test_a_loss_that_is_unknown_is_left_out(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_one_is_told_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(LogError, match="name another folder for --tensorboard"):
+    with pytest.raises(LogError, match="name another folder for `tensorboard`"):
         Board(tmp_path / "file")
 
 

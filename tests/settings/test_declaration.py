@@ -133,7 +133,7 @@ def test_unknown_and_missing_settings(kind):
 
 
 def test_values_of_a_dict_are_checked_too():
-    with pytest.raises(ConfigError, match="vocab_size is 0"):
+    with pytest.raises(ConfigError, match="`vocab_size` is 0"):
         NetworkSettings.from_dict({"vocab_size": 0})
 
 
@@ -152,7 +152,7 @@ def test_settings_from_before_there_was_a_choice_of_optimizers_mean_adam_and_a_c
 
 
 def test_momentum_without_any_is_an_error():
-    with pytest.raises(ConfigError, match="momentum is 0"):
+    with pytest.raises(ConfigError, match="`momentum` is 0"):
         TrainingSettings(steps=1, optimizer="momentum")
 
 
@@ -163,7 +163,7 @@ def test_the_defaults_of_adam_are_those_of_the_settings():
 def test_bf16_needs_float32_parameters():
     check_precision("bf16", "float32")
     check_precision("float32", "float64")
-    with pytest.raises(ConfigError, match="dtype is 'float64'; expected float32 where the precision is bf16"):
+    with pytest.raises(ConfigError, match="`dtype` is 'float64'; expected float32 where the precision is bf16"):
         check_precision("bf16", "float64")
 
 
@@ -177,5 +177,5 @@ def test_layers_become_a_tuple_and_configs_are_frozen():
 
 @pytest.mark.parametrize("sizes", [{}, {"embedding": 64}, {"embedding": 128, "projection": 64}])
 def test_tied_weights_need_an_embedding_of_the_output_s_size(sizes):
-    with pytest.raises(ConfigError, match=r"embedding is .*tied"):
+    with pytest.raises(ConfigError, match=r"`embedding` is .*tied"):
         NetworkSettings(65, (64, 128), tie_weights=True, **sizes)

@@ -185,7 +185,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(text: str, backend: Backend) ->
     run = new_run(text, backend)
     run.model.flat[-1] = np.nan
     run.model.pack()
-    with pytest.raises(DivergedError, match=r"step 1 the loss is nan.*--lr"):
+    with pytest.raises(DivergedError, match=r"step 1 the loss is nan.*`lr`"):
         finish(run, text)
 
 

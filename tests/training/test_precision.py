@@ -16,13 +16,13 @@ import pytest
 
 from numlstm.backends import registry
 from numlstm.backends.cpu import processor
-from numlstm.cli.train import start
 from numlstm.errors import BackendError, ConfigError
 from numlstm.model import Model
 from numlstm.network import parameters
 from numlstm.settings.network import NetworkSettings
 from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
+from numlstm.training import resume
 from numlstm.training.state import TrainingState
 
 CONFIG = NetworkSettings(5, (3, 2))
@@ -43,25 +43,25 @@ def test_a_network_computes_in_float32_unless_asked_otherwise() -> None:
 
 @pytest.mark.parametrize("precision", ["half", "", None])
 def test_an_unknown_precision(precision: Any) -> None:
-    with pytest.raises(ConfigError, match=r"precision is .*; expected float32 or bf16"):
+    with pytest.raises(ConfigError, match=r"`precision` is .*; expected float32 or bf16"):
         Model.create(5, (3,), device="cpu", precision=precision)
 
 
 def test_bf16_of_float64_parameters_is_refused() -> None:
-    with pytest.raises(ConfigError, match="dtype is 'float64'; expected float32 where the precision is bf16"):
+    with pytest.raises(ConfigError, match="`dtype` is 'float64'; expected float32 where the precision is bf16"):
         Model.create(5, (3,), device="cpu", dtype="float64", precision="bf16")
 
 
 def test_the_reference_refuses_bf16() -> None:
-    with pytest.raises(BackendError, match="precision bf16 needs --device cpu"):
+    with pytest.raises(BackendError, match="precision bf16 needs `device` cpu"):
         Model.create(5, (3,), device="reference", precision="bf16")
 
 
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
 def test_what_only_a_gpu_multiplies(precision: str) -> None:
-    with pytest.raises(BackendError, match=f"precision {precision} needs --device gpu"):
+    with pytest.raises(BackendError, match=f"precision {precision} needs `device` gpu"):
         Model.create(5, (3,), device="cpu", precision=precision)
-    with pytest.raises(BackendError, match=f"precision {precision} needs --device gpu$"):
+    with pytest.raises(BackendError, match=f"precision {precision} needs `device` gpu$"):
         Model.create(5, (3,), device="reference", precision=precision)
     with pytest.raises(ConfigError, match=f"expected float32 where the precision is {precision}"):
         Model.create(5, (3,), device="cpu", dtype="float64", precision=precision)
@@ -72,9 +72,9 @@ def test_a_run_of_a_gpu_goes_on_elsewhere_in_float32(device: str) -> None:
     file = reference_run().to_file()
     assert file.state is not None
     object.__setattr__(file.state.config, "precision", "tf32")
-    with pytest.raises(BackendError, match="device gpu: add --precision float32 to go on with this run"):
-        start._resumed(file, registry.load(device), None)
-    assert start._resumed(file, registry.load(device), "float32").model.precision == "float32"
+    with pytest.raises(BackendError, match="`device` gpu: give `precision` float32 to go on with this run"):
+        resume._resumed(file, registry.load(device), None)
+    assert resume._resumed(file, registry.load(device), "float32")[0].model.precision == "float32"
 
 
 @pytest.mark.usefixtures("without_bf16")

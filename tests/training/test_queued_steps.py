@@ -185,5 +185,5 @@ def test_fp16_whose_gradients_are_infinite_at_any_scale_diverges(source_text):
         return reference.dense_backward(dlogits, h, packed, dW, db)
 
     config = dataclasses.replace(CONFIG, precision="fp16")
-    with pytest.raises(DivergedError, match=r"at step 25 .* norm inf; .* --precision float32"):
+    with pytest.raises(DivergedError, match=r"at step 25 .* norm inf; .* `precision` float32"):
         trained(queued(precision="fp16", dense_backward=dense_backward), source_text[:1200], config)

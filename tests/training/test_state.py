@@ -204,7 +204,7 @@ def test_the_end_of_a_run_within_an_epoch_is_no_whole_epoch(text: str) -> None:
 
 @pytest.mark.parametrize("setting", [{"patience": 2}, {"schedule": "plateau"}])
 def test_what_goes_by_the_validation_loss_needs_text_for_it(text: str, setting: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="expected --val-split above 0"):
+    with pytest.raises(ConfigError, match="expected `val_split` above 0"):
         go(new_run(text, val_split=0.0, **setting), text)
 
 

@@ -56,7 +56,7 @@ def _check_installed() -> None:
     if importlib.util.find_spec("cupy") is not None:
         return
     if sys.platform == "darwin":
-        raise _Missing("numlstm's GPU kernels need an NVIDIA GPU, and macOS has no driver for one: use --device cpu")
+        raise _Missing("numlstm's GPU kernels need an NVIDIA GPU, and macOS has no driver for one: use `device` cpu")
     if not _driver_is_there():
         raise _Missing(f"no NVIDIA driver was found, and CuPy is not installed: with an NVIDIA GPU, {_GET_DRIVER}, and "
                        "pip install 'numlstm[gpu]'")  # fmt: skip
@@ -115,7 +115,7 @@ def _for_cuda12() -> str:
 def _hidden() -> str:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
-        return "see whether nvidia-smi lists one, or use --device cpu"
+        return "see whether nvidia-smi lists one, or use `device` cpu"
     return f"CUDA_VISIBLE_DEVICES is {chosen!r}; unset it, or set it to a number that nvidia-smi -L lists"
 
 
@@ -129,7 +129,7 @@ def _check_device() -> None:
     old = f"the GPU is sm_{sm}, and this CuPy's CUDA {version(cp.cuda.runtime.runtimeGetVersion())} needs sm_{known[0]}"
     if _cuda() > 12:
         raise _Missing(f"{old} or newer: {_for_cuda12()}, which goes back to sm_50")
-    raise _Missing(f"{old} or newer: use --device cpu")
+    raise _Missing(f"{old} or newer: use `device` cpu")
 
 
 def _check_kernel() -> None:
@@ -156,7 +156,7 @@ def _check_product() -> None:
         raise _Missing(f"a test product gave wrong numbers: {_RENEW}")
 
 
-_RENEW = f"update the driver and run {CHECK}, or use --device cpu"
+_RENEW = f"update the driver and run {CHECK}, or use `device` cpu"
 
 
 @contextlib.contextmanager

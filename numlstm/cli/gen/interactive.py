@@ -55,7 +55,7 @@ def interact(
                 print(file=sys.stderr)
             return
         except NumlstmError as error:
-            print(f"numlstm: {as_options(str(error))}", file=sys.stderr)
+            print(f"numlstm: {as_options(str(error), '/')}", file=sys.stderr)
 
 
 def _typed(terminal: bool) -> str:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from .wording import as_options
+
 if TYPE_CHECKING:
     from rich.console import Console
 
@@ -71,7 +73,7 @@ def described(backend: Backend, device: str) -> str:
         return backend.describe()
     if backend.name == "gpu":
         return f"{backend.describe()}; a test kernel ran on it"
-    return f"{backend.describe()}; no GPU: {registry.why_not('gpu')}"
+    return f"{backend.describe()}; no GPU: {as_options(registry.why_not('gpu'))}"
 
 
 def stderr() -> Console:

@@ -5,19 +5,23 @@ from __future__ import annotations
 import functools
 import re
 
-from .declared_options import flag
-
 _NAME = re.compile(r"`([a-z][a-z0-9_]*)`")
-_OTHERS = frozenset({"drop_unknown"})  # options that are no settings of training
+_OTHERS = frozenset({"drop_unknown"})  # options that are no settings
 
 
-def as_options(message: str) -> str:
+def as_options(message: str, before: str = "--") -> str:
     """Return a message with settings as they are typed: `lr` becomes --lr."""
-    return _NAME.sub(lambda found: flag(found[1]) if found[1] in _names() else found[0], message)
+
+    def typed(found: re.Match[str]) -> str:
+        return before + found[1].replace("_", "-") if found[1] in _names() else found[0]
+
+    return _NAME.sub(typed, message)
 
 
 @functools.cache
 def _names() -> frozenset[str]:
     from ...settings.commands import train_settings
+    from ...settings.declaration import declared
+    from ...settings.sampling import SamplingSettings
 
-    return _OTHERS | {each.name for each in train_settings()}
+    return _OTHERS | {each.name for each in (*train_settings(), *declared(SamplingSettings))}

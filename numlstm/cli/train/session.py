@@ -37,6 +37,9 @@ def watch(run: Run, *, device: str, deadline: float | None = None) -> None:
         try:
             with Watch(console, run.state, run.text) as shown, contextlib.closing(run.events(stop)) as events:
                 _show(Adviser(run.state, run.text, console).follow(events), shown)
+        except (OSError, SystemExit):  # what rich makes of a pipe or terminal that is gone
+            run.keep()
+            raise
         except KeyboardInterrupt:
             console.print(f"stopped at once; {run.what_is_kept()}", markup=False)
             raise

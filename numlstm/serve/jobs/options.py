@@ -90,7 +90,7 @@ def _check_range(setting: Setting, value: Value) -> None:
     try:
         setting.check(parse_layers(str(value)) if setting.kind == "sizes" else value)
     except ConfigError as error:
-        raise _refused(setting, f"the option {error}") from None
+        raise _refused(setting, f"the option {str(error).replace('`', '')}") from None
 
 
 def _refused(setting: Setting, message: str) -> Refusal:

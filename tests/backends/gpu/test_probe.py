@@ -195,7 +195,7 @@ def test_a_card_that_is_too_old_for_this_cuda(machine: Machine) -> None:
         "'numlstm[gpu-cuda12]', which goes back to sm_50"
     )
     machine.sm, machine.cuda, machine.archs = "37", 12090, (50, 52, 90)
-    assert missing() == "the GPU is sm_37, and this CuPy's CUDA 12.9 needs sm_50 or newer: use --device cpu"
+    assert missing() == "the GPU is sm_37, and this CuPy's CUDA 12.9 needs sm_50 or newer: use `device` cpu"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_cupy_absent(monkeypatch: pytest.MonkeyPatch) -> None:
     )
     assert found.endswith("pip install 'numlstm[gpu]'")
     monkeypatch.setattr(sys, "platform", "darwin")
-    assert "use --device cpu" in missing()
+    assert "use `device` cpu" in missing()
 
 
 def test_the_probe_runs_once(machine: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,10 +187,10 @@ def test_initials_that_did_not_come_are_told(gen: Command, model: Path) -> None:
         (("--initials-of", "word"), "--initials-of is given without --initials"),
         (("--overwrite",), "--overwrite is given without --output"),
         (("--temperature", "0", "--top-p", "0.5"), "--top-p is given with --temperature 0"),
-        (("--top-p", "1.5"), "top_p is 1.5; expected a number above 0 and at most 1"),
-        (("--stop", ""), "stop is ('',); expected texts of at least one character"),
+        (("--top-p", "1.5"), "--top-p is 1.5; expected a number above 0 and at most 1"),
+        (("--stop", ""), "--stop is ('',); expected texts of at least one character"),
         (("--initials", "x"), "no character of the vocabulary begins with"),
-        (("--initials-of", "letter", "--initials", "a"), "initials_of is 'letter'; expected line or word"),
+        (("--initials-of", "letter", "--initials", "a"), "--initials-of is 'letter'; expected line or word"),
     ],
     ids=str,
 )

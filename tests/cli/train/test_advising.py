@@ -9,9 +9,9 @@ from rich.console import Console
 
 from numlstm.backends import registry
 from numlstm.cli.train.advising import Adviser
-from numlstm.cli.train.changes import change_
-from numlstm.cli.train.start import new_run, streams
 from numlstm.text.dataset.corpus import load_corpus
+from numlstm.training.resume import change_
+from numlstm.training.setup import new_run, streams
 from tests.cli.conftest import Command
 
 ARGUMENTS = ("--batch-size", "4", "--seq-len", "16", "--device", "reference", "--sample-length", "0")
@@ -46,7 +46,7 @@ def test_a_run_that_was_too_short(numlstm: Command, tmp_path: Path, source_text:
 
 def test_the_epochs_of_a_run_whose_batch_size_changed() -> None:
     text = load_corpus(["-"], stdin=io.BytesIO(b"a text of some length\n" * 40))
-    run = new_run(text, registry.load("reference"), {"layers": "4", "batch_size": 4, "seq_len": 8, "epochs": 4})
+    run = new_run(text, registry.load("reference"), {"layers": (4,), "batch_size": 4, "seq_len": 8, "epochs": 4})
     reader = streams(text, run.config)
     run.step, run.record["position"] = reader.steps_per_epoch, reader.size
     change_(run, reader.ids, {"batch_size": 8})

@@ -231,7 +231,7 @@ def test_text_from_standard_input(numlstm: Command, tiny: tuple[str, ...], sourc
     ("options", "said"),
     [
         (["--layers", "12,x"], "one size per layer"),
-        (["--layers", "0"], "layer size is 0"),
+        (["--layers", "0"], "--layers is (0,); expected 1 to 64 whole numbers from 1 to 65536, one per layer"),
         pytest.param(
             ["--layers", "65536,65536,65536"],
             "GB of memory; lower --layers",
@@ -252,12 +252,12 @@ def test_text_from_standard_input(numlstm: Command, tiny: tuple[str, ...], sourc
         (["--save-every", "5"], "--save-every is '5'; expected a time or a number of steps, such as 60s"),
         (["--max-time", "5steps"], "--max-time is '5steps'; expected a time such as 90s"),
         (["--snapshot-epochs", "1,x"], "--snapshot-epochs is '1,x'; expected numbers of epochs"),
-        (["--dropout", "1"], "dropout is 1.0; expected less than 1"),
+        (["--dropout", "1"], "--dropout is 1.0; expected a number at least 0 and less than 1"),
         (["--embedding", "9", "--tie-weights"], "expected 128, the size of the last layer's h, where weights are tied"),
         (["--patience", "2", "--val-split", "0"], "--patience goes by the validation loss"),
         (["--encoding", "utf-99"], "utf-99"),
         (["-o", "text.txt/weights.npz"], "text.txt"),
-        (["--sample-length", "-5"], "--sample-length is -5; expected at least 0"),
+        (["--sample-length", "-5"], "--sample-length is -5; expected a whole number from 0"),
         (["--max-time", ""], "--max-time is ''; expected a time such as 90s"),
         (["--save-every", ""], "--save-every is ''; expected a time or a number of steps"),
         (["-o", "runs/"], "runs/ is the name of a folder"),

@@ -106,6 +106,6 @@ def test_check_of_bf16_where_it_cannot_be(numlstm_process: Command) -> None:
 
 
 def test_help_says_who_computes_how(numlstm: Command) -> None:
-    said = " ".join(numlstm("train", "--help").stdout.replace("│", " ").split())
+    said = " ".join(numlstm("train", "--help-all").stdout.replace("│", " ").split())
     assert "--precision" in said
-    assert "gen and eval compute in float32 alone" in said
+    assert "texts are written and measured in float32 alone" in said

@@ -14,7 +14,6 @@ import numpy as np
 import pytest
 
 from numlstm.backends import registry
-from numlstm.cli.train.start import new_run
 from numlstm.errors import WeightsError
 from numlstm.network import weights_file
 from numlstm.network.parameters import initialise
@@ -23,6 +22,7 @@ from numlstm.storage import npz
 from numlstm.storage.temporary import temporary_beside
 from numlstm.text.dataset.corpus import load_corpus
 from numlstm.training import loop as training
+from numlstm.training.setup import new_run
 from tests.cli.conftest import Command
 
 AGAIN = ("--device", "reference", "--sample-length", "0")
@@ -86,7 +86,7 @@ def test_too_many_texts_to_be_named_are_told_before_training(text_file: Path) ->
     corpus = load_corpus([str(text_file)])
     many = dataclasses.replace(corpus, sources=("/some/folder/with/a/file.txt" * 9,) * 40_000)
     with pytest.raises(WeightsError, match="join many texts into one file"):
-        new_run(many, registry.load("reference"), {"layers": "4"})
+        new_run(many, registry.load("reference"), {"layers": (4,)})
 
 
 def test_a_job_is_for_new_runs(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:

@@ -90,8 +90,8 @@ def test_an_error_of_ours_is_told_with_its_type(tmp_path: Path) -> None:
     process = start(tmp_path, lr=-1)
     until(lambda: process.ended() is not None)
     assert process.ended() == 1
-    assert process.close() == {"type": "ConfigError", "message": "lr is -1; expected a number above 0"}
-    assert "lr is -1" in (tmp_path / "errors.txt").read_text("utf-8")
+    assert process.close() == {"type": "ConfigError", "message": "`lr` is -1; expected a number above 0"}
+    assert "`lr` is -1" in (tmp_path / "errors.txt").read_text("utf-8")
 
 
 def test_a_text_that_is_gone(tmp_path: Path) -> None:

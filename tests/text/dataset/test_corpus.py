@@ -85,7 +85,7 @@ def test_unknown_characters_are_an_error_over_the_whole_text(chunk_of, load_byte
     chunk_of(1)
     message = error_of(load_bytes, b"azaayz", vocab=CharVocab("ab"))
     assert message.startswith("2 different characters are not among the 2")
-    assert "'y' U+0079, 'z' U+007A; use --drop-unknown" in message
+    assert "'y' U+0079, 'z' U+007A; use `drop_unknown`" in message
 
 
 @pytest.mark.parametrize("size", [1, 4, 1 << 16])

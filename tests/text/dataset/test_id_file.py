@@ -191,7 +191,7 @@ def test_a_text_that_cannot_be_encoded_leaves_nothing(put, cache: Path, error_of
     name = put("a.txt", TEXT.encode() + b"\xff")
     assert "does not decode" in error_of(load_corpus, [name])
     first = load_corpus([put("b.txt", "abc" * 9)])
-    assert "use --drop-unknown" in error_of(load_corpus, [put("c.txt", TEXT)], vocab=first.vocab)
+    assert "use `drop_unknown`" in error_of(load_corpus, [put("c.txt", TEXT)], vocab=first.vocab)
     assert len(list(cache.iterdir())) == 1
 
 

@@ -123,7 +123,7 @@ def test_window_outside_the_epoch_is_an_index_error(index):
 
 @pytest.mark.parametrize(("count", "batch_size"), [(0, 1), (1, 1), (4, 4), (32, 32)])
 def test_too_short_a_text_says_what_to_lower(count, batch_size):
-    with pytest.raises(CorpusError, match=f"has {count} tokens.*at least {batch_size + 1}; lower --batch-size"):
+    with pytest.raises(CorpusError, match=f"has {count} tokens.*at least {batch_size + 1}; lower `batch_size`"):
         Streams(numbers(count), batch_size, 8)
 
 

@@ -131,7 +131,7 @@ def test_training_never_sees_validation():
 
 
 def test_too_short_a_text_says_what_to_lower():
-    with pytest.raises(CorpusError, match=r"has 8 tokens.*at least 9; lower --seq-len"):
+    with pytest.raises(CorpusError, match=r"has 8 tokens.*at least 9; lower `seq_len`"):
         Windows(numbers(8), 4, 8)
     assert Windows(numbers(9), 4, 8).batch(0, 0)[1][-1].tolist() == [8] * 4
     with pytest.raises(ConfigError, match="batch_size"):

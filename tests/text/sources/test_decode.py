@@ -32,7 +32,7 @@ def test_utf_16_with_its_mark(put):
 def test_unknown_encoding(encoding, put, error_of):
     message = error_of(load_corpus, [put("a.txt", "a")], encoding=encoding)
     assert message.startswith("no text encoding is called")
-    assert "--encoding" in message
+    assert "`encoding`" in message
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 1 << 16])
@@ -50,20 +50,20 @@ def test_undecodable_byte_is_named_with_its_offset(chunk_of, data, byte, offset,
     chunk_of(size)
     message = error_of(load_corpus, [put("a.txt", data)])
     assert f"a.txt' is not in utf-8: the byte {byte} at offset {offset} does not decode; " in message
-    assert "--encoding latin-1" in message
+    assert "`encoding` latin-1" in message
 
 
 @pytest.mark.parametrize("family", ["utf-16", "utf-32"])
 @pytest.mark.parametrize("order", ["le", "be"])
 def test_byte_order_mark_of_another_encoding_is_recognised(family, order, put, error_of):
     name = put("a.txt", "\ufeffab".encode(f"{family}-{order}"))
-    assert f"byte-order mark of {family}: use --encoding {family}" in error_of(load_corpus, [name])
+    assert f"byte-order mark of {family}: use `encoding` {family}" in error_of(load_corpus, [name])
     assert text_of(load_corpus([name], encoding=family)) == "ab"
 
 
 def test_utf_8_mark_is_recognised(put, error_of):
     name = put("a.txt", "\ufeffab")
-    assert "byte-order mark of utf-8: use --encoding utf-8" in error_of(load_corpus, [name], encoding="ascii")
+    assert "byte-order mark of utf-8: use `encoding` utf-8" in error_of(load_corpus, [name], encoding="ascii")
 
 
 def test_mark_of_the_encoding_itself_is_no_advice(put, error_of):
@@ -73,7 +73,7 @@ def test_mark_of_the_encoding_itself_is_no_advice(put, error_of):
 
 def test_utf_16_without_a_mark_asks_for_the_order(put, error_of):
     name = put("a.txt", "ab".encode("utf-16-le"))
-    assert "use --encoding utf-16-le or utf-16-be" in error_of(load_corpus, [name], encoding="utf-16")
+    assert "use `encoding` utf-16-le or utf-16-be" in error_of(load_corpus, [name], encoding="utf-16")
 
 
 def test_broken_utf_16_with_a_mark_is_not_told_to_have_none(put, error_of):

@@ -88,7 +88,7 @@ def test_unknown_characters_are_listed_once_with_code_points(error_of):
     assert message.startswith("4 different characters are not among the 3 of the vocabulary: ")
     assert r"'\n' U+000A, 'z' U+007A, 'é' U+00E9, '\u0301' U+0301;" in message
     assert message.count("U+007A") == 1
-    assert "--drop-unknown" in message
+    assert "`drop_unknown`" in message
 
 
 def test_long_list_of_unknown_characters_is_capped(error_of):

@@ -192,22 +192,22 @@ def test_malformed_dict_is_refused(values: dict[str, object], expected: str, err
 def test_words_that_no_weights_file_could_hold_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(word, "_JSON_SIZE", 60)
     WordVocab((*SIGNS, "a"))
-    with pytest.raises(CorpusError, match="lower --vocab-size or raise --min-count"):
+    with pytest.raises(CorpusError, match="lower `vocab_size` or raise `min_count`"):
         WordVocab((*SIGNS, "a" * 60))
 
 
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"name": "line"}, "level is 'line'; expected char, byte, word"),
+        ({"level": "line"}, "`level` is 'line'; expected char or byte or word"),
         (
-            {"name": "char", "vocab_size": 9},
-            "vocab_size is 9 but the level is char; expected it only with --level word",
+            {"level": "char", "vocab_size": 9},
+            "`vocab_size` is 9 but the level is char; expected it only with the level word",
         ),
-        ({"name": "byte", "min_count": 9}, "min_count is 9 but the level is byte"),
-        ({"name": "char", "pretokenised": True}, "pretokenised is True but the level is char"),
-        ({"name": "word", "vocab_size": 3}, "vocab_size is 3; expected a whole number from 4"),
-        ({"name": "word", "min_count": 0}, "min_count is 0; expected a whole number from 1"),
+        ({"level": "byte", "min_count": 9}, "`min_count` is 9 but the level is byte"),
+        ({"level": "char", "pretokenised": True}, "`pretokenised` is True but the level is char"),
+        ({"level": "word", "vocab_size": 3}, "`vocab_size` is 3; expected a whole number from 4"),
+        ({"level": "word", "min_count": 0}, "`min_count` is 0; expected a whole number from 1"),
     ],
 )
 def test_levels_that_make_no_sense(settings: dict[str, object], expected: str) -> None:

@@ -17,7 +17,7 @@ from numlstm.settings.network import NetworkSettings
 from numlstm.settings.training import TrainingSettings
 from numlstm.text.dataset.streams import split
 from numlstm.text.vocab.char import CharVocab
-from numlstm.training.checkpoint import Saver
+from numlstm.training.checkpoint import Saver, snapshot_path
 from numlstm.training.loop import Epoch, train
 from numlstm.training.state import TrainingState
 
@@ -82,3 +82,8 @@ def test_no_room_anywhere_is_one_line(
 def test_what_is_kept_of_a_run_that_went_on(run: TrainingState) -> None:
     run.step = 85
     assert Saver(run, "w.npz", Every(), print).what_is_kept() == "nothing had been saved since step 85"
+
+
+def test_snapshots_lie_beside_the_output() -> None:
+    assert snapshot_path("runs/a.b/w.npz", 5) == "runs/a.b/w-epoch5.npz"
+    assert snapshot_path("weights", 0) == "weights-epoch0"
