@@ -66,8 +66,8 @@ def pytest_deselected(items: list[pytest.Item]) -> None:
     """Count the slow proofs that were left out, by folder."""
     for item in items:
         if item.get_closest_marker("slow"):
-            folder = Path(item.nodeid.partition("::")[0]).parent
-            item.config.stash[_LEFT_OUT][folder.name if folder.name != "tests" else "the root"] += 1
+            _, room, *rest = Path(item.nodeid.partition("::")[0]).parts
+            item.config.stash[_LEFT_OUT][room if rest else "the root"] += 1
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:

@@ -315,7 +315,7 @@ def test_bf16_that_cannot_be_checked_is_an_error_only_if_asked_for(quick, capsys
         check_command("reference", precision="bf16")
     check_command("reference", True, precision="float32")
     assert json.loads(capsys.readouterr().out)["not_checked"] == {}
-    with pytest.raises(ConfigError, match="precision is 'half'; expected float32 or bf16"):
+    with pytest.raises(ConfigError, match="`precision` is 'half'; expected float32 or bf16"):
         check_command("reference", precision="half")
 
 

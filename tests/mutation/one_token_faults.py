@@ -16,8 +16,8 @@ from typing import NamedTuple
 # Where the faults of an area are planted: modules of the package, or globs of them.
 AREAS = {
     "text": "text/**/*",
-    "training": "training/* network/evaluate backends/spec/dropout",
-    "weights": "storage/* network/parameters network/weights_file settings/config",
+    "training": "training/* network/evaluate network/network backends/spec/dropout",
+    "weights": "storage/* network/parameters network/weights_file settings/*",
     "generation": "generation/* backends/spec/sampling backends/spec/philox",
     "kernels": "backends/cpu/* backends/reference/*",
     "cli": "cli/**/*",

@@ -1,11 +1,11 @@
 """Where compiled kernels are kept between runs.
 
 Each kernel and combination of argument types has a file of its own, in a folder whose name stands for all else that
-decides the machine code: the sources in this folder, the versions of what compiles them, the processor, and what the
-environment sets. So an upgrade or another machine finds nothing stale, installations side by side do not
-disturb each other, and a folder that nobody has used for a month is removed when a new one is made. A file is
-written beside its place and renamed, and carries a checksum, so what is damaged is compiled again. Processes that need
-the same kernel at the same time wait for the first one.
+decides the machine code: the sources in this folder and in `spec`, whose constants kernels use, the versions of what
+compiles them, the processor, and what the environment sets. So an upgrade or another machine finds nothing stale,
+installations side by side do not disturb each other, and a folder that nobody has used for a month is removed when a
+new one is made. A file is written beside its place and renamed, and carries a checksum, so what is damaged is compiled
+again. Processes that need the same kernel at the same time wait for the first one.
 
 Numba's own cache is keyed by a kernel's source file, not by those that it imports, crashes on damaged files, and
 keeps an index for all argument types, so that two processes at once can make it name the code of one type for another.
@@ -62,7 +62,8 @@ def folder() -> Path | None:
 
     None where the sources cannot be read, in a zip archive for instance: nothing would tell old code from new.
     """
-    sources = sorted(Path(__file__).parent.glob("*.py"))
+    here = Path(__file__).parent
+    sources = [path for folder in (here, here.parent / "spec") for path in sorted(folder.glob("*.py"))]
     if not sources:
         return None
     digest = hashlib.sha256()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -240,14 +241,28 @@ def test_settings_have_another_folder_only_if_they_change_the_code(
 def test_any_change_to_the_sources_has_another_folder(
     settled: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    copy = shutil.copytree(Path(cache.__file__).parent, tmp_path / "cpu", ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(cache, "__file__", str(copy / "cache.py"))
+    for name in ("cpu", "spec"):
+        source = Path(cache.__file__).parents[1] / name
+        shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(cache, "__file__", str(tmp_path / "cpu" / "cache.py"))
     assert cache.folder() == settled, "the same sources elsewhere"
-    with open(copy / "simd.py", "a") as file:
-        file.write("\n")
-    assert cache.folder() != settled
-    shutil.rmtree(copy)
+    folders = {settled}
+    for changed in ("cpu/simd.py", "spec/variant.py"):
+        with open(tmp_path / changed, "a") as file:
+            file.write("\n")
+        folders.add(cache.folder())
+    assert len(folders) == 3
+    for name in ("cpu", "spec"):
+        shutil.rmtree(tmp_path / name)
     assert cache.folder() is None, "no sources, as in a zip archive"
+
+
+def test_kernels_use_constants_of_those_sources_alone() -> None:
+    """What else of the package the kernels' modules import holds nothing that becomes machine code."""
+    elsewhere = {"errors", "storage", "compilation", "protocol"}
+    for path in Path(cache.__file__).parent.glob("*.py"):
+        for line in re.findall(r"^from \.\.+(\w+)", path.read_text("utf-8"), re.MULTILINE):
+            assert line in {"spec", *elsewhere}, f"{path.name}: {line} is not part of the cache's key"
 
 
 def test_folders_that_nobody_uses_are_removed(settled: Path) -> None:
