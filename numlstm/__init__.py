@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from .errors import DivergedError as DivergedError
     from .errors import LogError as LogError
     from .errors import NumlstmError as NumlstmError
+    from .errors import StorageError as StorageError
     from .errors import WeightsError as WeightsError
     from .model import Model as Model
     from .model import load as load
@@ -40,6 +41,7 @@ _HOMES = {
     "DivergedError": "errors",
     "LogError": "errors",
     "NumlstmError": "errors",
+    "StorageError": "errors",
     "WeightsError": "errors",
     "Model": "model",
     "load": "model",
@@ -80,6 +82,7 @@ __all__ = [
     "Run",
     "SamplingSettings",
     "Step",
+    "StorageError",
     "TrainingSettings",
     "WeightsError",
     "__version__",

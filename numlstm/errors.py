@@ -3,7 +3,8 @@
     NumlstmError
     ├── ConfigError      a setting out of range, or two settings that contradict each other
     ├── CorpusError      a text that cannot be found, read, decoded or used
-    ├── WeightsError     a weights file that cannot be read, trusted or written
+    ├── StorageError     a file that cannot be written, or is there and must not be replaced
+    │   └── WeightsError a weights file that cannot be read or trusted
     ├── BackendError     a device or backend that is not there or does not work
     ├── LogError         a run's log, or a picture of it, that cannot be read or written
     └── DivergedError    a training run whose loss is no longer a finite number
@@ -25,8 +26,12 @@ class CorpusError(NumlstmError):
     """A text cannot be found, read, decoded or used."""
 
 
-class WeightsError(NumlstmError):
-    """A weights file cannot be read, trusted or written."""
+class StorageError(NumlstmError):
+    """A file cannot be written, or is there and must not be replaced."""
+
+
+class WeightsError(StorageError):
+    """A weights file cannot be read or trusted."""
 
 
 class BackendError(NumlstmError):

@@ -117,7 +117,7 @@ class Model(Network):
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
         """Save the model to write with, without what training needs; `Run.save` keeps that too.
 
-        Raises `WeightsError` if the file cannot be written, or is there already unless `overwrite`.
+        Raises `StorageError` if the file cannot be written, or is there already unless `overwrite`.
         """
         weights_file.check_output(os.fspath(path), overwrite=overwrite)
         flat = self.backend.to_numpy(self.flat)

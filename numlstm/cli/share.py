@@ -31,14 +31,14 @@ def share(
     from ..network import weights_file as files
     from ..network.sharing import to_share
     from ..storage import remote
+    from ..storage.atomic import check_output
     from .shared.network_summary import as_written
-    from .shared.output_file import check_free
 
     about = {"title": title, "author": author, "licence": licence}
     trained = files.load(weights)
     with as_written(weights):
         file = to_share(trained, {name: text for name, text in about.items() if text})
-    check_free(output, overwrite=overwrite)
+    check_output(output, overwrite=overwrite)
     files.check_output(output, overwrite=True)
     files.save(output, file, half=not full)
     size = remote.version(output)[0] if remote.is_remote(output) else os.path.getsize(output)

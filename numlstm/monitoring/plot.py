@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import LogError
+from ..storage.atomic import check_writable, writing
 from .curves import Curves, smoothed
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -36,18 +37,16 @@ def check_output(path: str | os.PathLike[str]) -> None:
 def draw(runs: Sequence[Curves], path: str | os.PathLike[str], axis: str = "steps") -> None:
     """Draw runs to a file, over the axis that their points are given on.
 
-    Raises `LogError` if matplotlib is missing, or the file is no picture or cannot be written.
+    Raises `LogError` if matplotlib is missing or the file is no picture, and `StorageError` if it cannot be written.
     """
     check_output(path)
     import matplotlib
 
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "numlstm", "font.size": 10}):
         figure = _figure(runs, axis)
-        try:
-            Path(path).parent.mkdir(parents=True, exist_ok=True)
-            figure.savefig(path, dpi=150)
-        except OSError as error:
-            raise LogError(f"{path} cannot be written: {error.strerror or error}; use -o to name another") from error
+        check_writable(path)
+        with writing(path) as file:
+            figure.savefig(file, format=Path(path).suffix[1:].lower(), dpi=150)
 
 
 def _figure(runs: Sequence[Curves], axis: str) -> Any:

@@ -20,7 +20,7 @@ from typing import Any, NamedTuple, NoReturn
 import numpy as np
 
 from .._version import __version__
-from ..errors import WeightsError
+from ..errors import StorageError, WeightsError
 from ..settings.network import NetworkSettings
 from ..settings.training import TrainingSettings
 from ..storage import atomic, npz
@@ -161,13 +161,13 @@ def _place(path: StrPath) -> StrPath:
 def check_output(path: StrPath, *, overwrite: bool) -> None:
     """Check before hours of training that `save` will be able to write the file, making its folder.
 
-    What killed processes left half written beside it is removed. Raises `WeightsError` if it exists and
+    What killed processes left half written beside it is removed. Raises `StorageError` if it exists and
     `overwrite` is false, or if it cannot be written.
     """
     if shipped.model_path(str(path)):
-        raise WeightsError(f"{path} is the name of a model that ships; expected another for a file, such as {path}.npz")
+        raise StorageError(f"{path} is the name of a model that ships; expected another for a file, such as {path}.npz")
     if atomic.exists(path) and not overwrite:
-        raise WeightsError(
+        raise StorageError(
             f"{path} exists and may hold hours of work; use `overwrite` to replace it, "
             "`resume` to go on with it, or name another `output`"
         )

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from ..errors import WeightsError
+from ..errors import StorageError
 from . import remote
 from .temporary import remove_abandoned, temporary_beside
 
@@ -26,7 +26,7 @@ def writing(path: StrPath) -> Iterator[IO[bytes]]:
     """Give a file to write to that takes the place of `path` in one step, at the end: a reader sees the old or the new.
 
     A symbolic link is followed, and an existing file keeps its permissions. At a URL that is as far as the store can.
-    Raises `WeightsError` if the file cannot be written; an earlier one is then untouched.
+    Raises `StorageError` if the file cannot be written; an earlier one is then untouched.
     """
     if remote.is_remote(path):
         with _uploading(str(path)) as file:
@@ -40,7 +40,7 @@ def writing(path: StrPath) -> Iterator[IO[bytes]]:
     except OSError as error:
         reason = error.strerror or error
         advice = "make room or choose another place"
-        raise WeightsError(f"{path} cannot be written: {reason}; {before}; {advice}") from error
+        raise StorageError(f"{path} cannot be written: {reason}; {before}; {advice}") from error
     _sync_folder(target.parent)
 
 
@@ -53,21 +53,31 @@ def _uploading(url: str) -> Iterator[IO[bytes]]:
                 yield file
             remote.upload(local, url)
     except OSError as error:
-        raise WeightsError(f"{url} cannot be written: {error.strerror or error}; choose another place") from error
+        raise StorageError(f"{url} cannot be written: {error.strerror or error}; choose another place") from error
 
 
 def exists(path: StrPath) -> bool:
-    """Whether there is such a file, here or elsewhere; raises `WeightsError` if it can be none or nobody can tell."""
+    """Whether there is such a file, here or elsewhere; raises `StorageError` if it can be none or nobody can tell."""
     if not remote.is_remote(path):
         return output_target(path).exists()
     try:
         return remote.exists(str(path))
     except OSError as error:
-        raise WeightsError(f"{path} cannot be reached: {error.strerror or error}") from error
+        raise StorageError(f"{path} cannot be reached: {error.strerror or error}") from error
+
+
+def check_output(path: StrPath, *, overwrite: bool) -> None:
+    """Check, before anything is read or computed, that `path` can be written and is not there unless `overwrite`.
+
+    Makes its folder, and removes what killed processes left half written beside it. Raises `StorageError`.
+    """
+    if not overwrite and exists(path):
+        raise StorageError(f"{path} exists; use `overwrite` to replace it, or name another `output`")
+    check_writable(path)
 
 
 def check_writable(path: StrPath) -> None:
-    """Make the file's folder and check that `writing` will be able to write there; raises `WeightsError` if not.
+    """Make the file's folder and check that `writing` will be able to write there; raises `StorageError` if not.
 
     What killed processes left half written beside it is removed.
     """
@@ -77,7 +87,7 @@ def check_writable(path: StrPath) -> None:
             return
         target = output_target(path)
         if target.exists() and not os.access(target, os.W_OK):
-            raise WeightsError(f"{path} is read-only; make it writable or use -o to name another file")
+            raise StorageError(f"{path} is read-only; make it writable, or name another `output`")
         probe = temporary_beside(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         remove_abandoned(target)
@@ -85,25 +95,25 @@ def check_writable(path: StrPath) -> None:
         probe.unlink()
     except OSError as error:
         reason = error.strerror or error
-        raise WeightsError(f"{path} cannot be written: {reason}; use -o to name another file") from error
+        raise StorageError(f"{path} cannot be written: {reason}; name another `output`") from error
 
 
 def output_target(path: StrPath) -> Path:
     """Return the file that writing to `path` would replace or make: links are followed.
 
-    Raises `WeightsError` if that is a folder or a device, or a name that no file can have.
+    Raises `StorageError` if that is a folder or a device, or a name that no file can have.
     """
     if os.fspath(path).endswith(("/", os.sep)):  # which `realpath` would drop
-        raise WeightsError(f"{path} is the name of a folder; expected that of a file")
+        raise StorageError(f"{path} is the name of a folder; expected that of a file")
     target = Path(os.path.realpath(path))
     try:
         mode = os.stat(target).st_mode
     except FileNotFoundError:
         return target
     except OSError as error:
-        raise WeightsError(f"{path} cannot be written: {error.strerror or error}") from error
+        raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
     if not stat.S_ISREG(mode):  # replacing /dev/null by a file would be a bad surprise
-        raise WeightsError(f"{path} is {kind(mode)}; expected the name of a file")
+        raise StorageError(f"{path} is {kind(mode)}; expected the name of a file")
     return target
 
 

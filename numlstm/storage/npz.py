@@ -227,7 +227,7 @@ def _check_members(members: list[zipfile.ZipInfo], length: int) -> None:
 def write(path: StrPath, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     """Write arrays to an npz file, uncompressed, in one step: see `whole_file.writing`.
 
-    The same arrays give the same bytes. Raises `WeightsError` if the file cannot be written.
+    The same arrays give the same bytes. Raises `StorageError` if the file cannot be written.
     """
     with writing(path) as file:
         _write_archive(file, arrays)

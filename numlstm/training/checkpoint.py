@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ..errors import WeightsError
+from ..errors import StorageError
 from ..network import weights_file
 from ..settings.amounts import Every
 from .state import TrainingState
@@ -24,7 +24,7 @@ def snapshot_path(path: str, epoch: int) -> str:
 
 
 def check_snapshots(path: str, epochs: Sequence[int], *, overwrite: bool) -> None:
-    """Check that the snapshots of these epochs can be written; raises `WeightsError` as `check_output` does."""
+    """Check that the snapshots of these epochs can be written; raises `StorageError` as `check_output` does."""
     for epoch in epochs:
         weights_file.check_output(snapshot_path(path, epoch), overwrite=overwrite)
 
@@ -50,7 +50,7 @@ class Saver:
         self.last, self.last_step = time.monotonic(), self.run.step
         try:
             self._write(self.path)
-        except WeightsError as error:
+        except StorageError as error:
             self.say(f"not saved: {error}")
 
     def snapshot(self, epoch: int) -> None:
@@ -59,17 +59,17 @@ class Saver:
             return
         try:
             weights_file.save(snapshot_path(self.path, epoch), self.run.snapshot())
-        except WeightsError as error:
+        except StorageError as error:
             self.say(f"no snapshot of epoch {epoch}: {error}")
 
     def save_or_rescue(self) -> None:
-        """Save, if need be to the folder for temporary files; raises `WeightsError` that says where."""
+        """Save, if need be to the folder for temporary files; raises `StorageError` that says where."""
         if self.saved == (self.run.step, self.run.told):
             return
         try:
             self._write(self.path)
-        except WeightsError as error:
-            raise WeightsError(f"{error}; {self._rescue()}") from None
+        except StorageError as error:
+            raise StorageError(f"{error}; {self._rescue()}") from None
 
     def _rescue(self) -> str:
         kept = self.what_is_kept()
@@ -78,7 +78,7 @@ class Saver:
             self._write(str(rescue))
         except OSError as error:
             return f"nor can the run be saved elsewhere: {error.strerror or error}; {kept}"
-        except WeightsError as error:
+        except StorageError as error:
             return f"nor can the run be saved elsewhere: {error}; {kept}"
         return f"the run was saved to {rescue} instead"
 

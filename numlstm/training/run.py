@@ -114,7 +114,7 @@ class Run:
     def save(self, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False) -> None:
         """Save the run: the best parameters, and all that is needed to go on with it to the same bits.
 
-        To `output` if no path is given. Raises `WeightsError` if that cannot be written, and for another file that
+        To `output` if no path is given. Raises `StorageError` if that cannot be written, and for another file that
         is there already unless `overwrite`.
         """
         if path is None and self.output is None:
@@ -126,7 +126,7 @@ class Run:
     def keep(self) -> None:
         """Save the run to `output`, if there is anything new: where that fails, to the folder for temporary files.
 
-        Raises `WeightsError` that says where it is then.
+        Raises `StorageError` that says where it is then.
         """
         if self._saver:
             self._saver.save_or_rescue()
@@ -239,7 +239,7 @@ def new_run(
     Settings are those of `numlstm train`, by the same names: `layers=(128, 128)`, `epochs=8`, `lr=0.01`,
     `device="cpu"`, `output="weights.npz"`. Without `output` nothing is saved. Raises `ConfigError` for a setting that
     there is not or that is out of range, `CorpusError` for a text that cannot be read, `BackendError` for a device that
-    does not work and `WeightsError` for an output that cannot be written.
+    does not work and `StorageError` for an output that cannot be written.
     """
     given = _checked(settings)
     sources = _sources(corpus, text)

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from numlstm.errors import LogError
+from numlstm.errors import LogError, StorageError
 from numlstm.monitoring import curves, plot
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
@@ -139,7 +139,7 @@ def test_what_is_no_picture_is_refused(tmp_path: Path, monkeypatch: pytest.Monke
     with pytest.raises(LogError, match=r"ends in \.png"):
         plot.check_output("run.jsonl")
     log = write(tmp_path / "a.jsonl", [2.0], {})
-    with pytest.raises(LogError, match="cannot be written"):
+    with pytest.raises(StorageError, match="cannot be written"):
         plot.draw(curves.load([log]), log / "picture.png")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     with pytest.raises(LogError, match=r"pip install 'numlstm\[plot\]'"):

@@ -26,7 +26,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import numlstm
-from numlstm.errors import WeightsError
+from numlstm.errors import StorageError, WeightsError
 from numlstm.network.parameters import count, shapes
 from numlstm.network.weights_file import TrainState, WeightsFile, check_output, load, save
 from numlstm.settings.network import NetworkSettings
@@ -278,7 +278,7 @@ class TestCrash:
     def test_a_system_call_that_fails_leaves_the_earlier_file(self, path, intact, monkeypatch, where):
         with monkeypatch.context() as patch:
             fail_at(patch, where, OSError(errno.EIO, "Input/output error"))
-            with pytest.raises(WeightsError, match=r"cannot be written: Input/output error; .*make room"):
+            with pytest.raises(StorageError, match=r"cannot be written: Input/output error; .*make room"):
                 save(path, make())
         intact()
 
@@ -299,7 +299,7 @@ class TestCrash:
 
         with monkeypatch.context() as patch:
             patch.setattr(atomic, "open", full, raising=False)
-            with pytest.raises(WeightsError, match="No space left on device"):
+            with pytest.raises(StorageError, match="No space left on device"):
                 save(path, make())
         intact()
 
@@ -366,14 +366,15 @@ class TestCrash:
 
 LIMITED = """
 import resource, sys
-from numlstm.network.weights_file import WeightsError, load, save
+from numlstm.errors import StorageError
+from numlstm.network.weights_file import load, save
 path, *limits = sys.argv[1:]
 file = load(path)
 for limit in map(int, limits):
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.RLIM_INFINITY))
     try:
         save(path, file)
-    except WeightsError as error:
+    except StorageError as error:
         print(error)
 """
 
@@ -429,7 +430,7 @@ class TestTarget:
         assert all(name.parent == tmp_path and len(os.fsencode(name.name)) < 255 for name in names)
 
     def test_a_folder_is_refused(self, tmp_path):
-        with pytest.raises(WeightsError, match="is a folder"):
+        with pytest.raises(StorageError, match="is a folder"):
             save(tmp_path, make())
 
     @POSIX
@@ -442,7 +443,7 @@ class TestTarget:
             lambda: check_output(pipe, overwrite=True),
             lambda: load(pipe),
         ):
-            with pytest.raises(WeightsError, match="is a device or pipe"):
+            with pytest.raises(StorageError, match="is a device or pipe"):
                 use()
         assert pipe.is_fifo()
 
@@ -451,22 +452,22 @@ class TestTarget:
         assert os.listdir(tmp_path / "a" / "b") == []
 
     def test_check_output_refuses_an_existing_file(self, path, saved):
-        with pytest.raises(WeightsError, match="`overwrite`"):
+        with pytest.raises(StorageError, match="`overwrite`"):
             check_output(path, overwrite=False)
         check_output(path, overwrite=True)
         assert digest(load(path)) == digest(saved)
 
     def test_check_output_refuses_what_cannot_be_written(self, tmp_path, path, saved, monkeypatch):
         for bad in (tmp_path, path / "below.npz", tmp_path / ("x" * 300)):
-            with pytest.raises(WeightsError):
+            with pytest.raises(StorageError):
                 check_output(bad, overwrite=True)
         monkeypatch.setattr(Path, "touch", failing(PermissionError(errno.EACCES, "Permission denied")))
-        with pytest.raises(WeightsError, match="cannot be written: Permission denied"):
+        with pytest.raises(StorageError, match="cannot be written: Permission denied"):
             check_output(tmp_path / "new.npz", overwrite=False)
 
     def test_check_output_refuses_a_read_only_file(self, path, saved, monkeypatch):
         monkeypatch.setattr(os, "access", lambda target, mode: (target, mode) != (path.resolve(), os.W_OK))
-        with pytest.raises(WeightsError, match="read-only"):
+        with pytest.raises(StorageError, match="read-only"):
             check_output(path, overwrite=True)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from numlstm.errors import CorpusError, WeightsError
+from numlstm.errors import CorpusError, StorageError, WeightsError
 from numlstm.network import parameters, weights_file
 from numlstm.settings.network import NetworkSettings
 from numlstm.storage import atomic, remote
@@ -137,7 +137,7 @@ def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "fsspec.core", None)
     with pytest.raises(CorpusError, match=r"pip install 'numlstm\[remote\]'"):
         load_corpus(["s3://bucket/a.txt"])
-    with pytest.raises(WeightsError, match=r"pip install 'numlstm\[remote\]'"):
+    with pytest.raises(StorageError, match=r"pip install 'numlstm\[remote\]'"):
         weights_file.check_output("s3://bucket/w.npz", overwrite=False)
 
 
@@ -177,7 +177,7 @@ class TestWeights:
         weights_file.check_output(url, overwrite=False)
         weights_file.save(url, a_file())
         assert atomic.exists(url)
-        with pytest.raises(WeightsError, match="may hold hours of work"):
+        with pytest.raises(StorageError, match="may hold hours of work"):
             weights_file.check_output(url, overwrite=False)
         weights_file.check_output(url, overwrite=True)
 
@@ -198,7 +198,7 @@ class TestWeights:
             raise RuntimeError("the line is dead")
 
         monkeypatch.setattr(type(fs), "put_file", fail)
-        with pytest.raises(WeightsError, match=r"cannot be written: the line is dead; choose another place"):
+        with pytest.raises(StorageError, match=r"cannot be written: the line is dead; choose another place"):
             weights_file.save(url, a_file())
         monkeypatch.undo()
         assert fs.cat_file(path) == before
@@ -209,7 +209,7 @@ class TestWeights:
 
 
 def test_a_place_that_cannot_be_written_to(web: str) -> None:
-    with pytest.raises(WeightsError, match="cannot be written") as caught:
+    with pytest.raises(StorageError, match="cannot be written") as caught:
         weights_file.check_output(f"{web}/w.npz", overwrite=True)
     assert "\n" not in str(caught.value)
 

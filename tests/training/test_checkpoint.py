@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from numlstm.backends import registry
-from numlstm.errors import WeightsError
+from numlstm.errors import StorageError, WeightsError
 from numlstm.model import Model
 from numlstm.network import parameters, weights_file
 from numlstm.settings.amounts import Every
@@ -68,14 +68,14 @@ def test_no_room_anywhere_is_one_line(
     saver.save()
     run.step = 3
     full()
-    with pytest.raises(WeightsError, match=r"no space left; nor can .* elsewhere: .*no space left; .*holds step 0$"):
+    with pytest.raises(StorageError, match=r"no space left; nor can .* elsewhere: .*no space left; .*holds step 0$"):
         saver.save_or_rescue()
 
     def no_folder(**options: Any) -> str:
         raise FileNotFoundError(2, "No usable temporary directory found")
 
     monkeypatch.setattr(tempfile, "mkdtemp", no_folder)
-    with pytest.raises(WeightsError, match=r"no space left; nor can .* elsewhere: No usable .*holds step 0$"):
+    with pytest.raises(StorageError, match=r"no space left; nor can .* elsewhere: No usable .*holds step 0$"):
         saver.save_or_rescue()
 
 

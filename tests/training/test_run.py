@@ -220,7 +220,7 @@ def test_other_errors_have_their_types(tmp_path: Path) -> None:
         numlstm.new_run(tmp_path / "no.txt", **TINY)
     with pytest.raises(numlstm.BackendError, match="no device is called 'abacus'"):
         numlstm.new_run(text=TEXT, device="abacus")
-    with pytest.raises(numlstm.WeightsError, match="exists and may hold hours of work"):
+    with pytest.raises(numlstm.StorageError, match="exists and may hold hours of work"):
         numlstm.new_run(text=TEXT, output=tmp_path / "there.npz", **TINY)
     trained(numlstm.new_run(text=TEXT, steps=1, **TINY)).save(tmp_path / "w.npz")
     with pytest.raises(numlstm.CorpusError, match="give it as `text`"):
@@ -236,7 +236,7 @@ def test_saving_needs_a_place_and_overwrites_nothing_unasked(tmp_path: Path) -> 
     with pytest.raises(numlstm.ConfigError, match="expected a path"):
         run.save()
     run.save(tmp_path / "w.npz")
-    with pytest.raises(numlstm.WeightsError, match="exists"):
+    with pytest.raises(numlstm.StorageError, match="exists"):
         run.save(tmp_path / "w.npz")
     run.save(tmp_path / "w.npz", overwrite=True)
 

@@ -23,7 +23,7 @@ _PLOTTED = SUFFIXES[2:]
 def check_output(path: str | os.PathLike[str]) -> None:
     """Check that a picture can be drawn there.
 
-    Raises `ConfigError` if the name is not that of a picture or matplotlib is needed and missing, and `WeightsError` if
+    Raises `ConfigError` if the name is not that of a picture or matplotlib is needed and missing, and `StorageError` if
     the file cannot be written.
     """
     suffix = Path(path).suffix.lower()

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from ..shared.options import Encoding, stderr
-from ..shared.output_file import Overwrite, check_free
+from ..shared.output_file import Overwrite
 
 
 def clean(
@@ -54,7 +54,9 @@ def clean(
 
     check_encoding(encoding)
     steps = Steps(not keep_gutenberg, not keep_controls, not keep_space, normalise)
-    check_free(output, overwrite=overwrite)
+    from ...storage.atomic import check_output
+
+    check_output(output, overwrite=overwrite)
     with reading() as report:
         sources = resolve([file], None, report)
         text = "".join(piece for source in sources for piece in pieces(source, encoding))

@@ -12,7 +12,7 @@ import typer
 
 from ...errors import ConfigError
 from ..shared.options import stderr
-from ..shared.output_file import Overwrite, check_free
+from ..shared.output_file import Overwrite
 
 if TYPE_CHECKING:
     from ...corpus_tools.combine import Combined
@@ -85,7 +85,9 @@ def combine(
     from ..shared.reading_progress import reading
 
     check_encoding(encoding)
-    check_free(output, overwrite=overwrite)
+    from ...storage.atomic import check_output
+
+    check_output(output, overwrite=overwrite)
     wishes = Wishes(_unescaped(delimiter), encoding, keep_repeats, format, sender, names)
     with atomic.writing(output) as out, reading() as report:
         done = combined(folders, atomic.output_target(output), out, wishes, report)

@@ -159,7 +159,7 @@ def gen(
     from ...network import weights_file as files
     from ...settings.sampling import SamplingSettings
     from .option_rules import check_combination, unescaped
-    from .text_output import Plan, check_output, write
+    from .text_output import Plan, write
 
     check_combination(ctx)
     if not 1 <= samples <= 2**16:
@@ -180,7 +180,9 @@ def gen(
     )
     plan = Plan(samples, beam, json_, output, drop_unknown)
     if output is not None:
-        check_output(output, overwrite)
+        from ...storage.atomic import check_output
+
+        check_output(output, overwrite=overwrite)
     file = files.load(weights)
     if prompt_file is not None or prompt_from is not None:
         from . import prompts

@@ -103,15 +103,6 @@ def _without_escapes(text: str) -> str:
     return "".join("\ufffd" if "\udc80" <= symbol <= "\udcff" else symbol for symbol in text)
 
 
-def check_output(path: str, overwrite: bool) -> None:
-    """Raise an error, before anything is written, if the file could not be or is there and must not be replaced."""
-    from ...storage.atomic import check_writable, exists
-
-    if exists(path) and not overwrite:
-        raise ConfigError(f"{path} exists already; use --overwrite to replace it or name another file")
-    check_writable(path)
-
-
 def _save(path: str, text: str) -> None:
     from ...storage.atomic import writing
 

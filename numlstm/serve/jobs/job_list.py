@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from ...errors import WeightsError
+from ...errors import StorageError
 from ...network import shipped
 from ...settings.declaration import Setting
 from ...storage.temporary import remove_abandoned
@@ -225,7 +225,7 @@ class Jobs:
         folder = self.running.folder(job)
         try:
             await asyncio.to_thread(_make, folder, job, text)
-        except (OSError, WeightsError) as error:
+        except (OSError, StorageError) as error:
             await asyncio.to_thread(remove, folder)
             raise no_room(error, "the job") from error
         self.running.add(job)

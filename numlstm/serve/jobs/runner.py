@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from ...errors import WeightsError
+from ...errors import StorageError
 from ...monitoring import run_log
 from ...settings.run import RunSettings
 from ...storage.cache_folder import folder as cache_folder
@@ -157,7 +157,7 @@ class Running:
                 return
             try:
                 await asyncio.to_thread(files.save, self.folder(job), job)
-            except WeightsError as error:
+            except StorageError as error:
                 _LOG.error("%s", error)
 
     async def _work(self) -> None:

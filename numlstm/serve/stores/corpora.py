@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable
 from pathlib import Path
 from typing import IO, Any
 
-from ...errors import WeightsError
+from ...errors import StorageError
 from ...storage import atomic
 from ...storage.temporary import is_abandoned
 from ...text.sources.catalog import Entry, corpus_names, entries
@@ -74,7 +74,7 @@ class Corpora:
         try:
             await asyncio.to_thread(self._make_folder)
             await self._write(path, chunks)
-        except (OSError, WeightsError) as error:
+        except (OSError, StorageError) as error:
             raise no_room(error, "the text") from error
         return await asyncio.to_thread(_sent, path)
 

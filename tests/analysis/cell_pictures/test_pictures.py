@@ -15,7 +15,7 @@ from numlstm.analysis import cell_pictures
 from numlstm.analysis.cell_pictures import Drawing, Panel
 from numlstm.analysis.cell_pictures.page import page
 from numlstm.analysis.cell_pictures.svg import svg
-from numlstm.errors import ConfigError, WeightsError
+from numlstm.errors import ConfigError, StorageError
 
 SVG = "{http://www.w3.org/2000/svg}"
 UNITS = list("<b>&한🙂\nAa")
@@ -111,7 +111,7 @@ def test_names_that_are_no_pictures(drawing: Drawing, tmp_path: Path, monkeypatc
     with pytest.raises(ConfigError, match=r"one that ends in .svg, .html, .png, .pdf"):
         cell_pictures.save(drawing, tmp_path / "cells.gif")
     (tmp_path / "x.svg").mkdir()
-    with pytest.raises(WeightsError, match="is a folder"):
+    with pytest.raises(StorageError, match="is a folder"):
         cell_pictures.check_output(tmp_path / "x.svg")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)

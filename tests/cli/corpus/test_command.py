@@ -152,7 +152,7 @@ def test_combine_never_overwrites_unasked_and_leaves_nothing_half(numlstm: Comma
     refused = numlstm("corpus", "combine", "a.txt", "-o", "all.txt")
     assert (refused.returncode, refused.stderr) == (
         1,
-        "numlstm: all.txt exists; use --overwrite to replace it, or -o to name another file\n",
+        "numlstm: all.txt exists; use --overwrite to replace it, or name another --output\n",
     )
     assert (tmp_path / "all.txt").read_text(encoding="utf-8") == "mine"
     assert numlstm("corpus", "combine", "a.txt", "-o", "all.txt", "--overwrite").returncode == 0

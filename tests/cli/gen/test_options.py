@@ -97,7 +97,7 @@ def test_a_file_is_not_overwritten_unasked(gen: Command, model: Path, tmp_path: 
     file.write_text("old")
     done = gen(model, *USUAL, "--output", file)
     assert done.returncode == 1
-    assert "exists already; use --overwrite" in done.stderr
+    assert "exists; use --overwrite" in done.stderr
     assert file.read_text() == "old"
     assert gen(model, *USUAL, "--output", file, "--overwrite").returncode == 0
     assert file.read_text() == gen(model, *USUAL).stdout
