@@ -248,6 +248,7 @@ def new_run(
     _check_outputs(given, given.get("snapshot_epochs", []), given.get("overwrite", False))
     sinks = open_sinks(given.get("log"), given.get("tensorboard"))
     found = setup.read_text(sources, given, report)
+    samples.check_prompt(given.get("prompt", ""), found)
     return Run(found, setup.new_run(found, _backend(given), given), given, sinks=sinks)
 
 
@@ -269,6 +270,7 @@ def resume_run(
     own = given["output"] == os.fspath(path)
     sinks = open_sinks(given.get("log"), given.get("tensorboard"))
     found, state, notes = resumed_run(os.fspath(path), _backend(given), given, _sources(corpus, text), report)
+    samples.check_prompt(given.get("prompt", ""), found)
     _check_outputs(given, state.record["snapshot_epochs"], own or given.get("overwrite", False))
     return Run(found, state, given, notes=notes, sinks=sinks)
 

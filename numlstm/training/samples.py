@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
+from ..errors import CorpusError
 from ..text.dataset.corpus import Corpus
 from ..text.dataset.streams import split
 from ..text.vocab.word import UNKNOWN
@@ -21,6 +22,15 @@ class Samples:
     epoch: int
     prompt: str
     texts: dict[float, str]
+
+
+def check_prompt(prompt: str, text: Corpus) -> None:
+    """Raise `CorpusError` if the prompt of the samples has characters that the text lacks."""
+    if unknown := text.vocab.lacks(prompt):
+        listed = ", ".join(map(repr, unknown[:10]))
+        raise CorpusError(
+            f"`prompt` has characters that the text lacks: {listed}; expected only characters of the text"
+        )
 
 
 def write(run: TrainingState, prompt: str, length: int) -> dict[float, str]:

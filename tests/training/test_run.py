@@ -218,6 +218,8 @@ def test_other_errors_have_their_types(tmp_path: Path) -> None:
         numlstm.new_run(text="\ud800", **TINY)
     with pytest.raises(numlstm.CorpusError):
         numlstm.new_run(tmp_path / "no.txt", **TINY)
+    with pytest.raises(numlstm.CorpusError, match="`prompt` has characters that the text lacks: 'ж'"):
+        numlstm.new_run(text=TEXT, prompt="the ж", **TINY)
     with pytest.raises(numlstm.BackendError, match="no device is called 'abacus'"):
         numlstm.new_run(text=TEXT, device="abacus")
     with pytest.raises(numlstm.StorageError, match="exists and may hold hours of work"):

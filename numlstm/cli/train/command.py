@@ -92,26 +92,26 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
 
 def _new(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
     from ...training import setup
+    from ...training.samples import check_prompt
     from ..shared.reading_progress import reading
-    from . import session
 
     with reading() as report:
         text = setup.read_text(corpus, given, report)
-    session.check_prompt(given.get("prompt", ""), text)
+    check_prompt(given.get("prompt", ""), text)
     return text, setup.new_run(text, open_backend(given.get("device", "auto"), given.get("threads")), given)
 
 
 def _resumed(path: str, corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
     from ...training.resume import resumed_run
+    from ...training.samples import check_prompt
     from ..shared.reading_progress import reading
-    from . import session
 
     backend = open_backend(given.get("device", "auto"), given.get("threads"))
     with reading() as report:
         text, state, notes = resumed_run(path, backend, given, corpus, report)
     for note in notes:
         stderr().print(note, markup=False)
-    session.check_prompt(given.get("prompt", ""), text)
+    check_prompt(given.get("prompt", ""), text)
     return text, state
 
 

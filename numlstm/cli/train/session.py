@@ -9,8 +9,6 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from ...errors import CorpusError
-from ...text.dataset.corpus import Corpus
 from ...training.loop import Epoch, Step, step_options
 from ...training.optimizers import Optimizer
 from ...training.run import Event, Run
@@ -92,13 +90,3 @@ def prepare(run: TrainingState) -> None:
     Optimizer.start(run.config, backend, 1, dtype).update_(backend, flat, grads, run.config, 0)
     if run.average:
         backend.approach_(flat, grads, 0.5)
-
-
-def check_prompt(prompt: str, text: Corpus) -> None:
-    """Raise `CorpusError` if the prompt of the samples has characters that the text lacks."""
-    unknown = text.vocab.lacks(prompt)
-    if unknown:
-        listed = ", ".join(map(repr, unknown[:10]))
-        raise CorpusError(
-            f"--prompt has characters that the text lacks: {listed}; expected only characters of the text"
-        )

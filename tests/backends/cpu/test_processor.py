@@ -13,9 +13,9 @@ import pytest
 from numlstm.backends.cpu import processor
 from numlstm.errors import BackendError
 
-HERE = Path(__file__).parent
-CONTRACT = ["test_contract.py", "test_generation.py", "test_activations.py", "test_product.py", "test_packing.py"]
-CONTRACT += ["test_variants.py", "test_sampling.py"]
+HERE = Path(__file__).parents[1]
+CONTRACT = ["test_contract.py", "test_generation.py", "cpu/test_activations.py", "cpu/test_product.py"]
+CONTRACT += ["cpu/test_packing.py", "test_variants.py", "spec/test_sampling.py"]
 # The fast suite of these files, which compiles each kernel for one set of types. The GPU's kernels have no registers of
 # the processor.
 CHOSEN = "not gpu"

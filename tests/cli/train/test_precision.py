@@ -70,7 +70,7 @@ def test_a_run_in_bf16_goes_on_elsewhere_in_float32(numlstm_process: Command, te
         refused = numlstm("train", "--resume", path, "--steps", "5", "--device", device, **CANNOT)
         assert refused.returncode == 1
         assert refused.stderr.count("\n") == 1
-        assert "add --precision float32 to go on with this run, though no longer to the same bits" in refused.stderr
+        assert "give --precision float32 to go on with this run, though no longer to the same bits" in refused.stderr
     assert path.read_bytes() == before
     assert numlstm("eval", path, text_file, "--device", "reference", **CANNOT).returncode == 0
     assert numlstm("gen", path, "--length", "5", "--device", "reference", **CANNOT).returncode == 0

@@ -251,13 +251,17 @@ def test_fewer_steps_than_were_made_end_the_run(
     numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
     assert numlstm("train", text_file, *tiny, "--steps", "500", "--max-time", "0.1s").returncode == 0
-    step = state_of(tmp_path / "weights.npz").step
+    stopped = state_of(tmp_path / "weights.npz")
+    step = stopped.step
+    between_epochs = (
+        bool(stopped.record["history"]) and stopped.record["history"][-1][0] == step
+    )  # nothing is left then
     done = numlstm("train", "--resume", "weights.npz", "--steps", "1", *AGAIN)
     assert done.returncode == 0, done.stderr
     assert "done, validation loss" in done.stderr
     assert "time is up" not in done.stderr
     state = state_of(tmp_path / "weights.npz")
-    assert (state.step, state.config.steps) == (step, step)
+    assert (state.step, state.config.steps) == (step, 500 if between_epochs else step)
 
 
 def test_no_steps_write_the_untrained_network(
