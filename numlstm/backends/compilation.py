@@ -1,4 +1,4 @@
-"""Who is told when kernels are compiled: the command line shows it, for it takes long."""
+"""Callbacks for the compilation of kernels. It takes seconds, so the command line shows it."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Protocol
 
 
 class CompileListener(Protocol):
-    """Is told of kernels that must be compiled before they can run; one may need others, and begins before them."""
+    """A callback for each kernel that is compiled. Calls nest, because a kernel may need others."""
 
     def begun(self, kernel: str) -> None:
-        """Take note that a kernel of that name is being compiled."""
+        """Called before the kernel `kernel` is compiled."""
 
     def done(self, kernel: str, problem: str) -> None:
-        """Take note that it is compiled; `problem` says why it was not kept for the next time, "" if it was."""
+        """Called after it; `problem` says why it was not cached, "" if it was."""
 
 
-# Whoever wants to know adds itself, and takes itself out again.
+# Add a listener to be called, and remove it afterwards.
 compile_listeners: list[CompileListener] = []

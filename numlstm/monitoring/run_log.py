@@ -55,9 +55,10 @@ class RunLog:
             raise LogError(f"{self.path} cannot be written: {reason}; what happens now is missing from it")
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file; writing again opens it again, as a run that goes on does."""
         if self._file is not None:
             self._file.close()
+            self._file = None
 
 
 def read(path: str | os.PathLike[str]) -> list[Event]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import _thread
 import io
+import json
 import sys
+import threading
 import warnings
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,7 @@ import numpy as np
 import pytest
 
 import numlstm
+from numlstm.monitoring import run_log
 from numlstm.network import weights_file
 from numlstm.settings.commands import train_settings
 from numlstm.training import progress
@@ -285,3 +289,31 @@ def test_every_setting_can_be_given() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert numlstm.new_run(text=TEXT, **{**nothing, **TINY}).step == 0
+
+
+def test_ctrl_c_ends_train_after_a_step_and_the_run_is_kept(tmp_path: Path) -> None:
+    threading.Timer(1.0, _thread.interrupt_main).start()
+    with pytest.raises(KeyboardInterrupt):
+        numlstm.train(text=TEXT, steps=1_000_000, output=tmp_path / "w.npz", progress=False, **TINY)
+    state = weights_file.load(tmp_path / "w.npz").state
+    assert state is not None
+    assert 0 < state.step < 1_000_000
+
+
+def test_a_run_is_logged_and_keeps_snapshots_if_it_is_asked_to(tmp_path: Path) -> None:
+    log, output = tmp_path / "run.jsonl", tmp_path / "w.npz"
+    trained(numlstm.new_run(text=TEXT, epochs=2, log=str(log), output=output, snapshot_epochs="0,1", **TINY))
+    kinds = [json.loads(line)["event"] for line in log.read_text("utf-8").splitlines()]
+    assert (kinds[0], kinds[-1], kinds.count("epoch")) == ("start", "end", 2)
+    assert {path.name for path in tmp_path.glob("*.npz")} == {"w.npz", "w-epoch0.npz", "w-epoch1.npz"}
+
+
+def test_a_run_that_is_left_and_gone_on_with_is_one_in_its_log(tmp_path: Path) -> None:
+    log = tmp_path / "run.jsonl"
+    run = numlstm.new_run(text=TEXT, steps=12, log=str(log), **TINY)
+    for event in run:
+        if event.step == 5:
+            break
+    trained(run)
+    steps = [event["step"] for event in run_log.read(log) if event["event"] == "step"]
+    assert steps == [*range(1, 13)]
