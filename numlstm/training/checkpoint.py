@@ -37,7 +37,7 @@ class Saver:
         self.last, self.began = time.monotonic(), run.step
         self.last_step = run.step
         self.saved = (-1, False)  # the step, and whether what it came to was told
-        self.snapshots = frozenset(run.record["snapshot_epochs"])
+        self.snapshots = frozenset(run.record.snapshot_epochs)
 
     def due(self) -> bool:
         """Return whether the run, between two steps, is to be saved now; it may have made several since the last."""
@@ -64,7 +64,7 @@ class Saver:
 
     def save_or_rescue(self) -> None:
         """Save, if need be to the folder for temporary files; raises `StorageError` that says where."""
-        if self.saved == (self.run.step, self.run.told):
+        if self.saved == (self.run.step, self.run.epoch_recorded):
             return
         try:
             self._write(self.path)
@@ -91,4 +91,4 @@ class Saver:
 
     def _write(self, path: str) -> None:
         weights_file.save(path, self.run.to_file())
-        self.saved = (self.run.step, self.run.told)
+        self.saved = (self.run.step, self.run.epoch_recorded)

@@ -44,10 +44,10 @@ _MOST_STEPS = 10_000
 def start(run: TrainingState, text: Corpus, output: str) -> Event:
     """Return what is about to be trained on what."""
     training, validation = split(text.ids, run.config.val_split)
-    record = run.record.get("corpus", {})
+    record = run.record.corpus
     corpus = {
         "sources": list(text.sources),
-        "digest": record.get("digest", text.digest),
+        "digest": record.digest if record else text.digest,
         "level": text.vocab.level,
         "vocabulary": len(text.vocab),
         "tokens": len(text.ids),
@@ -59,7 +59,7 @@ def start(run: TrainingState, text: Corpus, output: str) -> Event:
         "start",
         run.step,
         steps=run.config.steps,
-        epochs=run.record.get("epochs"),
+        epochs=run.record.epochs,
         output=output,
         device=run.model.backend.describe(),
         versions=versions,
@@ -84,7 +84,7 @@ def step(run: TrainingState, step: Step) -> Event:
         step.step,
         **{name: facts[name] for name in names},
         tokens_per_second=step.tokens / step.seconds if step.seconds > 0 else None,
-        run_seconds=run.record["seconds"],
+        run_seconds=run.record.seconds,
     )
 
 
@@ -100,7 +100,7 @@ def epoch(run: TrainingState, epoch: Epoch) -> Event:
         val_bits=None if loss is None else bits(loss),
         val_perplexity=None if loss is None else perplexity(loss),
         best=epoch.best,
-        run_seconds=run.record["seconds"],
+        run_seconds=run.record.seconds,
     )
 
 
@@ -119,7 +119,7 @@ def gate_counts(run: TrainingState, ids: AnyIds) -> list[Event]:
 def end(run: TrainingState, reason: str) -> Event:
     """Return how a run ended, or why it stopped."""
     record = run.record
-    facts = {"best_loss": record["best_loss"], "best_step": record["best_step"], "run_seconds": record["seconds"]}
+    facts = {"best_loss": record.best_loss, "best_step": record.best_step, "run_seconds": record.seconds}
     return _event("end", run.step, reason=reason, **facts)
 
 

@@ -22,7 +22,8 @@ from ..errors import DivergedError
 from ..network.evaluate import evaluate
 from ..text.dataset.streams import AnyIds, Batches
 from .data_feed import Feed
-from .optimizers import FUSED, Norms, Plateau, learning_rate
+from .optimizers import FUSED, Norms, learning_rate
+from .record import EpochResult
 from .state import TrainingState, batches, check_validation, find_place
 
 _EVALUATION_STREAMS = 32
@@ -86,7 +87,7 @@ def train(run: TrainingState, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Pr
     check_validation(config, val_ids)
     feed, most = Feed(reader, run.model.backend, run.model.config.vocab_size), 1
     while True:
-        if _at_an_end(run, reader) and not run.told:
+        if _at_an_end(run, reader) and not run.epoch_recorded:
             yield _end_epoch(run, reader, val_ids)
         if run.finished:
             return
@@ -97,7 +98,7 @@ def train(run: TrainingState, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Pr
 
 
 def _at_an_end(run: TrainingState, reader: Batches) -> bool:
-    return run.step > 0 and (run.record["position"] >= reader.size or run.step == run.config.steps)
+    return run.step > 0 and (run.record.position >= reader.size or run.step == run.config.steps)
 
 
 def _steps(run: TrainingState, reader: Batches, feed: Feed, most: int) -> list[Step]:
@@ -113,14 +114,14 @@ def _steps(run: TrainingState, reader: Batches, feed: Feed, most: int) -> list[S
     for each, loss, (before, clipped) in zip(made, losses, norms, strict=True):
         record = run.record
         if run.loss_scale is not None:
-            record["left_out"] = 0 if math.isfinite(before) else record.get("left_out", 0) + 1
+            record.left_out = 0 if math.isfinite(before) else record.left_out + 1
         _check_finite(run, each.step, loss, before)
         if each.begins:
-            record.update(epoch_loss=0.0, epoch_tokens=0)
-        record["epoch_loss"] += loss * each.tokens
-        record["epoch_tokens"] += each.tokens
-        record["seconds"] += seconds
-        mean = record["epoch_loss"] / record["epoch_tokens"]
+            record.epoch_loss, record.epoch_tokens = 0.0, 0
+        record.epoch_loss += loss * each.tokens
+        record.epoch_tokens += each.tokens
+        record.seconds += seconds
+        mean = record.epoch_loss / record.epoch_tokens
         steps.append(Step(each.step, each.epoch, loss, mean, before, clipped, each.lr, each.tokens, seconds, each.last))
     return steps
 
@@ -140,19 +141,19 @@ class _Made(NamedTuple):
 
 def _make(run: TrainingState, reader: Batches, feed: Feed) -> _Made:
     record, config, model = run.record, run.config, run.model
-    if record["position"] >= reader.size:
-        record.update(epoch=record["epoch"] + 1, position=0)
-    begins = record["position"] == 0
+    if record.position >= reader.size:
+        record.epoch, record.position = record.epoch + 1, 0
+    begins = record.position == 0
     if begins:
         run.carried = model.zero_state(config.batch_size)
     elif config.reset_state and reader.carries:
         _reset_(run)
-    x, y, after = feed.batch(record["epoch"], record["position"])
+    x, y, after = feed.batch(record.epoch, record.position)
     loss, carried = model.gradients_(x, y, run.carried, **step_options(run))
     if reader.carries:
         run.carried = carried
     # Gradients of several processes would be averaged here, in `run.model.grads`.
-    reductions = record["plateau"][2]
+    reductions = record.plateau.reductions
     optimizer, packed = run.optimizer, model.packed if config.optimizer in FUSED else ()
     norms = optimizer.update_(
         model.backend,
@@ -169,10 +170,10 @@ def _make(run: TrainingState, reader: Batches, feed: Feed) -> _Made:
     if run.average:
         run.average.update_(model, config.average)
     run.step += 1
-    record["position"] = after
+    record.position = after
     tokens, last = x.shape[0] * x.shape[1], _at_an_end(run, reader)
     lr = learning_rate(config, run.step - 1, reductions)
-    return _Made(run.step, record["epoch"] + 1, loss, norms, lr, tokens, begins, last)
+    return _Made(run.step, record.epoch + 1, loss, norms, lr, tokens, begins, last)
 
 
 def _check_finite(run: TrainingState, step: int, loss: float, norm: float) -> None:
@@ -181,7 +182,7 @@ def _check_finite(run: TrainingState, step: int, loss: float, norm: float) -> No
     After so many updates left out in a row that the scale is as low as it gets, it is no longer to blame.
     """
     config, scaled = run.config, run.loss_scale is not None
-    if math.isfinite(loss) and (math.isfinite(norm) or (scaled and run.record["left_out"] <= _HALVINGS)):
+    if math.isfinite(loss) and (math.isfinite(norm) or (scaled and run.record.left_out <= _HALVINGS)):
         return
     other = ", or use `precision` float32" if scaled else ""
     raise DivergedError(
@@ -210,30 +211,30 @@ def step_options(run: TrainingState) -> dict[str, Any]:
 
 def _end_epoch(run: TrainingState, reader: Batches, val_ids: AnyIds) -> Epoch:
     started = time.perf_counter()
-    record, whole = run.record, run.record["position"] >= reader.size
-    loss = record["epoch_loss"] / record["epoch_tokens"]
+    after = dataclasses.replace(run.record)
+    record, whole = run.record, run.record.position >= reader.size
+    loss = record.epoch_loss / record.epoch_tokens
     val_loss: float | None = None
     best = False
-    news: dict[str, Any] = {}
     if len(val_ids) > 1:
         judged = run.judged()
         val_loss = evaluate(judged, val_ids, streams=_EVALUATION_STREAMS)
         if not math.isfinite(val_loss):
             raise DivergedError(f"at step {run.step} the validation loss is {val_loss:g}; expected a finite number")
-        best = not run.validated or val_loss < record["best_loss"]
+        best = record.best_loss is None or val_loss < record.best_loss
         if whole:
-            plateau = Plateau(*record["plateau"]).after(val_loss, run.config.plateau_patience)
-            news = {"plateau": plateau, "stale_epochs": record["stale_epochs"] + 1}
+            after.plateau = record.plateau.after(val_loss, run.config.plateau_patience)
+            after.stale_epochs += 1
     if best:
         run.best[...] = judged.flat
-        news |= {"best_loss": val_loss, "best_step": run.step, "stale_epochs": 0}
-    news["history"] = _thinned([*record["history"], [run.step, loss, val_loss]])
-    news["seconds"] = record["seconds"] + time.perf_counter() - started
-    record.update(news)  # all at once: Ctrl-C may come at any moment here
-    return Epoch(run.step, record["epoch"] + 1, loss, val_loss, best, whole)
+        after.best_loss, after.best_step, after.stale_epochs = val_loss, run.step, 0
+    after.history = _thinned([*record.history, EpochResult(run.step, loss, val_loss)])
+    after.seconds += time.perf_counter() - started
+    run.record = after  # all at once: Ctrl-C may come at any moment here
+    return Epoch(run.step, record.epoch + 1, loss, val_loss, best, whole)
 
 
-def _thinned(history: list[Any]) -> list[Any]:
+def _thinned(history: list[EpochResult]) -> list[EpochResult]:
     """Leave out every other one of the older half where there are too many."""
     half = _LOSSES // 2
     return history if len(history) <= _LOSSES else history[:half:2] + history[half:]

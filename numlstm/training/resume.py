@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from ..backends.protocol import Backend
@@ -11,7 +11,6 @@ from ..errors import BackendError, ConfigError, CorpusError, WeightsError
 from ..network import weights_file
 from ..network.weights_file import WeightsFile
 from ..settings.commands import Given
-from ..settings.text import TextSettings
 from ..settings.training import OPTIMIZERS, TrainingSettings
 from ..text.dataset.corpus import IN_MEMORY, Corpus, load_corpus
 from ..text.dataset.encode import Report
@@ -19,6 +18,7 @@ from ..text.dataset.streams import AnyIds, split
 from ..text.sources.find import Source
 from ..text.vocab.base import Vocab
 from .optimizers import FUSED
+from .record import CorpusRecord
 from .setup import NETWORK, TOKENS, TRAINING, check_used
 from .state import TrainingState, batches, check_validation, steps_for
 
@@ -47,10 +47,10 @@ def resumed_run(
     """
     file = weights_file.load(path)
     run, notes = _resumed(file, backend, given.get("precision"))
-    was = run.record.get("corpus")
+    was = run.record.corpus
     if was is None:
         raise WeightsError(f"{path} does not say what text it was trained on; expected a file that training wrote")
-    check_fixed(run, given)
+    check_fixed(run, was, given)
     text = _text_again(path, file.vocab, was, sources, report)
     train_ids, val_ids = split(text.ids, run.config.val_split)
     notes += change_(run, train_ids, given)
@@ -59,14 +59,14 @@ def resumed_run(
 
 
 def _text_again(
-    path: str, vocab: Vocab, was: Mapping[str, Any], sources: Sequence[str | Source], report: Report | None
+    path: str, vocab: Vocab, was: CorpusRecord, sources: Sequence[str | Source], report: Report | None
 ) -> Corpus:
-    if not sources and "-" in was["sources"]:
+    if not sources and "-" in was.sources:
         raise CorpusError("the run's text came from standard input; expected it again: add - and pipe it in")
-    if not sources and IN_MEMORY in was["sources"]:
+    if not sources and IN_MEMORY in was.sources:
         raise CorpusError("the run's text was no file; expected it again: give it as `text`")
     try:
-        text = load_corpus(sources or was["sources"], encoding=was["encoding"], vocab=vocab, report=report)
+        text = load_corpus(sources or was.sources, encoding=was.encoding, vocab=vocab, report=report)
     except CorpusError as error:
         found, advice, _ = str(error).partition("; use `drop_unknown`")
         if not advice:
@@ -75,10 +75,10 @@ def _text_again(
             f"the text has changed, or is not that of the run in {path}: {found}; expected the same text, or for a new "
             "run another `output`"
         ) from None
-    if text.digest != was["digest"]:
+    if text.digest != was.digest:
         raise CorpusError(
             f"the text has changed: it has {len(text.ids):,} {text.vocab.unit}s and another checksum than the run's "
-            f"{was['characters']:,} in {path}; expected the same text, or for a new run another `output`"
+            f"{was.characters:,} in {path}; expected the same text, or for a new run another `output`"
         )
     return text
 
@@ -98,12 +98,12 @@ def _resumed(file: WeightsFile, backend: Backend, precision: str | None) -> tupl
     return run, [f"precision was {was} and is {run.config.precision} from here on: not the same bits as before"]
 
 
-def check_fixed(run: TrainingState, given: Mapping[str, Any]) -> None:
+def check_fixed(run: TrainingState, corpus: CorpusRecord, given: Given) -> None:
     """Raise `ConfigError` if an option was given that differs from the run's and cannot change."""
-    network, corpus = run.model.config, run.record["corpus"]
+    network = run.model.config
     is_now: dict[str, Any] = {name: getattr(network, name) for name in NETWORK}
-    is_now |= {"encoding": corpus["encoding"]}
-    is_now |= {name: corpus.get(name, getattr(TextSettings, name)) for name in TOKENS}
+    is_now |= {"encoding": corpus.encoding}
+    is_now |= {name: getattr(corpus.level, name) for name in TOKENS}
     is_now |= {name: getattr(run.config, name) for name in _FIXED}
     for name, value in is_now.items():
         wanted = given.get(name, value)
@@ -114,7 +114,7 @@ def check_fixed(run: TrainingState, given: Mapping[str, Any]) -> None:
             )
 
 
-def change_(run: TrainingState, train_ids: AnyIds, given: Mapping[str, Any]) -> list[str]:
+def change_(run: TrainingState, train_ids: AnyIds, given: Given) -> list[str]:
     """Change the run's settings to those given; return a line for each that differs from what it was."""
     was = run.config
     values = {name: given[name] for name in TRAINING if name in given}
@@ -125,7 +125,7 @@ def change_(run: TrainingState, train_ids: AnyIds, given: Mapping[str, Any]) -> 
     run.change_(config, train_ids)
     steps = _steps(run, was, train_ids, given)
     run.config = dataclasses.replace(config, steps=steps)
-    run.record["snapshot_epochs"] = given.get("snapshot_epochs", run.record.get("snapshot_epochs", []))
+    run.record.snapshot_epochs = tuple(given.get("snapshot_epochs", run.record.snapshot_epochs))
     lines = [_line(name, was, config) for name in values if getattr(was, name) != getattr(config, name)]
     if steps != was.steps:
         follows = config.schedule in ("cosine", "linear")
@@ -134,18 +134,17 @@ def change_(run: TrainingState, train_ids: AnyIds, given: Mapping[str, Any]) -> 
     return lines
 
 
-def _steps(run: TrainingState, was: TrainingSettings, train_ids: AnyIds, given: Mapping[str, Any]) -> int:
+def _steps(run: TrainingState, was: TrainingSettings, train_ids: AnyIds, given: Given) -> int:
     """Return how many updates the run has now; a number of epochs that was asked for before stays."""
     reader, before = batches(train_ids, run.config), batches(train_ids, was)
     if "steps" in given:
-        run.record["epochs"] = None
+        run.record.epochs = None
         return max(int(given["steps"]), run.step)  # fewer than were made: it ends here
-    whole = None if was.steps % before.steps_per_epoch else was.steps // before.steps_per_epoch
-    epochs = given.get("epochs") or run.record.get("epochs", whole)
+    epochs = given.get("epochs") or run.record.epochs
     same = (reader.size, run.config.seq_len) == (before.size, was.seq_len)
     if epochs is None or (same and "epochs" not in given):
         return was.steps
-    run.record["epochs"] = epochs
+    run.record.epochs = epochs
     return steps_for(run, reader, epochs)
 
 

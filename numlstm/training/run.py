@@ -26,6 +26,7 @@ from . import loop, samples, setup
 from .checkpoint import Saver, check_snapshots
 from .loop import Epoch, Progress, Step
 from .progress import shown
+from .record import EpochResult
 from .recording import Recorder, Sink, open_sinks
 from .resume import resumed_run
 from .samples import Samples
@@ -96,15 +97,14 @@ class Run:
         return self.state.complete
 
     @property
-    def history(self) -> list[tuple[int, float, float | None]]:
+    def history(self) -> list[EpochResult]:
         """For each epoch the step at its end, its loss and the validation loss, in nats per token."""
-        return [(step, loss, val_loss) for step, loss, val_loss in self.state.record["history"]]
+        return list(self.state.record.history)
 
     @property
     def best_loss(self) -> float | None:
         """The lowest validation loss so far, in nats per token."""
-        found: float | None = self.state.record["best_loss"]
-        return found
+        return self.state.record.best_loss
 
     def best_model(self) -> Model:
         """Return the model of the lowest validation loss so far, or of the last step where nothing was validated."""
@@ -271,7 +271,7 @@ def resume_run(
     sinks = open_sinks(given.get("log"), given.get("tensorboard"))
     found, state, notes = resumed_run(os.fspath(path), _backend(given), given, _sources(corpus, text), report)
     samples.check_prompt(given.get("prompt", ""), found)
-    _check_outputs(given, state.record["snapshot_epochs"], own or given.get("overwrite", False))
+    _check_outputs(given, state.record.snapshot_epochs, own or given.get("overwrite", False))
     return Run(found, state, given, notes=notes, sinks=sinks)
 
 

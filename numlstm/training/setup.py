@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import os
 from collections.abc import Sequence
-from typing import Any
 
 from ..backends.protocol import Backend
 from ..errors import ConfigError
@@ -25,6 +24,7 @@ from ..text.dataset.corpus import Corpus, load_corpus
 from ..text.dataset.encode import Report
 from ..text.dataset.streams import Batches, split
 from ..text.sources.find import Source
+from .record import CorpusRecord
 from .state import TrainingState, batches, check_validation, epochs_in
 
 NETWORK = tuple(each.name for each in declared(NetworkSettings) if each.group)
@@ -43,7 +43,7 @@ def read_text(sources: Sequence[str | Source], given: Given, report: Report | No
     Raises `CorpusError` if it cannot be had or read, and `ConfigError` for an encoding of bytes.
     """
     encoding = given.get("encoding")
-    level = TextSettings(**{name: given[name] for name in TOKENS if name in given})
+    level = _level(given)
     if encoding is not None and level.level == "byte":
         raise ConfigError(
             f"`encoding` is {encoding} with `level` byte; expected only one of them: bytes are not decoded"
@@ -64,9 +64,9 @@ def new_run(text: Corpus, backend: Backend, given: Given) -> TrainingState:
     parameters = initialise(shape, config.seed)
     model = Model(shape, parameters, backend, vocab=text.vocab, precision=config.precision)
     run = TrainingState.start(model, config)
-    run.record["corpus"] = _corpus_record(text, given)
-    run.record["epochs"] = None if "steps" in given else epochs_in(run, streams(text, config))
-    run.record["snapshot_epochs"] = given.get("snapshot_epochs", [])
+    run.record.corpus = CorpusRecord(text.sources, text.encoding, text.digest, len(text.ids), _level(given))
+    run.record.epochs = None if "steps" in given else epochs_in(run, streams(text, config))
+    run.record.snapshot_epochs = tuple(given.get("snapshot_epochs", ()))
     weights_file.check_meta(run.to_file())
     return run
 
@@ -129,12 +129,5 @@ def _training_settings(text: Corpus, given: Given) -> TrainingSettings:
     return dataclasses.replace(draft, steps=steps, warmup_steps=warmup)
 
 
-def _corpus_record(text: Corpus, given: Given) -> dict[str, Any]:
-    level = TextSettings(**{name: given[name] for name in TOKENS if name in given})
-    return {
-        "sources": list(text.sources),
-        "encoding": text.encoding,
-        "digest": text.digest,
-        "characters": len(text.ids),
-        **level.to_dict(),
-    }
+def _level(given: Given) -> TextSettings:
+    return TextSettings(**{name: given[name] for name in TOKENS if name in given})

@@ -40,7 +40,7 @@ def finish(run: TrainingState, text: str) -> dict[str, float]:
     for _ in train(run, train_ids, val_ids):
         pass
     in_float32 = Model(run.model.config, run.model.flat, run.model.backend, vocab=run.model.vocab)
-    return {"own": run.record["history"][-1][2], "in_float32": evaluate(in_float32, val_ids, streams=32)}
+    return {"own": run.record.history[-1][2], "in_float32": evaluate(in_float32, val_ids, streams=32)}
 
 
 def resumed_at(text: str, stop: int, whole: TrainingState) -> bool:

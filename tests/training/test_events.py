@@ -97,7 +97,7 @@ def test_the_numbers_are_those_of_the_run(run: TrainingState, corpus: Corpus) ->
             told = events.epoch(run, progress)
             assert told["val_bits"] == pytest.approx(told["val_loss"] / math.log(2))
             assert told["val_perplexity"] == pytest.approx(math.exp(told["val_loss"]))
-    assert events.end(run, "done")["best_loss"] == run.record["best_loss"]
+    assert events.end(run, "done")["best_loss"] == run.record.best_loss
 
 
 def test_without_a_bound_the_gradient_stays_as_it_is(corpus: Corpus) -> None:

@@ -133,7 +133,7 @@ def test_best_parameters_are_those_of_the_lowest_validation_loss(text: str) -> N
     lowest = min(losses, key=lambda step: losses[step])
     assert lowest < max(losses), "the test needs a run that gets worse at its end"
     file = run.to_file()
-    assert run.record["best_step"] == lowest
+    assert run.record.best_step == lowest
     np.testing.assert_array_equal(file.params, kept[lowest])
     assert file.state is not None
     np.testing.assert_array_equal(file.state.params, kept[240])
@@ -160,7 +160,7 @@ def test_training_never_sees_the_validation_tail(text: str) -> None:
         run.config = TrainingSettings(**{**CONFIG.to_dict(), "val_split": 0.1})
         finish(run, read)
     np.testing.assert_array_equal(runs[0].model.flat, runs[1].model.flat)
-    assert runs[0].record["best_loss"] != runs[1].record["best_loss"]
+    assert runs[0].record.best_loss != runs[1].record.best_loss
 
 
 def test_more_threads_learn_the_same_to_rounding(text: str) -> None:

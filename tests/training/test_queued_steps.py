@@ -100,7 +100,7 @@ def test_a_queued_run_is_the_same_run(source_text, batching):
     assert told(events) == told(expected)
     np.testing.assert_array_equal(run.model.flat, plain.model.flat)
     for name in ("epoch_loss", "epoch_tokens", "history", "position", "best_loss"):
-        assert run.record[name] == plain.record[name]
+        assert getattr(run.record, name) == getattr(plain.record, name)
     steps = [(event.step, step) for event, step in zip(events, at, strict=True) if isinstance(event, Step)]
     assert any(step < reached for step, reached in steps), "several steps are read together"
     assert all(event.step == step for event, step in zip(events, at, strict=True) if isinstance(event, Epoch))
@@ -156,7 +156,7 @@ def test_fp16_scales_the_loss_and_takes_it_back(source_text):
     plain, expected, _ = trained(reference, source_text[:1200])
     np.testing.assert_array_equal(run.model.flat, plain.model.flat)
     assert told(events) == told(expected)
-    assert run.to_file().state.record["loss_scale"] == [Scaling.START, 60]
+    assert run.to_file().state.record["loss_scale"] == (Scaling.START, 60)
     going_on = TrainingState.resume(run.to_file(), queued(precision="fp16"))
     np.testing.assert_array_equal(going_on.loss_scale, [Scaling.START, 60])
 

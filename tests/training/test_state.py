@@ -20,6 +20,7 @@ from numlstm.text.dataset.streams import split
 from numlstm.text.vocab.char import CharVocab
 from numlstm.training import loop
 from numlstm.training.loop import Epoch, Progress, Step
+from numlstm.training.optimizers import Plateau
 from numlstm.training.state import TrainingState, batches, epochs_in, steps_for
 
 BASE: dict[str, Any] = {"steps": 26, "batch_size": 4, "seq_len": 8, "warmup_steps": 3, "seed": 5}
@@ -65,7 +66,6 @@ def contents(run: TrainingState) -> dict[str, Any]:
     arrays = {"best": file.params, "params": state.params, **state.slots}
     arrays |= {f"h{n}": h for n, h in enumerate(state.h)} | {f"c{n}": c for n, c in enumerate(state.c)}
     record = {name: value for name, value in state.record.items() if name != "seconds"}
-    record["plateau"] = list(record["plateau"])
     return {**{name: array.tobytes() for name, array in arrays.items()}, "record": record, "config": state.config}
 
 
@@ -126,7 +126,7 @@ def test_streams_begin_anew_as_often_as_they_are_told_to(text: str) -> None:
     def seen(ids: Any, targets: Any, state: Any, **options: Any) -> Any:
         nonlocal begun, steps
         fresh = [not any(part[row].any() for pair in state for part in pair) for row in range(4)]
-        if run.record["position"]:  # at an epoch's start all are
+        if run.record.position:  # at an epoch's start all are
             begun, steps = begun + sum(fresh), steps + 4
         return gradients(ids, targets, state, **options)
 
@@ -179,7 +179,7 @@ def test_patience_ends_the_run(text: str) -> None:
 def test_a_new_patience_that_is_used_up_within_an_epoch_completes_the_run(text: str) -> None:
     run = new_run(text, **{**KINDS["patience"], "patience": 0})
     for event in loop.train(run, *parts(run, text)):
-        if isinstance(event, Step) and run.record["stale_epochs"] >= 2 and not event.last:
+        if isinstance(event, Step) and run.record.stale_epochs >= 2 and not event.last:
             break
     assert not run.complete
     run.config = dataclasses.replace(run.config, patience=2)
@@ -191,7 +191,7 @@ def test_a_plateau_lowers_the_rate_of_the_steps(text: str) -> None:
     run = new_run(text, **KINDS["plateau"])
     rates = [event.lr for event in go(run, text) if isinstance(event, Step)]
     assert rates[3] == 0.4
-    assert run.record["plateau"][2] >= 1
+    assert run.record.plateau.reductions >= 1
     assert rates[-1] <= 0.2
 
 
@@ -199,7 +199,7 @@ def test_the_end_of_a_run_within_an_epoch_is_no_whole_epoch(text: str) -> None:
     run = new_run(text, steps=20, schedule="constant", lr=0.5, patience=1)
     events = [event for event in go(run, text) if isinstance(event, Epoch)]
     assert [(event.step, event.epoch, event.whole) for event in events] == [(16, 1, True), (20, 2, False)]
-    assert run.record["stale_epochs"] == 0
+    assert run.record.stale_epochs == 0
 
 
 @pytest.mark.parametrize("setting", [{"patience": 2}, {"schedule": "plateau"}])
@@ -276,7 +276,7 @@ def test_another_cut_goes_on_at_the_same_share(text: str, change: dict[str, Any]
     train_ids = parts(run, text)[0]
     run.change_(dataclasses.replace(run.config, **change), train_ids)
     after = batches(train_ids, run.config)
-    assert run.record["position"] / after.size == pytest.approx(8 * 8 / 125, abs=1 / after.size)
+    assert run.record.position / after.size == pytest.approx(8 * 8 / 125, abs=1 / after.size)
     assert not any(h.any() or c.any() for h, c in run.carried)
     assert run.carried[0][0].shape == (run.config.batch_size, 7)
     go(run, text, until=run.step + 3)
@@ -327,12 +327,12 @@ def test_fresh_slots_survive_a_file(text: str, tmp_path: Path) -> None:
 
 def test_another_rate_ends_the_reductions_of_a_plateau(text: str) -> None:
     run = new_run(text, schedule="plateau")
-    run.record["plateau"] = [2.0, 1, 3]
+    run.record.plateau = Plateau(2.0, 1, 3)
     ids = parts(run, text)[0]
     run.change_(dataclasses.replace(run.config, clip=0.5), ids)
-    assert run.record["plateau"][2] == 3
+    assert run.record.plateau.reductions == 3
     run.change_(dataclasses.replace(run.config, lr=0.5), ids)
-    assert run.record["plateau"][2] == 0
+    assert run.record.plateau.reductions == 0
 
 
 def test_epochs_and_steps_from_anywhere(text: str) -> None:
@@ -376,7 +376,7 @@ def test_a_history_does_not_grow_without_end(text: str, monkeypatch: pytest.Monk
     monkeypatch.setattr("numlstm.training.loop._LOSSES", 8)
     run = new_run(text, batch_size=60, steps=40, seq_len=4)  # 2 steps an epoch
     ends = [event.step for event in go(run, text) if isinstance(event, Epoch)]
-    kept = [step for step, *_ in run.record["history"]]
+    kept = [step for step, *_ in run.record.history]
     assert len(ends) == 20
     assert len(kept) <= 8
     assert (kept[0], kept[-5:]) == (ends[0], ends[-5:])

@@ -38,7 +38,7 @@ class Adviser:
         for each in progress:
             yield each
             if isinstance(each, Epoch):
-                history = self.run.record["history"]
+                history = self.run.record.history
                 self._give(advice.after_an_epoch(setting, history))
                 if each.step >= self.run.config.steps:
                     self._give(advice.at_the_end(setting, history))

@@ -81,7 +81,7 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
     sinks = open_sinks(given.get("log"), given.get("tensorboard"))
     with working():
         text, state = _new(corpus or (), given) if resume is None else _resumed(resume, corpus or (), given)
-        check_snapshots(path, state.record["snapshot_epochs"], overwrite=replace)
+        check_snapshots(path, state.record.snapshot_epochs, overwrite=replace)
         if resume is not None and session.nothing_left(state, resume):
             return
         run = Run(text, state, given, sinks=sinks)
@@ -119,10 +119,10 @@ def _note_command(run: TrainingState, given: Mapping[str, Any]) -> None:
     """Keep the command in the run's record, unless it only goes on with the run as it was."""
     from ...training.setup import TRAINING
 
-    command, before = shlex.join(["numlstm", *sys.argv[1:]]), run.record.get("commands", [])
+    command, before = shlex.join(["numlstm", *sys.argv[1:]]), run.record.commands
     changes = not before or {*TRAINING, "steps", "epochs"} & set(given)
     if changes and command not in before[-1:]:
-        run.record["commands"] = [*before, command][-_COMMANDS:]
+        run.record.commands = (*before, command)[-_COMMANDS:]
 
 
 def _where(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[str, str | None]:

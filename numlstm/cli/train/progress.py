@@ -34,7 +34,7 @@ class Watch:
         self.tokens_per_step = run.config.batch_size * run.config.seq_len
         self.began, self.first_step, self.told = time.monotonic(), run.step, time.monotonic()
         self.loss = self.seconds = math.nan
-        self.val_loss: float | None = run.record["best_loss"]
+        self.val_loss: float | None = run.record.best_loss
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[facts]}"))
         self.bar = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
         self.task = TaskID(0)

@@ -59,8 +59,8 @@ def _show(events: Iterator[Event], shown: Watch) -> None:
 
 
 def _say_done(console: Console, run: TrainingState, path: str) -> None:
-    best = run.record["best_loss"]
-    quality = f", validation loss {best:.4f} nats at step {run.record['best_step']:,}" if best is not None else ""
+    best = run.record.best_loss
+    quality = f", validation loss {best:.4f} nats at step {run.record.best_step:,}" if best is not None else ""
     how = f"stopped early after {run.config.patience} epochs that were no better" if run.out_of_patience else "done"
     console.print(f"{how}{quality}; write with: numlstm gen {path}", markup=False)
 
@@ -71,7 +71,7 @@ def nothing_left(run: TrainingState, path: str) -> bool:
         return False
     console = stderr()
     if run.out_of_patience:
-        more = f"--patience above {run.record['stale_epochs']}"
+        more = f"--patience above {run.record.stale_epochs}"
     else:
         more = f"--epochs or --steps with more than the {run.step:,} steps that are made"
     console.print(f"{path} is finished, and nothing was changed; to go on give {more}", markup=False)

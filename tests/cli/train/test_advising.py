@@ -48,6 +48,6 @@ def test_the_epochs_of_a_run_whose_batch_size_changed() -> None:
     text = load_corpus(["-"], stdin=io.BytesIO(b"a text of some length\n" * 40))
     run = new_run(text, registry.load("reference"), {"layers": (4,), "batch_size": 4, "seq_len": 8, "epochs": 4})
     reader = streams(text, run.config)
-    run.step, run.record["position"] = reader.steps_per_epoch, reader.size
+    run.step, run.record.position = reader.steps_per_epoch, reader.size
     change_(run, reader.ids, {"batch_size": 8})
     assert Adviser(run, text, Console())._setting().epochs == 4
