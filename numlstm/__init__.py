@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from .settings.network import NetworkSettings as NetworkSettings
     from .settings.sampling import SamplingSettings as SamplingSettings
     from .settings.training import TrainingSettings as TrainingSettings
+    from .training.entry_points import new_run as new_run
+    from .training.entry_points import resume_run as resume_run
+    from .training.entry_points import train as train
     from .training.loop import Epoch as Epoch
     from .training.loop import Step as Step
     from .training.run import Run as Run
-    from .training.run import new_run as new_run
-    from .training.run import resume_run as resume_run
-    from .training.run import train as train
 
 _HOMES = {
     "BackendError": "errors",
@@ -51,9 +51,9 @@ _HOMES = {
     "Epoch": "training.loop",
     "Step": "training.loop",
     "Run": "training.run",
-    "new_run": "training.run",
-    "resume_run": "training.run",
-    "train": "training.run",
+    "new_run": "training.entry_points",
+    "resume_run": "training.entry_points",
+    "train": "training.entry_points",
 }
 
 

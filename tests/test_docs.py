@@ -167,8 +167,15 @@ def test_every_command_runs(names: tuple[str, ...], tmp_path: Path) -> None:
         if "numlstm plot" in read(name):
             pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
         for block in blocks(read(name)):
-            if name.startswith("docs/") or block.language != "python":  # the READMEs' Python is an overview
+            if name.startswith("docs/") or block.language != "python":  # the READMEs' compiles kernels: see below
                 reader.read(block)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["README.md", "README.ko.md"])
+def test_a_readme_s_python_runs(name: str, tmp_path: Path) -> None:
+    (block,) = (block for block in blocks(read(name)) if block.language == "python")
+    Reader(tmp_path).read(block)
 
 
 @NEEDS_SHELL

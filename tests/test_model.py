@@ -192,7 +192,7 @@ def test_create_draws_from_the_seed(device):
 
 
 @pytest.mark.parametrize(
-    "ids", [[[0], [len(SYMBOLS)]], [[-1]], [0, 1], [[0.0]], [[True]], [[[0]]]], ids=["high", "low", *"1fb3"]
+    "ids", [[[0], [len(SYMBOLS)]], [[-1]], 1, [[0.0]], [[True]], [[[0]]]], ids=["high", "low", *"0fb3"]
 )
 def test_ids_that_do_not_fit(model, ids):
     good = np.zeros_like(np.asarray(ids), int).reshape(-1, 1)
@@ -207,6 +207,22 @@ def test_ids_that_do_not_fit(model, ids):
     for call in calls:
         with pytest.raises(ConfigError, match=r"^ids .*expected (0 to 9|whole numbers|the same)"):
             call()
+
+
+def test_the_ids_of_one_text_need_no_second_axis(model):
+    ids, targets = ids_of(np.random.default_rng(3), 6, 1)
+    one, following = ids[:, 0], targets[:, 0]
+    np.testing.assert_array_equal(model.logits(one)[0], model.logits(ids)[0][:, 0])
+    assert model.loss(one, following)[0] == model.loss(ids, targets)[0]
+    for alone, batched in zip(model.hidden(one), model.hidden(ids), strict=True):
+        np.testing.assert_array_equal(alone, batched[:, 0])
+    (loss, gradients, _), (expected, others, _) = (
+        model.loss_and_gradients(one, following),
+        model.loss_and_gradients(ids, targets),
+    )
+    assert loss == expected
+    for name, gradient in gradients.items():
+        np.testing.assert_array_equal(gradient, others[name])
 
 
 def test_ids_and_targets_of_different_shapes(model):
@@ -445,6 +461,8 @@ def test_the_sign_for_unknown_words_is_never_written(device, tied):
     assert model.generate_many(["dog", ""], length=2) == [" cat cat", "cat cat"]
     assert model.flat.tobytes() == before
     np.testing.assert_array_equal(model.logits([[3]])[0], logits)
+    begun = model.stream("cat", length=3)
+    assert next(begun)
+    np.testing.assert_array_equal(model.logits([[3]])[0], logits, "while a text is being written too")
     with pytest.raises(ConfigError, match="temperature"):
-        model.generate("cat", temperature=-1)
-    np.testing.assert_array_equal(model.logits([[3]])[0], logits)
+        model.stream("cat", temperature=-1)

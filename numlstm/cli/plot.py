@@ -43,8 +43,11 @@ def plot(
     """
     from ..monitoring import plot as pictures
     from ..monitoring.curves import load
+    from ..storage.atomic import check_writable
 
-    pictures.check_output(output or "run.png")  # before anything is read
+    pictures.check_picture(output or "run.png")  # before anything is read
+    if output:
+        check_writable(output)
     runs = load(logs, x)
     path = output or str(Path(logs[0]).with_suffix(".png"))
     pictures.draw(runs, path, x)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from ..errors import LogError
+from ..errors import ConfigError
 from ..storage.atomic import check_writable, writing
 from .curves import Curves, smoothed
 
@@ -26,20 +26,22 @@ _BEGINNING = 0.04  # of a run, where the loss falls so far that the rest would l
 _AXES = {"steps": "steps", "seconds": "seconds of training", "tokens": "{}s predicted"}
 
 
-def check_output(path: str | os.PathLike[str]) -> None:
-    """Raise `LogError` if matplotlib is not installed or the name is not that of a picture."""
-    if Path(path).suffix.lower() not in SUFFIXES:
-        raise LogError(f"{path} is no name of a picture; expected one that ends in {', '.join(SUFFIXES)}")
-    if importlib.util.find_spec("matplotlib") is None:
-        raise LogError("a picture needs matplotlib, which is not installed: pip install 'numlstm[plot]'")
+def check_picture(path: str | os.PathLike[str], suffixes: Sequence[str] = SUFFIXES, direct: Sequence[str] = ()) -> None:
+    """Raise `ConfigError` if a file's name is not that of a picture, or matplotlib is missing: `direct` need none."""
+    suffix = Path(path).suffix.lower()
+    if suffix not in suffixes:
+        raise ConfigError(f"{path} is no name of a picture; expected one that ends in {', '.join(suffixes)}")
+    if suffix not in direct and importlib.util.find_spec("matplotlib") is None:
+        other = f", or draw a {' or '.join(direct)}" if direct else ""
+        raise ConfigError(f"{path} needs matplotlib, which is not installed: pip install 'numlstm[plot]'{other}")
 
 
 def draw(runs: Sequence[Curves], path: str | os.PathLike[str], axis: str = "steps") -> None:
     """Draw runs to a file, over the axis that their points are given on.
 
-    Raises `LogError` if matplotlib is missing or the file is no picture, and `StorageError` if it cannot be written.
+    Raises `ConfigError` as `check_picture` does, and `StorageError` if the file cannot be written.
     """
-    check_output(path)
+    check_picture(path)
     import matplotlib
 
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "numlstm", "font.size": 10}):

@@ -88,6 +88,9 @@ class Network:
     ) -> _N:
         """Make a new network with parameters drawn from `seed`; `options` are further ones of `NetworkSettings`.
 
+        >>> numlstm.Model.create(vocab_size=65, layers=(128, 128), seed=0, device="reference")
+        <numlstm model: layers 128,128, 239,297 parameters, on reference>
+
         Raises `ConfigError` for a setting out of range and `BackendError` if the device does not work or cannot compute
         with that precision.
         """
@@ -156,9 +159,15 @@ class Network:
     ) -> tuple[float, dict[str, npt.NDArray[Any]], State]:
         """Return the mean loss in nats per token, its gradient by parameter name, and the state after the last step.
 
-        `ids` and `targets` are whole numbers (T, B); `state` is what an earlier call returned (None: zeros), through
-        which no gradient flows. `dropout` says what the step leaves out. Raises `ConfigError` for ids outside the
-        vocabulary or shapes that do not fit.
+        >>> model = numlstm.load("shakespeare", device="reference")
+        >>> ids = model.vocab.encode("To be, or not to be")
+        >>> loss, gradients, state = model.loss_and_gradients(ids[:-1], ids[1:])
+        >>> round(loss, 2), gradients["lstm.0.W_h"].shape
+        (1.49, (272, 1088))
+
+        `ids` and `targets` are whole numbers (T, B), or (T) of one text; `state` is what an earlier call returned
+        (None: zeros), through which no gradient flows. `dropout` says what the step leaves out. Raises `ConfigError`
+        for ids outside the vocabulary or shapes that do not fit.
         """
         loss, after = self.gradients_(*self._checked_pair(ids, targets), state, dropout=dropout)
         return float(loss), {name: self.backend.to_numpy(view) for name, view in self._grad_views.items()}, after
@@ -208,20 +217,28 @@ class Network:
         tapes: Tapes | None = None,
         dropout: Dropout = NO_DROPOUT,
     ) -> tuple[Number, State]:
-        """Return the mean loss in nats per token and the state after; `tapes` keeps memory between calls.
+        """Return the mean loss in nats per token of ids and targets (T, B), or (T) of one text, and the state after.
 
-        Does not wait for the device: float() of the loss does.
+        `tapes` keeps memory between calls. Does not wait for the device: float() of the loss does.
         """
         x, y = self._checked_pair(ids, targets)
         h, after = self._forward(x, state, {} if tapes is None else tapes, dropout)
         return self._loss(h, y)[0], after
 
     def logits(self, ids: npt.ArrayLike, state: State | None = None) -> tuple[npt.NDArray[Any], State]:
-        """Return the logits (T, B, V) of what follows each of ids (T, B), and the state after."""
+        """Return the logits (T, B, V) of what follows each of ids (T, B), and the state after.
+
+        Of one text's ids (T) the logits are (T, V). Raises `ConfigError` for ids outside the vocabulary.
+
+        >>> model = numlstm.load("shakespeare", device="reference")
+        >>> logits, state = model.logits(model.vocab.encode("To be"))
+        >>> logits.shape
+        (5, 65)
+        """
         x = self._checked(ids)
         h, after = self._forward(self.backend.asarray(x), state, {}, NO_DROPOUT)
         logits = self.backend.dense_forward(_rows(h), self._output)
-        return self.backend.to_numpy(logits).reshape(*x.shape, self.config.vocab_size), after
+        return self.backend.to_numpy(logits).reshape(*np.shape(ids), self.config.vocab_size), after
 
     def read(self, ids: npt.ArrayLike, state: State) -> State:
         """Read ids (T, B), T being 0 or more, and return the state after them."""
@@ -252,14 +269,15 @@ class Network:
         return self.backend.generate(self._layers, self._output, state, x, numbers, how, self._embedding)
 
     def _checked(self, ids: npt.ArrayLike) -> npt.NDArray[np.int32]:
+        """Return ids (T, B) that are in the vocabulary; those of one text (T) are (T, 1)."""
         array = np.asarray(ids)
-        if array.ndim != 2 or array.dtype.kind not in "iu":
-            raise ConfigError(f"ids are {array.dtype} of shape {array.shape}; expected whole numbers (T, B)")
+        if array.ndim not in (1, 2) or array.dtype.kind not in "iu":
+            raise ConfigError(f"ids are {array.dtype} of shape {array.shape}; expected whole numbers (T, B) or (T)")
         if array.size and not (array.min() >= 0 and array.max() < self.config.vocab_size):
             raise ConfigError(
                 f"ids run from {array.min()} to {array.max()}; expected 0 to {self.config.vocab_size - 1}"
             )
-        return array.astype(np.int32, copy=False)
+        return (array if array.ndim == 2 else array[:, None]).astype(np.int32, copy=False)
 
     def _checked_pair(self, ids: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[Array, Array]:
         """Return ids and targets on the device."""
@@ -275,10 +293,10 @@ class Network:
             raise ConfigError(f"the state has shapes {found}; expected {expected}, h and c of each layer")
 
     def hidden(self, ids: npt.ArrayLike, state: State | None = None) -> list[npt.NDArray[Any]]:
-        """Return h (T, B, R) of each layer after each of ids (T, B)."""
+        """Return h (T, B, R) of each layer after each of ids (T, B), or (T, R) after those of one text (T)."""
         found: list[npt.NDArray[Any]] = []
         self._forward(self.backend.asarray(self._checked(ids)), state, {}, NO_DROPOUT, found)
-        return found
+        return [h.reshape(*np.shape(ids), h.shape[-1]) for h in found]
 
     def _forward(
         self,

@@ -166,12 +166,8 @@ def check_output(path: StrPath, *, overwrite: bool) -> None:
     """
     if shipped.model_path(str(path)):
         raise StorageError(f"{path} is the name of a model that ships; expected another for a file, such as {path}.npz")
-    if atomic.exists(path) and not overwrite:
-        raise StorageError(
-            f"{path} exists and may hold hours of work; use `overwrite` to replace it, "
-            "`resume` to go on with it, or name another `output`"
-        )
-    atomic.check_writable(path)
+    advice = "use `overwrite` to replace it, `resume` to go on with it, or name another `output`"
+    atomic.check_output(path, overwrite=overwrite, instead=f" and may hold hours of work; {advice}")
 
 
 def _expected(config: NetworkSettings, train: TrainingSettings | None, latest: bool) -> Shapes:

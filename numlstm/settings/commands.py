@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
-from typing import Any
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from ..errors import ConfigError
 from .amounts import parse_epochs, parse_layers
@@ -16,11 +17,42 @@ from .training import TrainingSettings
 
 Given = Mapping[str, Any]  # settings by name, only those that were given
 
+_TYPES = {"flag": bool, "int": int, "float": float, "text": str, "sizes": tuple[int, ...], "texts": tuple[str, ...]}
+_NOT_IN_PYTHON = ("resume",)  # a function of its own
+_PYTHON_DEFAULTS = {"sample_length": 0}  # nobody may be there to read samples
+
+_F = TypeVar("_F", bound=Callable[..., Any])
+
 
 def train_settings() -> tuple[Setting, ...]:
     """Return the settings of `numlstm train`, of `numlstm.train` and of a training job."""
     places = (TextSettings, NetworkSettings, RunSettings, TrainingSettings)
     return in_groups([each for place in places for each in declared(place)])
+
+
+def with_settings_in_help(function: _F) -> _F:
+    """Let `help` and editors show the settings of training that a function takes as keywords."""
+    shown = [each for each in train_settings() if each.name not in _NOT_IN_PYTHON]
+    own = inspect.signature(function)
+    keywords = [
+        inspect.Parameter(
+            each.name,
+            inspect.Parameter.KEYWORD_ONLY,
+            default=_PYTHON_DEFAULTS.get(each.name, None if each.required else each.default),
+            annotation=_TYPES[each.kind],
+        )
+        for each in shown
+    ]
+    plain = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
+    function.__signature__ = own.replace(parameters=[*plain, *keywords])  # type: ignore[attr-defined]
+    if function.__doc__ is not None:  # as it is with python -OO
+        lines = [f"        {each.name}: {each.help}" + _default(each) for each in shown]
+        function.__doc__ = "\n".join([function.__doc__.rstrip(), "", "    Settings:", "", *lines, "    "])
+    return function
+
+
+def _default(setting: Setting) -> str:
+    return f" Default: {setting.default_in_words}." if setting.default_in_words else ""
 
 
 def named(settings: Iterable[Setting]) -> dict[str, Setting]:

@@ -67,6 +67,15 @@ class Setting:
     short: str = ""
 
     @property
+    def default_in_words(self) -> str:
+        """What help and documentation say of the setting where it is not given; nothing if it then does nothing."""
+        if self.says or self.required or self.kind == "flag" or self.default is None:
+            return self.says
+        if isinstance(self.default, tuple):
+            return ",".join(map(str, self.default))
+        return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
+
+    @property
     def required(self) -> bool:
         """Whether the setting has no default."""
         return self.default is _REQUIRED

@@ -27,7 +27,7 @@ class SamplingSettings(Settings):
         "How freely to choose: 0 always takes the likeliest token, 1 follows the model, more is wilder.",
         least=0,
     )
-    seed: int = setting(0, "The same seed gives the same text.", most=2**63 - 1)
+    seed: int = setting(0, "The same seed gives the same text.", most=2**63 - 1, says="a new one")
     top_k: int = setting(0, "Choose among the K likeliest tokens; 0: among all.")
     top_p: float = setting(
         1.0, "Choose among the fewest likeliest tokens that have this probability together.", above=0, most=1
@@ -39,7 +39,11 @@ class SamplingSettings(Settings):
         1.0, "Above 1: tokens that were there lately become less likely.", above=0, most=100
     )
     penalty_window: int = setting(64, "How many of the last tokens, prompt and text, it looks at.", least=1, most=2**20)
-    stop: tuple[str, ...] = setting((), "End the text before this, where it comes to it.")
-    ban: tuple[str, ...] = setting((), "Never write this.")
-    initials: str = setting("", "Begin each line with the next of these letters; end with the last.")
-    initials_of: str = setting("line", "What begins with them: each line or word.", choices=INITIALS_OF)
+    stop: tuple[str, ...] = setting((), "End the text before this, where it comes to it.", metavar="TEXT")
+    ban: tuple[str, ...] = setting((), "Never write this.", metavar="TEXT")
+    initials: str = setting(
+        "", "Begin each line with the next of these letters; end with the last.", metavar="ACROSTIC"
+    )
+    initials_of: str = setting(
+        "line", "What begins with them: each line or word.", choices=INITIALS_OF, metavar="line|word"
+    )

@@ -12,13 +12,15 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, BinaryIO
 
 from ..errors import StorageError
 from . import remote
 from .temporary import remove_abandoned, temporary_beside
 
 StrPath = str | os.PathLike[str]
+
+_INSTEAD = "; use `overwrite` to replace it, or name another `output`"
 
 
 @contextlib.contextmanager
@@ -35,13 +37,12 @@ def writing(path: StrPath) -> Iterator[IO[bytes]]:
     target = output_target(path)
     before = "the file that was there is untouched" if target.exists() else "nothing was written"
     try:
-        with _replacing(target) as file:
+        with replacing(target) as file:
             yield file
     except OSError as error:
         reason = error.strerror or error
         advice = "make room or choose another place"
         raise StorageError(f"{path} cannot be written: {reason}; {before}; {advice}") from error
-    _sync_folder(target.parent)
 
 
 @contextlib.contextmanager
@@ -66,13 +67,14 @@ def exists(path: StrPath) -> bool:
         raise StorageError(f"{path} cannot be reached: {error.strerror or error}") from error
 
 
-def check_output(path: StrPath, *, overwrite: bool) -> None:
+def check_output(path: StrPath, *, overwrite: bool, instead: str = _INSTEAD) -> None:
     """Check, before anything is read or computed, that `path` can be written and is not there unless `overwrite`.
 
-    Makes its folder, and removes what killed processes left half written beside it. Raises `StorageError`.
+    Makes its folder, and removes what killed processes left half written beside it. Raises `StorageError`; of a file
+    that exists it says what to do `instead`.
     """
     if not overwrite and exists(path):
-        raise StorageError(f"{path} exists; use `overwrite` to replace it, or name another `output`")
+        raise StorageError(f"{path} exists{instead}")
     check_writable(path)
 
 
@@ -118,19 +120,27 @@ def output_target(path: StrPath) -> Path:
 
 
 @contextlib.contextmanager
-def _replacing(target: Path) -> Iterator[IO[bytes]]:
+def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+    """Give a file to write to, `name` being its path, that takes the place of `target` when the block ends well.
+
+    Unless it is `durable`, a power cut may leave the name to an incomplete file: for caches that check what they read.
+    Raises `OSError`; an earlier file is then untouched.
+    """
     temporary = temporary_beside(target)
     try:
         with open(temporary, "xb") as file:  # not tempfile, which makes files that only their owner can read
             _copy_permissions(target, temporary)
             yield file
             file.flush()
-            os.fsync(file.fileno())  # before the name changes, or a power cut could leave it to an empty file
+            if durable:
+                os.fsync(file.fileno())  # before the name changes, or a power cut could leave it to an empty file
         os.replace(temporary, target)
     except BaseException:  # Ctrl-C too
         with contextlib.suppress(OSError):
             os.unlink(temporary)
         raise
+    if durable:
+        _sync_folder(target.parent)
 
 
 def kind(mode: int) -> str:

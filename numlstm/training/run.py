@@ -6,48 +6,47 @@ import contextlib
 import os
 import time
 import warnings
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from typing import Any
 
-from ..backends import registry
 from ..errors import ConfigError, DivergedError
 from ..model import Model
 from ..network import weights_file
 from ..settings.amounts import Every, parse_duration, parse_every
-from ..settings.commands import Given, checked
+from ..settings.commands import Given
 from ..settings.network import NetworkSettings
 from ..settings.run import RunSettings
 from ..settings.training import TrainingSettings
-from ..text.dataset.corpus import Corpus, in_memory
-from ..text.dataset.encode import Report
+from ..text.dataset.corpus import Corpus
 from ..text.dataset.streams import split
-from ..text.sources.find import Source
-from . import loop, samples, setup
-from .checkpoint import Saver, check_snapshots
+from . import loop, samples
+from .checkpoint import Saver
 from .loop import Epoch, Progress, Step
-from .progress import shown
 from .record import EpochResult
-from .recording import Recorder, Sink, open_sinks
-from .resume import resumed_run
+from .recording import Recorder, Sink
 from .samples import Samples
 from .state import TrainingState
-from .stopping import Stop, stop_asked
+from .stopping import Stop
 
-Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 Event = Progress | Samples
 
 
 class Run:
-    """A training run, which is made by `new_run` and `resume_run`. Iterate over it to train.
+    """A training run, made by `new_run` or `resume_run`. Iterate over it to train.
 
-        run = numlstm.new_run(text="Once upon a time ...", layers=(128,), epochs=3)
-        for event in run:  # a Step after each update, an Epoch after each epoch
-            print(event.step, event.loss)
-        run.save("weights.npz")
-        print(run.model.generate("Once "))
+    >>> run = numlstm.new_run("corpus.txt", layers=16, steps=3, seed=0)
+    >>> for event in run:  # a Step after each update, an Epoch after each epoch
+    ...     print(type(event).__name__, event.step)
+    Step 1
+    Step 2
+    Step 3
+    Epoch 3
+    >>> run
+    <numlstm run: layers 16, step 3 of 3, best validation loss ...>
 
-    A loop may be left at any time; another one goes on where it was left. With `output` the run is saved there now and
-    then, and at the loop's end. `text` is what it is trained on, `notes` what changed as it was resumed.
+    You may leave the loop at any time; the next loop continues from there. With `output` the run is saved there every
+    minute, after each epoch and at the loop's end. `text` is what it is trained on, `notes` says what changed when it
+    was resumed.
     """
 
     def __init__(
@@ -107,15 +106,24 @@ class Run:
         return self.state.record.best_loss
 
     def best_model(self) -> Model:
-        """Return the model of the lowest validation loss so far, or of the last step where nothing was validated."""
+        """Return the model of the lowest validation loss so far, or of the last step where nothing was validated.
+
+        >>> run = numlstm.new_run("corpus.txt", layers=16, epochs=1)
+        >>> losses = [event.loss for event in run]
+        >>> len(run.best_model().generate("Day ", length=20))
+        20
+        """
         file = self.state.to_file()
         return Model(file.config, file.params, self.state.model.backend, vocab=file.vocab)
 
     def save(self, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False) -> None:
         """Save the run: the best parameters, and all that is needed to go on with it to the same bits.
 
-        To `output` if no path is given. Raises `StorageError` if that cannot be written, and for another file that
-        is there already unless `overwrite`.
+        To `output` if no path is given. Raises `StorageError` if the file cannot be written, or if it exists, is not
+        `output`, and `overwrite` is False.
+
+        >>> run = numlstm.new_run("corpus.txt", layers=16, steps=3)
+        >>> run.save("untrained.npz")
         """
         if path is None and self.output is None:
             raise ConfigError("there is no place to save the run to; expected a path")
@@ -229,107 +237,3 @@ def _save_if_due(saver: Saver, event: Progress) -> None:
         saver.save()
     elif saver.due():
         saver.save()
-
-
-def new_run(
-    corpus: Sources | None = None, *, text: str | None = None, report: Report | None = None, **settings: Any
-) -> Run:
-    """Make a training run on a text: files, folders, globs, URLs, names of corpora, or `text` itself.
-
-    Settings are those of `numlstm train`, by the same names: `layers=(128, 128)`, `epochs=8`, `lr=0.01`,
-    `device="cpu"`, `output="weights.npz"`. Without `output` nothing is saved. Raises `ConfigError` for a setting that
-    there is not or that is out of range, `CorpusError` for a text that cannot be read, `BackendError` for a device that
-    does not work and `StorageError` for an output that cannot be written.
-    """
-    given = _checked(settings)
-    sources = _sources(corpus, text)
-    if not sources:
-        raise ConfigError("no text was given; expected `corpus`, a path or the name of a corpus, or `text`")
-    _check_outputs(given, given.get("snapshot_epochs", []), given.get("overwrite", False))
-    sinks = open_sinks(given.get("log"), given.get("tensorboard"))
-    found = setup.read_text(sources, given, report)
-    samples.check_prompt(given.get("prompt", ""), found)
-    return Run(found, setup.new_run(found, _backend(given), given), given, sinks=sinks)
-
-
-def resume_run(
-    path: str | os.PathLike[str],
-    corpus: Sources | None = None,
-    *,
-    text: str | None = None,
-    report: Report | None = None,
-    **settings: Any,
-) -> Run:
-    """Go on with the run in a weights file, to the same bits as if it had never stopped, unless settings change.
-
-    Its text is read again from where it was, or as `corpus` or `text` say. `epochs` and `steps` mean the total; what
-    else may change is what `numlstm train --resume` lets change. The run is saved to `output`, which is `path` if none
-    is given. Raises as `new_run` does, and `WeightsError` if the file holds no run.
-    """
-    given = {"output": os.fspath(path), **_checked(settings)}
-    own = given["output"] == os.fspath(path)
-    sinks = open_sinks(given.get("log"), given.get("tensorboard"))
-    found, state, notes = resumed_run(os.fspath(path), _backend(given), given, _sources(corpus, text), report)
-    samples.check_prompt(given.get("prompt", ""), found)
-    _check_outputs(given, state.record.snapshot_epochs, own or given.get("overwrite", False))
-    return Run(found, state, given, notes=notes, sinks=sinks)
-
-
-def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
-    if "resume" in settings:
-        raise ConfigError("there is no setting 'resume' here; expected resume_run, which goes on with a run")
-    given = {name: value for name, value in settings.items() if value is not None}
-    for name in ("max_time", "save_every"):  # numbers are seconds
-        if isinstance(given.get(name), (int, float)):
-            given[name] = f"{given[name]}s"
-    if "output" in given:
-        given["output"] = os.fspath(given["output"])
-    return checked(given)
-
-
-def _sources(corpus: Sources | None, text: str | None) -> list[str | Source]:
-    if corpus is not None and text is not None:
-        raise ConfigError("both `corpus` and `text` were given; expected one of them")
-    if text is not None:
-        return [in_memory(text)]
-    if corpus is None:
-        return []
-    several = [corpus] if isinstance(corpus, (str, os.PathLike)) else corpus
-    return [os.fspath(each) for each in several]
-
-
-def _check_outputs(given: Given, snapshots: Sequence[int], overwrite: bool) -> None:
-    if output := given.get("output"):
-        weights_file.check_output(output, overwrite=overwrite)
-        check_snapshots(output, snapshots, overwrite=overwrite)
-
-
-def _backend(given: Given) -> Any:
-    backend = registry.load(given.get("device", "auto"))
-    backend.set_threads(given.get("threads"))
-    return backend
-
-
-def train(
-    corpus: Sources | None = None,
-    *,
-    text: str | None = None,
-    progress: bool | None = None,
-    **settings: Any,
-) -> Model:
-    """Train a model on a text and return it, with the best parameters that validation found.
-
-        model = numlstm.train("corpus.txt", layers=(128, 128), epochs=8, output="weights.npz")
-        print(model.generate("Once ", length=200))
-
-    Text and settings are those of `new_run`. On a terminal and in a notebook a line shows how far it is; `progress`
-    False turns that off. Ctrl-C ends the training after the step under way, and with `output` the run is saved. Raises
-    as `new_run` does, and `DivergedError` if the loss is no longer a finite number.
-    """
-    run = new_run(corpus, text=text, **settings)
-    with stop_asked() as stop:
-        for _ in shown(run, run.events(stop), progress):
-            pass
-    if stop.by_user:
-        raise KeyboardInterrupt
-    return run.best_model()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from numlstm.errors import LogError, StorageError
+from numlstm.errors import ConfigError, LogError, StorageError
 from numlstm.monitoring import curves, plot
 
 matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
@@ -136,11 +136,11 @@ def test_any_name_of_a_log_can_be_drawn(tmp_path: Path) -> None:
 
 
 def test_what_is_no_picture_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(LogError, match=r"ends in \.png"):
-        plot.check_output("run.jsonl")
+    with pytest.raises(ConfigError, match=r"ends in \.png"):
+        plot.check_picture("run.jsonl")
     log = write(tmp_path / "a.jsonl", [2.0], {})
     with pytest.raises(StorageError, match="cannot be written"):
         plot.draw(curves.load([log]), log / "picture.png")
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    with pytest.raises(LogError, match=r"pip install 'numlstm\[plot\]'"):
-        plot.check_output("run.png")
+    with pytest.raises(ConfigError, match=r"pip install 'numlstm\[plot\]'"):
+        plot.check_picture("run.png")

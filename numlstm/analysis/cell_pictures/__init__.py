@@ -6,33 +6,25 @@ nothing about networks.
 
 from __future__ import annotations
 
-import importlib.util
 import os
 from pathlib import Path
 
-from ...errors import ConfigError
+from ...monitoring.plot import check_picture
 from ...storage.atomic import check_writable, writing
 from .layout import Drawing, Panel
 
 __all__ = ["Drawing", "Panel", "check_output", "save"]
 
 SUFFIXES = (".svg", ".html", ".png", ".pdf")
-_PLOTTED = SUFFIXES[2:]
+_DIRECT, _PLOTTED = SUFFIXES[:2], SUFFIXES[2:]
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
     """Check that a picture can be drawn there.
 
-    Raises `ConfigError` if the name is not that of a picture or matplotlib is needed and missing, and `StorageError` if
-    the file cannot be written.
+    Raises `ConfigError` as `check_picture` does, and `StorageError` if the file cannot be written.
     """
-    suffix = Path(path).suffix.lower()
-    if suffix not in SUFFIXES:
-        raise ConfigError(f"{path} is no name of a picture; expected one that ends in {', '.join(SUFFIXES)}")
-    if suffix in _PLOTTED and importlib.util.find_spec("matplotlib") is None:
-        raise ConfigError(
-            f"{path} needs matplotlib, which is not installed: pip install 'numlstm[plot]', or draw a .svg or .html"
-        )
+    check_picture(path, SUFFIXES, direct=_DIRECT)
     check_writable(path)
 
 

@@ -19,7 +19,6 @@ import contextlib
 import hashlib
 import os
 import pickle
-import secrets
 import shutil
 import sys
 import time
@@ -37,6 +36,7 @@ from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from ...storage import cache_folder
+from ...storage.atomic import replacing
 from ..compilation import compile_listeners
 
 try:
@@ -234,11 +234,5 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, payload: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.{secrets.token_hex(8)}.tmp")
-    try:
-        temporary.write_bytes(hashlib.blake2b(payload, digest_size=_CHECKSUM).digest() + payload)
-        os.replace(temporary, path)
-    except BaseException:  # Ctrl-C too
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
+    with replacing(path, durable=False) as file:
+        file.write(hashlib.blake2b(payload, digest_size=_CHECKSUM).digest() + payload)

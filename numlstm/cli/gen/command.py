@@ -5,18 +5,21 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from ...errors import ConfigError
+from ...settings.declaration import declared
+from ...settings.sampling import SamplingSettings
+from ..shared.declared_options import with_settings
 from ..shared.options import Device, DropUnknown, Json, Threads, Weights, open_backend
+from .option_rules import check_combination, unescaped
 
 if TYPE_CHECKING:
     from ...generation.sequence import Written
     from ...model import Model
     from ...settings.network import NetworkSettings
-    from ...settings.sampling import SamplingSettings
     from ...text.vocab.base import Ids, Vocab
 
 # Measured on two cores at 2.5 GHz. NumPy needs so many seconds per token for each layer, besides those for each
@@ -25,10 +28,10 @@ _LAYER_SECONDS = 90e-6
 _PARAMETER_SECONDS = 0.4e-9
 _KERNEL_SECONDS = 0.4
 
-_LENGTH = 250
 _PER_INITIAL = {"line": 120, "word": 40}  # tokens, at most, where only initials are given
 
 
+@with_settings(declared(SamplingSettings))
 def gen(
     ctx: typer.Context,
     weights: Weights,
@@ -44,62 +47,8 @@ def gen(
         ),
     ] = None,
     prompt_length: Annotated[int, typer.Option(min=1, help="Tokens of that slice.")] = 60,
-    length: Annotated[
-        int | None,
-        typer.Option(
-            help="Tokens to write at most: characters, or bytes or words, as the model has them.  [dim]\\[default: "
-            f"{_LENGTH}][/dim]",
-            show_default=False,
-        ),
-    ] = None,
-    temperature: Annotated[
-        float,
-        typer.Option(
-            help="How freely to choose: 0 always takes the likeliest token, 1 follows the model, more is wilder."
-        ),
-    ] = 0.6,
-    top_k: Annotated[int, typer.Option(help="Choose among the K likeliest tokens; 0: among all.")] = 0,
-    top_p: Annotated[
-        float, typer.Option(help="Choose among the fewest likeliest tokens that have this probability together.")
-    ] = 1.0,
-    min_p: Annotated[
-        float, typer.Option(help="Leave out tokens less likely than this share of the likeliest one's probability.")
-    ] = 0.0,
-    repetition_penalty: Annotated[
-        float, typer.Option(help="Above 1: tokens that were there lately become less likely.")
-    ] = 1.0,
-    penalty_window: Annotated[
-        int, typer.Option(help="How many of the last tokens, prompt and text, it looks at.")
-    ] = 64,
-    stop: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            help="End the text before this, where it comes to it; may be given several times. "
-            "[bold]\\n[/bold] is a line's end.",
-            show_default=False,
-        ),
-    ] = None,
-    ban: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="TEXT",
-            help="Never write this; may be given several times. [bold]\\n[/bold] is a line's end.",
-            show_default=False,
-        ),
-    ] = None,
-    initials: Annotated[
-        str,
-        typer.Option(
-            metavar="ACROSTIC",
-            help="Begin each line with the next of these letters; end with the last.",
-            show_default=False,
-        ),
-    ] = "",
-    initials_of: Annotated[
-        str,
-        typer.Option(metavar="line|word", help="What begins with them: each [bold]line[/bold] or [bold]word[/bold]."),
-    ] = "line",
+    *,
+    given: dict[str, Any],
     samples: Annotated[
         int, typer.Option(help="Texts to write, all from the same prompt; more than one come with a line above each.")
     ] = 1,
@@ -112,10 +61,6 @@ def gen(
             help="Draw nothing: look for the likeliest text, going on from the N likeliest beginnings.",
             show_default=False,
         ),
-    ] = None,
-    seed: Annotated[
-        int | None,
-        typer.Option(help="The same seed gives the same text.  [dim]\\[default: a new one][/dim]", show_default=False),
     ] = None,
     interactive: Annotated[
         bool, typer.Option("--interactive", "-i", help="Ask for prompts, again and again; /help there says more.")
@@ -151,33 +96,16 @@ def gen(
 
     [bold]numlstm gen weights.npz -i[/bold]
     """
-    import secrets
-
     # Read as NumPy is imported. Its products are small here: waking other cores for them would take longer.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, threads or 1)))
     from ...model import writer
     from ...network import weights_file as files
-    from ...settings.sampling import SamplingSettings
-    from .option_rules import check_combination, unescaped
     from .text_output import Plan, write
 
     check_combination(ctx)
     if not 1 <= samples <= 2**16:
         raise ConfigError(f"--samples is {samples}; expected 1 to {2**16}")
-    config = SamplingSettings(
-        length=_length(length, initials, initials_of),
-        temperature=temperature,
-        seed=secrets.randbelow(2**31) if seed is None else seed,
-        top_k=top_k,
-        top_p=top_p,
-        min_p=min_p,
-        repetition_penalty=repetition_penalty,
-        penalty_window=penalty_window,
-        stop=tuple(map(unescaped, stop or ())),
-        ban=tuple(map(unescaped, ban or ())),
-        initials=initials,
-        initials_of=initials_of,
-    )
+    config = _settings(given)
     plan = Plan(samples, beam, json_, output, drop_unknown)
     if output is not None:
         from ...storage.atomic import check_output
@@ -198,15 +126,27 @@ def gen(
     if interactive:
         from .interactive import interact
 
-        interact(open_model, config, fixed_seed=seed is not None, drop_unknown=drop_unknown)
+        interact(open_model, config, fixed_seed="seed" in given, drop_unknown=drop_unknown)
         return
     texts = write(open_model, prompt, config, plan)
     _tell_unknown(file.vocab, read)
     _tell_missing(texts, config)
     if sys.stdout is not None and sys.stdout.isatty() and plan.bare:
         print()
-        if seed is None and beam is None:
+        if "seed" not in given and beam is None:
             print(f"(seed {config.seed})", file=sys.stderr)
+
+
+def _settings(given: dict[str, Any]) -> SamplingSettings:
+    """Return how the text is drawn: with a length that is enough for the initials, and a new seed, unless given."""
+    import secrets
+
+    found: dict[str, Any] = {"seed": secrets.randbelow(2**31)}
+    found |= {name: tuple(map(unescaped, value)) if isinstance(value, list) else value for name, value in given.items()}
+    initials, of = given.get("initials", ""), given.get("initials_of", SamplingSettings.initials_of)
+    if "length" not in found and initials:
+        found["length"] = len(initials) * _PER_INITIAL.get(of, 0) or SamplingSettings.length
+    return SamplingSettings(**found)
 
 
 def is_quick(config: NetworkSettings, tokens: int, streams: int) -> bool:
@@ -218,13 +158,6 @@ def is_quick(config: NetworkSettings, tokens: int, streams: int) -> bool:
 
     each = len(config.layers) * _LAYER_SECONDS + streams * parameters.count(config) * _PARAMETER_SECONDS
     return tokens * each < _KERNEL_SECONDS
-
-
-def _length(length: int | None, initials: str, initials_of: str) -> int:
-    """Return the length asked for, or one that is enough for the initials."""
-    if length is not None:
-        return length
-    return len(initials) * _PER_INITIAL.get(initials_of, 0) or _LENGTH
 
 
 def _tell_unknown(vocab: Vocab, ids: Ids) -> None:

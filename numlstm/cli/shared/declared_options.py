@@ -35,42 +35,58 @@ def flag(name: str) -> str:
 
 
 def with_settings(settings: Sequence[Setting]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each setting; those that are not `common` show in `--help-all` alone.
+    """Give a command an option for each setting, in the place of its parameter `given`.
 
-    The command is handed the options that were given as a dict by name, `given`, after its own parameters.
+    That is handed the options that were given as a dict by name. Where some settings are `common` the others show in
+    `--help-all` alone.
     """
+    short = any(each.common for each in settings)
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        own = [each for each in inspect.signature(command, eval_str=True).parameters.values() if each.name != "given"]
+        own = inspect.signature(command, eval_str=True).parameters
 
         @functools.wraps(command)
         def called(help_all: bool = False, **values: Any) -> None:
-            arguments = {each.name: values.pop(each.name) for each in own}
-            given = {name: value for name, value in values.items() if value is not None and value is not False}
-            command(**arguments, given=given)
+            arguments = {name: values.pop(name) for name in own if name != "given"}
+            command(**arguments, given={name: value for name, value in values.items() if _is_given(value)})
 
-        options = [_parameter(each) for each in settings]
-        help_all = inspect.Parameter("help_all", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=HelpAll)
-        positional = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in own]
-        called.__signature__ = inspect.Signature([*positional, *options, help_all])  # type: ignore[attr-defined]
-        called.__annotations__ = {each.name: each.annotation for each in [*positional, *options, help_all]}
+        options: list[inspect.Parameter] = []
+        for name, each in own.items():
+            if name == "given":
+                options += [_parameter(setting, short and not setting.common) for setting in settings]
+            else:
+                options.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))
+        if short:
+            options.append(inspect.Parameter("help_all", options[0].kind, default=False, annotation=HelpAll))
+        called.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
+        called.__annotations__ = {each.name: each.annotation for each in options}
         del called.__wrapped__  # whose signature would be taken
         return called
 
     return decorate
 
 
-def _parameter(setting: Setting) -> inspect.Parameter:
+def _is_given(value: Any) -> bool:
+    return value is not None and value is not False and value != []
+
+
+def _help(setting: Setting) -> str:
+    several = " May be given several times; [bold]\\n[/bold] is a line's end." if setting.kind == "texts" else ""
+    default = f"  [dim]\\[default: {setting.default_in_words}][/dim]" if setting.default_in_words else ""
+    return setting.help.replace("[", "\\[") + several + default
+
+
+def _parameter(setting: Setting, hidden: bool) -> inspect.Parameter:
     """Return the option of a setting: None, or False for a flag, where it is not given."""
     is_flag = setting.kind == "flag"
     kind: Any = _TYPES[setting.kind]
     names = [setting.short, flag(setting.name)] if setting.short else [flag(setting.name)]
     option = typer.Option(
         *names,
-        help=setting.help.replace("[", "\\[") + _default(setting),
+        help=_help(setting),
         show_default=False,
-        rich_help_panel=setting.group,
-        hidden=not setting.common,
+        rich_help_panel=setting.group or None,
+        hidden=hidden,
         metavar=setting.metavar or None,
     )
     return inspect.Parameter(
@@ -79,15 +95,3 @@ def _parameter(setting: Setting) -> inspect.Parameter:
         default=False if is_flag else None,
         annotation=Annotated[kind if is_flag else kind | None, option],
     )
-
-
-def _default(setting: Setting) -> str:
-    """Return what the help says of a setting that is not given."""
-    says = setting.says or ("" if setting.kind == "flag" or setting.required else _shown(setting.default))
-    return f"  [dim]\\[default: {says}][/dim]" if says else ""
-
-
-def _shown(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:g}" if isinstance(value, float) else str(value)

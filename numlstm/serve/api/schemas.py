@@ -5,14 +5,28 @@ Knows nothing about how a text is written.
 
 from __future__ import annotations
 
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
+from ...settings.commands import named
+from ...settings.declaration import declared
+from ...settings.sampling import SamplingSettings
 from ..server_settings import Settings
 
-_INT64 = 2**63 - 1
 _STOPS, _STOP = 16, 256  # texts to stop at, and the characters of each
+
+_SAMPLING = named(declared(SamplingSettings))
+
+
+def _sampling(name: str, default: float | None, **limits: Any) -> Any:
+    """Return the field of a setting of `SamplingSettings`: its text and range, unless `limits` are narrower."""
+    of = _SAMPLING[name]
+    least, most = ("gt" if of.above else "ge"), ("lt" if of.below else "le")
+    facts = {"description": of.help, least: of.least, most: of.most, **limits}
+    return Field(default, **{key: value for key, value in facts.items() if value not in (math.inf, -math.inf)})
+
 
 TokenId = Annotated[int, Field(ge=0, le=2**24)]
 Stop = Annotated[str, Field(min_length=1, max_length=_STOP)]
@@ -35,21 +49,15 @@ class CompletionRequest(BaseModel):
     model: str = Field(min_length=1, max_length=200, description="The model's name: see GET /v1/models.")
     prompt: Any = None
     max_tokens: Any = None
-    temperature: float | None = Field(
-        1, ge=0, le=2, description="0 always takes the likeliest token, 1 follows the model, more is wilder."
-    )
-    top_p: float | None = Field(
-        1, gt=0, le=1, description="Choose among the fewest likeliest tokens that have this probability together."
-    )
+    temperature: float | None = _sampling("temperature", 1, le=2)
+    top_p: float | None = _sampling("top_p", 1)
     n: int | None = Field(1, ge=1, le=128, description="How many texts for each prompt.")
     stream: bool | None = Field(False, description="Send the text as it is written, as server-sent events.")
     stream_options: StreamOptions | None = Field(None, description="Only with stream.")
     stop: Stop | Annotated[list[Stop], Field(max_length=_STOPS)] | None = Field(
         None, description="End the text before this, or before the first of these, where it comes to it."
     )
-    seed: int | None = Field(
-        None, ge=0, le=_INT64, description="The same seed gives the same text. If there is none a new one is chosen."
-    )
+    seed: int | None = _sampling("seed", None, description="The same seed gives the same text; none: a new one.")
     logprobs: int | None = Field(
         None, ge=0, le=5, description="Tell each token's log-probability, and those of so many of the likeliest."
     )
@@ -60,13 +68,9 @@ class CompletionRequest(BaseModel):
     logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = Field(None, description="Not supported.")
     presence_penalty: float | None = Field(0, ge=0, le=0, description="Not supported: see repetition_penalty.")
     frequency_penalty: float | None = Field(0, ge=0, le=0, description="Not supported: see repetition_penalty.")
-    top_k: int | None = Field(0, ge=0, le=2**24, description="Choose among the K likeliest tokens; 0: among all.")
-    min_p: float | None = Field(
-        0, ge=0, le=1, description="Leave out tokens less likely than this share of the likeliest one's probability."
-    )
-    repetition_penalty: float | None = Field(
-        1, gt=0, le=100, description="Above 1: those of the last 64 tokens become less likely."
-    )
+    top_k: int | None = _sampling("top_k", 0, le=2**24)
+    min_p: float | None = _sampling("min_p", 0)
+    repetition_penalty: float | None = _sampling("repetition_penalty", 1)
     drop_unknown: bool | None = Field(False, description="Leave out of the prompt what the model does not know.")
 
 

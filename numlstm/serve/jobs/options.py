@@ -37,18 +37,12 @@ def described(setting: Setting) -> dict[str, Any]:
         "kind": _KINDS[setting.kind],
         "group": setting.group,
         "help": setting.help,
-        "default": setting.says or _in_words(setting),
+        "default": setting.default_in_words,
         "fixed": setting.fixed,
         "least": setting.least if number and math.isfinite(setting.least) else None,
         "most": setting.most if number and math.isfinite(setting.most) else None,
         "choices": list(setting.choices) or None,
     }
-
-
-def _in_words(setting: Setting) -> str:
-    if setting.required or setting.default is None or isinstance(setting.default, bool):
-        return ""
-    return f"{setting.default:g}" if isinstance(setting.default, float) else str(setting.default)
 
 
 def checked(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str, Value]:

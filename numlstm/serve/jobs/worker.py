@@ -23,7 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import CorpusError, NumlstmError
-from ...training.run import Run, new_run, resume_run
+from ...training.entry_points import new_run, resume_run
+from ...training.run import Run
 from ...training.stopping import Stop, stop_asked
 from . import lock
 from .process import Order

@@ -11,13 +11,14 @@ import errno
 import os
 from collections.abc import AsyncIterable, Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from starlette.concurrency import run_in_threadpool
 
 from ...errors import NumlstmError, WeightsError
 from ...network import parameters, shipped, weights_file
-from ...storage.temporary import is_abandoned, temporary_beside
+from ...storage.atomic import replacing
+from ...storage.temporary import is_abandoned
 from ..http.refusal import Refusal
 from ..server_settings import Settings
 from . import names
@@ -93,19 +94,13 @@ class Shelf:
         """
         name = names.checked(name)
         self._check_free(name, overwrite)
-        target = self._file(name)
-        temporary = temporary_beside(target)
-        try:
-            with _disk():
-                await _keep(temporary, chunks)
-            async with self._checking:  # here, for whoever waits in a thread takes it from others
-                await run_in_threadpool(self._check, temporary)
-            self._check_free(name, overwrite)  # again: it took a while
-            with _disk():
-                os.replace(temporary, target)
-        finally:
-            with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+        with _disk():
+            self.settings.models.mkdir(parents=True, exist_ok=True)
+            with replacing(self._file(name)) as file:
+                await _receive(file, chunks)
+                async with self._checking:  # here, for whoever waits in a thread takes it from others
+                    await run_in_threadpool(self._check, Path(file.name))
+                self._check_free(name, overwrite)  # again: it took a while
         return await run_in_threadpool(self.describe, name)
 
     def delete(self, name: str) -> None:
@@ -231,13 +226,12 @@ def unplaced(error: NumlstmError, path: Path, name: str) -> str:
     return str(error).replace(str(path), name)
 
 
-async def _keep(path: Path, chunks: AsyncIterable[bytes]) -> None:
+async def _receive(file: BinaryIO, chunks: AsyncIterable[bytes]) -> None:
     """Write a file that comes in pieces, in threads, so that texts are written meanwhile."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with open(path, "xb", buffering=0) as file:
-        async for chunk in chunks:
-            await run_in_threadpool(file.write, chunk)
-        await run_in_threadpool(os.fsync, file.fileno())
+    async for chunk in chunks:
+        await run_in_threadpool(file.write, chunk)
+    await run_in_threadpool(file.flush)
+    await run_in_threadpool(os.fsync, file.fileno())
 
 
 @contextlib.contextmanager

@@ -18,14 +18,14 @@ import struct
 import tempfile
 import time
 import unicodedata
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...errors import CorpusError
 from ...settings.text import TextSettings
 from ...storage import cache_folder
-from ...storage.temporary import is_abandoned, temporary_beside
+from ...storage.atomic import replacing
+from ...storage.temporary import is_abandoned
 from ..vocab.base import Ids, Vocab
 from ..vocab.from_dict import vocab_from_dict
 from .encode import Encoded, Seen, Texts
@@ -113,7 +113,7 @@ def _encode(stem: Path, texts: Texts, level: TextSettings, vocab: Vocab | None, 
     made_by = None if vocab else level.to_dict()
     vocab, seen = (vocab, None) if vocab else texts.make_vocab(level)
     path = stem.with_name(f"{stem.name}-{_vocab_key(vocab)}.ids")
-    with _replacing(path) as file:
+    with replacing(path) as file:
         sink = _File(file)
         encoded = texts.encode(vocab, sink, drop_unknown=drop_unknown, before=seen)
         notes = {
@@ -181,22 +181,6 @@ def _read_notes(file: BinaryIO) -> dict[str, Any] | None:
 
 def _itemsize(notes: dict[str, Any]) -> int:
     return int(notes["dtype"][-1])  # of |u1, <u2 or <u4
-
-
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """Open a file that takes the place of `path` when the block ends, and is removed if it does not end well."""
-    temporary = temporary_beside(path)
-    try:
-        with open(temporary, "xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:  # Ctrl-C too
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise
 
 
 def _sweep(folder: Path) -> None:

@@ -5,11 +5,10 @@ Knows nothing about encodings, vocabularies or ids.
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from ...errors import CorpusError
-from ...storage.temporary import temporary_beside
+from ...storage.atomic import replacing
 from .catalog import Entry, shipped_file, ships
 from .named_downloads import Report, cached, fetch, kept_folder
 from .python_library import python_source
@@ -69,12 +68,8 @@ def _written(entry: Entry) -> Path:
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.is_file() or path.read_bytes() != data:  # another Python has another library
-            temporary = temporary_beside(path)
-            try:
-                temporary.write_bytes(data)
-                os.replace(temporary, path)
-            finally:
-                temporary.unlink(missing_ok=True)
+            with replacing(path) as file:
+                file.write(data)
     except OSError as error:
         raise CorpusError(
             f"the corpus {entry.name} cannot be written to {folder}: {error.strerror or error}; make room there, or "

@@ -10,7 +10,6 @@ from __future__ import annotations
 import datetime
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any
 
 from ...errors import CorpusError
 from ...storage import cache_folder
+from ...storage.atomic import replacing
 from ...storage.temporary import is_abandoned, temporary_beside
 from .catalog import Entry, entries, ships
 from .download import STALLED_SECONDS, Unreachable, WrongChecksum, download
@@ -98,8 +98,9 @@ def _fetch_through(
         "text_sha256": _digest(data),
         "downloaded": datetime.date.today().isoformat(),
     }
-    _put(temporary, _text_path(entry), data)
-    _put(temporary, _record_path(entry), json.dumps(record, indent=1).encode())
+    for path, contents in ((_text_path(entry), data), (_record_path(entry), json.dumps(record, indent=1).encode())):
+        with replacing(path) as written:
+            written.write(contents)
     return _text_path(entry)
 
 
@@ -136,16 +137,6 @@ def _teller(entry: Entry, place: int, report: Report | None) -> Callable[[int, i
         return None
     several = f" ({place + 1} of {len(entry.urls)})" if len(entry.urls) > 1 else ""
     return lambda done, total: report(f"downloading {entry.name}{several}", done, total)
-
-
-def _put(temporary: Path, target: Path, data: bytes) -> None:
-    """Write a file in one step, through the folder for temporary files."""
-    path = temporary / target.name
-    with open(path, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(path, target)
 
 
 def _record(entry: Entry) -> dict[str, Any] | None:

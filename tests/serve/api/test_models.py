@@ -14,8 +14,9 @@ import pytest
 from numlstm.network import weights_file
 from numlstm.serve.http.refusal import Refusal
 from numlstm.serve.server_settings import Settings
-from numlstm.serve.stores import models as shelves
 from numlstm.serve.stores.models import Shelf
+from numlstm.storage import atomic
+from numlstm.storage.temporary import temporary_beside
 
 DESCRIBED = {
     "id", "object", "created", "owned_by", "shipped", "bytes", "parameters", "layers", "level", "vocabulary", "loss",
@@ -100,7 +101,7 @@ class TestShelf:
         assert found[3]["title"] == "diary.txt, 3"
 
     def test_removes_what_a_server_that_was_killed_left(self, models):
-        found = shelves.temporary_beside(models / "new.npz")
+        found = temporary_beside(models / "new.npz")
         mine, theirs = found, models / found.name.replace(f"-{os.getpid()}-", "-999999999-")
         for path in (mine, theirs):
             path.write_bytes(b"half")
@@ -239,7 +240,7 @@ class TestFaults:
                 file = real(path, mode, **more)
                 return Full(file, fail)
 
-            monkeypatch.setattr(shelves, "open", opened, raising=False)
+            monkeypatch.setattr(atomic, "open", opened, raising=False)
         else:
             monkeypatch.setattr(os, {"sync": "fsync", "replace": "replace"}[where], fail)
         answer = client.put("/v1/models/mine/file", content=tiny)

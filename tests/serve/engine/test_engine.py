@@ -80,8 +80,7 @@ def alone(folder, name, prompt, config, number=0):
     model = load(folder / f"{name}.npz", device="reference")
     file = dataclasses.replace(model.config, dtype="float64")
     model = type(model)(file, model.flat.astype("float64"), model.backend, vocab=model.vocab)
-    with model._known_alone():
-        return Writing(model, [prompt] * (number + 1), config).all()[number]
+    return Writing(model.without_unknown(), [prompt] * (number + 1), config).all()[number]
 
 
 @pytest.mark.parametrize("name", VOCABS)

@@ -1,0 +1,145 @@
+"""`train`, `new_run` and `resume_run`: how Python code begins to train."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from ..backends import registry
+from ..errors import ConfigError
+from ..model import Model
+from ..network import weights_file
+from ..settings.commands import Given, checked, with_settings_in_help
+from ..text.dataset.corpus import in_memory
+from ..text.dataset.encode import Report
+from ..text.sources.find import Source
+from . import samples, setup
+from .checkpoint import check_snapshots
+from .progress import shown
+from .recording import open_sinks
+from .resume import resumed_run
+from .run import Run
+from .stopping import stop_asked
+
+Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
+
+
+@with_settings_in_help
+def train(
+    corpus: Sources | None = None,
+    *,
+    text: str | None = None,
+    progress: bool | None = None,
+    **settings: Any,
+) -> Model:
+    """Train a model on a text and return it, with the best parameters that validation found.
+
+    >>> model = numlstm.train("corpus.txt", layers=(32, 32), epochs=2, output="weights.npz")
+    >>> text = model.generate("Day ", length=200)
+
+    `corpus` is a file, folder, glob, URL or the name of a corpus, or several of them; `text` is the text itself. A
+    progress bar shows on a terminal and in a notebook; `progress=False` turns it off. Ctrl-C ends the training after
+    the current step; with `output` the run is saved first.
+
+    Raises `ConfigError` for a setting that does not exist or is out of range, `CorpusError` for a text that cannot be
+    read, `BackendError` for a device that does not work, `StorageError` for an output that cannot be written, and
+    `DivergedError` if the loss is no longer a finite number.
+    """
+    run = new_run(corpus, text=text, **settings)
+    with stop_asked() as stop:
+        for _ in shown(run, run.events(stop), progress):
+            pass
+    if stop.by_user:
+        raise KeyboardInterrupt
+    return run.best_model()
+
+
+@with_settings_in_help
+def new_run(
+    corpus: Sources | None = None, *, text: str | None = None, report: Report | None = None, **settings: Any
+) -> Run:
+    """Make a training run on a text, to be trained by iterating over it.
+
+    >>> run = numlstm.new_run(text="Once upon a time. " * 99, layers=16, batch_size=4, seq_len=16, epochs=2, seed=0)
+    >>> for event in run:
+    ...     if isinstance(event, numlstm.Epoch):
+    ...         print(f"epoch {event.epoch}: {event.val_loss:.1f} nats per character")
+    epoch 1: ... nats per character
+    epoch 2: ... nats per character
+
+    Text and settings are those of `train`. Nothing is saved without `output`, and no samples are written without
+    `sample_length`. `report` is called with how much of the text is read. Raises as `train` does.
+    """
+    given = _checked(settings)
+    sources = _sources(corpus, text)
+    if not sources:
+        raise ConfigError("no text was given; expected `corpus`, a path or the name of a corpus, or `text`")
+    _check_outputs(given, given.get("snapshot_epochs", []), given.get("overwrite", False))
+    sinks = open_sinks(given.get("log"), given.get("tensorboard"))
+    found = setup.read_text(sources, given, report)
+    samples.check_prompt(given.get("prompt", ""), found)
+    return Run(found, setup.new_run(found, _backend(given), given), given, sinks=sinks)
+
+
+@with_settings_in_help
+def resume_run(
+    path: str | os.PathLike[str],
+    corpus: Sources | None = None,
+    *,
+    text: str | None = None,
+    report: Report | None = None,
+    **settings: Any,
+) -> Run:
+    """Continue the run in a weights file, with the same bits as if it had never stopped unless settings change.
+
+    >>> model = numlstm.train("corpus.txt", layers=16, epochs=1, output="half.npz")
+    >>> run = numlstm.resume_run("half.npz", epochs=2)
+    >>> losses = [event.loss for event in run]
+
+    The text is read again from where it was, unless `corpus` or `text` gives it. `epochs` and `steps` are totals.
+    The network's settings cannot change; those of steps and optimizer can. The run is saved to `path` unless `output`
+    names another file. Raises as `train` does, and `WeightsError` if the file holds no run.
+    """
+    given = {"output": os.fspath(path), **_checked(settings)}
+    own = given["output"] == os.fspath(path)
+    sinks = open_sinks(given.get("log"), given.get("tensorboard"))
+    found, state, notes = resumed_run(os.fspath(path), _backend(given), given, _sources(corpus, text), report)
+    samples.check_prompt(given.get("prompt", ""), found)
+    _check_outputs(given, state.record.snapshot_epochs, own or given.get("overwrite", False))
+    return Run(found, state, given, notes=notes, sinks=sinks)
+
+
+def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
+    if "resume" in settings:
+        raise ConfigError("there is no setting 'resume' here; expected resume_run, which goes on with a run")
+    given = {name: value for name, value in settings.items() if value is not None}
+    for name in ("max_time", "save_every"):  # numbers are seconds
+        if isinstance(given.get(name), (int, float)):
+            given[name] = f"{given[name]}s"
+    if "output" in given:
+        given["output"] = os.fspath(given["output"])
+    return checked(given)
+
+
+def _sources(corpus: Sources | None, text: str | None) -> list[str | Source]:
+    if corpus is not None and text is not None:
+        raise ConfigError("both `corpus` and `text` were given; expected one of them")
+    if text is not None:
+        return [in_memory(text)]
+    if corpus is None:
+        return []
+    several = [corpus] if isinstance(corpus, (str, os.PathLike)) else corpus
+    return [os.fspath(each) for each in several]
+
+
+def _check_outputs(given: Given, snapshots: Sequence[int], overwrite: bool) -> None:
+    if output := given.get("output"):
+        weights_file.check_output(output, overwrite=overwrite)
+        check_snapshots(output, snapshots, overwrite=overwrite)
+
+
+def _backend(given: Given) -> Any:
+    backend = registry.load(given.get("device", "auto"))
+    backend.set_threads(given.get("threads"))
+    return backend
