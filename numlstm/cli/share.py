@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from .shared.options import Weights, stderr
+from .shared.options import Overwrite, Weights, stderr
 
 
 def share(
@@ -17,7 +17,7 @@ def share(
     author: Annotated[str, typer.Option(help="Who wrote that text.", show_default=False)] = "",
     licence: Annotated[str, typer.Option(help="Who may use the model, such as CC0-1.0.", show_default=False)] = "",
     full: Annotated[bool, typer.Option("--full", help="Keep all 32 bits of each weight: twice the size.")] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing output.")] = False,
+    overwrite: Overwrite = False,
 ) -> None:
     """Write a copy of a model to give away.
 
@@ -31,15 +31,14 @@ def share(
     from ..network import weights_file as files
     from ..network.sharing import to_share
     from ..storage import remote
-    from ..storage.atomic import check_output
+    from ..storage.atomic import INSTEAD
     from .shared.network_summary import as_written
 
     about = {"title": title, "author": author, "licence": licence}
     trained = files.load(weights)
     with as_written(weights):
         file = to_share(trained, {name: text for name, text in about.items() if text})
-    check_output(output, overwrite=overwrite)
-    files.check_output(output, overwrite=True)
+    files.check_output(output, overwrite=overwrite, instead=INSTEAD)
     files.save(output, file, half=not full)
     size = remote.version(output)[0] if remote.is_remote(output) else os.path.getsize(output)
     stderr().print(f"{output}: " + ("written" if size is None else f"{size:,} bytes"), markup=False)

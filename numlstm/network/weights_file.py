@@ -35,6 +35,9 @@ VERSION = 1
 GATES = "ifgo"
 HALF = "float16"
 
+_INSTEAD = (
+    " and may hold hours of work; use `overwrite` to replace it, `resume` to go on with it, or name another `output`"
+)
 _LATEST = "training.params"
 _META_TYPES = {"config": dict, "vocab": dict, "summary": dict, "training": (dict, type(None))}
 _TRAINING_TYPES = {"config": dict, "step": int, "record": dict}
@@ -158,16 +161,15 @@ def _place(path: StrPath) -> StrPath:
     return found or path
 
 
-def check_output(path: StrPath, *, overwrite: bool) -> None:
+def check_output(path: StrPath, *, overwrite: bool, instead: str = _INSTEAD) -> None:
     """Check before hours of training that `save` will be able to write the file, making its folder.
 
     What killed processes left half written beside it is removed. Raises `StorageError` if it exists and
-    `overwrite` is false, or if it cannot be written.
+    `overwrite` is false, saying what to do `instead`, or if it cannot be written.
     """
     if shipped.model_path(str(path)):
         raise StorageError(f"{path} is the name of a model that ships; expected another for a file, such as {path}.npz")
-    advice = "use `overwrite` to replace it, `resume` to go on with it, or name another `output`"
-    atomic.check_output(path, overwrite=overwrite, instead=f" and may hold hours of work; {advice}")
+    atomic.check_output(path, overwrite=overwrite, instead=instead)
 
 
 def _expected(config: NetworkSettings, train: TrainingSettings | None, latest: bool) -> Shapes:

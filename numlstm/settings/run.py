@@ -15,7 +15,7 @@ class RunSettings(Settings):
     """
 
     encoding: str | None = setting(
-        None, "How the text's bytes are to be read, such as latin-1.", TEXT, says="utf-8", fixed=True
+        None, "How the text's bytes are to be read, such as latin-1 or utf-16.", TEXT, says="utf-8", fixed=True
     )
     epochs: int | None = setting(
         None, "How often to go through the text.", STEPS, least=1, says="2 to 40, by its length", common=True

@@ -20,7 +20,7 @@ from .temporary import remove_abandoned, temporary_beside
 
 StrPath = str | os.PathLike[str]
 
-_INSTEAD = "; use `overwrite` to replace it, or name another `output`"
+INSTEAD = "; use `overwrite` to replace it, or name another `output`"
 
 
 @contextlib.contextmanager
@@ -67,7 +67,7 @@ def exists(path: StrPath) -> bool:
         raise StorageError(f"{path} cannot be reached: {error.strerror or error}") from error
 
 
-def check_output(path: StrPath, *, overwrite: bool, instead: str = _INSTEAD) -> None:
+def check_output(path: StrPath, *, overwrite: bool, instead: str = INSTEAD) -> None:
     """Check, before anything is read or computed, that `path` can be written and is not there unless `overwrite`.
 
     Makes its folder, and removes what killed processes left half written beside it. Raises `StorageError`; of a file

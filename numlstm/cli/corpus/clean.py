@@ -9,8 +9,7 @@ from typing import Annotated
 
 import typer
 
-from ..shared.options import Encoding, stderr
-from ..shared.output_file import Overwrite
+from ..shared.options import Encoding, Overwrite, stderr
 
 
 def clean(

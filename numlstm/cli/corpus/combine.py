@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import ConfigError
-from ..shared.options import stderr
-from ..shared.output_file import Overwrite
+from ..shared.options import Overwrite, stderr
 
 if TYPE_CHECKING:
     from ...corpus_tools.combine import Combined

@@ -13,7 +13,7 @@ from ...errors import ConfigError
 from ...settings.declaration import declared
 from ...settings.sampling import SamplingSettings
 from ..shared.declared_options import with_settings
-from ..shared.options import Device, DropUnknown, Json, Threads, Weights, open_backend
+from ..shared.options import Device, DropUnknown, Json, Overwrite, Threads, Weights, open_backend
 from .option_rules import check_combination, unescaped
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ def gen(
     output: Annotated[
         str | None, typer.Option("--output", "-o", metavar="FILE", help="Write into a file.", show_default=False)
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace that file if it is there.")] = False,
+    overwrite: Overwrite = False,
     json_: Json = False,
     drop_unknown: DropUnknown = False,
     allow_unk: Annotated[

@@ -70,7 +70,8 @@ def _is_given(value: Any) -> bool:
     return value is not None and value is not False and value != []
 
 
-def _help(setting: Setting) -> str:
+def help_of(setting: Setting) -> str:
+    """Return the help of a setting's option, with its default."""
     several = " May be given several times; [bold]\\n[/bold] is a line's end." if setting.kind == "texts" else ""
     default = f"  [dim]\\[default: {setting.default_in_words}][/dim]" if setting.default_in_words else ""
     return setting.help.replace("[", "\\[") + several + default
@@ -83,7 +84,7 @@ def _parameter(setting: Setting, hidden: bool) -> inspect.Parameter:
     names = [setting.short, flag(setting.name)] if setting.short else [flag(setting.name)]
     option = typer.Option(
         *names,
-        help=_help(setting),
+        help=help_of(setting),
         show_default=False,
         rich_help_panel=setting.group or None,
         hidden=hidden,

@@ -7,6 +7,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...settings.commands import named
+from ...settings.declaration import declared
+from ...settings.run import RunSettings
+from .declared_options import help_of
 from .wording import as_options
 
 if TYPE_CHECKING:
@@ -21,36 +25,13 @@ Weights = Annotated[
         help="A weights file that [bold]train[/bold] wrote, or the name of a model: see [bold]numlstm models[/bold].",
     ),
 ]
-Device = Annotated[
-    str,
-    typer.Option(
-        help="[bold]auto[/bold] (gpu if it works, else cpu), [bold]cpu[/bold], [bold]gpu[/bold] (an NVIDIA one), "
-        "[bold]reference[/bold] (NumPy, slow)."
-    ),
-]
-Threads = Annotated[
-    int | None, typer.Option(help="Processor cores to use.  [dim]\\[default: all][/dim]", show_default=False)
-]
-Encoding = Annotated[str, typer.Option(help="How the text's bytes are to be read, such as latin-1 or utf-16.")]
+_RUN = named(declared(RunSettings))
+Device = Annotated[str, typer.Option(help=_RUN["device"].help)]
+Threads = Annotated[int | None, typer.Option(help=help_of(_RUN["threads"]), show_default=False)]
+Encoding = Annotated[str, typer.Option(help=_RUN["encoding"].help)]
+Overwrite = Annotated[bool, typer.Option("--overwrite", help=_RUN["overwrite"].help)]
 DropUnknown = Annotated[bool, typer.Option("--drop-unknown", help="Leave out characters that the model does not know.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
-
-Log = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FILE",
-        help="Add what happens to this file, a JSON object a line; [bold]numlstm plot[/bold] draws it.",
-        show_default=False,
-    ),
-]
-TensorBoard = Annotated[
-    str | None,
-    typer.Option(
-        metavar="DIR",
-        help="Write what happens for TensorBoard, to be shown with [bold]tensorboard --logdir DIR[/bold].",
-        show_default=False,
-    ),
-]
 
 
 def open_backend(device: str, threads: int | None) -> Backend:

@@ -7,13 +7,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import Annotated
-
-import typer
 
 from ...errors import ConfigError
-
-Overwrite = Annotated[bool, typer.Option("--overwrite", help="Replace an output that exists.")]
 
 
 def check_not_read(option: str, output: str, read: Sequence[str]) -> None:
