@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Protocol
 
+from ..backends.compilation import compile_listeners
 from ..settings.training import TrainingSettings
 from .loop import Epoch, Progress, Step
 from .samples import Samples
@@ -41,14 +42,33 @@ def shown(run: Run, events: Iterator[Event], progress: bool | None) -> Iterator[
         return
     show = notebook or _to_stderr
     began, first, written = time.monotonic(), run.step, 0.0
-    for event in events:
-        now = time.monotonic()
-        if isinstance(event, Epoch) or (isinstance(event, Step) and now - written > _SECONDS):
-            written = now
-            show(line(run, event, (event.step - first) / max(now - began, 1e-9)))
-        yield event
-    if notebook is None:
-        print(file=sys.stderr)
+    compiling = _Compiling(show)
+    compile_listeners.append(compiling)
+    try:
+        for event in events:
+            now = time.monotonic()
+            if isinstance(event, Epoch) or (isinstance(event, Step) and now - written > _SECONDS):
+                written = now
+                show(line(run, event, (event.step - first) / max(now - began, 1e-9)))
+            yield event
+    finally:
+        compile_listeners.remove(compiling)
+        if notebook is None:
+            print(file=sys.stderr)
+
+
+class _Compiling:
+    """Shows that kernels are being compiled: on a machine's first run that comes before the first step."""
+
+    def __init__(self, show: Callable[[str], None]) -> None:
+        self.show, self.number = show, 0
+
+    def begun(self, kernel: str) -> None:
+        self.number += 1
+        self.show(f"compiling kernels for this processor, once: {self.number} so far")
+
+    def done(self, kernel: str, problem: str) -> None:
+        pass
 
 
 def line(run: Run, event: Progress, speed: float) -> str:
