@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import secrets
 from collections.abc import Iterator, Sequence
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -15,13 +13,12 @@ import numpy.typing as npt
 from .backends import registry
 from .backends.protocol import Backend
 from .errors import CorpusError
-from .generation.text_probabilities import log_probabilities
 from .generation.writing import generate, generate_many
 from .network import parameters, weights_file
 from .network.network import Network
 from .network.weights_file import WeightsFile
 from .settings.network import NetworkSettings
-from .settings.sampling import SamplingSettings
+from .settings.sampling import SamplingSettings, new_seed
 from .text.vocab.base import Vocab
 
 _NEVER = -1e30  # an output's bias with which its token is never drawn
@@ -80,7 +77,7 @@ class Model(Network):
 
         Raises as `generate` does, before the first piece.
         """
-        settings = SamplingSettings(length, temperature, _new_seed() if seed is None else seed, **controls)
+        settings = SamplingSettings(length, temperature, new_seed() if seed is None else seed, **controls)
         return generate(self.without_unknown(), prompt, settings)
 
     def generate_many(
@@ -101,7 +98,7 @@ class Model(Network):
         The first is what `generate` returns for that seed, and no text depends on how many there are, apart from
         rounding; `[prompt] * n` gives n texts from one prompt. Raises as `generate` does.
         """
-        settings = SamplingSettings(length, temperature, _new_seed() if seed is None else seed, **controls)
+        settings = SamplingSettings(length, temperature, new_seed() if seed is None else seed, **controls)
         return generate_many(self.without_unknown(), prompts, settings)
 
     def score(self, text: str) -> float:
@@ -128,6 +125,8 @@ class Model(Network):
 
         Raises `CorpusError` for characters that the vocabulary lacks and `ConfigError` for ids outside it.
         """
+        from .generation.text_probabilities import log_probabilities
+
         return log_probabilities(self, np.empty(0, np.int64), self._ids(text))
 
     def hidden_states(self, text: str | npt.ArrayLike, layer: int = -1) -> npt.NDArray[Any]:
@@ -164,6 +163,8 @@ class Model(Network):
         return f"<numlstm model: layers {layers}{symbols}, {size:,} parameters, on {self.backend.name}>"
 
     def _repr_html_(self) -> str:
+        from html import escape
+
         rows = "".join(
             f"<tr><td><code>{name}</code></td><td>{' × '.join(map(str, shape))}</td></tr>"
             for name, shape in parameters.shapes(self.config).items()
@@ -188,10 +189,6 @@ class Model(Network):
         other.__dict__.update(self.__dict__)
         other._output = self.backend.pack_dense(self._output_W, b)
         return other
-
-
-def _new_seed() -> int:
-    return secrets.randbelow(2**31)
 
 
 def _again(config: NetworkSettings, flat: npt.NDArray[Any], device: str, vocab: Vocab | None, precision: str) -> Model:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from ..errors import ConfigError
 from .amounts import parse_epochs, parse_layers
-from .declaration import Setting, declared, in_groups
+from .declaration import Setting, declared, in_groups, named
 from .network import NetworkSettings
 from .run import RunSettings
 from .text import TextSettings
@@ -53,11 +53,6 @@ def with_settings_in_help(function: _F) -> _F:
 
 def _default(setting: Setting) -> str:
     return f" Default: {setting.default_in_words}." if setting.default_in_words else ""
-
-
-def named(settings: Iterable[Setting]) -> dict[str, Setting]:
-    """Return settings by their names."""
-    return {each.name: each for each in settings}
 
 
 def checked(given: Given) -> dict[str, Any]:

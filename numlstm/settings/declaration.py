@@ -219,3 +219,8 @@ def _kind(hint: Any) -> tuple[Kind, bool]:
 def in_groups(settings: Iterable[Setting]) -> tuple[Setting, ...]:
     """Return those settings that are shown, group by group."""
     return tuple(each for group in GROUPS for each in settings if each.group == group)
+
+
+def named(settings: Iterable[Setting]) -> dict[str, Setting]:
+    """Return settings by their names."""
+    return {each.name: each for each in settings}

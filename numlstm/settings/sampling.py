@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 
 from .declaration import Settings, setting
 
@@ -47,3 +48,8 @@ class SamplingSettings(Settings):
     initials_of: str = setting(
         "line", "What begins with them: each line or word.", choices=INITIALS_OF, metavar="line|word"
     )
+
+
+def new_seed() -> int:
+    """Return a seed from the system's source of randomness; `secrets` would add hundredths of a second to a start."""
+    return int.from_bytes(os.urandom(4), "big") >> 1

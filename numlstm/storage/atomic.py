@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, BinaryIO
@@ -47,6 +46,8 @@ def writing(path: StrPath) -> Iterator[IO[bytes]]:
 
 @contextlib.contextmanager
 def _uploading(url: str) -> Iterator[IO[bytes]]:
+    import tempfile
+
     try:
         with tempfile.TemporaryDirectory(prefix="numlstm-") as folder:
             local = os.path.join(folder, "file")

@@ -18,7 +18,6 @@ import os
 import re
 import stat
 import struct
-import tempfile
 import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -170,6 +169,8 @@ def _here(path: StrPath) -> Iterator[StrPath]:
     if not remote.is_remote(path):
         yield path
         return
+    import tempfile
+
     with tempfile.TemporaryDirectory(prefix="numlstm-") as folder:
         local = os.path.join(folder, "weights.npz")
         remote.download(str(path), local)

@@ -10,7 +10,6 @@ import contextlib
 import errno
 import os
 import re
-import secrets
 from collections.abc import Iterator
 from typing import Any, BinaryIO, cast
 
@@ -88,7 +87,7 @@ def upload(path: StrPath, url: str) -> None:
         if protocols & _WHOLE_AT_ONCE:
             fs.put_file(os.fspath(path), target)
             return
-        temporary = f"{target}.{secrets.token_hex(8)}.tmp"
+        temporary = f"{target}.{os.urandom(8).hex()}.tmp"
         try:
             fs.put_file(os.fspath(path), temporary)
             fs.mv(temporary, target)
@@ -105,7 +104,7 @@ def check_writable(url: str) -> None:
         folder = target.rpartition("/")[0]
         with contextlib.suppress(NotImplementedError, PermissionError):  # a store without folders, or a bucket's root
             fs.makedirs(folder, exist_ok=True)
-        probe = f"{target}.{secrets.token_hex(8)}.tmp"
+        probe = f"{target}.{os.urandom(8).hex()}.tmp"
         fs.pipe_file(probe, b"numlstm")
         fs.rm_file(probe)
 

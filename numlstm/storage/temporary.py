@@ -6,11 +6,8 @@ Knows nothing about what is in them.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import os
-import platform
 import re
-import secrets
 from pathlib import Path
 
 _NAME = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.tmp", re.DOTALL)
@@ -18,7 +15,7 @@ _NAME = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.tmp", re.DOTALL)
 
 def temporary_beside(target: Path) -> Path:
     """Return a new name in the target's folder, hidden, that no other process will choose; it tells whose it is."""
-    return target.with_name(f".{target.name[:40]}.{_machine()}-{os.getpid()}-{secrets.token_hex(8)}.tmp")
+    return target.with_name(f".{target.name[:40]}.{_machine()}-{os.getpid()}-{os.urandom(8).hex()}.tmp")
 
 
 def remove_abandoned(target: Path) -> None:
@@ -40,7 +37,11 @@ def is_abandoned(path: Path) -> bool:
 
 
 def _machine() -> str:
-    # Process ids mean something on one machine only, and a folder may be shared by several.
+    # Process ids mean something on one machine only, and a folder may be shared by several. Imported here because only
+    # writing needs them, and whoever only reads starts faster.
+    import hashlib
+    import platform
+
     return hashlib.sha256(platform.node().encode("utf-8", "surrogateescape")).hexdigest()[:8]
 
 

@@ -11,7 +11,7 @@ import typer
 
 from ...errors import ConfigError
 from ...settings.declaration import declared
-from ...settings.sampling import SamplingSettings
+from ...settings.sampling import SamplingSettings, new_seed
 from ..shared.declared_options import with_settings
 from ..shared.options import Device, DropUnknown, Json, Overwrite, Threads, Weights, open_backend
 from .option_rules import check_combination, unescaped
@@ -139,9 +139,7 @@ def gen(
 
 def _settings(given: dict[str, Any]) -> SamplingSettings:
     """Return how the text is drawn: with a length that is enough for the initials, and a new seed, unless given."""
-    import secrets
-
-    found: dict[str, Any] = {"seed": secrets.randbelow(2**31)}
+    found: dict[str, Any] = {"seed": new_seed()}
     found |= {name: tuple(map(unescaped, value)) if isinstance(value, list) else value for name, value in given.items()}
     initials, of = given.get("initials", ""), given.get("initials_of", SamplingSettings.initials_of)
     if "length" not in found and initials:

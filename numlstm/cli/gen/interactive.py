@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...errors import ConfigError, NumlstmError
 from ...generation.writing import Writing
-from ...settings.sampling import SamplingSettings
+from ...settings.sampling import SamplingSettings, new_seed
 from ..shared.wording import as_options
 from ..shared.work_progress import working
 from .option_rules import unescaped
@@ -79,9 +79,7 @@ class _Session:
 
     def write(self, prompt: str) -> None:
         if not self.fixed_seed:
-            import secrets
-
-            self.config = dataclasses.replace(self.config, seed=secrets.randbelow(2**31))
+            self.config = dataclasses.replace(self.config, seed=new_seed())
         writing = Writing(self.model, [prompt], self.config, drop_unknown=self.drop_unknown)
         stopped = ""
         try:

@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...settings.commands import named
-from ...settings.declaration import declared
+from ...settings.declaration import declared, named
 from ...settings.run import RunSettings
 from .declared_options import help_of
 from .wording import as_options

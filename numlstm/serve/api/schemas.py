@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from ...settings.commands import named
-from ...settings.declaration import declared
+from ...settings.declaration import declared, named
 from ...settings.sampling import SamplingSettings
 from ..server_settings import Settings
 

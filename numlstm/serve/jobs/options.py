@@ -8,8 +8,8 @@ from typing import Any
 
 from ...errors import ConfigError
 from ...settings.amounts import parse_layers
-from ...settings.commands import named, train_settings
-from ...settings.declaration import Setting
+from ...settings.commands import train_settings
+from ...settings.declaration import Setting, named
 from ..http.refusal import Refusal
 
 Value = bool | int | float | str
