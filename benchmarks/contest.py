@@ -41,14 +41,21 @@ class Contestant(Protocol):
 
 
 class Worker:
-    """A contestant in a process: `python -m benchmarks.MODULE TASK SETTINGS`, started and not yet asked."""
+    """A contestant in a process, `python -m benchmarks.MODULE TASK SETTINGS` in a checkout: started, not yet asked."""
 
-    def __init__(self, module: str, task: str, settings: Mapping[str, Any], memory: Mapping[str, str] | None = None):
+    def __init__(
+        self,
+        module: str,
+        task: str,
+        settings: Mapping[str, Any],
+        memory: Mapping[str, str] | None = None,
+        checkout: Path = ROOT,
+    ):
         command = [sys.executable, "-m", f"benchmarks.{module}", task, json.dumps(settings)]
         pipe = subprocess.PIPE
         self.name = module
         self._process = subprocess.Popen(
-            command, cwd=ROOT, env=environment(**memory or {}), stdin=pipe, stdout=pipe, text=True, bufsize=1
+            command, cwd=checkout, env=environment(**memory or {}), stdin=pipe, stdout=pipe, text=True, bufsize=1
         )
 
     def ask(self, question: str, **values: Any) -> Any:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import contest, generate, measure, train, with_numlstm
+from benchmarks import against, contest, generate, measure, train, with_numlstm
 from numlstm.backends import cpu, registry
 from numlstm.backends.cpu import processor
 from tests.benchmarks import commands_here
@@ -58,7 +58,7 @@ class WorkerHere:
         "scripted": with_numlstm.Streams,
     }
 
-    def __init__(self, module: str, task: str, settings: Any, memory: Any = None) -> None:
+    def __init__(self, module: str, task: str, settings: Any, memory: Any = None, checkout: Any = None) -> None:
         tasks = (
             self.in_place_of_torch if module == "with_torch" else importlib.import_module(f"benchmarks.{module}").TASKS
         )
@@ -78,7 +78,7 @@ class WorkerHere:
 def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let contestants work in the process of the test, and start their turns at once."""
     monkeypatch.setattr(contest, "_REST", 0.0)
-    for script in (train, generate):
+    for script in (train, generate, against):
         monkeypatch.setattr(script, "Worker", WorkerHere)
 
 

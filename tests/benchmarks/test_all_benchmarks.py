@@ -14,7 +14,7 @@ import pytest
 from benchmarks import __main__ as every
 
 ROOT = Path(__file__).resolve().parents[2]
-ON_THEIR_OWN = ("first_text", "gpu_on_paper", "large", "ngram", "pictures", "serve", "words")
+ON_THEIR_OWN = ("against", "first_text", "gpu_on_paper", "large", "ngram", "pictures", "serve", "words")
 
 
 @pytest.mark.parametrize(("arguments", "handed_on"), [([], []), (["--quick"], ["--quick"])])
