@@ -1,1 +1,1 @@
-"""Make one text to train on of what a person has: documents, exports of chats, and judge what it is good for."""
+"""Make one training text from a person's documents and chat exports, clean it, and judge its use for training."""

@@ -1,7 +1,4 @@
-"""Zip archives from strangers: opened only if what they unpack to is of a reasonable size.
-
-Knows nothing about what is in them.
-"""
+"""Open untrusted zip archives, but only if they unpack to a reasonable size."""
 
 from __future__ import annotations
 
@@ -18,22 +15,23 @@ MEMBERS = 20_000
 
 @contextlib.contextmanager
 def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open a zip archive for reading; raises `CorpusError` if it is none or would unpack to too much.
+    """Context manager: open a zip archive for reading.
 
-    What its members say of their size can be relied on: `zipfile` reads no more of them than that.
+    Raises `zipfile.BadZipFile` if it is not one and `CorpusError` if it would unpack to too much. The declared sizes
+    of its members can be trusted, because `zipfile` reads no more than that.
     """
     with zipfile.ZipFile(path) as archive:
         members = archive.infolist()
         total = sum(member.file_size for member in members)
         if total > LARGEST or len(members) > MEMBERS:
             raise CorpusError(
-                f"it would unpack to {len(members):,} files of {total / 1e6:,.0f} MB; expected at most {MEMBERS:,} of "
-                f"{LARGEST / 1e6:,.0f} MB"
+                f"it would unpack to {len(members):,} files, {total / 1e6:,.0f} MB in all; expected at most "
+                f"{MEMBERS:,} files and {LARGEST / 1e6:,.0f} MB"
             )
         yield archive
 
 
 def read_member(archive: zipfile.ZipFile, name: str) -> bytes:
-    """Return the bytes of a member; raises `KeyError` if there is none of that name."""
+    """Return the bytes of a member. Raises `KeyError` if there is none of that name."""
     with archive.open(archive.getinfo(name)) as file:
         return file.read(LARGEST)

@@ -1,6 +1,6 @@
-"""Clean a text: what Project Gutenberg put around books, control characters, white space, Unicode's several spellings.
+"""Clean a text: Project Gutenberg's additions, control characters, white space, Unicode normal forms.
 
-Each step says what it removed. Knows nothing about files.
+Each step reports what it removed.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from ..text.sources.gutenberg import without_gutenberg
 
 NORMAL_FORMS = ("NFC", "NFKC")
 
-# Other characters for a line's end: of Unix' teletypes, of mainframes, and Unicode's own.
+# Other line separators: the teletypes' VT and FF, the mainframes' NEL, and Unicode's own.
 _LINE_ENDS = re.compile("[\x0b\x0c\x85\u2028\u2029]")
-# Not the joiners U+200C and U+200D, which Persian and emojis need.
+# Without the joiners U+200C and U+200D, which Persian and emoji need.
 _CONTROLS = re.compile(
     "[\x00-\x08\x0e-\x1f\x7f-\x84\x86-\x9f\xad\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufeff"
     "\ufff9-\ufffb\ud800-\udfff]"
 )
 _SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f]")
-_AT_LINE_ENDS = re.compile(r"(?<![ \t])[ \t]+$", re.MULTILINE)  # a long row of spaces is looked at once
+_AT_LINE_ENDS = re.compile(r"(?<![ \t])[ \t]+$", re.MULTILINE)  # the lookbehind scans a long run only once
 _EMPTY_LINES = re.compile(r"\n{4,}")
-_SHOWN = 6  # kinds of control characters that are named
+_SHOWN = 6  # kinds of control characters that are listed
 
 
 @dataclasses.dataclass(frozen=True)
 class Steps:
-    """What is to be done; `normal_form` is "NFC", "NFKC" or None."""
+    """The cleaning steps to run; `normal_form` is "NFC", "NFKC" or None."""
 
     gutenberg: bool = True
     controls: bool = True
@@ -43,7 +43,7 @@ class Steps:
 
 
 def cleaned(text: str, steps: Steps) -> tuple[str, list[str]]:
-    """Return a text without what the steps remove, its lines ending with `\\n`, and a line on each thing done."""
+    """Return the cleaned text, with `\\n` line ends, and one line on each change made."""
     found: list[str] = []
     text = _line_ends(text, found)
     for wanted, step in ((steps.gutenberg, _gutenberg), (steps.controls, _controls), (steps.space, _space)):
@@ -74,7 +74,7 @@ def _gutenberg(text: str, found: list[str]) -> str:
 def _controls(text: str, found: list[str]) -> str:
     text, ends = _LINE_ENDS.subn("\n", text)
     if ends:
-        found.append(f"form feeds and other separators of lines: {ends:,} became line ends")
+        found.append(f"form feeds and other line separators: {ends:,} became line ends")
     counts = collections.Counter(_CONTROLS.findall(text))
     if counts:
         kinds = [f"U+{ord(symbol):04X} × {count:,}" for symbol, count in counts.most_common(_SHOWN)]
@@ -96,9 +96,9 @@ def _space(text: str, found: list[str]) -> str:
         text += "\n"
         before += not ended
     if len(text) < before:
-        found.append(f"white space: {before - len(text):,} characters, at the ends of lines and in rows of empty lines")
+        found.append(f"white space: {before - len(text):,} characters, at line ends and in runs of empty lines")
     elif not ended and text:
-        found.append("white space: the last line was given an end")
+        found.append("white space: the last line got a line end")
     return text
 
 
@@ -106,7 +106,5 @@ def _normalised(text: str, form: str, found: list[str]) -> str:
     normal = unicodedata.normalize(form, text)  # type: ignore[arg-type]
     if normal != text:
         kinds = len(set(text) - set(normal))
-        found.append(
-            f"{form}: {kinds:,} kinds of characters written otherwise, {len(text) - len(normal):,} fewer in all"
-        )
+        found.append(f"{form}: {kinds:,} distinct characters replaced, {len(text) - len(normal):,} fewer in all")
     return normal

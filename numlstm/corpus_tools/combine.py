@@ -1,7 +1,6 @@
-"""Make one text of many files: in order, each once, with a delimiter between; what cannot be read is left out.
+"""Combine many files into one text: in order, each once, with a delimiter between; unreadable files are skipped.
 
-Everything is streamed: of text files only a paragraph at a time is in memory. Knows nothing about where the text goes,
-or who is told what was left out.
+Text files are streamed: only one paragraph at a time is in memory.
 """
 
 from __future__ import annotations
@@ -19,12 +18,12 @@ from .finding import find_files
 from .repeats import Paragraphs
 
 Told = Callable[[str, int, int], None]
-"""Is told what is being done, how many bytes of the files are done, and of how many."""
+"""Progress callback: called with the task, the bytes of the files read so far, and their total."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Wishes:
-    """How files are combined; `names` None means: names, unless only one `sender` is kept."""
+    """How to combine files; `names` None writes the names unless only one `sender` is kept."""
 
     delimiter: str = "\n"
     encoding: str = "utf-8"
@@ -36,7 +35,7 @@ class Wishes:
 
 @dataclasses.dataclass
 class Combined:
-    """What became of the files: `skipped` and `repeated` are their names, `skipped` with the reason."""
+    """What became of the files: `skipped` pairs names with reasons, `repeated` with the files that they repeat."""
 
     files: int = 0
     characters: int = 0
@@ -49,16 +48,16 @@ class Combined:
 
 
 def combine(places: Sequence[str], target: Path, out: IO[bytes], wishes: Wishes, told: Told | None = None) -> Combined:
-    """Write to `out` the texts of files and folders; `target` is where it goes, which is not read itself.
+    """Write the texts of files and folders to `out`; `target` is the output's path, which is not read itself.
 
-    Raises `CorpusError` if a place is not there or no file can be read, and `ConfigError` for an unknown format.
+    Raises `CorpusError` if a place does not exist or no file yields text, and `ConfigError` for an unknown format.
     """
     form = format_of(wishes.format) if wishes.format else None
     found, others = find_files(places, form.suffixes if form else KNOWN, order, target)
     names = wishes.names if wishes.names is not None else wishes.sender is None
 
     def read(path: Path) -> Iterable[str]:
-        if path.exists() and not path.is_file():  # opening a pipe would wait for ever
+        if path.exists() and not path.is_file():  # opening a pipe would block forever
             raise CorpusError("it is a device or a pipe")
         return export(path, form, wishes.sender, names) if form else document(path, wishes.encoding)
 
@@ -76,12 +75,12 @@ def combine(places: Sequence[str], target: Path, out: IO[bytes], wishes: Wishes,
     if not done.characters:
         why = f": {done.skipped[0][0]}: {done.skipped[0][1]}" if done.skipped else ""
         whose = f" by {wishes.sender!r}" if wishes.sender else ""
-        raise CorpusError(f"of {len(found):,} files no text{whose} was left{why}; expected some; nothing was written")
+        raise CorpusError(f"found no text{whose} in {len(found):,} files{why}; expected some; nothing was written")
     return done
 
 
 class _Joiner:
-    """Writes one text after the other, each once."""
+    """Writes the texts one after another, each once."""
 
     def __init__(self, out: IO[bytes], wishes: Wishes, done: Combined) -> None:
         self.out, self.wishes, self.done = out, wishes, done
@@ -89,7 +88,7 @@ class _Joiner:
         self.known: dict[bytes, str] = {}
 
     def add(self, shown: str, read: Callable[[], Iterable[str]]) -> None:
-        """Write a file's text; raises `CorpusError` if it cannot be read, before anything is written of it."""
+        """Write a file's text. If it cannot be read, raises `CorpusError` before writing any of it."""
         sha, blank = hashlib.sha256(), True
         text = read()
         for piece in text:
@@ -104,7 +103,7 @@ class _Joiner:
             return
         self.known[digest] = shown
         written = False
-        again = text if isinstance(text, list) else read()  # a PDF takes too long to be read twice
+        again = text if isinstance(text, list) else read()  # a PDF takes too long to read twice
         for piece in self.paragraphs.first_ones(again):
             if not written and self.done.files:
                 self._write(self.wishes.delimiter)

@@ -1,7 +1,7 @@
-"""Read a document of any kind that is known, by its name's ending, as pieces of text whose lines end with `\\n`.
+"""Read documents of the known types, by file extension, as pieces of text with `\\n` line ends.
 
-Text files are streamed; all else is read at once, up to a size. Whatever is wrong with a file comes out as one
-`CorpusError`, so that the next one can be read. Knows nothing about what is done with the text.
+Text files are streamed; all others are read at once, up to a size limit. Whatever is wrong with a file raises
+`CorpusError`, so that the caller can go on with the next one.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from .pdf import text_of_pdf
 LARGEST = 128 << 20  # bytes of a file that is read at once
 
 TEXT = (".txt", ".md", ".markdown", ".text")
-# The mark of utf-32 begins with that of utf-16, so it is looked for first.
+# The utf-32 mark starts with the utf-16 mark, so it comes first.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -54,9 +54,9 @@ KNOWN = (*TEXT, *_READERS)
 
 
 def document(path: Path, encoding: str) -> Iterable[str]:
-    """Give the text of a file in pieces; `encoding` is that of text files without a byte-order mark.
+    """Return the text of a file in pieces; `encoding` applies to text files without a byte-order mark.
 
-    A name whose ending is not known is a text file's. Raises `CorpusError` if the file cannot be read.
+    A file with an unknown extension is read as a text file. Raises `CorpusError` if the file cannot be read.
     """
     reader = _READERS.get(path.suffix.lower())
     if reader is None:
@@ -65,7 +65,7 @@ def document(path: Path, encoding: str) -> Iterable[str]:
 
 
 def text_file(path: Path, encoding: str) -> Iterator[str]:
-    """Give the text of a text file in pieces, compressed or not; raises `CorpusError` if it cannot be read."""
+    """Yield the text of a text file in pieces, compressed or not. Raises `CorpusError` if it cannot be read."""
     newlines = io.IncrementalNewlineDecoder(None, translate=True)
     for piece in pieces(Source(str(path)), _marked(path) or encoding):
         yield newlines.decode(piece)
@@ -73,7 +73,7 @@ def text_file(path: Path, encoding: str) -> Iterator[str]:
 
 
 def read_at_once(path: Path, reader: Callable[[Path], str]) -> str:
-    """Return what `reader` makes of a file; raises `CorpusError`, whatever goes wrong in it."""
+    """Return the text that `reader` extracts from a file. Raises `CorpusError` for any failure."""
     try:
         size = path.stat().st_size
         if size > LARGEST:
@@ -82,13 +82,13 @@ def read_at_once(path: Path, reader: Callable[[Path], str]) -> str:
     except CorpusError:
         raise
     except zipfile.BadZipFile:
-        raise CorpusError("it is damaged or no such document: no zip archive") from None
+        raise CorpusError("it is damaged or of another type: not a zip archive") from None
     except OSError as error:
         raise CorpusError(f"it cannot be read: {error.strerror or error}") from None
-    except Exception as error:  # each library has errors of its own, and a broken file meets all of them
+    except Exception as error:  # each library has errors of its own, and broken files raise all of them
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:160]
-        raise CorpusError(f"it is damaged or no such document ({reason})") from None
-    # Half a character, as broken JSON and PDF files hold, could not be written.
+        raise CorpusError(f"it is damaged or of another type ({reason})") from None
+    # Lone surrogates, as in broken JSON and PDF files, could not be written.
     return text.replace("\r\n", "\n").replace("\r", "\n").encode("utf-8", "replace").decode("utf-8")
 
 
@@ -97,5 +97,5 @@ def _marked(path: Path) -> str | None:
         with open(path, "rb") as file:
             head = file.read(4)
     except OSError:
-        return None  # whoever reads it says so
+        return None  # reading the file raises the error
     return next((encoding for mark, encoding in _MARKS if head.startswith(mark)), None)

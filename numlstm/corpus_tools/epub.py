@@ -1,7 +1,6 @@
-"""The text of an e-book in the EPUB format: a zip archive of XHTML pages, read in the order of its spine.
+"""Extract the text of an EPUB e-book: a zip archive of XHTML pages, read in the order of its spine.
 
-No XML parser is used, but the tolerant one for HTML, which knows no entities that grow. Knows nothing about what is
-done with the text.
+Uses the tolerant HTML parser instead of an XML parser: it is not open to attacks by entity expansion.
 """
 
 from __future__ import annotations
@@ -19,11 +18,11 @@ _Tag = tuple[str, dict[str, str]]
 
 
 def text_of_epub(archive: zipfile.ZipFile) -> str:
-    """Return the text of a book; raises `CorpusError` if it is none, or locked."""
+    """Return the text of a book. Raises `CorpusError` if it is not an EPUB, is locked or has no pages."""
     names = set(archive.namelist())
     if "META-INF/rights.xml" in names:
         raise CorpusError("the book is locked (DRM)")
-    pages = [name for name in dict.fromkeys(_spine(archive)) if name in names]  # each once, however often it is named
+    pages = [name for name in dict.fromkeys(_spine(archive)) if name in names]  # each once, even if listed twice
     if _encrypted(archive, names) & set(pages):
         raise CorpusError("the book is locked (DRM)")
     if not pages:
@@ -32,11 +31,11 @@ def text_of_epub(archive: zipfile.ZipFile) -> str:
 
 
 def _spine(archive: zipfile.ZipFile) -> list[str]:
-    """Return the names of the pages in the order of reading."""
+    """Return the names of the pages in reading order."""
     container = _tags(archive, "META-INF/container.xml")
     package = next((said["full-path"] for tag, said in container if tag == "rootfile" and "full-path" in said), None)
     if package is None:
-        raise CorpusError("it is no EPUB: it names no package file")
+        raise CorpusError("it is not an EPUB: it names no package file")
     said_of = _tags(archive, package)
     files = {said.get("id"): said.get("href", "") for tag, said in said_of if tag == "item"}
     order = [said for tag, said in said_of if tag == "itemref" and said.get("linear") != "no"]
@@ -46,7 +45,7 @@ def _spine(archive: zipfile.ZipFile) -> list[str]:
 
 
 def _encrypted(archive: zipfile.ZipFile, names: set[str]) -> set[str]:
-    """Return the names of what is encrypted: of a book that is not locked at most its fonts."""
+    """Return the names of the encrypted files; a book that is not locked has at most its fonts encrypted."""
     if "META-INF/encryption.xml" not in names:
         return set()
     found = _tags(archive, "META-INF/encryption.xml")
@@ -57,7 +56,7 @@ def _tags(archive: zipfile.ZipFile, name: str) -> list[_Tag]:
     try:
         data = read_member(archive, name)
     except KeyError:
-        raise CorpusError(f"it is no EPUB: {name} is missing") from None
+        raise CorpusError(f"it is not an EPUB: {name} is missing") from None
     scanner = _Tags()
     scanner.feed(decode_markup(data))
     scanner.close()
@@ -65,7 +64,7 @@ def _tags(archive: zipfile.ZipFile, name: str) -> list[_Tag]:
 
 
 class _Tags(HTMLParser):
-    """Collects the tags of an XML file, without their prefixes, with their attributes."""
+    """Collects the tags of an XML file, without namespace prefixes, and their attributes."""
 
     def __init__(self) -> None:
         super().__init__()

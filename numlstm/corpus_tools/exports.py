@@ -1,7 +1,4 @@
-"""The formats of exports of chats and social networks: which files they are, in which order, and how they are read.
-
-Knows nothing about what is done with the text.
-"""
+"""The export formats of chats and social networks: which files to read, in which order, and how."""
 
 from __future__ import annotations
 
@@ -21,7 +18,7 @@ from .whatsapp import messages_of_whatsapp
 
 @dataclasses.dataclass(frozen=True)
 class Format:
-    """How one service's exports are read: the endings of its files' names, and what makes messages of their text."""
+    """How to read one service's exports: the file extensions, and the function that parses their text to messages."""
 
     suffixes: tuple[str, ...]
     messages: Callable[[str], Iterator[Message]]
@@ -38,14 +35,14 @@ _PART = re.compile(r"^(message_)(\d{1,9})(\.json)$")
 
 
 def format_of(name: str) -> Format:
-    """Return the format of that name; raises `ConfigError` if there is none."""
+    """Return the format of that name. Raises `ConfigError` if there is none."""
     if name not in FORMATS:
         raise ConfigError(f"--format is {name!r}; expected {', '.join(FORMATS)}")
     return FORMATS[name]
 
 
 def export(path: Path, form: Format, sender: str | None, names: bool) -> list[str]:
-    """Give the text of an export's file; raises `CorpusError` if it cannot be read or is another kind of file."""
+    """Return the text of an export file. Raises `CorpusError` if it cannot be read or is of another type."""
 
     def read(file: Path) -> str:
         text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
@@ -55,7 +52,7 @@ def export(path: Path, form: Format, sender: str | None, names: bool) -> list[st
 
 
 def order(name: str) -> str:
-    """Return by what files are sorted: their names, but for Facebook's parts, of which the last is the oldest."""
+    """Return a file's sort key: its name, but with Facebook's numbered parts reversed, as the last is the oldest."""
     folder, slash, last = name.rpartition("/")
     part = _PART.match(last)
     return f"{folder}{slash}{part[1]}{10**9 - int(part[2]):010}" if part else name

@@ -1,6 +1,6 @@
-"""Read what Facebook's "Download your information" holds as JSON: conversations, posts and comments.
+"""Read the JSON of Facebook's "Download your information": conversations, posts and comments.
 
-Facebook writes each byte of UTF-8 as a character of its own ("cafÃ©"); that is mended. Knows nothing about files.
+Facebook writes each byte of UTF-8 as a character of its own ("cafÃ©"); this is repaired.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import CorpusError
 from .messages import Message
 
-# What Messenger writes itself where a message had no words.
+# What Messenger itself writes in place of a message without words.
 _OWN = re.compile(
     r"(?:You|[^\n]{1,60}) sent (?:an attachment|a (?:photo|video|sticker|GIF|link|voice message|live location))\.?"
     r"|Reacted .{1,20} to your message ?|[^\n]{1,60} (?:called you|missed (?:a|your) (?:call|video chat))\.?"
@@ -22,9 +22,9 @@ _OWN = re.compile(
 
 
 def messages_of_facebook(text: str) -> Iterator[Message]:
-    """Give the messages of a conversation, the oldest first, or the posts or comments of a list.
+    """Yield the messages of a conversation, oldest first, or the posts or comments of a list.
 
-    Raises `CorpusError` if it is neither.
+    Raises `CorpusError` if the text is neither.
     """
     found = json.loads(text)
     if isinstance(found, dict) and isinstance(found.get("messages"), list):
@@ -32,12 +32,12 @@ def messages_of_facebook(text: str) -> Iterator[Message]:
         return
     posts = _posts(found)
     if posts is None:
-        raise CorpusError("it is no export of Facebook's: there are neither messages nor posts in it")
+        raise CorpusError("it is not a Facebook export: there are neither messages nor posts in it")
     yield from posts
 
 
 def mended(text: str) -> str:
-    """Return a text whose characters were bytes of UTF-8 as it was meant, any other as it is."""
+    """Return a text whose characters are bytes of UTF-8 decoded, any other text unchanged."""
     try:
         return text.encode("latin-1").decode("utf-8")
     except UnicodeError:
@@ -47,7 +47,7 @@ def mended(text: str) -> str:
 def _conversation(messages: list[Any]) -> Iterator[Message]:
     said = [message for message in messages if isinstance(message, dict)]
     for message in sorted(said, key=_time):
-        name = message.get("sender_name") or message.get("senderName")  # the second: of encrypted chats
+        name = message.get("sender_name") or message.get("senderName")  # senderName: in encrypted chats
         text = message.get("content") or message.get("text")
         unsent = message.get("is_unsent") or message.get("isUnsent")
         if isinstance(text, str) and isinstance(name, str) and not unsent and message.get("type") not in _NO_WORDS:

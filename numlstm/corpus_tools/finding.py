@@ -1,7 +1,4 @@
-"""The files of folders, at any depth, in the order of their names, and those that are left out.
-
-Knows nothing about what is in them.
-"""
+"""Find the files of folders, at any depth, in the order of their names, and count those left out."""
 
 from __future__ import annotations
 
@@ -13,17 +10,17 @@ from typing import Any
 
 from ..errors import CorpusError
 
-Found = tuple[str, Path]  # as it is shown, and where it is
+Found = tuple[str, Path]  # the name to display, and the path
 
 
 def find_files(
     places: Sequence[str], suffixes: Sequence[str], order: Callable[[str], Any], leave_out: Path
 ) -> tuple[list[Found], collections.Counter[str]]:
-    """Return the files that were given, and those in the folders that were given whose names end so.
+    """Return the files among `places`, and those in the folders among them whose names end with one of `suffixes`.
 
-    Beside them how many others there are, by their endings; hidden files and folders are not looked at, nor is
-    `leave_out` in a folder, nor anything behind a link to a folder. Raises `CorpusError` if a place is not there, is
-    itself `leave_out`, or nothing is found.
+    Also return the number of other files in the folders, by extension. Hidden files and folders are skipped, and so are
+    `leave_out` and links to folders. Raises `CorpusError` if a place does not exist or is itself `leave_out`, or if
+    nothing is found.
     """
     found: list[Found] = []
     others: collections.Counter[str] = collections.Counter()
@@ -31,12 +28,12 @@ def find_files(
     for place in places:
         if os.path.isfile(place):
             if os.path.realpath(place) == left_out:
-                raise CorpusError(f"{place} is to be read and to be replaced; expected another name for the output")
+                raise CorpusError(f"{place} is both input and output; expected another name for the output")
             inside = [(place, Path(place))]
         elif os.path.isdir(place):
             inside = _inside(place, suffixes, order, others)
         else:
-            raise CorpusError(f"nothing is called {place!r}; expected a folder or a file")
+            raise CorpusError(f"there is no file or folder {place!r}; expected one that exists")
         found += [each for each in inside if os.path.realpath(each[1]) != left_out]
     if not found:
         raise CorpusError(

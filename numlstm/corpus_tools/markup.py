@@ -1,7 +1,6 @@
-"""The text of HTML and XHTML as a person would read it: paragraphs apart, white space as a browser shows it.
+"""Extract the text of HTML and XHTML as a reader sees it: separate paragraphs, white space as in a browser.
 
-The standard library's parser takes whatever comes: broken pages, entities without end, deep nesting. Knows nothing
-about where a page comes from.
+The standard library's parser accepts anything: broken pages, unterminated entities, deep nesting.
 """
 
 from __future__ import annotations
@@ -33,11 +32,11 @@ _PARAGRAPHS = frozenset(
     | {"header", "footer", "figure", "aside", "main", "form"}
 )
 _LINES = frozenset({"br", "li", "tr", "dt", "dd", "div", "figcaption", "caption", "option"})
-_UNSEEN = frozenset({"script", "style", "title", "template", "svg", "rt", "rp"})  # rt: how to read a character
+_UNSEEN = frozenset({"script", "style", "title", "template", "svg", "rt", "rp"})  # rt: how a character is pronounced
 _CHARSET = re.compile(rb"""(?:charset|encoding)\s*=\s*["']?\s*([A-Za-z0-9._:-]{1,40})""")
 _MARKS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
-# What browsers read where a page says so (the WHATWG's Encoding Standard): the larger sets that were meant. A page that
-# can be read as ASCII so far is in none of the wide encodings, whatever it says.
+# How browsers decode a declared encoding (WHATWG Encoding Standard): as the larger set that was meant. A page whose
+# declaration can be read as ASCII is not in UTF-16 or UTF-32, whatever it declares.
 _MEANT = {
     "ascii": "cp1252",
     "iso8859-1": "cp1252",
@@ -57,7 +56,7 @@ _SPACE = re.compile(r"[ \t\r\n\f]+")
 
 
 def text_of_markup(page: str) -> str:
-    """Return the text that a page shows, its paragraphs separated by empty lines, with a newline at its end."""
+    """Return the visible text of a page, its paragraphs separated by empty lines, with a newline at the end."""
     parser = _Shown()
     parser.feed(page)
     parser.close()
@@ -65,7 +64,7 @@ def text_of_markup(page: str) -> str:
 
 
 def decode_markup(data: bytes) -> str:
-    """Return a page's characters: by its byte-order mark, by what it says of itself, else UTF-8, else Windows' own."""
+    """Decode a page by its byte-order mark, else by its declared encoding, else as UTF-8, else as Windows-1252."""
     for mark, encoding in _MARKS:
         if data.startswith(mark):
             return data.decode(encoding, "replace")
@@ -80,14 +79,14 @@ def decode_markup(data: bytes) -> str:
 
 
 class _Shown(HTMLParser):
-    """Collects what is shown, with the breaks between."""
+    """Collects the visible text, with the line breaks between."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
         self.parts: list[str] = []
-        self.unseen: list[str] = []  # the open elements of which nothing is shown
-        self.open: collections.Counter[str] = collections.Counter()  # how many of each those are
-        self.breaks = 0  # newlines that are due before the next text
+        self.unseen: list[str] = []  # the open elements whose content is not visible
+        self.open: collections.Counter[str] = collections.Counter()  # the number of each in `unseen`
+        self.breaks = 0  # newlines due before the next text
         self.space = False  # a space is due
         self.preformatted = 0
 
@@ -105,7 +104,7 @@ class _Shown(HTMLParser):
             self.space = True
 
     def handle_startendtag(self, tag: str, attrs: object) -> None:
-        self._break(tag)  # such as <br/>; of <script/> there is nothing to leave out
+        self._break(tag)  # such as <br/>; a <script/> has no content to leave out
 
     def handle_endtag(self, tag: str) -> None:
         while self.open[tag]:

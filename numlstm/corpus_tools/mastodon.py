@@ -1,6 +1,6 @@
-"""Read the outbox of a Mastodon archive (`outbox.json`): one's own posts, HTML turned into text.
+"""Read the outbox of a Mastodon archive (`outbox.json`): the user's own posts, with HTML converted to text.
 
-What was boosted, which others wrote, is left out. Knows nothing about files.
+Boosts are left out, because others wrote them.
 """
 
 from __future__ import annotations
@@ -15,11 +15,14 @@ from .messages import Message
 
 
 def messages_of_mastodon(text: str) -> Iterator[Message]:
-    """Give the posts of an outbox in its order, each after its content warning; raises `CorpusError` if it is none."""
+    """Yield the posts of an outbox in order, each after its content warning.
+
+    Raises `CorpusError` if the text is not an outbox.
+    """
     found = json.loads(text)
     items = found.get("orderedItems") if isinstance(found, dict) else None
     if not isinstance(items, list):
-        raise CorpusError("it is no outbox of Mastodon's: it has no orderedItems; give outbox.json of the archive")
+        raise CorpusError("it is not a Mastodon outbox: it has no orderedItems; give the archive's outbox.json")
     for item in items:
         post = item.get("object") if isinstance(item, dict) and item.get("type") == "Create" else None
         if isinstance(post, dict) and isinstance(post.get("content"), str):
@@ -33,5 +36,5 @@ def _plain(post: dict[str, Any]) -> str:
 
 
 def _name(post: dict[str, Any]) -> str:
-    """Return the last part of the writer's address: https://place/users/anna."""
+    """Return the last part of the author's URL: `anna` for https://place/users/anna."""
     return str(post.get("attributedTo") or "").rstrip("/").rpartition("/")[2].removeprefix("@")

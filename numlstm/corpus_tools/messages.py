@@ -1,7 +1,4 @@
-"""A message of a chat or a post, and a conversation written as text.
-
-Knows nothing about the formats in which services hand them out.
-"""
+"""Messages of chats and posts, and how a conversation is written as text."""
 
 from __future__ import annotations
 
@@ -11,7 +8,7 @@ from collections.abc import Iterable, Iterator
 
 @dataclasses.dataclass(frozen=True)
 class Message:
-    """What somebody wrote; `post` is true where it stands for itself, and is no part of a conversation."""
+    """A message; `post` is true if it stands alone and is not part of a conversation."""
 
     sender: str
     text: str
@@ -19,9 +16,9 @@ class Message:
 
 
 def written(messages: Iterable[Message], sender: str | None, names: bool) -> Iterator[str]:
-    """Give the lines of messages: `Name: text` with `names`, else the text; posts with an empty line between.
+    """Yield the lines of messages: `Name: text` with `names`, else the text; posts are separated by empty lines.
 
-    With `sender` only that one's, whether the name is written in capitals or not.
+    With `sender`, yield only that person's messages; the case of the name is ignored.
     """
     wanted = None if sender is None else " ".join(sender.split()).casefold()
     before: Message | None = None

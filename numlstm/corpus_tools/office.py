@@ -1,6 +1,6 @@
-"""The text of a Word document (.docx): paragraphs and the cells of tables, in their order.
+"""Extract the text of a Word document (.docx): paragraphs and table cells, in order.
 
-python-docx reads it, with entities switched off. Knows nothing about what is done with the text.
+python-docx reads it, with entities disabled.
 """
 
 from __future__ import annotations
@@ -12,16 +12,16 @@ from typing import Any
 from ..errors import CorpusError
 from .archive import open_archive
 
-# Not what was deleted, or moved elsewhere, nor text in boxes, nor how to read a character.
+# Not deleted text, text moved elsewhere, text boxes, or the pronunciation of characters.
 _RUNS = ".//w:r[not(ancestor::w:del or ancestor::w:moveFrom or ancestor::w:txbxContent or ancestor::w:rt)]"
-_AROUND = ("sdt", "sdtContent", "customXml", "ins", "moveTo")  # what may stand around paragraphs
+_AROUND = ("sdt", "sdtContent", "customXml", "ins", "moveTo")  # elements that may enclose paragraphs
 
 
 def text_of_docx(path: Path) -> str:
-    """Return the text of a document, a line a paragraph.
+    """Return the text of a document, one line per paragraph.
 
-    Raises `CorpusError` if the package for it is missing or the file would unpack to too much, and whatever
-    python-docx raises for a file that is broken.
+    Raises `CorpusError` if python-docx is not installed or the file would unpack to too much, and whatever python-docx
+    raises for a broken file.
     """
     try:
         import docx
@@ -33,13 +33,13 @@ def text_of_docx(path: Path) -> str:
 
 
 def _lines(parent: Any) -> Iterator[str]:
-    """Give the paragraphs and the rows of tables; python-docx leaves out what was inserted, and content controls."""
+    """Yield paragraphs and table rows, including insertions and content controls, which python-docx leaves out."""
     for element in parent.iterchildren("{*}*"):
         kind = element.tag.rpartition("}")[2]
         if kind == "p":
             yield "".join(run.text for run in element.xpath(_RUNS))
         elif kind == "tbl":
-            # Not the rows' `cells`, which have a merged cell for each that it covers, be they thousands of millions.
+            # Not `row.cells`, which repeats a merged cell for every cell that it covers, possibly billions of times.
             yield from ("\t".join("\n".join(_lines(cell)) for cell in row.tc_lst) for row in element.tr_lst)
         elif kind in _AROUND:
             yield from _lines(element)

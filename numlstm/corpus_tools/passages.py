@@ -1,8 +1,8 @@
-"""Find the passages of a text that occur twice, and how much of it is repeated.
+"""Find the passages of a text that occur twice, and the share of the text that is repeated.
 
-Every window of `WINDOW` characters gets a number made of its characters (the hash of Karp & Miller 1972: that of twice
-the length from two of half of it), equal windows are found by sorting, and neighbouring ones make a passage. Time n log
-n, memory about 40 bytes a character. Knows nothing about files.
+Every window of `WINDOW` characters is hashed, by doubling: the hashes of two halves give that of the whole (Karp,
+Miller & Rosenberg 1972). Sorting finds equal windows, and adjacent ones form a passage. Takes O(n log n) time and about
+40 bytes of memory per character.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from ..text.vocab.char import to_codes
 
-WINDOW = 64  # characters: shorter repetitions are how a language is
+WINDOW = 64  # characters: shorter repetitions are normal in any language
 
 _Numbers = npt.NDArray[np.uint64]
 _Places = npt.NDArray[np.int64]
@@ -22,7 +22,7 @@ _Places = npt.NDArray[np.int64]
 
 @dataclasses.dataclass(frozen=True)
 class Passage:
-    """A passage that was there before: where it starts, where it started before, how long it is and what it says."""
+    """A repeated passage: where it starts, where it started before, its length and its text."""
 
     start: int
     before: int
@@ -31,21 +31,21 @@ class Passage:
 
 
 def repeated(text: str, most: int = 5) -> tuple[list[Passage], float]:
-    """Return the longest passages that repeat an earlier one, and the share of the text that does so, 0 to 1."""
+    """Return the longest passages that repeat an earlier one, and the repeated share of the text, 0 to 1."""
     if len(text) < 2 * WINDOW:
         return [], 0.0
     places, before = _equal_windows(_window_numbers(text))
     if not len(places):
         return [], 0.0
     covered = np.zeros(len(text) + 1, np.int32)
-    covered[places] += 1  # each place is there once
+    covered[places] += 1  # `places` has no duplicates
     covered[places + WINDOW] -= 1
     share = float(np.count_nonzero(np.cumsum(covered[:-1]))) / len(text)
     return _longest(text, places, before, most), share
 
 
 def _window_numbers(text: str) -> _Numbers:
-    """Return a number for each window of `WINDOW` characters, equal for equal windows."""
+    """Return a hash of each window of `WINDOW` characters; equal windows have equal hashes."""
     numbers = to_codes(text).astype(np.uint64)
     width = 1
     while width < WINDOW:
@@ -62,7 +62,7 @@ def _mixed(numbers: _Numbers) -> _Numbers:
 
 
 def _equal_windows(numbers: _Numbers) -> tuple[_Places, _Places]:
-    """Return the places of the windows that were there before, ascending, and the last place of each before that."""
+    """Return where windows repeat an earlier one, ascending, and for each the last place where it occurred before."""
     by_number = np.argsort(numbers, kind="stable")
     ordered = numbers[by_number]
     same = np.flatnonzero(ordered[1:] == ordered[:-1])
@@ -72,7 +72,7 @@ def _equal_windows(numbers: _Numbers) -> tuple[_Places, _Places]:
 
 
 def _longest(text: str, places: _Places, before: _Places, most: int) -> list[Passage]:
-    """Return the longest passages that rows of equal windows belong to, the longest first."""
+    """Return the longest passages that runs of equal windows belong to, longest first."""
     breaks = np.flatnonzero((np.diff(places) != 1) | (np.diff(before) != 1)) + 1
     firsts = np.concatenate([[0], breaks])
     ends = np.concatenate([breaks, [len(places)]])
@@ -87,7 +87,7 @@ def _longest(text: str, places: _Places, before: _Places, most: int) -> list[Pas
 
 
 def _whole(text: str, start: int, before: int) -> Passage:
-    """Return the longest passage that is the same around both places: a row may be a part of one."""
+    """Return the longest passage that is equal around both places; a run of windows may be only a part of it."""
     left = 0
     while left < before and text[start - left - 1] == text[before - left - 1]:
         left += 1

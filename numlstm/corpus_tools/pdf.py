@@ -1,6 +1,6 @@
-"""The text of a PDF file, page by page, as far as it holds text and not only pictures of it.
+"""Extract the text of a PDF file, page by page, if it holds text and not only images of it.
 
-pypdf reads it. Knows nothing about what is done with the text.
+pypdf reads it.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from ..errors import CorpusError
 
 
 def text_of_pdf(path: Path) -> str:
-    """Return the text of all pages, an empty line between two.
+    """Return the text of all pages, separated by empty lines.
 
-    Raises `CorpusError` if the package for it is missing, the file is locked, or there is no text in it, and whatever
-    pypdf raises for a file that is broken.
+    Raises `CorpusError` if pypdf is not installed, the file is locked or it holds no text, and whatever pypdf raises
+    for a broken file.
     """
     try:
         import pypdf
@@ -24,7 +24,7 @@ def text_of_pdf(path: Path) -> str:
         raise CorpusError("it needs pypdf: pip install 'numlstm[documents]'") from None
     logger = logging.getLogger("pypdf")
     before = logger.level
-    logger.setLevel(logging.CRITICAL)  # it tells of every small fault, and reads on
+    logger.setLevel(logging.CRITICAL)  # it logs every small fault, and reads on
     try:
         reader: Any = pypdf.PdfReader(path)
         if reader.is_encrypted and not reader.decrypt(""):
@@ -34,5 +34,5 @@ def text_of_pdf(path: Path) -> str:
         logger.setLevel(before)
     text = "\n\n".join(page for page in pages if page.strip())
     if not text:
-        raise CorpusError("it holds no text, perhaps only pictures of pages")
+        raise CorpusError("it holds no text, perhaps only images of pages")
     return text + "\n"

@@ -1,7 +1,7 @@
-"""Read a text of which nobody knows the encoding, and find out what is wrong with it on the way.
+"""Detect the encoding of a text, and read it.
 
-Each source is read as what its first bytes say or as UTF-8, and where that fails as Windows' cp949 if that makes Korean
-of it, else as its cp1252, which has a character for most bytes. Knows nothing about statistics.
+A source is decoded by its byte-order mark, else as UTF-8. If that fails, it is decoded as Windows' cp949 if the result
+is Korean, else as Windows' cp1252, which has a character for most bytes.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ _HANGUL, _BEYOND_ASCII = re.compile("[가-힣]"), re.compile(r"[^\x00-\x7f]")
 
 @dataclasses.dataclass(frozen=True)
 class Read:
-    """A source, the encoding that it was found to be in, and whether that is no more than a guess."""
+    """A source, its detected encoding, and whether that is only a guess."""
 
     source: Source
     encoding: str
     guessed: bool = False
 
     def pieces(self) -> Iterator[str]:
-        """Read the text from the start; raises `CorpusError` if it cannot be read."""
+        """Yield the text from the start, in pieces. Raises `CorpusError` if it cannot be read."""
         if self.encoding != "cp1252" or not self.guessed:
             yield from pieces(self.source, self.encoding)
             return
@@ -42,9 +42,9 @@ class Read:
 
 
 def find_encoding(source: Source, wanted: str | None, told: Callable[[int], None] | None = None) -> Read:
-    """Return a source with the encoding that it is in: `wanted`, if that was said and fits, else what fits.
+    """Return a source with its encoding: `wanted` if given, else the detected one.
 
-    Raises `CorpusError` if it cannot be read, or is not in `wanted`.
+    Raises `CorpusError` if the source cannot be read, or is not in `wanted`.
     """
     if wanted is not None:
         check_encoding(wanted)
@@ -64,7 +64,7 @@ def find_encoding(source: Source, wanted: str | None, told: Callable[[int], None
 
 
 def _is_korean(source: Source) -> bool:
-    """Whether a source can be read as cp949, and most of it beyond ASCII is then Hangul."""
+    """Return True if a source decodes as cp949 and most of its non-ASCII characters are then Hangul."""
     hangul = beyond = 0
     try:
         for piece in pieces(source, "cp949"):

@@ -1,7 +1,6 @@
-"""Leave out of texts the paragraphs that were there before; streamed, with a few bytes of memory for each.
+"""Leave out paragraphs that occurred before; streamed, with a few bytes of memory per paragraph.
 
-A paragraph is what stands between empty lines. Short ones may repeat: headings, refrains, "Yes." Knows nothing about
-files.
+A paragraph is the text between empty lines. Short ones may repeat: headings, refrains, "Yes."
 """
 
 from __future__ import annotations
@@ -9,12 +8,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator
 
-SHORTEST = 60  # characters of a paragraph that must not repeat; "* * *" and most lines of a dialogue are shorter
-_LONGEST = 1 << 16  # characters: a text without an empty line is cut there, to be no burden
+SHORTEST = 60  # characters; shorter paragraphs may repeat, such as "* * *" and most lines of a dialogue
+_LONGEST = 1 << 16  # characters: a text without empty lines is cut there, to limit memory
 
 
 class Paragraphs:
-    """Knows the paragraphs that it has seen, and counts those left out."""
+    """Remembers the paragraphs it has seen, and counts those left out."""
 
     def __init__(self, *, keep: bool = False) -> None:
         self.keep = keep
@@ -22,9 +21,10 @@ class Paragraphs:
         self._seen: set[bytes] = set()
 
     def first_ones(self, pieces: Iterable[str]) -> Iterator[str]:
-        """Give a text again, in pieces that end with `\\n`, without empty lines at either end.
+        """Yield a text without repeated paragraphs, in pieces, and without empty lines at either end.
 
-        What was seen before, in this text or another, is left out together with the empty lines after it.
+        A paragraph seen before, in this text or another, is left out with the empty lines after it. The text ends with
+        `\\n`.
         """
         due = 0  # empty lines before the next paragraph
         begun = ended = False
@@ -52,7 +52,7 @@ class Paragraphs:
 
 
 def _paragraphs(pieces: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Give the paragraphs of a text and how many empty lines follow; one that was cut has no line end."""
+    """Yield each paragraph of a text with the number of empty lines after it; one that was cut has no line end."""
     lines: list[str] = []
     size = empty = 0
     for line in _lines(pieces):
@@ -69,7 +69,7 @@ def _paragraphs(pieces: Iterable[str]) -> Iterator[tuple[str, int]]:
 
 
 def _lines(pieces: Iterable[str]) -> Iterator[str]:
-    """Give the lines of a text, each ending with `\\n`; a line that is very long is given in parts."""
+    """Yield the lines of a text, each ending with `\\n`; a very long line is yielded in parts."""
     rest = ""
     for piece in pieces:
         *whole, rest = (rest + piece).split("\n")

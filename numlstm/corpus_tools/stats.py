@@ -1,7 +1,6 @@
-"""Judge a text: what it is made of, what repeats, what is wrong with it, and which network would suit it.
+"""Compute statistics of a text: its characters, its repetitions, its faults, and a network that would suit it.
 
-It is streamed; only what is searched for repetitions is in memory, up to `SEARCHED` characters. Knows nothing about who
-is shown the figures.
+The text is streamed; only the part searched for repetitions, up to `SEARCHED` characters, is in memory.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ from .passages import Passage, repeated
 from .reading import Read, find_encoding
 from .suggest import Suggestion, suggest
 
-SEARCHED = 4_000_000  # characters, from the start, that are searched for repetitions
+SEARCHED = 4_000_000  # characters, from the start, searched for repetitions
 RARE = 10  # a character that occurs less often can hardly be learned
 MOSTLY_REPEATED = 0.5
 
 Told = Callable[[str, int, int], None]
 
-# What UTF-8 looks like that was read as cp1252 or Latin-1: "Ã©" for "é", "â€™" for "’".
+# UTF-8 that was decoded as cp1252 or Latin-1: "Ã©" for "é", "â€™" for "’".
 _MISREAD = re.compile("Ã[\u0080-\u00bf]|â€[\u0098-\u009d™œ\u0153\u201c\u201d\u2122]|Â[\u00a0-\u00bf]")
 
 
@@ -50,7 +49,7 @@ class Character:
 
 @dataclasses.dataclass(frozen=True)
 class Stats:
-    """What was found. `rare` is sorted, the rarest first; `repeated_share` is of the `searched` characters, 0 to 1."""
+    """The statistics of a text. `rare` is sorted, rarest first; `repeated_share` is a share of `searched`, 0 to 1."""
 
     sources: tuple[tuple[str, str], ...]  # name and encoding
     characters: int
@@ -67,7 +66,7 @@ class Stats:
 
 
 def stats(sources: Sequence[Source], encoding: str | None = None, told: Told | None = None) -> Stats:
-    """Return the figures of texts read as one; `encoding` None means: each as it seems to be.
+    """Return the statistics of texts read as one; with `encoding` None, the encoding of each is detected.
 
     Raises `CorpusError` if a source cannot be read or there is no text.
     """
@@ -116,7 +115,7 @@ def _teller(told: Told | None, task: str, number: int, of: int) -> Callable[[int
 
 
 class _Counter:
-    """Counts what a text is made of, piece by piece."""
+    """Counts the characters and lines of a text, piece by piece."""
 
     def __init__(self) -> None:
         self.characters = self.size = self.lines = self.longest_line = self.line = 0
@@ -156,8 +155,8 @@ def _warnings(found: Sequence[Read], counter: _Counter, share: float) -> list[st
     warnings = []
     if counter.characters < advice.SMALL_TEXT:
         warnings.append(
-            f"the text is very small: {advice.SMALL_TEXT:,} characters are the least to learn words from, 100,000 a "
-            "good beginning; gather more"
+            f"the text is very small: learning words takes at least {advice.SMALL_TEXT:,} characters, and 100,000 are "
+            "a good start; gather more"
         )
     encodings = sorted({"utf-8" if read.encoding == "ascii" else read.encoding for read in found})
     guessed = [read for read in found if read.guessed]
@@ -169,14 +168,14 @@ def _warnings(found: Sequence[Read], counter: _Counter, share: float) -> list[st
         warnings.append(f"{name!r}{more} is not in UTF-8, perhaps in {guess} (Windows): train needs --encoding {guess}")
     if counter.misread:
         warnings.append(
-            f"{counter.misread:,} places look as if UTF-8 had been read as another encoding, such as Ã© for é; get the "
-            "text again"
+            f"{counter.misread:,} places look like UTF-8 that was decoded as another encoding, such as Ã© for é; get "
+            "the text again"
         )
     if counter.counts[0xFFFD]:
-        warnings.append(f"{counter.counts[0xFFFD]:,} characters were lost before (U+FFFD); get the text again")
+        warnings.append(f"{counter.counts[0xFFFD]:,} characters were already lost (U+FFFD); get the text again")
     if share > MOSTLY_REPEATED:
         warnings.append(
-            f"{100 * share:.0f} % of the text repeats what was there before: it would be learned by heart; numlstm "
-            "corpus combine leaves repeated paragraphs out"
+            f"{100 * share:.0f} % of the text repeats earlier passages: a model would memorise them; numlstm corpus "
+            "combine leaves repeated paragraphs out"
         )
     return warnings

@@ -1,10 +1,10 @@
 """Suggest the size of a network for a text.
 
 Karpathy's rule of thumb (the README of char-rnn): as many parameters as the text has characters, within an order of
-magnitude. Small texts may have more than that, for early stopping keeps the best weights: 2 x 128 units, the default,
-learned most of 27,000 characters, of which each has 9 parameters (`advice.LARGE_NETWORK` says how that was measured).
-So: two equal layers with about as many parameters as characters, but not below 128 units as long as that is at most a
-third of what `train` calls very large; and not above 512, which take days on a processor. Knows nothing about texts.
+magnitude. Small texts may have more, because early stopping keeps the best weights: 2 x 128 units, the default, learned
+the most of 27,000 characters, at 9 parameters per character (`advice.LARGE_NETWORK` says how that was measured). So the
+suggestion is two equal layers with about as many parameters as characters. They have at least 128 units while that is
+at most a third of what `train` calls very large, and at most 512, which take days on a CPU.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from ..network import parameters
 from ..settings.network import NetworkSettings
 
 _USUAL, _LARGEST, _STEP = 128, 512, 32
-_MOST = advice.LARGE_NETWORK / 3  # parameters for each character
-_DROPOUT, _FROM = 0.3, 2.0  # suggested from so many parameters for each character
+_MOST = advice.LARGE_NETWORK / 3  # parameters per character
+_DROPOUT, _FROM = 0.3, 2.0  # the dropout suggested above this many parameters per character
 
 
 @dataclasses.dataclass(frozen=True)
 class Suggestion:
-    """Two layers of `units`, their `parameters`, and the dropout to train with."""
+    """Two layers of `units` each, their number of `parameters`, and the dropout to train with."""
 
     units: int
     parameters: int
     dropout: float
 
     def options(self) -> str:
-        """Return the options of `numlstm train`."""
+        """Return the options for `numlstm train`."""
         dropout = f" --dropout {self.dropout:g}" if self.dropout else ""
         return f"--layers {self.units},{self.units}{dropout}"
 
 
 def suggest(characters: int, distinct: int, val_split: float = 0.1) -> Suggestion:
-    """Return what suits a text of so many characters, so many of them distinct, of which a part is to validate on."""
+    """Suggest a network for a text of so many characters, `distinct` of them different, `val_split` for validation."""
     training = max(1, round(characters * (1 - val_split)))
     sizes = range(_STEP, _LARGEST + 1, _STEP)
     near = min(sizes, key=lambda units: abs(_parameters(units, distinct) - training))

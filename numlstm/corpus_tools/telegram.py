@@ -1,7 +1,4 @@
-"""Read what Telegram Desktop exports as JSON: one chat, or all of an account's.
-
-Knows nothing about files.
-"""
+"""Read the JSON that Telegram Desktop exports: one chat, or all chats of an account."""
 
 from __future__ import annotations
 
@@ -14,14 +11,14 @@ from .messages import Message
 
 
 def messages_of_telegram(text: str) -> Iterator[Message]:
-    """Give the messages of an export; those that were forwarded, which others wrote, are left out.
+    """Yield the messages of an export; forwarded ones are left out, because others wrote them.
 
-    Raises `CorpusError` if it is none.
+    Raises `CorpusError` if the text is not an export.
     """
     found = json.loads(text)
     chats = _chats(found) if isinstance(found, dict) else []
     if not chats:
-        raise CorpusError("it is no export of Telegram's: there are no messages in it")
+        raise CorpusError("it is not a Telegram export: there are no messages in it")
     for chat in chats:
         for said in chat:
             if isinstance(said, dict) and said.get("type") == "message" and not said.get("forwarded_from"):
@@ -29,14 +26,14 @@ def messages_of_telegram(text: str) -> Iterator[Message]:
 
 
 def _chats(found: dict[str, Any]) -> list[list[Any]]:
-    """Return the lists of messages, those of one chat or of all."""
+    """Return the message lists of one chat or of all chats."""
     listed = found.get("chats")
     chats = listed.get("list", []) if isinstance(listed, dict) else [found]
     return [chat["messages"] for chat in chats if isinstance(chat, dict) and isinstance(chat.get("messages"), list)]
 
 
 def _plain(text: Any) -> str:
-    """Return a text of which parts may be links, bold and so on."""
+    """Return a message as plain text; its parts may be links, bold text and so on."""
     if isinstance(text, str):
         return text
     parts = text if isinstance(text, list) else []

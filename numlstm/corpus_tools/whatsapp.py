@@ -1,8 +1,8 @@
-"""Read what WhatsApp's "Export chat" writes: a text file with one line a message, and more where a message has more.
+"""Read the text file of WhatsApp's "Export chat": one line per message, and more if the message has line breaks.
 
-Each telephone writes dates as its owner does: `[31.12.20, 23:59:59] Name: text` on an iPhone, `12/31/20, 11:59 PM -
-Name: text` on Android, with other orders, marks and words for morning and afternoon elsewhere. What the program itself
-says is left out: who joined, that something is encrypted, that a picture is not in the file. Knows nothing about files.
+Phones write dates in their owner's format: `[31.12.20, 23:59:59] Name: text` on an iPhone, `12/31/20, 11:59 PM - Name:
+text` on Android, with other orders, punctuation and words for AM and PM elsewhere. System messages are left out: who
+joined, that the chat is encrypted, that a picture is not in the file.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .messages import Message
 _DATE = r"\d{1,4}\s?[./-]\s?\d{1,2}\s?[./-]\s?\d{1,4}\.?"
 _NOON = r"(?:[AaPp]\.?\s?[Mm]\.?|오전|오후|上午|下午|午前|午後|[πΠμΜ]\.?\s?[μΜ]\.?|[صم]|ÖÖ|ÖS)"
 _TIME = rf"(?:{_NOON}\s?)?\d{{1,2}}[:.]\d{{2}}(?:[:.]\d{{2}})?(?:\s?{_NOON})?"
-_COMMA = r"(?:\sг\.)?,?\s(?:(?:à|klo|kl\.|um)\s)?"  # what stands between them
+_COMMA = r"(?:\sг\.)?,?\s(?:(?:à|klo|kl\.|um)\s)?"  # between date and time
 _BEGINS = re.compile(rf"^[\u200e\u200f]*(?:\[{_DATE}{_COMMA}{_TIME}\]\s|{_DATE}{_COMMA}{_TIME}(?:\sч\.)?\s[-–]\s)")
 _SAID = re.compile(r"([^:\n]{1,80}?)\s?: ?(.*)", re.DOTALL)
 
-# Marks that WhatsApp puts before what it writes itself on an iPhone, and between which it puts names.
+# Marks that WhatsApp on an iPhone puts before its own text, and around names.
 _OWN = "\u200e"
 _MARKS = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MEDIA = re.compile(r"<[^<>\n]{3,60}>|\S[^\n]*\.\w{2,5} \([^()\n]{3,40}\)|null")
@@ -44,7 +44,7 @@ _DELETED = frozenset(
 
 
 def messages_of_whatsapp(text: str) -> Iterator[Message]:
-    """Give the messages of an exported chat; raises `CorpusError` if it is none."""
+    """Yield the messages of an exported chat. Raises `CorpusError` if the text is not one."""
     found = False
     for raw in _raw_messages(text):
         found = True
@@ -55,11 +55,11 @@ def messages_of_whatsapp(text: str) -> Iterator[Message]:
         if message:
             yield Message(_MARKS.sub("", said[1]).strip().removeprefix("~").strip(), message)
     if not found:
-        raise CorpusError("it is no chat of WhatsApp's: no line begins with a date and a time")
+        raise CorpusError("it is not a WhatsApp chat: no line begins with a date and a time")
 
 
 def _raw_messages(text: str) -> Iterator[str]:
-    """Give each message without its date, its lines together."""
+    """Yield each message without its date, its lines joined."""
     lines: list[str] | None = None
     for line in text.replace("\u202f", " ").replace("\u00a0", " ").split("\n"):
         begins = _BEGINS.match(line)
@@ -74,14 +74,14 @@ def _raw_messages(text: str) -> Iterator[str]:
 
 
 def _is_system(sender: str) -> bool:
-    """Whether what stands before a colon is no name: `Anna changed the subject to "Trip` of `... "Trip: July"`."""
+    """Return True if `sender` is not a name but the start of `Anna changed the subject to "Trip: July"`, say."""
     return any(mark in sender for mark in '"“”„«»')
 
 
 def _cleaned(text: str) -> str:
-    """Return what was written, without what the program added; "" if that is all."""
+    """Return what the sender wrote, without WhatsApp's own text; "" if nothing is left."""
     if text.startswith(_OWN):
-        # Before a file's own words there is such a mark too, but only in the first line.
+        # The mark also precedes a file with a caption, but only in the first line; the caption follows.
         text = text.partition("\n")[2]
     lines = [line for line in _MARKS.sub("", _EDITED.sub("", text)).split("\n") if not _MEDIA.fullmatch(line.strip())]
     message = "\n".join(lines).strip()

@@ -1,1 +1,1 @@
-"""Text as token ids: where it comes from, its vocabulary, and the windows it is trained in."""
+"""Text as token ids: its sources, its vocabulary, and the windows that training reads."""

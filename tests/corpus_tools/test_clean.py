@@ -40,7 +40,7 @@ def test_controls_go_or_stay():
     text = "a\x00\x00b\x1b\u200bc\x0cd\u2028e\xadf\n"
     assert cleaned(text, Steps())[0] == "abc\nd\nef\n"
     said = cleaned(text, Steps())[1]
-    assert said[0] == "form feeds and other separators of lines: 2 became line ends"
+    assert said[0] == "form feeds and other line separators: 2 became line ends"
     assert said[1].startswith("control and invisible characters: 5 (U+0000 × 2, U+001B × 1,")
     assert cleaned(text, Steps(controls=False)) == (text, [])
 

@@ -60,7 +60,7 @@ def test_repeated_passages_are_of_the_first_part(monkeypatch, source_text):
     found = of(text + text)
     assert found.repeated_share > 0.5
     assert found.passages[0].length == len(text)
-    assert any("repeats what was there before" in warning for warning in found.warnings)
+    assert any("repeats earlier passages" in warning for warning in found.warnings)
     monkeypatch.setattr(module, "SEARCHED", len(text))
     found = of(text + text)
     assert found.searched == len(text)
@@ -87,7 +87,7 @@ def test_encodings_are_found_and_mixtures_told(source_text):
     assert alone.warnings == ()
     with pytest.raises(CorpusError, match="is not in ascii"):
         stats([old], "ascii")
-    with pytest.raises(CorpusError, match="no text encoding is called"):
+    with pytest.raises(CorpusError, match="is not a known text encoding"):
         stats([old], "nonsense")
 
 
@@ -104,8 +104,8 @@ def test_what_was_misread_or_lost_before_is_told(source_text):
     text = prose(source_text)
     misread = "café – “so”".encode().decode("cp1252", "replace")
     warnings = of(misread + text).warnings
-    assert any("UTF-8 had been read as another encoding" in warning for warning in warnings)
-    assert any("were lost before (U+FFFD)" in warning for warning in of("\ufffd" + text).warnings)
+    assert any("UTF-8 that was decoded as another encoding" in warning for warning in warnings)
+    assert any("were already lost (U+FFFD)" in warning for warning in of("\ufffd" + text).warnings)
     assert of("ÂA Ã B naïve “quotes” Ça" + text).warnings == ()
 
 

@@ -1,1 +1,1 @@
-"""A text as token ids: encoded, kept in a file if it is long, and cut into streams or windows."""
+"""A text as token ids: encoded, stored in a file if it is large, and read as streams or windows."""

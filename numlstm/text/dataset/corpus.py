@@ -1,8 +1,8 @@
-"""Turn what the user names as a text into ids: the one door between the user's files and training.
+"""Load the texts that the user names as ids: the one door between the user's files and training.
 
-A text whose vocabulary is not known is read twice, another once, always in pieces. The ids of a small text go into one
-array of their own type, so that memory is that array and a few MB; those of a large one into a file (`stored.py`).
-Knows nothing about batches, networks or the command line.
+A text is read twice if its vocabulary must be built first, otherwise once, and always in pieces. The ids of a small
+text go into one array of the smallest dtype, so memory use is that array and a few MB; those of a large text go into a
+file (`id_file.py`).
 """
 
 from __future__ import annotations
@@ -24,18 +24,18 @@ from .encode import Part, Report, Texts
 
 __all__ = ["Corpus", "corpus_names", "load_corpus"]
 
-IN_MEMORY = "(text)"  # what a text that lies in no file is called
-STORED_BYTES = 64 << 20  # the size of files from which a text's ids are kept in a file
+IN_MEMORY = "(text)"  # the source name of a text that is not in a file
+STORED_BYTES = 64 << 20  # the ids of larger texts are stored in a file
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Corpus:
-    """A text as ids `(N,)` in the vocabulary's smallest dtype, and where it came from.
+    """A text as ids `(N,)` in the vocabulary's smallest dtype, and its sources.
 
-    `sources` are absolute paths, URLs, corpus names and `-`, one per text read, in order; `parts` says where the tokens
-    of each start and end. `digest` is the SHA-256 of the whole text as UTF-8, in hex: it depends neither on the
-    vocabulary nor on the encoding of the files; at the byte level it is that of the bytes. `dropped` counts the tokens
-    left out because the vocabulary lacks them, `unknown` those that became its sign for unknown ones.
+    `sources` are absolute paths, URLs, corpus names and `-`, one per text read, in order; `parts` gives the start and
+    end of each one's tokens. `digest` is the SHA-256 of the whole text as UTF-8, in hex, whatever the vocabulary and
+    the encoding of the files; at the byte level it is that of the bytes. `dropped` counts the tokens left out because
+    the vocabulary lacks them, `unknown` those replaced by its unknown token.
     """
 
     ids: Ids
@@ -58,14 +58,14 @@ def load_corpus(
     stdin: BinaryIO | None = None,
     report: Report | None = None,
 ) -> Corpus:
-    """Read texts, join them in the order given with nothing between, and encode them.
+    """Read texts, join them in the given order with nothing between, and encode them.
 
-    A source is the name of a corpus, which is downloaded if it is not here, a file, a folder (its `.txt` files at any
-    depth, sorted), a glob (sorted), a URL or `-` for the bytes of `stdin`. A name wins over a file of the same name,
-    which `./name` reaches. `in_memory` makes a source of a string. Without `vocab` the text's own vocabulary is made,
-    at `level` (None: characters); with it, unknown characters raise `CorpusError` unless `drop_unknown`, and unknown
-    words become `<unk>`. At the byte level `encoding` means nothing. `report` is told how far it is. Raises
-    `CorpusError` if a source cannot be found, read or decoded, if there is no text, or if it changes while it is read.
+    A source is the name of a corpus (downloaded if needed), a file, a folder (its `.txt` files at any depth, sorted), a
+    glob (sorted), a URL, or `-` for the bytes of `stdin`. A corpus wins over a file of the same name, which `./name`
+    reaches. `in_memory` makes a source from a string. Without `vocab`, the text's own vocabulary is built at `level`
+    (None: characters). With `vocab`, unknown characters raise `CorpusError` unless `drop_unknown`, and unknown words
+    become `<unk>`. At the byte level `encoding` is ignored. `report` is called with the progress. Raises `CorpusError`
+    if a source cannot be found, read or decoded, if there is no text, or if it changes while it is read.
     """
     check_encoding(encoding)
     found = resolve([sources] if isinstance(sources, str) else sources, stdin, report)
@@ -84,7 +84,7 @@ def load_corpus(
 
 
 def in_memory(text: str) -> Source:
-    """Return a source of a text that is there already; raises `CorpusError` if it has halves of characters."""
+    """Return a source with the given text. Raises `CorpusError` if the text holds lone surrogates."""
     try:
         return Source(IN_MEMORY, text.encode("utf-8"), "utf-8")
     except UnicodeEncodeError as error:
@@ -92,12 +92,12 @@ def in_memory(text: str) -> Source:
 
 
 def _size(found: Sequence[Source]) -> int:
-    """Return the number of bytes, those of unknown size counted as many."""
+    """Return the total size in bytes; a source of unknown size counts as more than `STORED_BYTES`."""
     return sum(STORED_BYTES + 1 if size is None else size for size, _ in (source.stamp() for source in found))
 
 
 class _Memory:
-    """An array that grows with what is written."""
+    """A sink that writes ids to a growing array."""
 
     def __init__(self, vocab: Vocab) -> None:
         self._ids: Ids = np.empty(0, vocab.id_dtype)
@@ -111,5 +111,5 @@ class _Memory:
         self._size = end
 
     def ids(self) -> Ids:
-        self._ids.resize(self._size, refcheck=False)  # gives back the room, without a second array
+        self._ids.resize(self._size, refcheck=False)  # shrinks in place, without a second array
         return self._ids

@@ -1,6 +1,6 @@
-"""The passes over the sources of a text: one that makes its vocabulary, and one that turns it into ids.
+"""The passes over the sources of a text: one builds its vocabulary, the other encodes it.
 
-Both read piece by piece. Knows nothing about where the ids go, be it memory or a file.
+Both read piece by piece.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from ..vocab import level as vocab_level
 from ..vocab.base import Ids, Vocab
 
 Report = Callable[[str, int, int], None]
-"""Is told what is being done, how many bytes of the files are done, and of how many (0: that is not known)."""
+"""Progress callback: called with the task, the bytes of the files read so far, and their total (0 if unknown)."""
 
-Part = tuple[str, int, int]  # a source's name, and where its tokens start and end among the ids
+Part = tuple[str, int, int]  # a source's name, and where its tokens start and end in the ids
 
 
 class Sink(Protocol):
-    """Takes the ids of a text, piece by piece."""
+    """Receives the ids of a text, piece by piece."""
 
     def write(self, ids: Ids) -> None: ...
 
 
 @dataclasses.dataclass(frozen=True)
 class Seen:
-    """What a pass found: the number of symbols (characters, or bytes) and the SHA-256 of them as UTF-8, in hex."""
+    """What a pass read: the number of symbols (characters or bytes), and their SHA-256 as UTF-8, in hex."""
 
     symbols: int
     digest: str
@@ -39,7 +39,7 @@ class Seen:
 
 @dataclasses.dataclass(frozen=True)
 class Encoded:
-    """What a pass has written: what it saw, where each source is among the ids, and what it did with the unknown."""
+    """The result of encoding: what was read, the place of each source in the ids, and the tokens dropped or unknown."""
 
     seen: Seen
     parts: tuple[Part, ...]
@@ -49,14 +49,14 @@ class Encoded:
 
 @dataclasses.dataclass(frozen=True)
 class Texts:
-    """Sources that are read as one text, in that encoding, and who is told how far it is."""
+    """Sources that are read as one text, their encoding, and the progress callback."""
 
     sources: Sequence[Source]
     encoding: str
     report: Report | None = None
 
     def make_vocab(self, level: TextSettings) -> tuple[Vocab, Seen | None]:
-        """Return the text's vocabulary and, if it had to be read for that, what was seen.
+        """Return the text's vocabulary, and what the pass read, or None if no pass was needed.
 
         Raises `CorpusError` if a source cannot be read or decoded, or if there is no text.
         """
@@ -75,8 +75,8 @@ class Texts:
     def encode(self, vocab: Vocab, sink: Sink, *, drop_unknown: bool, before: Seen | None) -> Encoded:
         """Write the text's ids to `sink`.
 
-        Raises `CorpusError` as `make_vocab` does, for symbols that the vocabulary lacks and has no sign for unless
-        `drop_unknown`, if nothing of the text is known, and if it is not what was seen `before`.
+        Raises `CorpusError` as `make_vocab` does, and if the text differs from what was read `before`, if none of its
+        tokens is known, or, unless `drop_unknown`, for symbols that the vocabulary neither holds nor replaces.
         """
         encoder, watch = vocab.encoder(drop_unknown=drop_unknown), self._watch("encoding")
         parts, size = [], 0
@@ -104,7 +104,7 @@ class Texts:
         return Encoded(seen, tuple(parts), encoder.dropped, encoder.unknown)
 
     def digest(self, *, as_bytes: bool) -> str:
-        """Return the digest that a pass over the text would see; raises `CorpusError` if it cannot be read."""
+        """Return the SHA-256 of the text, as in `Seen`. Raises `CorpusError` if it cannot be read."""
         watch = self._watch("checking")
         for source in self.sources:
             for _ in watch.pieces(source, as_bytes=as_bytes):
@@ -130,7 +130,7 @@ class Texts:
 
 
 class _Watch:
-    """Reads pieces, and counts and digests what it reads."""
+    """Reads pieces, and counts and hashes their symbols."""
 
     def __init__(self, encoding: str, told: Callable[[int], Any]) -> None:
         self.encoding, self.told = encoding, told
@@ -140,7 +140,7 @@ class _Watch:
     def pieces(self, source: Source, *, as_bytes: bool) -> Iterator[Any]:
         for piece in source.chunks(self._read) if as_bytes else pieces(source, self.encoding, self._read):
             self.symbols += len(piece)
-            # utf-7 can give lone surrogates; vocabularies refuse them
+            # utf-7 can produce lone surrogates; vocabularies reject them
             self.sha.update(piece if isinstance(piece, bytes) else piece.encode("utf-8", "surrogatepass"))
             yield piece
 

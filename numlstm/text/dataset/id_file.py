@@ -1,11 +1,9 @@
-"""The ids of large texts: encoded once into a file in the user's cache, and from then on read from there.
+"""The ids of large texts: encoded once into a file in the user's cache, then read from there.
 
-A file holds the ids, then one JSON document with the vocabulary and what the file was made from, then that document's
-length and a sign. It is written under another name and renamed, so that no other is ever seen; what an encoding that
-was killed has left is removed by the next one. A file is good as long as its sources have the size and the time that
-they had, or, where only the time differs, the same text. One that was not used for a month is removed.
-
-Knows nothing about how a text is read or what its tokens are.
+A file holds the ids, then a JSON document with the vocabulary and the state of the sources, then the document's length
+and a signature. It is written under a temporary name and renamed, so an incomplete file is never seen; the next
+encoding removes what a killed one left. A file is valid while its sources keep their size and modification time, or,
+if only the time differs, their text. Files unused for a month are removed.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from ..vocab.from_dict import vocab_from_dict
 from .encode import Encoded, Seen, Texts
 from .memory_map import map_ids
 
-_VERSION = 1  # to be raised whenever the same text would give other ids
+_VERSION = 1  # raise it whenever the same text would give other ids
 _END = struct.Struct("<Q8s")
 _SIGN = b"numlstm\n"
 _LARGEST_NOTES = 2**28
@@ -41,14 +39,14 @@ _Found = tuple[Ids, Vocab, Encoded]
 
 
 def load(texts: Texts, level: TextSettings, vocab: Vocab | None, drop_unknown: bool) -> _Found:
-    """Return the ids of a text, its vocabulary and what is known of it, encoding it first if need be.
+    """Return a text's ids, its vocabulary and the result of its encoding, reusing a cached file if there is one.
 
     Raises `CorpusError` as `Texts.encode` does, and if the file cannot be written.
     """
     folder = cache_folder.folder() / "corpora"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(source.nameless for source in texts.sources):  # nobody could tell that it is the same again
+        if any(source.nameless for source in texts.sources):  # a later run could not recognise the text
             return _encode_nameless(folder, texts, level, vocab, drop_unknown)
         key = _key(texts, vocab.level if vocab else level.level, drop_unknown)
         for path in sorted(folder.glob(f"{key}-{_vocab_key(vocab) if vocab else '*'}.ids")):
@@ -59,8 +57,8 @@ def load(texts: Texts, level: TextSettings, vocab: Vocab | None, drop_unknown: b
         return _encode(folder / key, texts, level, vocab, drop_unknown)
     except OSError as error:
         raise CorpusError(
-            f"the encoded text cannot be kept in {folder}: {error.strerror or error}; make room there, or let "
-            "NUMLSTM_CACHE_DIR name another folder"
+            f"the encoded text cannot be stored in {folder}: {error.strerror or error}; free some space there, or set "
+            "NUMLSTM_CACHE_DIR to another folder"
         ) from error
 
 
@@ -76,7 +74,7 @@ def _vocab_key(vocab: Vocab) -> str:
 
 
 def _reuse(path: Path, texts: Texts, level: TextSettings | None) -> _Found | None:
-    """Return what a file holds if it is what is wanted; removes one that is damaged, or whose sources have changed."""
+    """Return the contents of a file if they match; delete it if it is damaged or its sources have changed."""
     with contextlib.suppress(FileNotFoundError), open(path, "r+b") as file:
         notes = _read_notes(file)
         if notes and level is not None and notes["level"] != level.to_dict():
@@ -100,7 +98,7 @@ def _is_current(file: BinaryIO, notes: dict[str, Any], texts: Texts) -> bool:
         return True
     if texts.digest(as_bytes=vocab_from_dict(notes["vocab"]).reads_bytes) != notes["seen"]["digest"]:
         return False
-    _write_notes(file, {**notes, "stamps": now})  # so that it need not be read again the next time
+    _write_notes(file, {**notes, "stamps": now})  # so that the next run need not read the text again
     return True
 
 
@@ -135,7 +133,7 @@ def _encode(stem: Path, texts: Texts, level: TextSettings, vocab: Vocab | None, 
 def _encode_nameless(
     folder: Path, texts: Texts, level: TextSettings, vocab: Vocab | None, drop_unknown: bool
 ) -> _Found:
-    """Encode into a file that is gone when the process ends."""
+    """Encode into a temporary file, which disappears when the process ends."""
     vocab, seen = (vocab, None) if vocab else texts.make_vocab(level)
     with tempfile.TemporaryFile(dir=folder) as file:
         sink = _File(file)
@@ -145,7 +143,7 @@ def _encode_nameless(
 
 
 class _File:
-    """A file to which ids are written."""
+    """A sink that writes ids to a file."""
 
     def __init__(self, file: Any) -> None:
         self.file, self.count = file, 0
@@ -156,7 +154,7 @@ class _File:
 
 
 def _write_notes(file: BinaryIO, notes: dict[str, Any]) -> None:
-    """Write the document after the ids, in place of an earlier one."""
+    """Write the JSON document after the ids, replacing an earlier one."""
     data = json.dumps(notes).encode()
     file.seek(notes["count"] * _itemsize(notes))
     file.write(data + _END.pack(len(data), _SIGN))
@@ -165,7 +163,7 @@ def _write_notes(file: BinaryIO, notes: dict[str, Any]) -> None:
 
 
 def _read_notes(file: BinaryIO) -> dict[str, Any] | None:
-    """Return the document, or None if the file is damaged."""
+    """Return the JSON document, or None if the file is damaged."""
     try:
         file.seek(-_END.size, os.SEEK_END)
         end = file.tell()
@@ -184,7 +182,7 @@ def _itemsize(notes: dict[str, Any]) -> int:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes have left, and what was not used for long."""
+    """Remove what killed processes left, and files that were not used for a month."""
     now = time.time()
     for path in list(folder.iterdir()):
         with contextlib.suppress(OSError):

@@ -1,7 +1,4 @@
-"""Ids that lie in a file and are read from there, as an array that takes no memory of its own.
-
-Knows nothing about what the ids mean, or what else is in the file.
-"""
+"""Memory-mapped token ids: an array that is read from a file and takes no memory of its own."""
 
 from __future__ import annotations
 
@@ -16,16 +13,16 @@ from ..vocab.base import Ids
 
 
 def map_ids(file: BinaryIO, dtype: npt.DTypeLike, count: int) -> Ids:
-    """Return the `count` ids at the start of a file as a read-only array, which outlives the file object."""
+    """Return the first `count` ids of a file as a read-only array, which outlives the file object."""
     size = count * np.dtype(dtype).itemsize
     return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ), dtype)
 
 
 def release(ids: npt.NDArray[Any]) -> None:
-    """Give the memory back that holds what was read of mapped ids; for other arrays, do nothing.
+    """Release the memory of mapped ids that were read; do nothing for other arrays.
 
-    The system keeps the pages of a file in memory as long as it likes, but they count as the process's own until they
-    are released. The ids stay readable.
+    The system may keep the file's pages cached, but they count as the process's own memory until they are released. The
+    ids stay readable.
     """
     owner: Any = ids
     while isinstance(owner, (np.ndarray, memoryview)):

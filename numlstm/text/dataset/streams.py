@@ -1,8 +1,7 @@
-"""Cut a text's ids into a training part and a validation part, and into windows for truncated BPTT.
+"""Split a text's ids into a training part and a validation part, and into windows for truncated BPTT.
 
-The ids become parallel streams, one per row of the batch. Window k + 1 of a stream goes on where window
-k ended, so that the state of one is the right state to start the next from (Werbos 1990). Knows nothing
-about characters, networks or state.
+The ids become parallel streams, one per row of the batch. Window k + 1 of a stream continues where window k ended, so
+the final state of one is the right initial state for the next (Werbos 1990).
 """
 
 from __future__ import annotations
@@ -20,15 +19,15 @@ AnyIds = npt.NDArray[np.integer[Any]]
 Window = npt.NDArray[np.int32]
 Starts = npt.NDArray[np.int64]
 
-# Tokens that a stream reads before the memory of mapped ids is given back; at each window that would take 1 ms.
+# Tokens that a stream reads before the memory of mapped ids is released; after every window, that would cost 1 ms.
 _HELD = 2**14
 
 
 class Batches(Protocol):
-    """How a text is read: `Streams`, or `windows.Windows`.
+    """How a text is read: by `Streams` or `windows.Windows`.
 
-    An epoch goes from position 0 to `size`, in `steps_per_epoch` batches if it is read at one length; where `carries`
-    is true the state after a batch is the right one to start the next from.
+    An epoch runs from position 0 to `size`, in `steps_per_epoch` batches if `seq_len` does not change. If `carries`,
+    the state after a batch is the right initial state for the next.
     """
 
     @property
@@ -44,23 +43,23 @@ class Batches(Protocol):
     def steps_per_epoch(self) -> int: ...
 
     def steps_from(self, position: int) -> int:
-        """Return how many batches the rest of an epoch makes."""
+        """Return the number of batches from a position to the end of the epoch."""
 
     def batch(self, epoch: int, position: int) -> tuple[Window, Window, int]:
         """Return inputs and targets (T, B) at a position of an epoch, and the position after them.
 
-        A function of its arguments alone, so that whoever keeps both numbers goes on exactly where it stopped.
+        Depends on nothing but its arguments, so a run that stores both numbers resumes exactly where it stopped.
         """
 
     def places(self, epoch: int, position: int) -> tuple[Starts, int, int]:
-        """Return where in the ids the streams of that batch start (B), its length T and the position after it."""
+        """Return where each row of that batch starts in the ids (B), the length T, and the position after the batch."""
 
 
 def split(ids: AnyIds, val_split: float) -> tuple[AnyIds, AnyIds]:
-    """Return the ids to train on and the ids to validate on: two views, the second the tail of `ids (N,)`.
+    """Return the training ids and the validation ids: two views of `ids (N,)`, the second its tail.
 
-    The tail has `val_split * N` ids, rounded, and may be empty. Raises `ConfigError` if `val_split` is
-    not at least 0 and below 1.
+    The tail has `val_split * N` ids, rounded, and may be empty. Raises `ConfigError` unless `val_split` is at least 0
+    and below 1.
     """
     if not 0.0 <= val_split < 1.0:
         raise ConfigError(f"val_split is {val_split!r}; expected a number of at least 0 and below 1")
@@ -72,9 +71,9 @@ def split(ids: AnyIds, val_split: float) -> tuple[AnyIds, AnyIds]:
 class Streams:
     """Read `ids (N,)` as `batch_size` contiguous streams, in windows of `seq_len` tokens.
 
-    Stream b reads `ids[b * length : (b + 1) * length]` and predicts the id that follows each. Fewer than
-    `batch_size` ids at the very end, which do not fill another column, are not predicted. Raises
-    `ConfigError` if a size is below 1 and `CorpusError` if a stream would be empty.
+    Stream b reads `ids[b * length : (b + 1) * length]` and predicts the id that follows each. The last ids, fewer than
+    `batch_size`, do not fill another column and are not predicted. Raises `ConfigError` if a size is below 1 and
+    `CorpusError` if a stream would be empty.
     """
 
     ids: AnyIds
@@ -104,11 +103,11 @@ class Streams:
 
     @property
     def size(self) -> int:
-        """The position at which an epoch ends: positions count what each stream has predicted."""
+        """The position at which an epoch ends: positions count the tokens that each stream has predicted."""
         return self.length
 
     def steps_from(self, position: int) -> int:
-        """Return the number of windows from a position to the epoch's end."""
+        """Return the number of windows from a position to the end of the epoch."""
         return -(-(self.length - position) // self.seq_len)
 
     @property
@@ -119,20 +118,20 @@ class Streams:
     def window(self, index: int) -> tuple[Window, Window]:
         """Return inputs and targets `(T, B)` of window `index`: fresh, C-contiguous, time-major arrays.
 
-        T is `seq_len`, in the last window of an epoch what remains. Raises `IndexError` if `index` is not
-        in `range(steps_per_epoch)`.
+        T is `seq_len`, or the remainder in the last window of an epoch. Raises `IndexError` if `index` is not in
+        `range(steps_per_epoch)`.
         """
         if not 0 <= index < self.steps_per_epoch:
             raise IndexError(f"window {index} of an epoch of {self.steps_per_epoch}")
         return self.batch(0, index * self.seq_len)[:2]
 
     def batch(self, epoch: int, position: int) -> tuple[Window, Window, int]:
-        """Return inputs and targets `(T, B)` from a position of any epoch on, and the position after them."""
+        """Return inputs and targets `(T, B)` at a position of any epoch, and the position after them."""
         last = min(position + self.seq_len, self.length)
         return self._columns(0, position, last), self._columns(1, position, last), last
 
     def places(self, epoch: int, position: int) -> tuple[Starts, int, int]:
-        """Return where the streams go on at a position of any epoch (B), how far, and the position after that."""
+        """Return where each stream continues at a position of any epoch (B), the length, and the position after it."""
         last = min(position + self.seq_len, self.length)
         return np.arange(self.batch_size, dtype=np.int64) * self.length + position, last - position, last
 

@@ -1,7 +1,7 @@
-"""Random windows of a text, every epoch in an order of its own: the other way to read it than as streams.
+"""Random windows of a text, in a different order each epoch: the alternative to streams.
 
-The order is a permutation computed entry by entry, so that it takes no memory however long the text is, and the batch
-at any place of any epoch is known at once. Knows nothing about characters, networks or state.
+The order is a permutation computed entry by entry, so it takes no memory however long the text is, and any batch of any
+epoch can be computed directly.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .streams import AnyIds, Starts, Window
 
 Whole = npt.NDArray[Any]  # of uint64
 
-_HELD = 8  # batches before the memory of mapped ids is given back: each window takes 64 kB of it
+_HELD = 8  # batches read before the memory of mapped ids is released: each window takes 64 kB of it
 _ROUNDS = 8
 
 
@@ -27,10 +27,11 @@ _ROUNDS = 8
 class Windows:
     """Read `ids (N,)` as windows of `seq_len` tokens in random order, `batch_size` of them side by side.
 
-    Windows start every `step` tokens (0: every seq_len), the first of them at a place below `step` drawn for each
-    epoch. An epoch has `epoch_steps` batches; 0: as many as there are whole ones. More than there are start over, in
-    another order. Positions count batches. The state is to be zero at the start of each window. Raises `ConfigError`
-    for a size below 1 and `CorpusError` if the text is shorter than a window and the token after it.
+    Windows start every `step` tokens (0: every `seq_len`); each epoch draws the start of the first one, below `step`.
+    An epoch has `epoch_steps` batches (0: as many as the windows fill, at least one). If it needs more windows than
+    there are, they start over in another order. Positions count batches. The state must be zero at the start of each
+    window. Raises `ConfigError` if a size is below 1 and `CorpusError` if the text is shorter than a window and the
+    token after it.
     """
 
     ids: AnyIds
@@ -53,12 +54,12 @@ class Windows:
 
     @property
     def firsts(self) -> int:
-        """The number of tokens between which the first window of an epoch may start."""
+        """The number of tokens at which the first window of an epoch may start."""
         return min(self.step or self.seq_len, len(self.ids) - self.seq_len)
 
     @property
     def count(self) -> int:
-        """The number of windows: as many as there are even if the first one starts as late as it may."""
+        """The number of windows that fit even if the first one starts as late as possible."""
         return (len(self.ids) - self.seq_len - self.firsts) // (self.step or self.seq_len) + 1
 
     @property
@@ -72,7 +73,7 @@ class Windows:
         return self.size
 
     def steps_from(self, position: int) -> int:
-        """Return the number of batches from a position to the epoch's end."""
+        """Return the number of batches from a position to the end of the epoch."""
         return self.size - position
 
     def batch(self, epoch: int, position: int) -> tuple[Window, Window, int]:
@@ -85,14 +86,14 @@ class Windows:
         return np.ascontiguousarray(read[:-1]), np.ascontiguousarray(read[1:]), position + 1
 
     def places(self, epoch: int, position: int) -> tuple[Starts, int, int]:
-        """Return where the windows of a batch start (B), their length, and the position after it."""
+        """Return where each window of a batch starts (B), their length, and the position after the batch."""
         return self.starts(epoch, position), self.seq_len, position + 1
 
     def starts(self, epoch: int, position: int) -> Starts:
-        """Return where the windows `(B,)` of a batch start."""
+        """Return where each window of a batch starts `(B,)`."""
         cycles, indices = np.divmod(np.arange(self.batch_size) + position * self.batch_size, self.count)
         found = np.empty(self.batch_size, np.int64)
-        for cycle in np.unique(cycles):  # one, but where the windows of an epoch start over
+        for cycle in np.unique(cycles):  # only one, unless the windows of an epoch start over in this batch
             within = cycles == cycle
             found[within] = permuted(indices[within], self.count, (self.seed, epoch, int(cycle)))
         first = int(permuted(np.zeros(1, np.int64), self.firsts, (self.seed, epoch, 0, 1))[0])
@@ -100,10 +101,10 @@ class Windows:
 
 
 def permuted(indices: npt.NDArray[np.int64], count: int, key: tuple[int, ...]) -> npt.NDArray[np.int64]:
-    """Return where a permutation of range(count), another one for each key, takes these indices.
+    """Map indices by a permutation of range(count); each key selects another permutation.
 
-    A Feistel network permutes the places of a table with at least `count` of them, and few more; what it takes beyond
-    `count` it is given again until it comes back below (Black & Rogaway 2002).
+    A Feistel network permutes the cells of a table slightly larger than `count`. A result of `count` or more is
+    permuted again until it falls below (cycle walking, Black & Rogaway 2002).
     """
     rows = math.isqrt(count - 1) + 1
     shape = (np.uint64(rows), np.uint64(-(-count // rows)))
@@ -115,7 +116,7 @@ def permuted(indices: npt.NDArray[np.int64], count: int, key: tuple[int, ...]) -
 
 
 def _mixed(places: Whole, shape: tuple[np.uint64, np.uint64], keys: Whole) -> Whole:
-    """Permute the places of a table: rounds in turn move each along its column and row, by a hash of the other."""
+    """Permute the cells of a table: rounds alternately shift the row and the column, each by a hash of the other."""
     rows, columns = shape
     row, column = np.divmod(places, columns)
     for n, key in enumerate(keys):

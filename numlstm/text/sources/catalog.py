@@ -1,7 +1,6 @@
-"""The catalogue of named corpora, as `corpora.toml` lists them, and the texts that ship beside it.
+"""The catalogue of named corpora, which `corpora.toml` lists, and the texts that ship beside it.
 
-The files lie in the installed package, or at the top of a source checkout. Knows nothing about how a text is
-downloaded, trimmed or read.
+The files are in the installed package, or at the top of a source checkout.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ else:
 
 @dataclasses.dataclass(frozen=True)
 class Entry:
-    """What is known of a named corpus.
+    """The catalogue entry of a named corpus.
 
-    `source` is "stdlib", "package" (then `file` is its name there) or "download" (then there are `urls`). `size` is the
-    exact number of bytes of each file, `about` the rough number of all; `sha256` has one for each URL, or none. `trim`
-    names what `trim.trimmed` is to take away, "" for nothing.
+    `source` is "stdlib", "package" (`file` is the name there) or "download" (from `urls`). `size` is the exact number
+    of bytes of each file, `about` the approximate total; `sha256` has one checksum per URL, or is empty. `trim` names
+    what `trim.trimmed` removes, "" for nothing.
     """
 
     name: str
@@ -44,27 +43,27 @@ class Entry:
 
 
 def corpus_names() -> dict[str, dict[str, Any]]:
-    """Return each named corpus with what `corpora.toml` says of it: title, author, language, licence, source.
+    """Return each named corpus with its fields in `corpora.toml`: title, author, language, licence, source.
 
     Raises `CorpusError` if the file is missing or broken.
     """
     try:
         entries: dict[str, dict[str, Any]] = tomllib.loads(_catalogue_text())
-    except (OSError, ValueError) as error:  # ValueError: bytes that are no UTF-8, or text that is no TOML
+    except (OSError, ValueError) as error:  # ValueError: neither UTF-8 nor TOML
         raise CorpusError(
-            f"the list of named corpora does not read ({error}); expected corpora.toml inside the package; "
-            "install numlstm again"
+            f"the list of named corpora cannot be read ({error}); expected corpora.toml inside the package; "
+            "reinstall numlstm"
         ) from error
     return entries
 
 
 def entries() -> dict[str, Entry]:
-    """Return each named corpus by its name, in the catalogue's order; raises `CorpusError` as `corpus_names` does."""
+    """Return the named corpora by name, in the catalogue's order. Raises `CorpusError` as `corpus_names` does."""
     return {name: _entry(name, said) for name, said in corpus_names().items()}
 
 
 def entry(name: str) -> Entry:
-    """Return a named corpus; raises `CorpusError`, which lists the names, if there is none of that name."""
+    """Return the corpus of that name. Raises `CorpusError`, which lists the names, if there is none."""
     found = entries()
     if name not in found:
         raise CorpusError(f"no corpus is called {name!r}; expected one of {', '.join(found)}")
@@ -72,18 +71,18 @@ def entry(name: str) -> Entry:
 
 
 def shipped_file(found: Entry) -> Path:
-    """Return the path of a text that ships with the package; raises `CorpusError` if it is not there."""
+    """Return the path of a text that ships with the package. Raises `CorpusError` if it is missing."""
     path = _place(found.file)
     if not path.is_file():
         raise CorpusError(
             f"the text of the corpus {found.name} is not in this installation; expected {found.file} inside the "
-            "package; install numlstm again"
+            "package; reinstall numlstm"
         )
     return path
 
 
 def ships(found: Entry) -> bool:
-    """Whether a corpus is on every machine: it is put together there, or came with the package."""
+    """Return True if a corpus is on this machine without a download: made here, or shipped with the package."""
     return found.source == "stdlib" or (found.source == "package" and _place(found.file).is_file())
 
 

@@ -1,7 +1,4 @@
-"""Read files that gzip, bzip2, xz or zstd compressed, known by their first bytes, whatever they are called.
-
-Knows nothing about what the bytes mean or where they come from.
-"""
+"""Read files compressed by gzip, bzip2, xz or zstd, recognised by their first bytes, whatever their names."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from ...errors import CorpusError
 
 SUFFIXES = ("", ".gz", ".bz2", ".xz", ".zst")
 
-# bzip2's sign is plain text, so its second is asked for too: the digits of pi at a block, of its root at the end.
+# bzip2's signature is plain text, so the next one is checked too: digits of pi before a block, of its root at the end.
 _SIGNS = {
     "gzip": (b"\x1f\x8b\x08",),
     "bzip2": tuple(b"BZh%d%b" % (level, sign) for level in range(1, 10) for sign in (b"1AY&SY", b"\x17rE8P\x90")),
@@ -28,9 +25,9 @@ _SIGNS = {
 
 
 def decompressed(file: io.BufferedReader[Any], name: str, size: int) -> Iterator[bytes]:
-    """Yield a file's bytes, decompressed if need be, in pieces of up to `size`.
+    """Yield a file's bytes, decompressed if needed, in pieces of up to `size`.
 
-    Raises `CorpusError` if they are damaged or end early, or if what decompresses them is not installed.
+    Raises `CorpusError` if they are damaged or truncated, or if the decompressor is not installed.
     """
     head = file.peek(10)
     kind = next((kind for kind, signs in _SIGNS.items() if head.startswith(signs)), None)
@@ -41,7 +38,7 @@ def decompressed(file: io.BufferedReader[Any], name: str, size: int) -> Iterator
     try:
         yield from iter(lambda: opened.read(size), b"")
     except (EOFError, zlib.error, lzma.LZMAError, OSError, error_of_kind) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # it is the file that cannot be read
+        if isinstance(error, OSError) and error.errno is not None:  # the file itself cannot be read
             raise
         raise _damaged(name, kind, error) from error
 
@@ -65,11 +62,11 @@ def _zstd(name: str) -> Any:
             from backports import zstd
     except ImportError:
         raise CorpusError(
-            f"{name!r} is compressed with zstd, which Python reads from 3.14; expected a package that does so here: "
+            f"{name!r} is compressed with zstd, which needs Python 3.14 or a package; expected one of them; "
             "pip install 'numlstm[zstd]'"
         ) from None
     return zstd
 
 
 def _damaged(name: str, kind: str, error: Exception) -> CorpusError:
-    return CorpusError(f"{name!r} is damaged or cut short ({kind}: {error}); expected a whole file; fetch it again")
+    return CorpusError(f"{name!r} is damaged or cut short ({kind}: {error}); expected a complete file; get it again")

@@ -1,7 +1,6 @@
-"""From the bytes of a source to its exact text, piece by piece.
+"""Decode the bytes of a source to its exact text, piece by piece.
 
-Newlines are left as they are; only a byte-order mark at the very start of a source is dropped. Knows
-nothing about vocabularies or ids, or about where the bytes come from.
+Newlines are left as they are; only a byte-order mark at the very start of a source is dropped.
 """
 
 from __future__ import annotations
@@ -14,9 +13,9 @@ from collections.abc import Callable, Iterator
 from ...errors import CorpusError
 from .find import Source
 
-# These codecs hand a byte-order mark on as a character; the others of their families eat it themselves.
+# These codecs pass a byte-order mark on as a character; the others of their families consume it.
 _PASS_MARK_ON = frozenset({"utf-8", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32-be"})
-# The mark of utf-32 begins with that of utf-16, so it is looked for first.
+# The utf-32 mark starts with the utf-16 mark, so it comes first.
 _MARKS = (
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -27,19 +26,19 @@ _MARKS = (
 
 
 def check_encoding(encoding: str) -> None:
-    """Raise `CorpusError` unless Python knows `encoding` as the name of a text encoding."""
+    """Raise `CorpusError` unless `encoding` names a text encoding that Python knows."""
     try:
-        io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # also refuses codecs such as hex, which give no text
+        io.TextIOWrapper(io.BytesIO(), encoding=encoding)  # also rejects codecs such as hex, which produce no text
         codecs.getincrementaldecoder(encoding)
     except (LookupError, ValueError) as error:
         raise CorpusError(
-            f"no text encoding is called {encoding!r}; expected a name such as utf-8, utf-16, latin-1, "
+            f"{encoding!r} is not a known text encoding; expected a name such as utf-8, utf-16, latin-1, "
             "cp1252 or cp949 for `encoding`"
         ) from error
 
 
 def pieces(source: Source, encoding: str, read: Callable[[int], None] | None = None) -> Iterator[str]:
-    """Read the text of a source from the start, in pieces that are not empty; `read` is as in `Source.chunks`.
+    """Yield the text of a source from the start, in pieces that are not empty; `read` is as in `Source.chunks`.
 
     Raises `CorpusError` if the bytes cannot be read or are not in `encoding`.
     """
@@ -62,7 +61,7 @@ def pieces(source: Source, encoding: str, read: Callable[[int], None] | None = N
 def _undecodable(name: str, encoding: str, error: UnicodeError, head: bytes, size: int) -> CorpusError:
     where = "the bytes do not decode"
     if isinstance(error, UnicodeDecodeError):
-        # The decoder's buffer holds what it kept of earlier chunks and ends where reading ended.
+        # The decoder's buffer starts with bytes left over from earlier chunks and ends where reading stopped.
         offset = size - len(error.object) + error.start
         where = f"the byte 0x{error.object[error.start]:02X} at offset {offset} does not decode"
     return CorpusError(f"{name!r} is not in {encoding}: {where}; {_advice(encoding, head)}")

@@ -1,6 +1,6 @@
-"""Download one file, whole or not at all, and say in one line what went wrong if it does.
+"""Download one file, completely or not at all, and report a failure in one line.
 
-`pooch` does the work. Knows nothing about the catalogue, or where files are kept.
+`pooch` does the work.
 """
 
 from __future__ import annotations
@@ -15,22 +15,22 @@ from typing import Any
 from ...errors import CorpusError
 
 Told = Callable[[int, int], None]
-"""Is told how many bytes are there, and of how many (0: that is not known)."""
+"""Progress callback: called with the bytes received so far and their total (0 if unknown)."""
 
 STALLED_SECONDS = 30.0
-LARGEST = 256 << 20  # bytes of one file: a server that never ends must not fill the disk
+LARGEST = 256 << 20  # bytes of one file: an endless response must not fill the disk
 
-# As it is, not compressed on the way: only then its length is that which the server names. Wikimedia's servers turn
-# away who does not say who they are.
+# Not compressed in transit, so that the file's length matches the Content-Length header. Wikimedia's servers reject
+# requests without a User-Agent.
 _HEADERS = {"Accept-Encoding": "identity", "User-Agent": "numlstm (a program that downloads a text once, for its user)"}
 
 
 class Unreachable(CorpusError):
-    """Nothing answered at a file's address: there is perhaps no network."""
+    """Nothing answered at a file's URL: there may be no network."""
 
 
 class WrongChecksum(CorpusError):
-    """A file came whole, but is not the one that was expected."""
+    """A file arrived complete, but its checksum is not the expected one."""
 
 
 def download(
@@ -42,11 +42,11 @@ def download(
     told: Told | None = None,
     timeout: float = STALLED_SECONDS,
 ) -> None:
-    """Write the file at `url` to the new file `to`, which appears only when it is whole.
+    """Download the file at `url` to the new file `to`, which appears only when it is complete.
 
-    `timeout` is the longest, in seconds, that nothing may come. Raises `Unreachable` if nothing answers,
-    `WrongChecksum` if `sha256` is given and differs, and `CorpusError` if the server refuses, stalls or ends too early,
-    or sends another number of bytes than `size`.
+    `timeout` is the longest wait for data, in seconds. Raises `Unreachable` if nothing answers, `WrongChecksum` if
+    `sha256` is given and differs, and `CorpusError` if the server refuses, stalls or stops too early, or if the number
+    of bytes is not `size`.
     """
     import pooch
     import requests
@@ -63,23 +63,23 @@ def download(
             "it by hand and give the file"
         ) from None
     except requests.exceptions.Timeout:
-        raise _broken(url, f"nothing came for {timeout:g} seconds") from None
+        raise _broken(url, f"no data arrived for {timeout:g} seconds") from None
     except requests.exceptions.ChunkedEncodingError:
-        raise _broken(url, "the connection broke off before its end") from None
+        raise _broken(url, "the connection closed too early") from None
     except requests.exceptions.ConnectionError as error:
-        if "timed out" in str(error).lower():  # requests names a read that stalls so
-            raise _broken(url, f"nothing came for {timeout:g} seconds") from None
+        if "timed out" in str(error).lower():  # how requests reports a read that stalls
+            raise _broken(url, f"no data arrived for {timeout:g} seconds") from None
         raise Unreachable(f"{url} cannot be reached ({_reason(error)})") from None
     except requests.exceptions.RequestException as error:
         raise _broken(url, _one_line(error)) from None
-    except ValueError as error:  # how pooch says that the checksum differs
+    except ValueError as error:  # how pooch reports a wrong checksum
         if sha256 is None:
             raise _broken(url, _one_line(error)) from None
-        raise WrongChecksum(f"{url} has another checksum than the expected {sha256[:16]}…") from None
+        raise WrongChecksum(f"the checksum of {url} is not the expected {sha256[:16]}…") from None
 
 
 class _Fetcher:
-    """What pooch calls to fetch a file; it checks the length, which pooch does not."""
+    """A downloader for pooch that also checks the length of the file."""
 
     def __init__(self, size: int | None, told: Told | None, timeout: float) -> None:
         self.size, self.told, self.timeout = size, told, timeout
@@ -94,20 +94,20 @@ class _Fetcher:
         try:
             pooch.HTTPDownloader(progressbar=bar, chunk_size=1 << 14, **settings)(url, output_file, pooch_)
         finally:
-            for answer in answers:  # pooch leaves the connection open where it fails
+            for answer in answers:  # pooch leaves the connection open on failure
                 answer.close()
         got = os.path.getsize(output_file)
         if bar.total and got != bar.total:
-            raise _broken(url, f"{got:,} of {bar.total:,} bytes came")
+            raise _broken(url, f"{got:,} of {bar.total:,} bytes received")
         if self.size is not None and got != self.size:
             raise CorpusError(
-                f"{url} has {got:,} bytes; expected {self.size:,}: it was replaced there; download the text by hand "
-                "and give the file"
+                f"{url} has {got:,} bytes; expected {self.size:,}: it was replaced on the server; download the text by "
+                "hand and give the file"
             )
 
 
 class _Bar:
-    """The progress bar that pooch tells of chunks: it asks the file itself, for chunks may be shorter."""
+    """A progress bar for pooch. It reads the size of the file, as chunks may be shorter than pooch reports."""
 
     total = 0
 
@@ -122,15 +122,15 @@ class _Bar:
             self.told(done, self.total)
 
     def reset(self) -> None:
-        """Do nothing: the file is not shorter."""
+        """Do nothing: `update` reads the size of the file."""
 
     def close(self) -> None:
-        """Do nothing: who is told may have more to show."""
+        """Do nothing: the callback may have more files to report."""
 
 
 @contextlib.contextmanager
 def _quiet(logger: logging.Logger) -> Iterator[None]:
-    """Keep pooch from telling what it does: who downloads tells it."""
+    """Context manager: silence pooch's log messages, since the caller reports the download."""
     before = logger.level
     logger.setLevel(logging.ERROR)
     try:
@@ -140,18 +140,18 @@ def _quiet(logger: logging.Logger) -> Iterator[None]:
 
 
 def _broken(url: str, reason: str) -> CorpusError:
-    return CorpusError(f"{url} could not be downloaded whole: {reason}; nothing was kept; try again")
+    return CorpusError(f"{url} could not be downloaded completely: {reason}; nothing was saved; try again")
 
 
 def _reason(error: Exception) -> str:
     text = str(error)
     if "resolve" in text.lower() or "getaddrinfo" in text:
-        return "its name is not known: there is perhaps no network"
+        return "its host name cannot be resolved: there may be no network"
     if "refused" in text.lower():
         return "the connection was refused"
     if "CERTIFICATE" in text.upper():
         return "its certificate is not trusted here"
-    return "there is perhaps no network"
+    return "there may be no network"
 
 
 def _one_line(error: Exception) -> str:

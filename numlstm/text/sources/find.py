@@ -1,7 +1,6 @@
-"""Where a text comes from: named corpora, files, folders, globs, URLs and standard input, as streams of bytes.
+"""Find the texts that the user names: corpora, files, folders, globs, URLs and standard input, as streams of bytes.
 
-Everything the user may name becomes a list of `Source`, each of which can be read more than once. Compressed files are
-decompressed on the way. Knows nothing about encodings, characters or ids.
+Each name becomes a list of `Source`, which can be read more than once. Compressed files are decompressed on the fly.
 """
 
 from __future__ import annotations
@@ -28,17 +27,17 @@ from .named import text_of
 from .named_downloads import Report
 
 CHUNK_BYTES = 1 << 16
-HELD_BYTES = 64 << 20  # of what can be read only once: the most to keep in memory
+HELD_BYTES = 64 << 20  # the largest stream that can be read only once to keep in memory
 
-Stamp = tuple[int | None, str]  # a size in bytes, if it is known, and when it was written, "" if that is not known
+Stamp = tuple[int | None, str]  # the size in bytes, if known, and the modification time or version, "" if unknown
 
 
 @dataclasses.dataclass(frozen=True)
 class Source:
-    """One text: its absolute path, its URL, its corpus name or `-`, and its bytes where they are not in a file.
+    """One text: its name (absolute path, URL, corpus name or `-`), and its bytes if they are not in a file.
 
-    `encoding` is set where it is known, whatever the user says of the other texts. `kept` is a file without a name that
-    holds the bytes where they could be read only once.
+    `encoding` is set if it is known, and then overrides the user's. `kept` is an unnamed temporary file with the bytes
+    of a stream that could be read only once.
     """
 
     name: str
@@ -48,13 +47,13 @@ class Source:
 
     @property
     def nameless(self) -> bool:
-        """Whether nobody else could find the same bytes under that name."""
+        """True if the same bytes cannot be found again by name."""
         return self.data is not None or self.kept is not None
 
     def chunks(self, read: Callable[[int], None] | None = None) -> Iterator[bytes]:
-        """Read the bytes from the start, in pieces of up to `CHUNK_BYTES`, decompressed if need be.
+        """Yield the bytes from the start, in pieces of up to `CHUNK_BYTES`, decompressed if needed.
 
-        Tells `read` how many more bytes of the file were read. Raises `CorpusError` if that fails.
+        Calls `read` with the number of bytes that each read took from the file. Raises `CorpusError` if reading fails.
         """
         try:
             with self._open() as raw, io.BufferedReader(_Told(raw, read), CHUNK_BYTES) as file:
@@ -63,7 +62,10 @@ class Source:
             raise _unreadable(self.name, error) from error
 
     def stamp(self) -> Stamp:
-        """Return what changes when the text does: size and time; raises `CorpusError` if that cannot be found out."""
+        """Return the size and modification time, which reveal a change of the text.
+
+        Raises `CorpusError` if they cannot be read.
+        """
         if self.data is not None:
             return len(self.data), ""
         if self.kept is not None:
@@ -77,7 +79,7 @@ class Source:
         return found.st_size, str(found.st_mtime_ns)
 
     def held(self) -> Source:
-        """Return the source with its bytes in memory if they are elsewhere; raises `CorpusError` if that fails."""
+        """Return the source, its bytes read into memory if it is remote. Raises `CorpusError` if that fails."""
         if self.nameless or not remote.is_remote(self.name):
             return self
         try:
@@ -91,14 +93,14 @@ class Source:
             return io.BytesIO(self.data)
         if self.kept is not None:
             self.kept.seek(0)
-            return contextlib.nullcontext(self.kept)  # not closed, for it may be read again
+            return contextlib.nullcontext(self.kept)  # not closed: it may be read again
         if remote.is_remote(self.name):
             return remote.open_to_read(self.name)
         return open(self.name, "rb", 0)
 
 
 class _Told(io.RawIOBase):
-    """Reads a file and tells how much was read."""
+    """Wraps a file and reports the number of bytes read."""
 
     def __init__(self, file: IO[bytes], told: Callable[[int], None] | None) -> None:
         self.file, self.told = file, told
@@ -115,15 +117,15 @@ class _Told(io.RawIOBase):
 
 
 def resolve(given: Sequence[str | Source], stdin: BinaryIO | None, report: Report | None = None) -> list[Source]:
-    """Return the sources that the user's words stand for, in order; `stdin` is what `-` reads.
+    """Return the sources that the user's words name, in order; `-` reads `stdin`.
 
-    A named corpus is downloaded if need be, and `report` told how far that is. Raises `CorpusError` if a word stands
-    for nothing, or for something that cannot be read.
+    A named corpus is downloaded if needed, with the progress passed to `report`. Raises `CorpusError` if a word names
+    nothing, or something that cannot be read.
     """
     if not given:
         raise CorpusError(f"no text given; expected {_expected()}")
     if list(given).count("-") > 1:
-        raise CorpusError("standard input (-) is given more than once; expected it once, for it can be read only once")
+        raise CorpusError("standard input (-) is given more than once; expected it once, as it can be read only once")
     return [
         source
         for word in given
@@ -169,7 +171,7 @@ def _read_pipe(path: str) -> Source:
 
 
 def _read_once(name: str, file: BinaryIO) -> Source:
-    """Return a source of what can be read only once: in memory or, if that is much, in a temporary file."""
+    """Return a source with the bytes of a stream, in memory or, above `HELD_BYTES`, in a temporary file."""
     data = file.read(HELD_BYTES)
     more = file.read(CHUNK_BYTES)
     if not more:
@@ -196,8 +198,8 @@ def _mode(word: str) -> int | None:
 def _matches(word: str) -> list[Source]:
     if not glob.has_magic(word) or "\0" in word:
         near = difflib.get_close_matches(word, corpus_names(), 1)
-        meant = f"is it the corpus {near[0]}? " if near else ""
-        raise CorpusError(f"nothing is called {word!r}; {meant}expected {_expected()}")
+        meant = f"did you mean the corpus {near[0]}? " if near else ""
+        raise CorpusError(f"there is no file or corpus {word!r}; {meant}expected {_expected()}")
     found = sorted(Path(path).as_posix() for path in glob.iglob(word, recursive=True) if os.path.isfile(path))
     if not found:
         raise CorpusError(f"no file matches {word!r}; expected at least one; check the pattern and the folder")
@@ -245,6 +247,4 @@ def _expected() -> str:
 
 def _unreadable(name: str, error: OSError) -> CorpusError:
     reason = error.strerror or str(error)
-    return CorpusError(
-        f"{name!r} cannot be read ({reason}); expected a file that you may read; check path and permissions"
-    )
+    return CorpusError(f"{name!r} cannot be read ({reason}); expected a readable file; check its path and permissions")

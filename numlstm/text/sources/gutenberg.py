@@ -1,15 +1,15 @@
-"""Find what Project Gutenberg puts around a book: header, small print, who made it, licence.
+"""Remove what Project Gutenberg adds around a book: header, small print, credits, licence.
 
-The forms of all years are known: the "small print" of the 1990s, the `***START` and `*** START OF` lines since, the
-licence with and without its last sentence, and the notices within the old edition of Shakespeare's works. Several books
-in one text are each found. Knows nothing about files, or of what else may be wrong with a text.
+Handles the forms of all years: the "small print" of the 1990s, the `***START` and `*** START OF` lines since, the
+licence with and without its last sentence, and the notices within the old edition of Shakespeare's works. A text may
+hold several books.
 """
 
 from __future__ import annotations
 
 import re
 
-# A mark may be broken into two lines, and say THE, THIS or nothing, EBOOK or ETEXT.
+# A marker may span two lines, and say THE, THIS or neither, EBOOK or ETEXT.
 _WHAT = r"(?:THE |THIS )?PROJECT GUTENBERG(?:'S)? (?:OF AUSTRALIA )?E(?:BOOK|-?TEXT)"
 _START = re.compile(
     rf"^\*{{2,3}} ?START OF {_WHAT}[^\n]*(?:\n(?!\n)[^\n]*\*\*\*)?[^\n]*\n?"
@@ -29,7 +29,7 @@ _HEADER = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _LICENCE_END = re.compile(r"newsletter to hear about\s+new e-?books\.[^\n]*(?:\n|\Z)", re.IGNORECASE)
-# Paragraphs at a book's start that tell who made the file, not part of the book.
+# Paragraphs at the start that credit who made the file; they are not part of the book.
 _CREDITS = re.compile(
     r"\s*(?:(?:This (?:e-?book|e-?text) (?:was |is )?)?(?:Produced|Prepared|Transcribed|Scanned|Typed) by\b"
     r"|E-?text (?:prepared|produced|scanned)\b|This e-?(?:text|book) was (?:produced|prepared|typed|scanned)\b)"
@@ -41,9 +41,9 @@ _NOTICE = re.compile(r"<<THIS ELECTRONIC VERSION OF THE COMPLETE WORKS.{0,800}?>
 
 
 def without_gutenberg(text: str) -> str:
-    """Return a text without what Project Gutenberg put around its books; line ends must be `\\n`.
+    """Return a text without Project Gutenberg's additions around its books; line ends must be `\\n`.
 
-    A text that has nothing of it comes back as it is.
+    A text without such additions is returned unchanged.
     """
     kept, position, found = [], 0, False
     while True:
@@ -64,7 +64,7 @@ def without_gutenberg(text: str) -> str:
 
 
 def _before(text: str) -> str:
-    """Return what stands before a header, which reaches to the end of `text`."""
+    """Return the text before a header, which extends to the end of `text`."""
     header = _HEADER.search(text)
     return text[: header.start()] if header else ""
 
@@ -76,7 +76,7 @@ def _after_credits(text: str, position: int) -> int:
 
 
 def _after_licence(text: str, position: int) -> int:
-    """Return where a licence ends: after its last sentence, at the next book's header, or with the text."""
+    """Return where a licence ends: after its last sentence, at the next book's header, or at the end of the text."""
     last, header = _LICENCE_END.search(text, position), _next_header(text, position)
     ends = [found for found in (last.end() if last else None, header) if found is not None]
     return min(ends, default=len(text))

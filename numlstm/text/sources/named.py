@@ -1,7 +1,4 @@
-"""Where the text of a named corpus is, and its bytes, wherever it comes from.
-
-Knows nothing about encodings, vocabularies or ids.
-"""
+"""The text of a named corpus: made on this machine, shipped with the package, or downloaded."""
 
 from __future__ import annotations
 
@@ -15,9 +12,9 @@ from .python_library import python_source
 
 
 def text_of(entry: Entry, report: Report | None = None) -> tuple[bytes, str]:
-    """Return the bytes of a corpus and their encoding, downloaded if need be; `report` is as in `fetching.fetch`.
+    """Return the bytes of a corpus and their encoding, downloading it if needed.
 
-    Raises `CorpusError` if the text cannot be had.
+    `report` is as in `named_downloads.fetch`. Raises `CorpusError` if the text is not available.
     """
     if entry.source == "stdlib":
         return python_source().encode("ascii"), "ascii"
@@ -29,9 +26,9 @@ def text_of(entry: Entry, report: Report | None = None) -> tuple[bytes, str]:
 
 
 def text_path(entry: Entry, report: Report | None = None, *, refresh: bool = False) -> Path:
-    """Return the path of a file that holds the corpus, downloaded if need be, or always with `refresh`.
+    """Return the path of a file that holds the corpus, downloading it if needed, or always with `refresh`.
 
-    What is put together on this machine is written into the cache first. Raises `CorpusError` as `text_of` does.
+    A corpus that is made on this machine is written to the cache first. Raises `CorpusError` as `text_of` does.
     """
     if entry.source == "package":
         return shipped_file(entry)
@@ -46,7 +43,7 @@ def text_path(entry: Entry, report: Report | None = None, *, refresh: bool = Fal
 
 
 def text_size(entry: Entry) -> tuple[int | None, bool]:
-    """Return the size of a corpus in bytes, if it is known, and whether that is exact. Nothing is downloaded."""
+    """Return the size of a corpus in bytes, or None if unknown, and whether it is exact. Downloads nothing."""
     if entry.source == "package" and ships(entry):
         return shipped_file(entry).stat().st_size, True
     kept = cached(entry) if entry.source == "download" else None
@@ -58,7 +55,7 @@ def text_size(entry: Entry) -> tuple[int | None, bool]:
 
 
 def is_here(entry: Entry) -> bool:
-    """Whether a corpus can be read without a network."""
+    """Return True if a corpus can be read without a network."""
     return ships(entry) or (entry.source == "download" and cached(entry) is not None)
 
 
@@ -67,12 +64,12 @@ def _written(entry: Entry) -> Path:
     path = folder / f"{entry.name}.txt"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not path.is_file() or path.read_bytes() != data:  # another Python has another library
+        if not path.is_file() or path.read_bytes() != data:  # another Python has another standard library
             with replacing(path) as file:
                 file.write(data)
     except OSError as error:
         raise CorpusError(
-            f"the corpus {entry.name} cannot be written to {folder}: {error.strerror or error}; make room there, or "
-            "let NUMLSTM_CACHE_DIR name another folder"
+            f"the corpus {entry.name} cannot be stored in {folder}: {error.strerror or error}; free some space there, "
+            "or set NUMLSTM_CACHE_DIR to another folder"
         ) from error
     return path

@@ -1,8 +1,8 @@
-"""The named corpora that are downloaded: once, into the user's cache, and checked each time that they are used.
+"""The named corpora that are downloaded: once, into the user's cache, and verified at each use.
 
-Of each corpus there is a text, trimmed, and a record: the addresses, the checksums of the files as they came, that of
-the text, and the day. Without both, or where they do not agree, there is no such text. The record's checksums hold for
-later downloads too. Knows nothing about how a file is downloaded or trimmed, or who reads the text.
+The cache holds a trimmed text of each corpus and a record: the URLs, the checksums of the files as received, that of
+the text, and the date. If either is missing or they disagree, the corpus counts as not downloaded. Later downloads must
+match the record's checksums too.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from .trim import trimmed
 
 Report = Callable[[str, int, int], None]
 
-_BETWEEN = "\n\n"  # the texts of one corpus
+_BETWEEN = "\n\n"  # separates the texts of one corpus
 
 
 def kept_folder() -> Path:
-    """Return where downloaded texts are kept; it need not exist yet."""
+    """Return the folder of downloaded texts, which may not exist yet."""
     return cache_folder.folder() / "texts"
 
 
 def cached(entry: Entry) -> Path | None:
-    """Return the path of a corpus that was downloaded and is as it was then, or None."""
+    """Return the path of a corpus that was downloaded and has not changed since, or None."""
     path = _text_path(entry)
     record = _record(entry)
     try:
@@ -47,11 +47,11 @@ def cached(entry: Entry) -> Path | None:
 def fetch(
     entry: Entry, report: Report | None = None, *, refresh: bool = False, timeout: float = STALLED_SECONDS
 ) -> Path:
-    """Return the path of a corpus's text, downloaded unless it is there.
+    """Return the path of a corpus's text, downloading it if needed.
 
-    With `refresh` it is downloaded again, whatever it was before. `report` is told what is being done and how far it
-    is, `timeout` is the longest, in seconds, that nothing may come. Raises `CorpusError` if the text cannot be had;
-    what was kept before is then untouched.
+    With `refresh` it is downloaded again, even if it has changed on the server. `report` is called with the task, the
+    bytes received and their total. `timeout` is the longest wait for data, in seconds. Raises `CorpusError` if the text
+    is not available; the cached text, if any, is then untouched.
     """
     found = None if refresh else cached(entry)
     if found is not None:
@@ -68,8 +68,8 @@ def fetch(
             shutil.rmtree(temporary, ignore_errors=True)
     except OSError as error:
         raise CorpusError(
-            f"the corpus {entry.name} cannot be kept in {folder}: {error.strerror or error}; make room there, or let "
-            "NUMLSTM_CACHE_DIR name another folder"
+            f"the corpus {entry.name} cannot be stored in {folder}: {error.strerror or error}; free some space there, "
+            "or set NUMLSTM_CACHE_DIR to another folder"
         ) from error
 
 
@@ -117,18 +117,18 @@ def _download(
         download(url, file, sha256=known, size=entry.size, told=told, timeout=timeout)
     except Unreachable as error:
         raise CorpusError(
-            f"the corpus {entry.name} is not here yet, and {error}; what works without a network: "
-            f"{', '.join(offline_names())}, and your own files"
+            f"the corpus {entry.name} is not downloaded yet, and {error}; without a network, use "
+            f"{', '.join(offline_names())} or your own files"
         ) from None
     except WrongChecksum as error:
         if entry.sha256:
             raise CorpusError(
-                f"{error}: it was damaged on the way or replaced there; nothing was kept; try again, or download the "
-                "text by hand and give the file"
+                f"{error}: it was damaged in transit or replaced on the server; nothing was saved; try again, or "
+                "download the text by hand and give the file"
             ) from None
         raise CorpusError(
-            f"{error} of {before['downloaded']}: it has changed since; nothing was kept; numlstm corpus get "
-            f"{entry.name} --refresh takes the text as it is now"
+            f"{error} of {before['downloaded']}: it has changed since; nothing was saved; to get the current text, run "
+            f"numlstm corpus get {entry.name} --refresh"
         ) from None
 
 
@@ -140,7 +140,7 @@ def _teller(entry: Entry, place: int, report: Report | None) -> Callable[[int, i
 
 
 def _record(entry: Entry) -> dict[str, Any] | None:
-    """Return the record of a download of what the entry names now, or None."""
+    """Return the record of a download, or None if there is none that matches the entry."""
     try:
         found = json.loads(_record_path(entry).read_bytes())
         same = (found["urls"], found["trim"]) == (list(entry.urls), entry.trim)
@@ -164,7 +164,7 @@ def _digest(data: bytes) -> str:
 
 
 def _sweep(folder: Path) -> None:
-    """Remove what killed processes have left."""
+    """Remove what killed processes left."""
     for path in list(folder.iterdir()):
         if is_abandoned(path):
             shutil.rmtree(path, ignore_errors=True)

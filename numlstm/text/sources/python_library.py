@@ -1,7 +1,7 @@
-"""The corpus `python`: source text of the standard library of the Python that runs.
+"""The corpus `python`: source code of the running Python's standard library.
 
-Nothing is downloaded. The files are joined in an order that does not depend on the file system, so that
-one Python release gives one text. Knows nothing about vocabularies, encodings or other corpora.
+Nothing is downloaded. The files are joined in an order that does not depend on the file system, so that one Python
+release gives one text.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from ...errors import CorpusError
 
 _SKIPPED_FOLDERS = frozenset({"test", "tests", "idle_test", "__pycache__", "site-packages"})
-# Tests, an editor, a second parser, and tables that a program wrote: poor reading, and most of the bytes.
+# Tests, an editor, a second parser and generated tables: poor training text, and most of the bytes.
 _SKIPPED_PACKAGES = frozenset({"test", "idlelib", "lib2to3", "encodings", "pydoc_data"})
 _SKIPPED_FILES = frozenset({"html/entities.py"})
 
-# A file with any other character is left out (tabs, form feeds, names with accents): the few that have
-# them would add symbols that occur too seldom to be learned.
+# Files with any other character (tabs, form feeds, accented names) are left out: the few that have them would add
+# symbols that are too rare to be learned.
 _PLAIN = frozenset(string.ascii_letters + string.digits + string.punctuation + " \n")
 
 
@@ -40,8 +40,8 @@ def python_source(limit: int = 2_000_000) -> str:
             break
     if not pieces:
         raise CorpusError(
-            f"no source of Python's standard library in {str(root)!r}; expected its .py files (some builds "
-            "leave them out); give a text file or folder instead of the corpus python"
+            f"there is no source code of Python's standard library in {str(root)!r}; expected its .py files (some "
+            "builds leave them out); give a text file or folder instead of the corpus python"
         )
     return _cut("".join(pieces), limit)
 

@@ -1,7 +1,4 @@
-"""From the bytes of a downloaded file to its text: decoded, lines ending with `\\n`, and trimmed as its entry says.
-
-Knows nothing about downloads or the catalogue.
-"""
+"""Convert a downloaded file to text: decode it, make all line ends `\\n`, and trim it as its entry says."""
 
 from __future__ import annotations
 
@@ -19,25 +16,23 @@ _TRIMS: dict[str, Callable[[str], str]] = {
 
 
 def trimmed(data: bytes, trim: str, name: str) -> str:
-    """Return the text of a file called `name` without what `trim` says, "" for nothing.
+    """Return the text of a file called `name`, trimmed by the rules `trim` ("" for none).
 
-    Raises `CorpusError` if the file is no UTF-8 or nothing is left of it.
+    Raises `CorpusError` if the file is not UTF-8 or nothing is left of it.
     """
     if trim not in _TRIMS:
-        raise CorpusError(
-            f"{name} is to be trimmed as {trim!r}; expected gutenberg or wikitext; install a newer numlstm"
-        )
+        raise CorpusError(f"the trim of {name} is {trim!r}; expected gutenberg or wikitext; install a newer numlstm")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CorpusError(
-            f"{name} is no text in UTF-8 (byte 0x{data[error.start]:02X} at offset {error.start}); expected one; "
-            "the place has perhaps changed: download the text by hand and give the file"
+            f"{name} is not text in UTF-8 (byte 0x{data[error.start]:02X} at offset {error.start}); expected UTF-8; "
+            "the address may have changed: download the text by hand and give the file"
         ) from None
     text = _TRIMS[trim](text.replace("\r\n", "\n").replace("\r", "\n"))
     if not text.strip():
         raise CorpusError(
-            f"{name} holds no text ({len(data):,} bytes came); expected some; download the text by hand and give the "
-            "file"
+            f"{name} holds no text ({len(data):,} bytes received); expected some; download the text by hand and give "
+            "the file"
         )
     return text

@@ -1,7 +1,7 @@
-"""Turn the wiki text of a Wikisource page into the plain text of the work.
+"""Convert the wikitext of a Wikisource page to the plain text of the work.
 
-Templates, categories, references, tags and comments go; what a link shows stays. Meant for stories and poems, not for
-tables. Knows nothing about where the page comes from.
+Templates, categories, references, tags and comments are removed; links keep their visible text. Meant for stories and
+poems, not for tables.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _OUTSIDE = re.compile(r"\[(?:https?:)?//\S+(?: ([^\]\n]*))?\]")
 _HEADING = re.compile(r"^(=+)[ \t]*(.*?)[ \t]*\1[ \t]*$", re.MULTILINE)
 _MARK = re.compile(r"^[:*#;]+[ \t]*", re.MULTILINE)
 _SWITCH = re.compile(r"__[A-Z가-힣]+__")
-_DEEPEST = 40  # templates within templates
+_DEEPEST = 40  # levels of nested templates
 
 
 def without_wikitext(text: str) -> str:
-    """Return the text that a wiki page shows; line ends must be `\\n`."""
+    """Return the visible text of a wiki page; line ends must be `\\n`."""
     for pattern, instead in ((_COMMENT, ""), (_REFERENCE, ""), (_BREAK, "\n")):
         text = pattern.sub(instead, text)
     for _ in range(_DEEPEST):
@@ -43,7 +43,7 @@ def without_wikitext(text: str) -> str:
 
 
 def _shown(found: re.Match[str]) -> str:
-    """Return what a template shows of what it was given: `{{ruby|text|reading}}` and the like show the first."""
+    """Return the visible argument of a template: the last one of `lang`, else the first: `{{ruby|text|reading}}`."""
     given = found[1].split("|")
     is_language = found[0].lower().startswith("{{lang|")
     return given[-1] if is_language else given[0]

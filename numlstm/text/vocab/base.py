@@ -1,7 +1,6 @@
-"""What every vocabulary offers, whatever its tokens are: the way from text to token ids and back.
+"""The interface of every vocabulary: text to token ids and back.
 
-A vocabulary belongs to a level: its tokens are characters (`char_vocab.py`), bytes (`byte_vocab.py`) or words
-(`word_vocab.py`). Knows nothing about files, corpora or models.
+A vocabulary's level says what its tokens are: characters (`char.py`), bytes (`byte.py`) or words (`word.py`).
 """
 
 from __future__ import annotations
@@ -21,59 +20,59 @@ UNITS = {"char": "character", "byte": "byte", "word": "token"}  # what a token o
 
 
 class Encoder(Protocol):
-    """Turns texts, each in pieces, into ids: how they are cut changes nothing.
+    """Encodes texts, each fed in pieces; the ids do not depend on where a text is cut.
 
     A piece is `str`, or `bytes` for a vocabulary that reads bytes. `dropped` counts the tokens left out because the
-    vocabulary lacks them, `unknown` those that became its sign for unknown ones.
+    vocabulary lacks them, `unknown` those replaced by its unknown token.
     """
 
     dropped: int
     unknown: int
 
     def feed(self, piece: Any) -> Ids:
-        """Return the ids of what is certain by now."""
+        """Return the ids that later pieces cannot change."""
 
     def end(self) -> Ids:
-        """Return the ids of the rest of a text; another may follow."""
+        """Return the remaining ids of a text; another text may follow."""
 
     def check(self) -> None:
-        """Raise `CorpusError` if there were symbols that the vocabulary lacks and that were not to be left out."""
+        """Raise `CorpusError` if a text held symbols outside the vocabulary and they were not to be dropped."""
 
 
 class Decoder(Protocol):
-    """Turns ids into text, in pieces: joined, they are the whole text."""
+    """Decodes ids to text, in pieces; joined, the pieces are the whole text."""
 
     def feed(self, ids: npt.ArrayLike) -> str:
-        """Return the text that is certain by now."""
+        """Return the text that later ids cannot change."""
 
     def end(self) -> str:
-        """Return the rest."""
+        """Return the remaining text."""
 
     def peek(self, ids: Iterable[int] | None = None) -> Sequence[str | None]:
-        """Return for each token of the vocabulary, or each of `ids`, what it would add to the text if it came next.
+        """Return the text that each token of the vocabulary, or each of `ids`, would add if it came next.
 
-        Of a character's first bytes, those so far, as lone surrogates; None for a token that could add nothing, ever.
+        The bytes of an incomplete character appear as lone surrogates. None marks a token that cannot add text, ever.
         """
 
 
 class Builder(Protocol):
-    """Goes through texts, each in pieces, to make their vocabulary."""
+    """Builds the vocabulary of texts, each fed in pieces."""
 
     def feed(self, piece: Any) -> None:
-        """Take note of a piece."""
+        """Read the next piece of a text."""
 
     def end(self) -> None:
-        """Take note that a text is at its end; another may follow."""
+        """End a text; another may follow."""
 
     def build(self) -> Vocab:
-        """Return the vocabulary; raises `CorpusError` if the texts do not make one."""
+        """Return the vocabulary. Raises `CorpusError` if the texts do not yield a valid one."""
 
 
 class Vocab(abc.ABC):
-    """The tokens of a text, each with an id from 0.
+    """The tokens of a text, with ids from 0.
 
-    `level` says what they are and `unit` what one is called. `reads_bytes` tells whether texts are read as the bytes
-    that they are, without decoding. `unknown_id` is the token that stands for all that the vocabulary lacks, if any.
+    `level` is the kind of token and `unit` the word for one token. If `reads_bytes`, texts are read as raw bytes,
+    without decoding. `unknown_id` is the id of the token that replaces those outside the vocabulary, or None.
     """
 
     level: ClassVar[str]
@@ -83,7 +82,7 @@ class Vocab(abc.ABC):
 
     @abc.abstractmethod
     def to_dict(self) -> dict[str, Any]:
-        """Return the vocabulary as a dict that JSON can hold."""
+        """Return the vocabulary as a JSON-serialisable dict."""
 
     @abc.abstractmethod
     def __len__(self) -> int: ...
@@ -97,25 +96,25 @@ class Vocab(abc.ABC):
     @property
     @abc.abstractmethod
     def start_id(self) -> int:
-        """The id that stands for "nothing before this": a line's end where there is one."""
+        """The id that stands for "nothing before this": a line end if the vocabulary has one."""
 
     @abc.abstractmethod
     def encoder(self, *, drop_unknown: bool = False) -> Encoder:
-        """Return what turns texts into ids, leaving out tokens outside the vocabulary if told to."""
+        """Return an encoder. It drops tokens outside the vocabulary if `drop_unknown`."""
 
     @abc.abstractmethod
     def decoder(self, after: npt.ArrayLike = ()) -> Decoder:
-        """Return what turns ids into the text that follows the text of the ids `after`."""
+        """Return a decoder for ids that follow the ids `after`."""
 
     @abc.abstractmethod
     def shown(self, most: int) -> tuple[str, int]:
-        """Return the first tokens, up to about `most` characters, for a person to see, and how many more there are."""
+        """Return the first tokens for display, up to about `most` characters, and the number of tokens left."""
 
     def encode(self, text: str, *, drop_unknown: bool = False) -> Ids:
         """Return the ids `(N,)` of a text, in `id_dtype`.
 
-        Raises `CorpusError` for symbols outside the vocabulary, unless it has a sign for them or `drop_unknown` says
-        to leave them out.
+        Raises `CorpusError` for symbols outside the vocabulary, unless it has an unknown token or `drop_unknown` is
+        set.
         """
         encoder = self.encoder(drop_unknown=drop_unknown)
         ids = np.concatenate([encoder.feed(text), encoder.end()])
@@ -123,23 +122,26 @@ class Vocab(abc.ABC):
         return ids
 
     def lacks(self, text: str) -> str:
-        """Return the symbols of a text, each once, that can be neither encoded nor stood for by another."""
+        """Return the distinct symbols of a text that the vocabulary neither holds nor replaces by an unknown token."""
         return ""
 
     def encode_prompt(self, text: str, *, drop_unknown: bool = False) -> Ids:
-        """Return the ids of a text that is to be gone on from; raises as `encode` does."""
+        """Return the ids of a prompt. Raises as `encode` does."""
         return self.encode(text, drop_unknown=drop_unknown)
 
     def decode(self, ids: npt.ArrayLike) -> str:
         """Return the text of ids of any shape, read in C order.
 
-        Raises `CorpusError` if an id is no whole number or outside the vocabulary.
+        Raises `CorpusError` if an id is not a whole number or is outside the vocabulary.
         """
         decoder = self.decoder()
         return decoder.feed(ids) + decoder.end()
 
     def checked(self, ids: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
-        """Return ids of any shape as whole numbers `(N,)`; raises `CorpusError` if they are none or out of range."""
+        """Return ids of any shape as an integer array `(N,)`.
+
+        Raises `CorpusError` if an id is not a whole number or is outside the vocabulary.
+        """
         places = np.asarray(ids).ravel()
         if places.size == 0:
             return np.empty(0, self.id_dtype)

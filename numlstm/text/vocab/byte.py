@@ -1,7 +1,7 @@
-"""The vocabulary whose tokens are bytes: 256 of them, the id the byte's value. Any file is a text.
+"""The vocabulary of the 256 bytes; an id is the byte's value. Any file is a text.
 
-As `str`, bytes are read as UTF-8; those that are none become lone surrogates (Python's "surrogateescape"), so that
-nothing is lost on the way to `str` and back. Knows nothing about files, corpora or models.
+Bytes decode to `str` as UTF-8. Invalid ones become lone surrogates (Python's "surrogateescape"), so that encoding the
+text again restores them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class ByteVocab(Vocab):
         return "any byte", 0
 
     def encode(self, text: str, *, drop_unknown: bool = False) -> Ids:
-        """Return the bytes `(N,)` of a text as UTF-8; a lone surrogate from U+DC80 to U+DCFF is the byte it escapes.
+        """Return the UTF-8 bytes `(N,)` of a text; a lone surrogate from U+DC80 to U+DCFF is the byte it escapes.
 
         Raises `CorpusError` for any other lone surrogate.
         """

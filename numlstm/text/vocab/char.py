@@ -1,7 +1,7 @@
-"""The vocabulary whose tokens are characters: Unicode code points, the id a symbol's place in `CharVocab.symbols`.
+"""The vocabulary of characters (Unicode code points); an id is the index of a symbol in `CharVocab.symbols`.
 
-Both ways go through UTF-32, in which a text is an array of code points, and one table lookup: there is no loop
-over characters. Knows nothing about files, corpora or models.
+Encoding and decoding go through UTF-32, where a text is an array of code points, and one table lookup, without a loop
+over characters.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ _CODE_POINTS = 0x110000
 
 @dataclasses.dataclass(frozen=True)
 class CharVocab(Vocab):
-    """Hold the distinct `symbols`, one per token, in the order of their ids.
+    """The distinct `symbols`, one per token, in id order.
 
-    Raises `CorpusError` if there is no symbol, one occurs twice, or one is a lone surrogate.
+    Raises `CorpusError` if there are no symbols, or if one occurs twice or is a lone surrogate.
     """
 
     symbols: str
@@ -47,7 +47,7 @@ class CharVocab(Vocab):
 
     @classmethod
     def from_text(cls, text: str) -> CharVocab:
-        """Make the vocabulary of a text: its distinct characters, sorted by code point.
+        """Return the vocabulary of a text: its distinct characters, sorted by code point.
 
         Raises `CorpusError` if the text is empty or holds a lone surrogate.
         """
@@ -73,13 +73,13 @@ class CharVocab(Vocab):
         return self.symbols[:most], max(0, len(self) - most)
 
     def split(self, text: str) -> tuple[Ids, str]:
-        """Return the ids `(N,)` of the N characters that are known, and those that are not, each once, sorted.
+        """Return the ids `(N,)` of the N known characters of a text, and its distinct unknown ones, sorted.
 
-        Memory while it runs: about 16 bytes per character.
+        Takes about 16 bytes of memory per character.
         """
         codes = to_codes(text)
         ids: Ids = self._table[np.minimum(codes, len(self._table) - 1)]
-        known = self._codes[ids] == codes  # an unknown one got some id too, but not one that leads back to it
+        known = self._codes[ids] == codes  # unknown characters got an id too, but that of another character
         if known.all():
             return ids, ""
         return ids[known], from_codes(np.unique(codes[~known]))
@@ -91,11 +91,11 @@ class CharVocab(Vocab):
         return from_codes(self._codes[self.checked(ids)])
 
     def unknown_error(self, symbols: str) -> CorpusError:
-        """Return the error that says which characters, each given once, the vocabulary lacks."""
+        """Return the error for distinct `symbols` that the vocabulary lacks."""
         what = "1 character is" if len(symbols) == 1 else f"{len(symbols)} different characters are"
         return CorpusError(
             f"{what} not among the {len(self)} of the vocabulary: {_listing(symbols)}; "
-            "use `drop_unknown` to leave out what the model does not know"
+            "use `drop_unknown` to leave out unknown characters"
         )
 
     @functools.cached_property
@@ -104,7 +104,7 @@ class CharVocab(Vocab):
 
     @functools.cached_property
     def _table(self) -> Ids:
-        # One entry per code point up to the highest: at most 4 MB, most often a few hundred bytes.
+        # One entry per code point up to the highest: at most 4 MB, usually a few hundred bytes.
         table = np.zeros(int(self._codes.max()) + 1, self.id_dtype)
         table[self._codes] = np.arange(len(self), dtype=self.id_dtype)
         table.flags.writeable = False
@@ -143,7 +143,7 @@ class _CharDecoder:
 
 
 class CharBuilder:
-    """Makes the vocabulary of texts: their distinct characters, sorted by code point."""
+    """Builds the vocabulary of texts: their distinct characters, sorted by code point."""
 
     def __init__(self) -> None:
         self.seen = np.zeros(_CODE_POINTS, np.bool_)
@@ -152,7 +152,7 @@ class CharBuilder:
         self.seen[to_codes(piece)] = True
 
     def end(self) -> None:
-        """Do nothing: no character reaches into another text."""
+        """Do nothing: no character spans two texts."""
 
     def build(self) -> CharVocab:
         return CharVocab(from_codes(np.flatnonzero(self.seen)))
@@ -179,6 +179,6 @@ def _listing(symbols: str | list[str]) -> str:
 
 def _printable(symbol: str) -> str:
     if _is_surrogate(symbol):
-        return f"U+{ord(symbol):04X} (a lone surrogate: no character, but half of one)"
+        return f"U+{ord(symbol):04X} (a lone surrogate, half of a character)"
     shown = ascii(symbol) if unicodedata.combining(symbol) else repr(symbol)
     return f"{shown} U+{ord(symbol):04X}"

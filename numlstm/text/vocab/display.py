@@ -1,7 +1,4 @@
-"""Tokens as a person sees them: the text that each adds, and a name for each, whatever it is.
-
-Knows nothing about networks, and nothing about pages, terminals or pictures.
-"""
+"""Format tokens for display: the text that each one adds, and a readable name for any token."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from .char import CharVocab
 from .word import UNKNOWN, WordVocab
 from .word_splitting import EOS, JOIN
 
-_COUNTED = 1 << 20  # ids looked at together
+_COUNTED = 1 << 20  # ids per pass, to limit memory
 _NAMES = {
     " ": "space",
     "\n": "line end",
@@ -33,9 +30,9 @@ _NAMES = {
 
 
 def pieces(vocab: Vocab, decoder: Decoder, ids: npt.ArrayLike) -> list[str]:
-    """Return the text that each of ids `(N,)` adds to what `decoder` gave before; joined, they are the text.
+    """Return the text that each of ids `(N,)` adds to the output of `decoder`; joined, the pieces are the text.
 
-    A piece is empty where a token says nothing yet: a byte amid a character, or the sign that no space follows.
+    A piece is empty if its token adds no text yet: a byte inside a character, or `<join>`.
     """
     if isinstance(vocab, CharVocab):
         return list(vocab.decode(ids))
@@ -43,7 +40,7 @@ def pieces(vocab: Vocab, decoder: Decoder, ids: npt.ArrayLike) -> list[str]:
 
 
 def grouped(parts: Iterable[str]) -> Iterator[tuple[str, int]]:
-    """Yield texts that can be shown, and of how many tokens each is: a token that adds nothing goes with the next."""
+    """Yield each displayable text and its number of tokens; a token that adds no text counts with the next."""
     count = 0
     for part in parts:
         count += 1
@@ -55,7 +52,7 @@ def grouped(parts: Iterable[str]) -> Iterator[tuple[str, int]]:
 
 
 def label(vocab: Vocab, token: int) -> str:
-    """Return a name for a token: itself if it can be seen, else what it is called, or its code."""
+    """Return a readable name for a token: its text if visible, else its description or code."""
     if isinstance(vocab, WordVocab):
         return name(vocab.words[token])
     if isinstance(vocab, ByteVocab):
@@ -64,7 +61,7 @@ def label(vocab: Vocab, token: int) -> str:
 
 
 def name(symbol: str) -> str:
-    """Return what a token's text is called: itself if it can be seen."""
+    """Return a readable name for a token's text: the text itself if visible, else its description or code."""
     if symbol in _NAMES:
         return _NAMES[symbol]
     if len(symbol) > 1:
@@ -75,9 +72,9 @@ def name(symbol: str) -> str:
 
 
 def visible(text: str) -> str:
-    """Return a text in which what cannot be seen, or would turn the writing's direction, is �; line ends and tabs stay.
+    """Replace characters that are invisible or change the text direction by �, except line ends and tabs.
 
-    What joins letters stays too: scripts and emoji need it.
+    Joiners stay too: scripts and emoji need them.
     """
     return text if text.isprintable() else "".join(c if _can_show(c) else "\ufffd" for c in text)
 
@@ -89,7 +86,7 @@ def _can_show(character: str) -> bool:
 
 
 def line_ends(vocab: Vocab, ids: npt.NDArray[np.integer[Any]]) -> int:
-    """Return how many lines end in ids `(N,)`."""
+    """Return the number of line ends in ids `(N,)`."""
     ends, starts = _line_end_ids(vocab), range(0, len(ids), _COUNTED)
     return sum(int(np.isin(ids[at : at + _COUNTED], ends).sum()) for at in starts)
 

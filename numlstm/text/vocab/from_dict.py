@@ -1,4 +1,4 @@
-"""A vocabulary as JSON holds it, of whatever level, made again."""
+"""Restore a vocabulary of any level from its JSON form."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from .base import Vocab
 
 
 def vocab_from_dict(values: Mapping[str, Any]) -> Vocab:
-    """Make the vocabulary, of whatever level, from what `to_dict` gave, read back from JSON.
+    """Return the vocabulary, of any level, whose `to_dict` gave `values`, read back from JSON.
 
-    Raises `CorpusError` if anything in it is missing, unknown, of another type or out of range.
+    Raises `CorpusError` if an entry is missing, unknown, of the wrong type or out of range.
     """
     if not isinstance(values, Mapping):
         raise CorpusError(f"the vocabulary is a {type(values).__name__}; expected a mapping")
     level = values.get("level")
-    # None is imported that is not needed: a text is there the sooner.
+    # Import only the level that is needed, so that generation starts sooner.
     if level == "char":
         from .char import CharVocab
 
@@ -38,7 +38,7 @@ def vocab_from_dict(values: Mapping[str, Any]) -> Vocab:
 
 
 def _entries(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
-    """Return the entries of those names; raises `CorpusError` unless there are these and the level alone."""
+    """Return the entries `names`. Raises `CorpusError` unless they and the level are the only entries."""
     if set(values) != {"level", *names}:
         found = ", ".join(sorted(map(str, values)))
         raise CorpusError(f"the vocabulary holds {found:.80}; expected {', '.join(['level', *names])}")

@@ -1,4 +1,4 @@
-"""What makes the vocabulary of a text, by its settings."""
+"""Choose a text's vocabulary, or the builder that makes it, from the settings."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from .word import WordBuilder
 
 
 def known(settings: TextSettings) -> Vocab | None:
-    """Return the vocabulary if it does not depend on the text."""
+    """Return the vocabulary if it does not depend on the text (bytes), else None."""
     return ByteVocab() if settings.level == "byte" else None
 
 
 def builder(settings: TextSettings) -> Builder:
-    """Return what makes the vocabulary of a text."""
+    """Return a builder for the vocabulary of a text."""
     if settings.level == "word":
         return WordBuilder(settings.vocab_size, settings.min_count, settings.pretokenised)
     return CharBuilder()

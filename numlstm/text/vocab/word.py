@@ -1,7 +1,6 @@
-"""The vocabulary whose tokens are words: the most frequent ones of a text, and one sign for all others.
+"""The vocabulary of words: the most frequent ones of a text, and one unknown token for all others.
 
-A text is cut by `words.Cutter`, which loses nothing, or, where it is already tokenised, at white space. Knows nothing
-about files, corpora or models.
+`word_splitting.Cutter` splits a text without loss; a text that is already tokenised is split at white space.
 """
 
 from __future__ import annotations
@@ -23,12 +22,12 @@ from .base import UNITS, Decoder, Encoder, Ids, Vocab
 from .word_splitting import EOS, JOIN, Cutter, Joiner
 
 UNKNOWN = "<unk>"
-VOCAB_SIZE = 20_000  # tokens at most, and
-MIN_COUNT = 2  # occurrences at least, where nothing is said: without unknown words in training none can be met later
+VOCAB_SIZE = 20_000  # default maximum of tokens
+MIN_COUNT = 2  # default minimum of occurrences: a model that never trained on <unk> cannot handle unknown words
 
-_JSON_SIZE = 12_000_000  # characters: a weights file has room for somewhat more
-_DISTINCT = 2_000_000  # words to keep count of at a time: a few hundred MB
-_LONGEST = 2**16  # characters of a word between white space: beyond that it is no text that is tokenised
+_JSON_SIZE = 12_000_000  # characters; a weights file has room for slightly more
+_DISTINCT = 2_000_000  # words counted at a time: a few hundred MB
+_LONGEST = 2**16  # characters between white space: a text with longer runs is not tokenised
 
 Words = tuple[str, ...]
 
@@ -47,11 +46,11 @@ class _Joiner(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class WordVocab(Vocab):
-    """Hold the distinct `words`, in the order of their ids: first the signs, then the most frequent first.
+    """The distinct `words` in id order: special tokens, then words, the most frequent first.
 
-    The signs are `<unk>`, `<eos>` (a line's end) and, unless the text is `pretokenised`, `<join>` (no space where one
-    is to be expected). Raises `CorpusError` if the signs are not there, a word occurs twice or is empty, or if all
-    are too long for a weights file.
+    The special tokens are `<unk>`, `<eos>` (line end) and, unless the text is `pretokenised`, `<join>` (no space where
+    one is expected). Raises `CorpusError` if they are missing, if a word is empty, occurs twice or holds a lone
+    surrogate, or if the words do not fit into a weights file.
     """
 
     words: Words
@@ -107,9 +106,9 @@ class WordVocab(Vocab):
         return " ".join(words[:count]), len(words) - count
 
     def encode_prompt(self, text: str, *, drop_unknown: bool = False) -> Ids:
-        """Return the ids of a text that is to be gone on from; spaces at its end are left to what follows.
+        """Return the ids of a prompt without its trailing spaces, which are left to the continuation.
 
-        `<unk>` in it, as `decode` gives it, is the sign for unknown words.
+        `<unk>` in the prompt, as `decode` writes it, becomes the unknown token.
         """
         text = text.rstrip(" ")
         if UNKNOWN in text and not self.pretokenised:
@@ -118,11 +117,11 @@ class WordVocab(Vocab):
         return self.encode(text, drop_unknown=drop_unknown)
 
     def tokens(self, ids: npt.ArrayLike) -> list[str]:
-        """Return the words of ids; raises `CorpusError` as `decode` does."""
+        """Return the words of ids. Raises `CorpusError` as `decode` does."""
         return [self.words[place] for place in self.checked(ids).tolist()]
 
     def cutter(self) -> _Cutter:
-        """Return what cuts a text into words."""
+        """Return a cutter, which splits a text into words."""
         return _cutter(self.pretokenised)
 
 
@@ -139,7 +138,7 @@ class _WordEncoder:
         return self._ids(self.cutter.end())
 
     def check(self) -> None:
-        """Do nothing: there is a sign for what is unknown."""
+        """Do nothing: unknown words become `<unk>`."""
 
     def _ids(self, tokens: list[str]) -> Ids:
         known = self.vocab.ids
@@ -170,11 +169,11 @@ class _WordDecoder:
 
 
 class WordBuilder:
-    """Makes the vocabulary of texts: signs, then words by how often they occur, those equally often by code point.
+    """Builds the vocabulary of texts: special tokens, then words by frequency, ties by code point.
 
-    `vocab_size` tokens at most and words that occur `min_count` times at least; None for both stands for 20,000 and 2,
-    None for one of them for no limit. Where there are more different words than memory should hold, the rarest are
-    forgotten on the way (Misra & Gries 1982): counts are then too low by at most one in two million words.
+    Keeps at most `vocab_size` tokens, and words that occur at least `min_count` times. If both are None, they default
+    to 20,000 and 2; if only one is None, it sets no limit. If there are too many distinct words to hold in memory, the
+    rarest are forgotten on the way (Misra & Gries 1982): counts are then too low by at most one in two million words.
     """
 
     def __init__(self, vocab_size: int | None, min_count: int | None, pretokenised: bool) -> None:
@@ -206,7 +205,7 @@ class WordBuilder:
 
 
 class _SpaceCutter:
-    """Cuts texts at white space; each line's end is a token."""
+    """Splits texts at white space; each line end is a token."""
 
     def __init__(self) -> None:
         self.rest = ""
@@ -217,8 +216,8 @@ class _SpaceCutter:
         self.rest = tokens.pop() if tokens and not text[-1].isspace() else ""
         if len(self.rest) > _LONGEST:
             raise CorpusError(
-                f"there are {_LONGEST:,} characters without white space, {self.rest[:20]!r} ...; expected words with "
-                "spaces between, as `pretokenised` says"
+                f"there are {_LONGEST:,} characters without white space, {self.rest[:20]!r} ...; expected words "
+                "separated by spaces, because `pretokenised` is set"
             )
         return self._named(tokens)
 
@@ -231,7 +230,7 @@ class _SpaceCutter:
 
 
 class _SpaceJoiner:
-    """Puts tokens together with a space between each two in a line."""
+    """Joins tokens, with a space between any two on a line."""
 
     def __init__(self, after: Iterable[str]) -> None:
         self.in_line = False

@@ -184,7 +184,7 @@ def test_an_encoding_that_fails_leaves_nothing(put, cache: Path, monkeypatch: py
         with pytest.raises((KeyboardInterrupt, CorpusError)) as caught:
             load_corpus([name])
         assert list(cache.iterdir()) == []
-    assert "No space left on device; make room there, or let NUMLSTM_CACHE_DIR name another" in str(caught.value)
+    assert "No space left on device; free some space there, or set NUMLSTM_CACHE_DIR to another" in str(caught.value)
 
 
 def test_a_text_that_cannot_be_encoded_leaves_nothing(put, cache: Path, error_of) -> None:

@@ -19,14 +19,14 @@ def test_every_named_corpus_says_what_it_is():
 
 def test_broken_catalogue_is_an_error(monkeypatch):
     monkeypatch.setattr(catalog, "_catalogue_text", lambda: "[python")
-    with pytest.raises(CorpusError, match=r"expected corpora\.toml inside the package; install"):
+    with pytest.raises(CorpusError, match=r"expected corpora\.toml inside the package; reinstall"):
         corpus_names()
 
 
 def test_missing_catalogue_is_an_error(monkeypatch, tmp_path):
     monkeypatch.setattr(catalog.importlib.resources, "files", lambda name: tmp_path)
     monkeypatch.setattr(catalog, "__file__", str(tmp_path / "numlstm" / "text" / "sources" / "catalog.py"))
-    with pytest.raises(CorpusError, match="install numlstm again"):
+    with pytest.raises(CorpusError, match="reinstall numlstm"):
         corpus_names()
 
 

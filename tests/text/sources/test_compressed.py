@@ -69,7 +69,7 @@ def test_a_file_that_ends_early_is_an_error(packed: bytes, cut: float, put, erro
     name = put("a.txt.x", packed[: max(12, int(len(packed) * cut))])
     message = error_of(load_corpus, [name])
     assert "is damaged or cut short (" in message
-    assert "fetch it again" in message
+    assert "get it again" in message
 
 
 def test_a_damaged_file_is_an_error(packed: bytes, put, error_of) -> None:

@@ -84,14 +84,14 @@ def test_named_corpus_wins_over_a_file_which_a_path_reaches(folder, put):
 
 def test_missing_path_lists_the_named_corpora(folder, error_of):
     message = error_of(load_corpus, ["nowhere.txt"])
-    assert message.startswith("nothing is called 'nowhere.txt'; expected a file, a folder, a glob, a URL, -")
+    assert message.startswith("there is no file or corpus 'nowhere.txt'; expected a file, a folder, a glob, a URL, -")
     assert "(tales, python, shakespeare, " in message
 
 
 @pytest.mark.parametrize("name", ["", "a\0b", "a.txt/inside", "a\nb"])
 def test_names_that_can_be_no_path_are_missing(name, put, error_of):
     put("a.txt", "a")
-    assert "nothing is called" in error_of(load_corpus, [name])
+    assert "there is no file or corpus" in error_of(load_corpus, [name])
 
 
 def test_glob_without_a_match(folder, error_of):
@@ -134,7 +134,7 @@ def test_file_without_permission(put, error_of):
     os.chmod(name, 0)
     if os.access(name, os.R_OK):
         pytest.skip("this user may read every file")
-    assert "cannot be read (Permission denied); expected a file that you may read" in error_of(load_corpus, [name])
+    assert "cannot be read (Permission denied); expected a readable file" in error_of(load_corpus, [name])
 
 
 def test_file_that_cannot_be_opened(monkeypatch, put, error_of):

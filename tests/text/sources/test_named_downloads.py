@@ -94,10 +94,10 @@ def test_a_redirection_is_followed(site):
     [
         (404, "the server answered 404 Not Found"),
         (503, "the server answered 503"),
-        ("truncated", "could not be downloaded whole"),
-        ("stalled", "nothing came for 0.3 seconds"),
+        ("truncated", "could not be downloaded completely"),
+        ("stalled", "no data arrived for 0.3 seconds"),
         ("gone", "cannot be reached"),
-        ("/a", "could not be downloaded whole: Exceeded 30 redirects"),
+        ("/a", "could not be downloaded completely: Exceeded 30 redirects"),
     ],
 )
 def test_what_fails_is_one_line_and_leaves_nothing(site, cache, error_of, fault, said):
@@ -122,14 +122,14 @@ def test_a_body_that_ends_early_is_seen_without_urllib3(site, cache, monkeypatch
                 file.truncate(7)
 
     monkeypatch.setattr(pooch, "HTTPDownloader", Halving)
-    assert f"7 of {len(TEXT):,} bytes came; nothing was kept" in error_of(named_downloads.fetch, entry_of(site))
+    assert f"7 of {len(TEXT):,} bytes received; nothing was saved" in error_of(named_downloads.fetch, entry_of(site))
     assert leftovers(cache) == []
 
 
 def test_a_wrong_checksum_keeps_nothing(site, cache, error_of):
     message = error_of(named_downloads.fetch, entry_of(site, sha256=(sha256(b"other"),)))
-    assert "has another checksum than the expected" in message
-    assert "nothing was kept" in message
+    assert "is not the expected" in message
+    assert "nothing was saved" in message
     assert leftovers(cache) == []
 
 
@@ -199,16 +199,16 @@ def test_without_a_network_what_works_is_named(site, monkeypatch, error_of):
     all_of = {"away": away, "story": here, "python": catalog.entry("python")}
     monkeypatch.setattr(named_downloads, "entries", lambda: all_of)
     message = error_of(named_downloads.fetch, away)
-    assert message.startswith("the corpus away is not here yet, and http://127.0.0.1:")
-    assert message.endswith("what works without a network: python, and your own files")
+    assert message.startswith("the corpus away is not downloaded yet, and http://127.0.0.1:")
+    assert message.endswith("without a network, use python or your own files")
     named_downloads.fetch(here)
-    assert "without a network: story, python, and your own files" in error_of(named_downloads.fetch, away)
+    assert "without a network, use story, python or your own files" in error_of(named_downloads.fetch, away)
 
 
 def test_what_is_no_text_is_refused(site, cache, error_of):
     site.files |= {"/binary": b"\xff\xfe\x00", "/empty": b" \n"}
-    assert "is no text in UTF-8 (byte 0xFF at offset 0)" in error_of(named_downloads.fetch, entry_of(site, "/binary"))
-    assert "holds no text (2 bytes came)" in error_of(named_downloads.fetch, entry_of(site, "/empty"))
+    assert "is not text in UTF-8 (byte 0xFF at offset 0)" in error_of(named_downloads.fetch, entry_of(site, "/binary"))
+    assert "holds no text (2 bytes received)" in error_of(named_downloads.fetch, entry_of(site, "/empty"))
     assert "expected gutenberg or wikitext" in error_of(named_downloads.fetch, entry_of(site, trim="other"))
     assert leftovers(cache) == []
 
@@ -216,7 +216,7 @@ def test_what_is_no_text_is_refused(site, cache, error_of):
 def test_a_cache_that_cannot_be_written(site, tmp_path, monkeypatch, error_of):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NUMLSTM_CACHE_DIR", str(tmp_path / "file"))
-    assert "let NUMLSTM_CACHE_DIR name another folder" in error_of(named_downloads.fetch, entry_of(site))
+    assert "set NUMLSTM_CACHE_DIR to another folder" in error_of(named_downloads.fetch, entry_of(site))
 
 
 def test_what_killed_processes_have_left_is_removed(site, cache, monkeypatch):
@@ -262,7 +262,7 @@ def test_a_text_that_ships_is_found(tmp_path, monkeypatch, error_of):
     entry = catalog.entry("tales")
     assert not named.is_here(entry)
     assert named.text_size(entry) == (None, False)
-    assert "expected stories.txt inside the package; install numlstm again" in error_of(load_corpus, ["tales"])
+    assert "expected stories.txt inside the package; reinstall numlstm" in error_of(load_corpus, ["tales"])
     (folder / "stories.txt").write_text("Once – upon a time.\n", encoding="utf-8")
     text = load_corpus(["tales"])
     assert text.vocab.decode(text.ids) == "Once – upon a time.\n"
@@ -287,13 +287,13 @@ def test_python_without_room_leaves_nothing(cache, monkeypatch, error_of):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    assert "No space left on device; make room there" in error_of(named.text_path, catalog.entry("python"))
+    assert "No space left on device; free some space there" in error_of(named.text_path, catalog.entry("python"))
     assert leftovers(cache) == []
 
 
 def test_an_unknown_name_lists_those_there_are(error_of):
     assert error_of(catalog.entry, "pithon").startswith("no corpus is called 'pithon'; expected one of tales, python,")
-    assert "is it the corpus shakespeare?" in error_of(load_corpus, ["shakespear"])
+    assert "did you mean the corpus shakespeare?" in error_of(load_corpus, ["shakespear"])
 
 
 def test_the_catalogue_is_whole():

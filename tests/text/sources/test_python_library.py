@@ -110,7 +110,7 @@ def test_limit_cuts_at_a_line(library):
 @pytest.mark.parametrize("root", ["", "python.zip"])
 def test_library_without_sources_is_an_error(tmp_path, monkeypatch, root):
     monkeypatch.setattr(sysconfig, "get_path", lambda name: str(tmp_path / root))
-    with pytest.raises(CorpusError, match=r"no source of Python's standard library .* give a text file"):
+    with pytest.raises(CorpusError, match=r"no source code of Python's standard library .* give a text file"):
         python_source()
 
 
