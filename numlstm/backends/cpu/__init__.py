@@ -1,31 +1,30 @@
 """The CPU backend: Numba kernels on all cores.
 
-The functions are those of the `Backend` protocol, whose docstrings say what goes in and out; here they check
-arrays, hold memory and hand both to the kernels. The rooms:
+The functions implement the `Backend` protocol, whose docstrings document arguments and results. This module
+checks arrays, allocates memory and calls the kernels. The modules:
 
-    jit.py          how kernels are compiled and where they are kept
-    processor.py    which vector registers there are
+    jit.py          kernel compilation; cache.py stores compiled kernels on disk
+    processor.py    the processor's vector registers
     simd.py         vector registers as expressions
-    bf16.py         products of pairs of bf16 numbers
+    bf16.py         products of bf16 pairs
     activations.py  exp, sigmoid and tanh of a register
     product.py      matrix products from one register tile
-    threads.py      how many threads work
+    threads.py      the number of threads
     adam_kernels.py gradient norm and Adam
     optimizer_kernels.py  the other optimizers
-    updates.py      hands parameters to both
+    updates.py      the update functions, which call both
     packing.py      weights in the order in which the kernels read them
     recurrence.py   one layer over a whole sequence, forward and backward
-    variant_layers.py  the same for layers with layer norm, a projection, hard gates or recurrent dropout:
-                    variant_kernels.py, layernorm.py
-    masks.py        dropout, and rows of an embedding
-    gradients.py    the weights' gradients
+    variant_layers.py  the same for layers with layer norm, a projection, hard gates or recurrent dropout; kernels in
+                    variant_kernels.py and layernorm.py
+    masks.py        dropout and embedding lookup
+    gradients.py    weight gradients
     dense.py        the output layer and the loss
-    generation.py   drawing tokens
-    choice.py       which token, by its logits
-    buffers.py      the memory they work in
+    generation.py   token generation
+    choice.py       sampling a token from logits
+    buffers.py      the kernels' working memory
 
-Compiled code is cached on disk; the number of threads decides how the work is cut and so, to rounding, the
-result. Knows nothing about networks of several layers, training, files or texts.
+The number of threads determines how work is split, so it may change results by rounding.
 """
 
 from __future__ import annotations
@@ -112,7 +111,7 @@ def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike) -> Array:
 
 
 def _writable(weight: Array) -> Array:
-    """Return a weight that may only be read as a copy: the kernels that pack are those that update."""
+    """Return `weight`, copied if it is read-only: the packing kernels also update, so they need a writable array."""
     return np.require(weight, requirements="W")
 
 
@@ -139,7 +138,7 @@ def pack_lstm(
         raise BackendError(f"precision bf16 does not work here: {missing}; use float32")
     if pairs and _varied(variant):
         raise BackendError(
-            "precision bf16 is for plain layers; expected float32 with layer norm, projection or hard gates"
+            "precision is bf16 with layer norm, a projection or hard gates; expected float32 for such layers"
         )
     weights = (_writable(W_x), _writable(W_h), _writable(b))
     if packed is None:
@@ -171,7 +170,7 @@ def lstm_forward(
     H, shards = packed.hidden_size, shards_of(B)
     if packed.variant is not None or mask is not None:
         if packed.pairs:
-            raise BackendError("precision is bf16; expected float32 with recurrent dropout")
+            raise BackendError("precision is bf16 with recurrent dropout; expected float32")
         with one_at_a_time:
             return variant_layers.forward(x, packed, h0, c0, mask, tape, shards)
     if not isinstance(tape, Tape) or tape.shape != (T, B):

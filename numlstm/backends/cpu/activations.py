@@ -1,12 +1,12 @@
 """exp, sigmoid and tanh of a vector register, for float32 and float64.
 
-All three rest on one series: with n the whole number nearest to x / ln 2 and r = x - n ln 2,
+All three use one series. With n the integer nearest to x / ln 2 and r = x - n ln 2,
 
     exp(x) - 1 = 2^n (exp(r) - 1) + 2^n - 1,    exp(r) - 1 = r + r^2/2! + r^3/3! + ...
 
-which keeps its relative accuracy near zero, so that tanh(x) = (exp(2x) - 1) / (exp(2x) + 1) does too. A
-NaN stays one. (Numba has no vector exp or tanh; a rational approximation of tanh would save a few
-products, but serves one dtype only.) Knows nothing about cells or arrays.
+which keeps its relative accuracy near zero, and so does tanh(x) = (exp(2x) - 1) / (exp(2x) + 1). NaN stays NaN.
+(Numba has no vector exp or tanh. A rational approximation of tanh would save a few products, but works for one
+dtype only.)
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from llvmlite import ir
 from .processor import register_file
 from .simd import Emitter, Vec
 
-# By itemsize. The terms of the series: the first left out is below half an ulp for |r| <= ln(2) / 2.
+# All by itemsize. The number of terms in the series: the first omitted is below half an ulp for |r| <= ln(2) / 2.
 _TERMS = {4: 7, 8: 13}
 _MANTISSA_BITS = {4: 23, 8: 52}
-_LARGEST = {4: 87.0, 8: 708.0}  # up to here 2^n is a normal number
-_TANH_IS_ONE = {4: 20.0, 8: 44.0}  # 2x from which tanh(x) rounds to 1
-# ln 2 in two parts (Cody & Waite 1980), the first so short that n times it is exact.
+_LARGEST = {4: 87.0, 8: 708.0}  # 2^n is a normal number up to this x
+_TANH_IS_ONE = {4: 20.0, 8: 44.0}  # tanh(x) rounds to 1 from this 2x on
+# ln 2 in two parts (Cody & Waite 1980), the first short enough that n times it is exact.
 _LN2_HIGH = {4: 0.693115234375, 8: 0.6931471803691238}
 _LN2_LOW = {4: 3.1946184945309415e-05, 8: 1.9082149292705877e-10}
 
 
 def exp(emit: Emitter, x: Vec) -> Vec:
-    """Return e^x for x <= 87 (float32) or 708 (float64); below minus that, 0."""
+    """Return e^x for x <= 87 (float32) or 708 (float64), and 0 below the negative bound."""
     largest = _LARGEST[emit.itemsize]
     scale, series = _exp_parts(emit, emit.maximum(x, -largest))
     tiny = emit.builder.fcmp_ordered("<", x.value, emit.vec(-largest).value)
@@ -38,7 +38,7 @@ def exp(emit: Emitter, x: Vec) -> Vec:
 
 
 def sigmoid(emit: Emitter, x: Vec) -> Vec:
-    """Return 1 / (1 + e^-x), accurate relative to itself also where it is tiny."""
+    """Return 1 / (1 + e^-x), with a small relative error even where the result is tiny."""
     largest = _LARGEST[emit.itemsize]
     scale, series = _exp_parts(emit, emit.minimum(emit.maximum(-x, -largest), largest))
     return _reciprocal(emit, emit.fma(scale, series, scale) + 1.0)
@@ -50,7 +50,7 @@ def hard_sigmoid(emit: Emitter, x: Vec) -> Vec:
 
 
 def tanh(emit: Emitter, x: Vec) -> Vec:
-    """Return tanh(x), accurate relative to itself also near 0."""
+    """Return tanh(x), with a small relative error even near 0."""
     largest = _TANH_IS_ONE[emit.itemsize]
     scale, series = _exp_parts(emit, emit.minimum(emit.maximum(x + x, -largest), largest))
     expm1 = emit.fma(scale, series, scale - 1.0)
@@ -60,8 +60,8 @@ def tanh(emit: Emitter, x: Vec) -> Vec:
 def _reciprocal(emit: Emitter, x: Vec) -> Vec:
     """Return 1 / x for x in [1, 2^126].
 
-    With AVX-512 in float32, from the instruction's estimate, good to 14 bits, and a Newton step: a division takes 16
-    cycles, this 4. Five of them were a third of the cell's time.
+    With AVX-512 and float32, use the processor's estimate, accurate to 14 bits, and a Newton step: 4 cycles, where a
+    division takes 16. Five divisions took a third of the cell's time.
     """
     if register_file().name != "AVX-512" or emit.itemsize != 4:
         return 1.0 / x
@@ -73,7 +73,7 @@ def _reciprocal(emit: Emitter, x: Vec) -> Vec:
 def _exp_parts(emit: Emitter, x: Vec) -> tuple[Vec, Vec]:
     """Return 2^n and exp(r) - 1 where x = n ln 2 + r."""
     size, bits = emit.itemsize, _MANTISSA_BITS[emit.itemsize]
-    # Adding 1.5 * 2^bits rounds to a whole number and leaves it in the low bits of the mantissa.
+    # Adding 1.5 * 2^bits rounds to an integer and leaves it in the low bits of the mantissa.
     rounder = 1.5 * 2.0**bits
     shifted = emit.fma(x, 1 / math.log(2), rounder)
     n = shifted - rounder
@@ -85,7 +85,7 @@ def _exp_parts(emit: Emitter, x: Vec) -> tuple[Vec, Vec]:
 
 
 def _power_of_two(emit: Emitter, shifted: Vec, bits: int) -> Vec:
-    """Return 2^n, its exponent built from the n that lies in the low bits of `shifted`."""
+    """Return 2^n, building its exponent from n, which is in the low bits of `shifted`."""
     exponent_bias = 2 ** (8 * emit.itemsize - bits - 2) - 1
     whole = emit.builder.bitcast(shifted.value, emit.bits)
     up = emit.builder.shl(whole, ir.Constant(emit.bits, [bits] * emit.lanes))

@@ -1,7 +1,7 @@
-"""The parameter update, over flat arrays cut into chunks of a fixed size.
+"""Gradient norm, Adam and other updates over flat arrays, split into chunks of a fixed size.
 
-Chunks, not shards, decide the order of every sum, so the number of threads changes nothing. The loops
-are plain: LLVM vectorises them. Knows nothing about what the parameters mean.
+Chunks, not shards, determine the order of every sum, so the number of threads changes nothing. The loops
+are plain because LLVM vectorises them.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def adam_rule(
     l2: float = 0.0,
     decay: float = 0.0,
 ) -> npt.NDArray[Any]:
-    """Return what `adam_chunk` needs to know, the corrections for this step worked in."""
+    """Return the coefficients that `adam_chunk` reads, including the bias corrections for this step."""
     rate, root = lr / (1 - beta1**step), math.sqrt(1 - beta2**step)
     return np.array([scale, rate, beta1, beta2, epsilon, root, l2, 1 - lr * decay], dtype)
 
@@ -57,7 +57,7 @@ def adam_chunk(params, grads, m, v, rule):
     one = kind(1.0)
     scale, rate, beta1, beta2, epsilon, root = rule[0], rule[1], rule[2], rule[3], rule[4], rule[5]
     l2, keep = rule[6], rule[7]
-    if l2 == 0 and keep == one:  # without weight decay: the loop below takes a fourteenth longer
+    if l2 == 0 and keep == one:  # no weight decay: the general loop below takes a fourteenth longer
         for n in range(params.shape[0]):
             gradient = grads[n] * scale
             m[n] = beta1 * m[n] + (one - beta1) * gradient
@@ -80,7 +80,7 @@ def adam(params, grads, m, v, rule, s, shards):
 
 @ShardedKernel
 def clamp(values, bound, s, shards):
-    """Bring every finite entry of values (P) into [-bound, bound]."""
+    """Clamp every finite entry of values (P) to [-bound, bound]."""
     for n in range(s * values.shape[0] // shards, (s + 1) * values.shape[0] // shards):
         if abs(values[n]) < np.inf:
             values[n] = min(max(values[n], -bound), bound)
@@ -88,6 +88,6 @@ def clamp(values, bound, s, shards):
 
 @ShardedKernel
 def approach(values, to, share, s, shards):
-    """Move every entry of values (P) by that share of the way to that of `to`."""
+    """Move every entry of values (P) towards that of `to` by the fraction `share` of the distance."""
     for n in range(s * values.shape[0] // shards, (s + 1) * values.shape[0] // shards):
         values[n] += share * (to[n] - values[n])

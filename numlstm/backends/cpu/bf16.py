@@ -1,8 +1,8 @@
 """Products of bf16 numbers with float32 sums, in registers that hold pairs of them.
 
-A bf16 number is the upper half of a float32. Two of them that follow each other along the inner dimension of a product
-share 32 bits, the first in the lower half, so that a register has as many pairs as it has float32 lanes and a
-product of pairs reads its operands as one of float32 does. Knows nothing about matrices.
+A bf16 number is the upper half of a float32. Two consecutive numbers along the inner dimension of a product share 32
+bits, the first in the lower half. A register therefore holds as many pairs as float32 lanes, and a product of pairs
+reads its operands like a float32 product.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _UPPER_HALF = 0xFFFF0000
 
 
 class _BFloat(ir.Type):  # type: ignore[misc]
-    """LLVM's bfloat, which llvmlite does not have."""
+    """LLVM's bfloat type, which llvmlite lacks."""
 
     def _to_string(self) -> str:
         return "bfloat"
@@ -38,14 +38,14 @@ def rounded(emit: Emitter, vec: Vec) -> Vec:
 
 
 def pair(emit: Emitter, first: Vec, second: Vec) -> Vec:
-    """Return the pairs (first, second), lane by lane, of two float32 registers."""
+    """Round two float32 registers to bf16 and return the pairs (first, second), lane by lane."""
     low, high = rounded(emit, first), rounded(emit, second)
     builder = emit.builder
     return Vec(high.emit, builder.or_(high.value, builder.lshr(low.value, high.emit.vec(16).value)))
 
 
 def store_halves(emit: Emitter, vec: Vec, pointer: ir.Value) -> None:
-    """Store float32 lanes as bf16 numbers side by side: as many pairs as half the lanes."""
+    """Store float32 lanes as adjacent bf16 numbers: half as many pairs as lanes."""
     builder, half = emit.builder, ir.VectorType(ir.IntType(16), emit.lanes)
     upper = rounded(emit, vec)
     narrow = builder.trunc(builder.lshr(upper.value, upper.emit.vec(16).value), half)
@@ -53,7 +53,7 @@ def store_halves(emit: Emitter, vec: Vec, pointer: ir.Value) -> None:
 
 
 def load_halves(emit: Emitter, pointer: ir.Value) -> Vec:
-    """Load bf16 numbers that lie side by side, as many as there are float32 lanes, into float32 lanes."""
+    """Load adjacent bf16 numbers into float32 lanes, one per lane."""
     builder, half = emit.builder, ir.VectorType(ir.IntType(16), emit.lanes)
     pairs = Emitter(builder, PAIR)
     wide = builder.zext(builder.load(pointer, typ=half, align=2), pairs.vector)
@@ -73,7 +73,7 @@ def dot(emit: Emitter, a: Vec, b: Vec, c: Vec) -> Vec:
 
 
 def _halves(emit: Emitter, pairs: Vec) -> tuple[Vec, Vec]:
-    """Return the first and the second of each pair as float32."""
+    """Return the first and the second number of each pair as float32."""
     builder, upper = emit.builder, pairs.emit.vec(_UPPER_HALF).value
     low = builder.shl(pairs.value, pairs.emit.vec(16).value)
     high = builder.and_(pairs.value, upper)

@@ -1,6 +1,6 @@
-"""The memory that the kernels work in: what a forward pass leaves for the backward pass, and scratch space.
+"""The kernels' working memory: the tape that a forward pass leaves for the backward pass, and scratch space.
 
-Allocated once for each shape and used again. Knows nothing about what is computed in it.
+Allocated once for each shape, then reused.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ Array = npt.NDArray[Any]
 
 
 def hidden(steps: int, B: int, packed: PackedLSTM) -> tuple[Array, Array]:
-    """Return memory for h of so many steps, (steps, B, at least P lanes), and for h as products read it."""
+    """Return memory for h over `steps` steps, (steps, B, at least P lanes), and for its form that products read."""
     units, dtype = packed.W_h.shape[0] * packed.lanes, packed.start.dtype
     h = aligned((steps, B, row_size(units, dtype)), dtype)
     return h, aligned((steps, B, row_size(units // 2, np.int32)), np.int32) if packed.pairs else h
 
 
 def whole_rows(a: Array) -> Array:
-    """Return `a (..., K)` with what lies between its rows as further columns, so that it is contiguous.
+    """Return `a (..., K)` as a contiguous array, with the padding between its rows as further columns.
 
-    Numba then has one type for all activations and compiles once. An array of another form is copied.
+    Numba then sees one type for all activations and compiles once. An array with another layout is copied.
     """
     rows = a.strides[-2] // a.itemsize
     packed = tuple(int(np.prod(a.shape[n + 1 : -1])) * rows * a.itemsize for n in range(a.ndim - 1))
@@ -38,7 +38,7 @@ def whole_rows(a: Array) -> Array:
 
 
 def whole_rows_for(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return memory for activations of that shape, with rows as long as products like them."""
+    """Return memory for activations of that shape, with rows padded to `row_size`."""
     return aligned((*shape[:-1], row_size(shape[-1], dtype)), dtype)
 
 
@@ -57,9 +57,9 @@ def get_cells(c: Array, H: int) -> Array:
 
 
 class Tape:
-    """What a forward pass leaves, in buffers that the next pass of the same shape uses again.
+    """What a forward pass saves for the backward pass, in buffers that the next pass of the same shape reuses.
 
-    The backward pass uses it up: the gates' memory is where their gradients go.
+    The backward pass consumes it: the gates are overwritten by their gradients.
     """
 
     def __init__(self, T: int, B: int, packed: PackedLSTM) -> None:
@@ -70,14 +70,14 @@ class Tape:
         self.x_pairs = aligned((T, B, row_size(panels(D, VL) * VL // 2, np.int32)), np.int32) if packed.pairs else None
         self.h, self.operand = hidden(T + 1, B, packed)
         self.c = aligned((P, T + 1, B, VL), dtype)
-        # One step more than there are, or the panels would lie a power of two apart and share a few of a cache's sets.
-        # The arrays keep it: they are contiguous for any number of panels, so kernels are compiled once.
+        # One step more than needed: otherwise panels would be a power of two apart and map to few cache sets. The extra
+        # step is not sliced off, so the arrays are contiguous for any number of panels and kernels are compiled once.
         self.tanh_c = aligned((P, T + 1, B, VL), dtype)
         self.gates = aligned((P, T + 1, B, TILE_WIDTH * VL), dtype)
         self.backward: BackwardBuffers | None = None
 
     def read(self, x: Array, tokens: bool) -> None:
-        """Take the layer's input: token ids (T, B), or activations (T, B, D), which are kept, not copied."""
+        """Set the layer's input: token ids (T, B), or activations (T, B, D), which are referenced, not copied."""
         if tokens:
             self.ids = np.ascontiguousarray(x, np.int32)
         else:
@@ -85,7 +85,7 @@ class Tape:
 
     @property
     def dz(self) -> Array:
-        """The gates' memory as the kernels of the backward pass write and read their gradients."""
+        """The gates' memory, viewed in the dtype in which the backward pass stores their gradients."""
         return self.gates.view(self.operand.dtype)
 
 
@@ -102,10 +102,10 @@ class BackwardBuffers:
 
 @functools.lru_cache(maxsize=4)
 class GradientBuffers:
-    """The scratch space of weight gradients (see `gradients.py`), one for all layers of the same shape.
+    """Scratch space for weight gradients (see `gradients.py`), shared by all layers of the same shape.
 
-    `sizes` are the rows of each left-hand matrix transposed, 0 for tokens, of which `rows` are chosen; `columns` is how
-    many panels there are on the right.
+    `sizes` are the widths of the left-hand matrices, 0 for token ids, which are below `rows`; `columns` is the number
+    of panels of the right-hand matrix.
     """
 
     def __init__(
@@ -121,7 +121,7 @@ class GradientBuffers:
 
 
 class StepBuffers:
-    """The memory of one layer while tokens are drawn, set to the state (h0, c0)."""
+    """The memory of one layer during generation, initialised with the state (h0, c0)."""
 
     def __init__(self, packed: PackedLSTM, h0: Array, c0: Array) -> None:
         (B, H), P, VL, dtype = h0.shape, packed.W_h.shape[0], packed.lanes, packed.start.dtype

@@ -1,16 +1,17 @@
-"""Where compiled kernels are kept between runs.
+"""The on-disk cache of compiled kernels.
 
-Each kernel and combination of argument types has a file of its own, in a folder whose name stands for all else that
-decides the machine code: the sources in this folder and in `spec`, whose constants kernels use, the versions of what
-compiles them, the processor, and what the environment sets. So an upgrade or another machine finds nothing stale,
-installations side by side do not disturb each other, and a folder that nobody has used for a month is removed when a
-new one is made. A file is written beside its place and renamed, and carries a checksum, so what is damaged is compiled
-again. Processes that need the same kernel at the same time wait for the first one.
+Each kernel and combination of argument types has its own file. The folder's name is a hash of everything else that
+affects the machine code: the sources in this folder and in `spec`, whose constants kernels use; the versions of Python,
+Numba, llvmlite and NumPy; the processor; and environment variables that change the code. So an upgrade or another
+machine never finds stale code, and installations side by side do not interfere. Folders unused for a month are removed
+when a new one is made. Files are replaced atomically and carry a checksum; a damaged kernel is compiled again.
+Processes that need the same kernel at the same time wait for the first one.
 
-Numba's own cache is keyed by a kernel's source file, not by those that it imports, crashes on damaged files, and
-keeps an index for all argument types, so that two processes at once can make it name the code of one type for another.
+Numba's own cache is keyed by a kernel's source file but not by the files it imports, and it crashes on damaged files.
+Its index covers all argument types, so two processes at once can make it return the code of one type for another.
 
-A kept kernel is a pickle, and whoever can write to the folder can run code as its reader: it is the user's own.
+A cached kernel is a pickle: whoever can write to the folder can run code as the user who reads it. The folder is
+therefore created with access for its owner only.
 """
 
 from __future__ import annotations
@@ -44,8 +45,8 @@ try:
 except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
-_UNUSED_SECONDS = 30 * 24 * 3600.0  # after which a folder is removed
-_LONGEST_WAIT = 60.0  # seconds for another process to compile a kernel
+_UNUSED_SECONDS = 30 * 24 * 3600.0  # an unused folder is removed after this time
+_LONGEST_WAIT = 60.0  # seconds to wait while another process compiles a kernel
 _CHECKSUM = 16  # bytes
 _claims: dict[Path, int] = {}  # open lock files
 _NOT_IN_THE_CODE = {
@@ -58,9 +59,9 @@ _NOT_IN_THE_CODE = {
 
 
 def folder() -> Path | None:
-    """Return the folder for code as it is compiled here and now, which need not exist yet.
+    """Return the cache folder for the current sources, versions, processor and settings. It may not exist yet.
 
-    None where the sources cannot be read, in a zip archive for instance: nothing would tell old code from new.
+    None if the sources cannot be read, for instance in a zip archive: stale code could not be detected.
     """
     here = Path(__file__).parent
     sources = [path for folder in (here, here.parent / "spec") for path in sorted(folder.glob("*.py"))]
@@ -74,7 +75,7 @@ def folder() -> Path | None:
 
 def _facts() -> list[str]:
     features = ""
-    with contextlib.suppress(RuntimeError):  # LLVM does not know those of every processor
+    with contextlib.suppress(RuntimeError):  # LLVM does not know the features of every processor
         features = llvmlite.binding.get_host_cpu_features().flatten()
     settings = [
         f"{name}={value}"
@@ -92,7 +93,7 @@ def _root() -> Path:
 
 
 class KernelCache(FunctionCache):
-    """What a Numba dispatcher asks before it compiles a kernel, and tells after; so it knows when one is compiled."""
+    """The cache that a Numba dispatcher calls before and after it compiles a kernel. Calls the compile listeners."""
 
     def __init__(self, function: Callable[..., Any], kept_in: Path | None) -> None:
         self._py_func = function  # for Numba's key of a kernel: types, processor, bytecode, closure
@@ -105,14 +106,14 @@ class KernelCache(FunctionCache):
         return str(self._folder or "")
 
     def flush(self) -> None:
-        """Do nothing: what is kept is what the same sources would give again."""
+        """Do nothing: the same sources would compile to the same kernels again."""
 
     def load_overload(self, sig: Any, target_context: Any) -> Any:
-        """Return the kernel for the types `sig`, or None if it must be compiled.
+        """Return the cached kernel for the types `sig`, or None if it must be compiled.
 
-        While another process compiles it, this one waits: of two that need the same kernels each compiles a part.
+        Waits while another process compiles it, so two processes that need the same kernels share the work.
         """
-        # Not `target_context.refresh()`, as Numba does: that takes 0.35 s, and nothing but compiling needs it.
+        # Numba calls `target_context.refresh()` here, which takes 0.35 s and which only compiling needs.
         rtsys.initialize(target_context)
         path = self._path(sig, target_context.codegen()) if self._folder is not None and self._enabled else None
         found = _load(path, target_context)
@@ -123,21 +124,21 @@ class KernelCache(FunctionCache):
         if path is None or not _claim(path):
             return None
         found = _load(path, target_context)
-        if found is not None:  # compiled meanwhile
+        if found is not None:  # another process has compiled it
             _release(path)
             for listener in compile_listeners:
                 listener.done(self._name, "")
         return found
 
     def save_overload(self, sig: Any, data: Any) -> None:
-        """Keep a kernel that was compiled for the types `sig`, if that can be done."""
+        """Save a kernel compiled for the types `sig`. Failures are passed to the listeners, not raised."""
         problem = ""
         try:
             self._save(sig, data)
-        except Exception as error:  # what cannot be kept can be run
+        except Exception as error:  # a kernel that cannot be cached still runs
             reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
             problem = f"{self._folder or 'the package'}: {reason}"
-        finally:  # what cannot be kept need not be waited for
+        finally:  # other processes must not wait for a kernel that could not be cached
             if self._folder is not None:
                 _release(self._path(sig, data.codegen))
         for listener in compile_listeners:
@@ -147,7 +148,7 @@ class KernelCache(FunctionCache):
         if self._folder is None:
             raise ValueError("its sources cannot be read")
         if compiled.library.has_dynamic_globals:
-            raise ValueError(f"{self._name} holds addresses, which mean nothing to another process")
+            raise ValueError(f"{self._name} contains memory addresses, which are invalid in another process")
         if self._enabled:
             _make(self._folder)
             _write(self._path(sig, compiled.codegen), dumps(compiled._reduce()))
@@ -160,21 +161,20 @@ class KernelCache(FunctionCache):
 
 
 def _load(path: Path | None, target_context: Any) -> Any:
-    """Return the kernel that is kept at `path`, None if there is none or it is damaged."""
+    """Return the kernel cached at `path`, or None if there is none or it is damaged."""
     if path is None:
         return None
     try:
         return CompileResult._rebuild(target_context, *pickle.loads(_read(path)))
-    except Exception:  # whatever is wrong with what was kept, it can be made again
+    except Exception:  # whatever is wrong with the file, the kernel can be compiled again
         return None
 
 
 def _claim(path: Path) -> bool:
-    """Claim the kernel at `path` for this process; wait while another one has it.
+    """Claim the kernel at `path` for this process, waiting while another process has it.
 
-    False where nothing can be claimed: the folder cannot be written to, the system has no locks of this kind, or the
-    other process takes too long. Then both compile it, and either result is right. The system drops the claim of a
-    process that ends.
+    Return False if the claim fails: the folder is not writable, the system has no such locks, or the other process
+    takes too long. Then both compile it, and either result is right. The system drops a process's claims when it ends.
     """
     if fcntl is None or path in _claims:
         return False
@@ -201,7 +201,7 @@ def _claim(path: Path) -> bool:
 
 
 def _release(path: Path) -> None:
-    """Give up the claim on the kernel at `path`, if this process has it."""
+    """Release the claim on the kernel at `path`, if this process has it."""
     file = _claims.pop(path, None)
     if file is not None:
         with contextlib.suppress(OSError):
@@ -210,7 +210,7 @@ def _release(path: Path) -> None:
 
 
 def mark_as_used(kept_in: Path | None) -> None:
-    """Let the folder, if there is one, count as used today."""
+    """Set the folder's modification time to now, so that it counts as used. Do nothing for None."""
     if kept_in is not None:
         with contextlib.suppress(OSError):
             os.utime(kept_in)

@@ -1,6 +1,6 @@
-"""Choosing a token by its logits: what `spec/sampling.py` states, for one stream of a batch, without allocating.
+"""Sampling a token from logits, as `spec/sampling.py` defines it, for one stream of a batch and without allocating.
 
-Knows nothing about networks: the logits and the uniform numbers are handed in.
+The caller passes the logits and the uniform random numbers.
 """
 
 from __future__ import annotations
@@ -19,10 +19,11 @@ Array = npt.NDArray[Any]
 
 
 class Controls(NamedTuple):
-    """The settings of B streams (see `Sampling`), and room for each shard; V is 0 where no stream needs it.
+    """The sampling settings of B streams (see `Sampling`) and scratch space for each shard.
 
-    `plain (B)` says that nothing but the temperature shapes what is drawn. `allowed` is (B, V) or (0, 0). `weights` and
-    `keys` are (shards, V) in float64, `order (shards, V)` of whole numbers, `sums (shards, 2, lanes)` in float64.
+    `plain (B)` is True for streams whose distribution depends on the temperature alone. `allowed` is (B, V) or (0, 0).
+    `weights` and `keys` are (shards, V) in float64, `order (shards, V)` in int32, `sums (shards, 2, lanes)` in float64.
+    `keys` and `order` are (shards, 0) if all streams are plain.
     """
 
     plain: Array
@@ -40,7 +41,7 @@ class Controls(NamedTuple):
 
 
 def controls(sampling: Sampling, V: int, shards: int) -> Controls:
-    """Return the settings with room for so many shards; what a kernel writes to is a copy."""
+    """Return the settings with scratch space for `shards` shards. Arrays that kernels write to are copies."""
     plain = sampling.plain()
     more = (shards, 0 if plain.all() else V)
     return Controls(
@@ -61,7 +62,7 @@ def controls(sampling: Sampling, V: int, shards: int) -> Controls:
 
 @kernel
 def choose(logits, uniform, b, n, controls, s):
-    """Return the token number n of stream b, whose logits (V) are given, and take note of it."""
+    """Return token n of stream b, sampled from its logits (V), and record it in `controls.recent`."""
     temperature, weights, sums = controls.temperature[b], controls.weights[s], controls.sums[s]
     if controls.plain[b]:
         token = _draw(logits, uniform, temperature, weights, sums)
@@ -79,7 +80,7 @@ def choose(logits, uniform, b, n, controls, s):
 
 @kernel
 def _draw(logits, uniform, temperature, weights, sums):
-    """Return the token that `uniform` picks from softmax(logits / temperature); at 0 the likeliest."""
+    """Return the token that `uniform` selects from softmax(logits / temperature); at temperature 0 the likeliest."""
     best = 0
     for v in range(logits.shape[0]):
         if logits[v] > logits[best]:
@@ -102,13 +103,13 @@ def _draw(logits, uniform, temperature, weights, sums):
 
 @kernel
 def _rule(logits, b, controls, keys):
-    """Set keys to the logits after the penalty, -infinity where a token is not allowed; return the likeliest's id."""
+    """Set keys to the logits after the penalty, -infinity for disallowed tokens; return the likeliest token."""
     for v in range(logits.shape[0]):
         keys[v] = logits[v]
     r = controls.penalty[b]
     for token in controls.recent[b]:
         if token >= 0:
-            x = np.float64(logits[token])  # not what is in `keys`: a token may be there twice
+            x = np.float64(logits[token])  # not `keys[token]`: a token may be in `recent` twice
             keys[token] = x / r if x > 0 else x * r
     if controls.allowed.shape[0]:
         for v in range(logits.shape[0]):
@@ -141,7 +142,7 @@ def _draw_restricted(keys, best, uniform, b, controls, weights, sums, order):
     for v in range(V):
         if weights[v] > 0.0:
             reached += weights[v]
-            token = v  # the last one left, if the threshold rounds to the whole
+            token = v  # the last candidate is the result if the threshold rounds to the total
             if reached > threshold:
                 return v
     return token
@@ -149,10 +150,10 @@ def _draw_restricted(keys, best, uniform, b, controls, weights, sums, order):
 
 @kernel
 def _keep_likeliest(keys, weights, order, count, share):
-    """Set all weights to 0 but those of the `count` largest keys, and of these the fewest that reach `share`.
+    """Zero all weights but those of the `count` largest keys; of these keep the fewest that reach `share` of their sum.
 
-    `order` becomes a heap of ids, the likeliest on top. The top is moved behind the heap until enough are there, which
-    sorts no more than is kept.
+    `order` becomes a heap of ids, the likeliest on top. The top is moved behind the heap until enough tokens are there,
+    so no more are sorted than are kept.
     """
     V = keys.shape[0]
     for v in range(V):
@@ -183,14 +184,14 @@ def _keep_likeliest(keys, weights, order, count, share):
 
 @kernel
 def _take_top(keys, order, last):
-    """Exchange the top of the heap order[: last + 1] and its last entry; order[:last] is a heap again."""
+    """Swap the top of the heap order[: last + 1] with its last entry and restore the heap in order[:last]."""
     order[0], order[last] = order[last], order[0]
     _sink(keys, order, 0, last)
 
 
 @kernel
 def _sink(keys, order, root, size):
-    """Move the entry at `root` down in order[:size] until none below it is likelier."""
+    """Move the entry at `root` down the heap order[:size] until no child is likelier."""
     token = order[root]
     while 2 * root + 1 < size:
         child = 2 * root + 1

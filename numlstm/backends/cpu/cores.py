@@ -1,7 +1,7 @@
-"""How many cores this process may use, found before Numba starts as many threads.
+"""The number of cores that this process may use, set before Numba starts its threads.
 
-A container may be limited to one core of a machine with 64; Numba counts all that the process may run on, and as many
-threads would stand in each other's way. Import this before numba.
+A container may be limited to one core of a machine with 64. Numba counts all cores that the process may run on, and
+that many threads would compete for the one. Import this module before numba.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _OWN_GROUPS = Path("/proc/self/cgroup")
 
 
 def usable() -> int:
-    """Return the cores that the process may run on, or fewer where a container's quota or OMP_NUM_THREADS says so."""
+    """Return the number of cores that the process may run on, limited by a container's quota and OMP_NUM_THREADS."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
     most = int(wanted) if wanted.strip().isdecimal() else cores
@@ -24,10 +24,11 @@ def usable() -> int:
 
 
 def quota(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> float:
-    """Return how many cores' time the process's control groups allow it; infinite if there is no limit.
+    """Return the CPU time that the process's control groups allow, in cores; infinity if there is no limit.
 
-    A limit on a group holds for those within it, so all from the process's own to the root are asked. Both versions of
-    Linux's interface are read: `cpu.max` holds quota and period, in microseconds; the older one has a file for each.
+    A group's limit applies to the groups within it, so all groups from the process's own to the root are read. Both
+    versions of the Linux interface work: `cpu.max` holds quota and period, in microseconds; the older version has a
+    file for each.
     """
     least = math.inf
     for folder in _own_folders(groups, own):
@@ -35,16 +36,16 @@ def quota(groups: Path = _CONTROL_GROUPS, own: Path = _OWN_GROUPS) -> float:
             *_words(folder / "cpu.cfs_quota_us"),
             *_words(folder / "cpu.cfs_period_us"),
         ]
-        if len(limit) == 2 and all(word.isdecimal() for word in limit):  # no limit is "max" or -1
+        if len(limit) == 2 and all(word.isdecimal() for word in limit):  # "max" or -1 means no limit
             microseconds, period = map(int, limit)
             least = min(least, microseconds / period if period else math.inf)
     return least
 
 
 def _own_folders(groups: Path, own: Path) -> list[Path]:
-    """Return the folders that may limit the process; within a container the root of `groups` is its own group."""
+    """Return the folders that may limit the process. In a container the root of `groups` is the container's group."""
     found = [groups, groups / "cpu"]
-    for line in _words(own):  # 0::/path in the new version, 3:cpu,cpuacct:/path in the older one
+    for line in _words(own):  # 0::/path in the new version, 3:cpu,cpuacct:/path in the older
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if not controllers or "cpu" in controllers.split(","):
             group = (groups / "cpu" if controllers else groups) / path.strip("/")

@@ -1,6 +1,6 @@
 """The dense output layer and the softmax cross-entropy above it, sharded over rows.
 
-Knows nothing about time or recurrence: a row is one position of one stream. N rows, H inputs, V outputs.
+A row is one position of one stream. N rows, H inputs, V outputs.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .simd import Emitter, Vec, View, vector_code
 
 @ShardedKernel
 def multiply(a, packed, start, out, s, shards):
-    """out (N, V) = start (V) + a (1, N, H) @ packed, the rows sharded."""
+    """out (N, V) = start (V) + a (1, N, H) @ packed, sharded over rows."""
     N = out.shape[0]
     low, high = s * N // shards, (s + 1) * N // shards
     for n in range(low, high):
@@ -27,7 +27,7 @@ def multiply(a, packed, start, out, s, shards):
 
 @vector_code
 def exp_row(emit: Emitter, row: View, sums: View) -> None:
-    """row = exp(row - max(row)); sums[0] = the maximum in every lane, sums[1] = the sum, lane by lane."""
+    """row = exp(row - max(row)); sums[0] = the maximum in every lane, sums[1] = one partial sum per lane."""
     builder, width = emit.builder, emit.index(emit.lanes)
     count = builder.sdiv(builder.add(row.shape[0], emit.index(emit.lanes - 1)), width)
 
@@ -49,7 +49,7 @@ def exp_row(emit: Emitter, row: View, sums: View) -> None:
 
 
 def _maximum_of_lanes(emit: Emitter, vec: Vec) -> Vec:
-    """Return the largest lane in every lane, by folding the vector in halves."""
+    """Return a vector with the largest lane in every lane, by folding in halves."""
     step = emit.lanes // 2
     while step:
         vec = emit.maximum(vec, emit.rotate(vec, step))
@@ -61,7 +61,7 @@ def _maximum_of_lanes(emit: Emitter, vec: Vec) -> Vec:
 def cross_entropy(logits, targets, losses, scale, work, s, shards):
     """losses (N) = -log softmax(logits)[targets] in nats; logits (N, V) become `scale` times their gradient.
 
-    `work (shards, 2, lanes)`. A NaN in a row makes the row's loss NaN.
+    `work (shards, 2, lanes)` is scratch space. A NaN in a row makes the row's loss NaN.
     """
     N, sums = logits.shape[0], work[s]
     for n in range(s * N // shards, (s + 1) * N // shards):

@@ -1,9 +1,8 @@
-"""Drawing tokens one after the other: the whole network and the draw in one compiled call.
+"""Token generation: the whole network and the sampling in one compiled call.
 
-The state is carried from token to token in two buffers a layer that take turns, so nothing is allocated per
-token. Each thread takes its share of the streams through all tokens; one stream takes one thread: at these sizes a
-step takes microseconds, and waking others would take longer. Knows nothing about vocabularies or random
-generators: the uniform numbers are handed in.
+Each layer's h alternates between two buffers, so nothing is allocated per token. Each thread takes its share of the
+streams through all tokens. One stream uses one thread: at these sizes a step takes microseconds, and waking other
+threads would take longer. The caller passes the uniform random numbers.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from .recurrence import step
 
 @kernel
 def _predict(start, W_x, W_h, h, operand, c, tanh_c, gates, W_y, b_y, logits, ids, old, new, low, high):
-    """Take the streams from low to before high through all layers to their logits."""
+    """Run the streams low:high through all layers to their logits."""
     VL = c[0].shape[2]
     for layer in range(len(start)):
         below = operand[layer - 1 if layer else 0]
@@ -64,12 +63,12 @@ def generate(
     s,
     shards,
 ):
-    """Fill drawn (N, B) from uniforms (N, B), reading ids[0] (B) first.
+    """Fill drawn (N, B) from uniforms (N, B); the first input is ids[0] (B).
 
-    One entry per layer: start, W_x, W_h as packed, h (2, B, H), whose row 0 is set and whose row N % 2 is left
-    with the last state, `operand`, h as products read it (see `recurrence.forward`), c, tanh_c (P, B, lanes), gates (P,
-    B, 4 lanes). ids[1] holds zeros: the place in `start` of a layer that reads activations. `controls`
-    is a `choice.Controls`.
+    These have one entry per layer: start, W_x and W_h as packed; h (2, B, H), whose row 0 holds the initial state and
+    whose row N % 2 receives the last; `operand`, the form of h that products read (see `recurrence.forward`); c and
+    tanh_c (P, B, lanes); gates (P, B, 4 lanes). ids[1] holds zeros, the index into `start` for layers that read
+    activations. `controls` is a `choice.Controls`.
     """
     N, B = drawn.shape
     low, high = s * B // shards, (s + 1) * B // shards

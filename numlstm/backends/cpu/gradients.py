@@ -1,10 +1,10 @@
 """Weight gradients: sums over all rows at once, sharded over the panels of the weights' columns.
 
-N rows, of all steps and streams, go through in blocks. A block of the left-hand matrix lies in slabs and serves all
-panels of a shard while it is in the L2 cache. The sums lie panel by panel as well, and are added to the gradients
-at the end: where they lie as the weights do, with 512 units, it took 1.2 times as long. The work is cut by panels and,
-for many cores, each panel into `parts` of the weights' rows; every sum runs over the rows in the same order, whatever
-the number of shards. Knows nothing about time or recurrence.
+The N rows, of all steps and streams, are processed in blocks. A block of the left-hand matrix is copied into slabs and
+serves all panels of a shard while it is in the L2 cache. The sums are stored panel by panel too and added to the
+gradients at the end: in the layout of the weights, with 512 units, it took 1.2 times as long. The work is split by
+panels and, for many cores, each panel into `parts` of the weights' rows. Every sum runs over the rows in the same
+order, whatever the number of shards.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .simd import INDEX, PAIR, Emitter, View, vector_code
 
 @vector_code
 def _add_rows(emit: Emitter, ids: View, dz: View, out: View) -> None:
-    """Add each row of dz to the row of out, both (..., panel width), that its id chooses."""
+    """Add each row of dz to the row of out that its id selects; both are (..., panel width)."""
     with emit.loop(ids.shape[0]) as loop:
         row = emit.builder.sext(emit.builder.load(ids.at(loop.index), typ=ids.emit.element), INDEX)
         for v in range(TILE_WIDTH):
@@ -31,7 +31,7 @@ def _add_rows(emit: Emitter, ids: View, dz: View, out: View) -> None:
 
 @kernel
 def _share(slabs, part, parts):
-    """Return the slabs of a part, from the first to before the last."""
+    """Return the range of slabs that belong to a part: the first, and one past the last."""
     return part * slabs.shape[0] // parts, (part + 1) * slabs.shape[0] // parts
 
 
@@ -57,7 +57,7 @@ def _unpack_share(sums, slabs, part, parts, out, step, valid, less):
 
 @kernel
 def _gate_block(p, part, parts, paired, ids, zeros, slabs_x, slabs_h, dz, after, panel, sums_x, sums_h, sums_b):
-    """Add what a block of rows makes of one panel of columns."""
+    """Add the contribution of a block of rows to one panel of columns."""
     if paired:
         copy_columns(dz, 0, panel)
         columns = panel
@@ -75,13 +75,13 @@ def _gate_block(p, part, parts, paired, ids, zeros, slabs_x, slabs_h, dz, after,
 def add_gate_gradients(
     ids, x, h, dz, dW_x, dW_h, db, zeros, slabs_x, slabs_h, panels, sums_x, sums_h, sums_b, parts, s, shards
 ):
-    """Add to dW_x (D or V, 4H), dW_h (R, 4H), db (1, 4H) over N rows of ids (N), x (N, D), h (N, R) and dz.
+    """Add to dW_x (D or V, 4H), dW_h (R, 4H), db (1, 4H) the sums over N rows of ids (N), x (N, D), h (N, R) and dz.
 
     dz (P, at least N, 4 lanes) may have more rows, which are not read.
 
-    The memory: zeros (BLOCK) are ids that choose the only row; a shard's slabs_x, slabs_h (shards, slabs, BLOCK, lanes)
-    and panels (shards, BLOCK, 4 lanes), or BLOCK / 2 pairs of rows where dz holds bf16 numbers, only then used; the
-    sums by panel (P, rows, 4 lanes).
+    Scratch memory: zeros (BLOCK), ids that select the only row; for each shard slabs_x, slabs_h (shards, slabs, BLOCK,
+    lanes) and panels (shards, BLOCK, 4 lanes); the sums, by panel (P, rows, 4 lanes). If dz holds bf16 numbers, slabs
+    and panels have BLOCK / 2 rows of pairs; otherwise panels is not used.
     """
     P, N = dz.shape[0], ids.shape[0]
     H, VL = dW_h.shape[1] // 4, slabs_h.shape[3]
@@ -130,7 +130,7 @@ def add_gate_gradients(
 
 @ShardedKernel
 def add_dense_gradients(h, dlogits, dW, db, zeros, slabs, panels, sums, sums_b, parts, s, shards):
-    """Add to dW (H, V) and db (1, V) for h (N, H) and dlogits (N, V); the memory as in `add_gate_gradients`."""
+    """Add to dW (H, V) and db (1, V) for h (N, H) and dlogits (N, V); scratch memory as in `add_gate_gradients`."""
     N, V = dlogits.shape
     width, VL = panels.shape[2], slabs.shape[3]
     P = -(-V // width)

@@ -1,11 +1,11 @@
-"""How the kernels of this folder are compiled.
+"""Compilation of the kernels in this folder.
 
-Compiled when first called, once for each combination of argument types, then kept: see `cache.py`.
+A kernel is compiled when first called, once for each combination of argument types, then cached: see `cache.py`.
 
-Between two parallel kernels the threads of GNU OpenMP spin for 2,000 turns of a loop, then sleep. With its own default,
+Between two parallel kernels the threads of GNU OpenMP spin for 2,000 iterations, then sleep. With OpenMP's default of
 many more, evaluating a text beside two busy programs on two cores took twice as long.
 
-`error_model` says that dividing by zero raises nothing, without which LLVM vectorises no loop that divides.
+With `error_model="numpy"` division by zero raises nothing; otherwise LLVM vectorises no loop that divides.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numba.extending import intrinsic
 
 from . import cache, processor
 
-processor.register_file()  # settles what Numba compiles for, which it asks when the first kernel is made
+processor.register_file()  # sets Numba's target processor, which it reads when the first kernel is made
 _FOLDER = cache.folder()
 cache.mark_as_used(_FOLDER)
 os.environ.setdefault("GOMP_SPINCOUNT", "2000")  # read when the first parallel kernel runs
@@ -38,11 +38,11 @@ def kernel(function: Callable[..., Any], **options: Any) -> Any:
 
 
 class ShardedKernel:
-    """A kernel f(*args, s, shards) that runs for each shard s < shards on a thread of its own.
+    """A kernel f(*args, s, shards) that runs once for each shard s < shards, each on its own thread.
 
-    Called as `f(*args, shards=n)`, in which no two shards may write to the same place. A `prange` in each kernel would
-    compile all that the kernel calls three times more, and a launcher with a `prange` takes several times as
-    long to compile as the one here, which is compiled for each combination of types, and `_spread` only once.
+    Call it as `f(*args, shards=n)`. No two shards may write to the same place. A `prange` in each kernel would compile
+    everything the kernel calls three more times. A launcher with a `prange` takes several times as long to compile as
+    `_launch`, which is compiled for each combination of types; `_spread` is compiled only once.
     """
 
     def __init__(self, function: Callable[..., Any]) -> None:
@@ -57,12 +57,12 @@ class ShardedKernel:
         address = self._addresses.get(kinds)
         if address is None:
             address = self._addresses[kinds] = _address(self.one, *map(numba.typeof, args), types.intp, types.intp)
-        numba.set_num_threads(shards)  # of whichever Python thread this is: Numba keeps a number for each
+        numba.set_num_threads(shards)  # Numba keeps this number per Python thread
         _launch(_spread_address(), address, shards, *_flat(args))
 
 
 def _address(compiled: Any, *signature: Any) -> int:
-    """Compile a kernel for these types of arguments, or load it; return where its code is."""
+    """Compile a kernel for these argument types, or load it from the cache; return the address of its code."""
     compiled.compile(signature)
     found = compiled.overloads[signature]
     address: int = found.library.get_pointer_to_function(found.fndesc.llvm_func_name)
@@ -75,7 +75,7 @@ def _spread_address() -> int:
 
 
 def _flat(args: tuple[Any, ...]) -> Iterator[Any]:
-    """Yield the members of a tuple and of those in it: compiled code is handed a tuple as its members, one by one."""
+    """Yield the members of a tuple and of nested tuples: compiled code receives tuples flattened."""
     for arg in args:
         if isinstance(arg, tuple):
             yield from _flat(arg)
@@ -88,7 +88,7 @@ _SPREAD = (types.intp, types.intp, types.intp)
 
 @intrinsic
 def _launch_shards(context, spread, address, shards, args):
-    """Call the kernel at `address` with args, a tuple, and s and shards, for each s, through `_spread` at `spread`."""
+    """Call the kernel at `address` with the tuple `args`, s and shards for each s, through `_spread` at `spread`."""
 
     def codegen(context, builder, signature, values):
         spread, address, shards, packed = values
@@ -104,7 +104,7 @@ def _launch_shards(context, spread, address, shards, args):
 
 
 def _shard_code(convention, module, block_type, kinds):
-    """Return code for `module`: a function of a block's address, s and shards that calls the kernel with the block."""
+    """Add a function of a block's address, s and shards to `module`: it calls the kernel with the block's values."""
     signature = ir.FunctionType(ir.VoidType(), [cgutils.intp_t] * 3)
     code = ir.Function(module, signature, module.get_unique_name("shard"))
     code.linkage = "internal"

@@ -1,8 +1,8 @@
-"""Layer norm over the units of panels, forward and backward: the gates' inputs four to a row, or the cell.
+"""Layer norm over the units of panels, forward and backward, for the gates' inputs (four groups) or the cell (one).
 
-Arrays are (P, T + 1, B, G lanes): G groups of H units each, in P panels; what fills up the last panel is 0 and stays 0.
-The equations are those of `normalise` and `normalise_backward` in `reference/lstm.py`. The loops are plain: LLVM
-vectorises them. Knows nothing about what is normalised.
+Arrays are (P, T + 1, B, G lanes): G groups of H units each, in P panels. Padding in the last panel is 0 and stays 0.
+The equations are those of `normalise` and `normalise_backward` in `reference/lstm.py`. The loops are plain because LLVM
+vectorises them.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def _sum_of_products(a, b, first, count):
 
 @kernel
 def normalise(t, low, high, H, a, n, scale, gain, bias, out):
-    """n = a with mean 0 and variance 1 over each group, out = gain * n + bias, for the rows from low to before high.
+    """n = a with mean 0 and variance 1 over each group; out = gain * n + bias; for step t and the rows low:high.
 
-    gain, bias (P, G lanes); scale (T + 1, B, G) is left with what the groups were multiplied by. `out` may be `a`.
+    gain, bias (P, G lanes); scale (T + 1, B, G) receives each group's factor. `out` may be `a`.
     """
     P, G = a.shape[0], scale.shape[2]
     VL, kind = a.shape[3] // G, a.dtype.type
@@ -68,7 +68,7 @@ def normalise(t, low, high, H, a, n, scale, gain, bias, out):
 
 @kernel
 def normalise_backward(t, low, high, H, dout, n, scale, gain, dgain, dbias):
-    """Turn the gradient of what `normalise` put `out` into that of `a`, in its place, adding to dgain and dbias."""
+    """Replace dout, the gradient of the `out` of `normalise`, with the gradient of `a`; add to dgain and dbias."""
     P, G = n.shape[0], scale.shape[2]
     VL, kind = n.shape[3] // G, n.dtype.type
     for b in range(low, high):
@@ -88,7 +88,7 @@ def normalise_backward(t, low, high, H, dout, n, scale, gain, dgain, dbias):
 
 @kernel
 def _add_sums(dout, n, gain, dgain, dbias):
-    """Add a row's part to dgain and dbias and turn dout into the gradient of n; what fills up is multiplied by 0."""
+    """Add a row's part to dgain and dbias and turn dout into the gradient of n. In the padding gain is 0."""
     for k in range(dout.shape[0]):
         dgain[k] += dout[k] * n[k]
         dbias[k] += dout[k]

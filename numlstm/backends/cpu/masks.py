@@ -1,7 +1,4 @@
-"""Dropout's masks, made as they are used, and rows of an embedding picked and added to.
-
-Knows nothing about layers.
-"""
+"""Dropout, with masks generated on the fly, and embedding lookup with its gradient."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ _HALF = np.uint64(32)
 
 @kernel
 def philox(a, b, c, d, k, m):
-    """Return the four words of Philox4x32-10 for the counter (a, b, c, d) and the key (k, m): see `dropout.py`."""
+    """Return the four words of Philox4x32-10 for the counter (a, b, c, d) and the key (k, m)."""
     for _ in range(10):
         left, right = a * np.uint64(0xD2511F53), c * np.uint64(0xCD9E8D57)
         a, b, c, d = (right >> _HALF) ^ b ^ k, right & _LOW, (left >> _HALF) ^ d ^ m, left & _LOW
@@ -25,9 +22,10 @@ def philox(a, b, c, d, k, m):
 
 @ShardedKernel
 def drop(x, out, H, threshold, factor, counter, key, s, shards):
-    """out = x * factor, or 0 where the mask leaves an entry out, for the first H columns of N rows.
+    """out = x * factor, or 0 for entries that the mask drops, for the first H columns of N rows.
 
-    Entry (n, k) has the number n H + k. `counter` holds the last three words of the counter, `key` both of its own.
+    Entry (n, k) has the number n H + k (see `spec/dropout.py`). `counter` holds the last three words of the counter,
+    `key` the two words of the key.
     """
     N = x.shape[0]
     for n in range(s * N // shards, (s + 1) * N // shards):
@@ -42,14 +40,14 @@ def drop(x, out, H, threshold, factor, counter, key, s, shards):
 
 @ShardedKernel
 def pick(ids, W, out, s, shards):
-    """out (N, at least E) = the rows of W (V, E) that ids (N) choose."""
+    """out (N, at least E) = the rows of W (V, E) that ids (N) select."""
     for n in range(s * out.shape[0] // shards, (s + 1) * out.shape[0] // shards):
         out[n, : W.shape[1]] = W[ids[n]]
 
 
 @ShardedKernel
 def add_picked(dx, ids, dW, s, shards):
-    """Add the rows of dx (N, at least E) to those of dW (V, E) that ids chose, the columns sharded."""
+    """Add each row of dx (N, at least E) to the row of dW (V, E) that its id selects, sharded over columns."""
     E = dW.shape[1]
     for n in range(ids.shape[0]):
         row, more = dW[ids[n]], dx[n]

@@ -1,8 +1,7 @@
 """The optimizers other than Adam, entry by entry over flat arrays.
 
-The equations are those of `reference.update_`, which says where they come from. Every kernel takes params, grads, two
-slots (empty where a rule has none) and its numbers: with the same types of arguments, one launcher serves them all.
-Knows nothing about what the parameters mean.
+The equations are those of `reference.update_`, which cites their sources. Every kernel takes params, grads, two slots
+(empty if a rule has none) and its numbers. The argument types are the same, so one launcher serves all kernels.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from .jit import ShardedKernel
 
 @ShardedKernel
 def _momentum(params, grads, velocity, unused, rule, s, shards):
-    """Gradient descent, plain where there is no velocity."""
+    """Gradient descent with momentum; plain if `velocity` is empty."""
     lr, scale, decay, momentum, nesterov = rule[0], rule[1], rule[2], rule[3], rule[4]
     for n in range(s * params.shape[0] // shards, (s + 1) * params.shape[0] // shards):
         gradient = grads[n] * scale + decay * params[n]
@@ -83,7 +82,7 @@ _NUMBERS = {
 
 
 def numbers(rule: str, dtype: Any, lr: float, scale: float, settings: Mapping[str, float]) -> npt.NDArray[Any]:
-    """Return what the rule's kernel reads: six numbers at most, filled up with zeros."""
+    """Return the numbers that the rule's kernel reads: at most six, padded with zeros."""
     first = [lr, scale] if rule == "ftrl" else [lr, scale, settings["weight_decay"]]
     rest = [-settings[name] if name == "lr_power" else settings[name] for name in _NUMBERS[rule]]
     found: npt.NDArray[Any] = np.zeros(6, dtype)

@@ -1,10 +1,9 @@
-"""Weights as the kernels read them: panels of registers, filled up with zeros; and the update that renews them.
+"""Packed weights: panels of registers, padded with zeros, in the order in which kernels read them; and their update.
 
 A gate panel holds the four gates of `lanes` units side by side, so that one tile computes all that these
-units need. Padded units have zero weights, so their state stays zero. For bf16 products two rows of a panel that
-follow each other are one row of pairs. Every weight is packed twice, as it is for the way forward and transposed for
-the way back, by one pass over blocks of rows that first makes Adam's update of them, while they are in the cache.
-Knows nothing about time or batches.
+units need. Padded units have zero weights, so their state stays zero. For bf16 products two consecutive rows of a panel
+form one row of pairs. Every weight is packed twice: as it is for the forward pass and transposed for the backward pass.
+One pass over blocks of rows does both. It first applies Adam's update to a block, while the block is in the cache.
 """
 
 from __future__ import annotations
@@ -29,9 +28,9 @@ Array = npt.NDArray[Any]
 
 @dataclasses.dataclass(frozen=True)
 class PackedVariant:
-    """What a layer has beyond the plain LSTM: `W_p`, if it has one, its norms' weights in panels, or empty, and `hard`.
+    """A layer's additions to the plain LSTM: `W_p` or None, the norms' weights in panels, and `hard` for hard gates.
 
-    gain, b (P, 4 lanes), c_gain, c_bias (P, lanes).
+    gain, b (P, 4 lanes), c_gain, c_bias (P, lanes); P is 0 without layer norm.
     """
 
     W_p: PackedDense | None
@@ -44,13 +43,13 @@ class PackedVariant:
 
 @dataclasses.dataclass(frozen=True)
 class PackedLSTM:
-    """One layer's weights, packed in P = ceil(H / lanes) gate panels, 4 P lanes columns in all.
+    """One layer's weights, packed in P = ceil(H / lanes) gate panels with 4 P lanes columns in all.
 
-    `start` holds what the gates start from: b + W_x[d] for each token d, (D, P, 4, lanes), or b alone,
-    (1, P, 4, lanes), where the input is activations. `W_x (P, D, 4 lanes)` is empty for tokens. `W_h (P, R, 4 lanes)`,
-    R being the size of h. `W_x_T`, `W_h_T (panels, columns, 4 lanes)` serve the way back. With bf16 these four hold
-    pairs of rows, half as many. `weights` are W_x, W_h and b as they came. `variant` is None for a plain layer; with
-    layer norm `start` is without b.
+    `start` holds the initial values of the gates' sums: b + W_x[d] for each token d, (D, P, 4, lanes), or b alone,
+    (1, P, 4, lanes), if the input is activations; with layer norm b is left out. `W_x (P, D, 4 lanes)` is empty for
+    tokens. `W_h` is (P, R, 4 lanes), where R is the size of h. `W_x_T`, `W_h_T (panels, columns, 4 lanes)` are for the
+    backward pass. With bf16 these four hold pairs of rows, so half as many rows. `weights` are the original W_x, W_h
+    and b. `variant` is None for a plain layer.
     """
 
     input_size: int
@@ -70,18 +69,21 @@ class PackedLSTM:
 
     @property
     def normed(self) -> bool:
-        """Whether there is layer norm."""
+        """True if the layer has layer norm."""
         return self.variant is not None and self.variant.gain.size > 0
 
     @property
     def pairs(self) -> bool:
-        """Whether products are of bf16 pairs."""
+        """True if products use bf16 pairs."""
         return bool(self.W_h.dtype == np.int32)
 
 
 @dataclasses.dataclass(frozen=True)
 class PackedDense:
-    """A dense layer: `W (panels, H, width)` and `W_T (panels, V, width)`, for the way back; `weights` are W and b."""
+    """A dense layer: `W (panels, H, width)`, and `W_T (panels, V, width)` for the backward pass.
+
+    `weights` are the original W and b.
+    """
 
     weights: tuple[Array, Array]
     W: Array
@@ -93,7 +95,7 @@ class PackedDense:
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
-    """Return an array of zeros that starts at a cache line: a register's load should not straddle two."""
+    """Return zeros that start at a cache line, so that loading a register does not straddle two."""
     size = int(np.prod(shape)) * np.dtype(dtype).itemsize
     raw: Array = np.zeros(size + 64, np.uint8)
     start = -raw.ctypes.data % 64
@@ -101,27 +103,27 @@ def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
 
 
 def row_size(size: int, dtype: Any) -> int:
-    """Return how long a row of `size` numbers should be: an odd number of cache lines.
+    """Return the padded length of a row of `size` numbers: an odd number of cache lines.
 
-    Rows an even number of lines apart, above all a power of two, share few of a cache's sets: with 512 units products
-    took 1.15 times as long.
+    Rows an even number of lines apart, above all a power of two, map to few cache sets: with 512 units products took
+    1.15 times as long.
     """
     line = 64 // int(np.dtype(dtype).itemsize)
     return (-(-size // line) | 1) * line
 
 
 def panels(size: int, width: int) -> int:
-    """Return how many panels of `width` cover `size`."""
+    """Return the number of panels of `width` that cover `size`."""
     return -(-size // width)
 
 
 def _weights(count: int, rows: int, width: int, dtype: Any) -> Array:
-    """Return `count` panels of `rows` rows, or of half as many pairs of rows for int32."""
+    """Return `count` zeroed panels of `rows` rows; for int32, of half as many rows of pairs."""
     return aligned((count, -(-rows // 2) if dtype == np.int32 else rows, width), dtype)
 
 
 def new_lstm(weights: tuple[Array, Array, Array], tokens: bool, pairs: bool) -> PackedLSTM:
-    """Return an empty `PackedLSTM` for W_x, W_h and b, whose input is `tokens` or activations."""
+    """Return an empty `PackedLSTM` for W_x, W_h and b; the input is token ids if `tokens`, else activations."""
     D, R, H, dtype = len(weights[0]), len(weights[1]), len(weights[2]) // 4, weights[1].dtype
     VL = lanes(dtype.itemsize)
     P, width = panels(H, VL), TILE_WIDTH * VL
@@ -152,7 +154,7 @@ def new_dense(weights: tuple[Array, Array]) -> PackedDense:
 
 @vector_code
 def _pack_tile(emit: Emitter, W: View, valid: ir.Value, out: View, out_T: View) -> None:
-    """Pack a block of `lanes` rows and columns of W, of which there may be fewer: as it is, and transposed."""
+    """Pack a block of at most `lanes` rows and columns of W, as it is and transposed."""
     rows = []
     for r in range(emit.lanes):
         there = emit.builder.icmp_signed("<", emit.index(r), W.shape[0])
@@ -168,7 +170,7 @@ def _pack_tile(emit: Emitter, W: View, valid: ir.Value, out: View, out_T: View) 
 
 
 def _transposed(emit: Emitter, rows: list[Vec]) -> list[Vec]:
-    """Return the columns of a square block: its quarters change places, then those of each quarter, and so on."""
+    """Return the columns of a square block: swap its off-diagonal quarters, then those of each quarter, and so on."""
     rows, VL = list(rows), emit.lanes
     step = VL // 2
     while step:
@@ -184,7 +186,7 @@ def _transposed(emit: Emitter, rows: list[Vec]) -> list[Vec]:
 
 @vector_code
 def _start_row(emit: Emitter, b: View, row: View, add: ir.Value, out: View) -> None:
-    """out (P, 4, lanes) = b + row, or b alone, each (4H) put in the order of gate panels."""
+    """out (P, 4, lanes) = b + row if `add`, else b, reordered from (4H) to gate panels."""
     H = emit.builder.sdiv(b.shape[0], emit.index(4))
     with emit.loop(out.shape[0]) as loop:
         first = emit.builder.mul(loop.index, emit.index(emit.lanes))
@@ -198,9 +200,9 @@ def _start_row(emit: Emitter, b: View, row: View, add: ir.Value, out: View) -> N
 
 @ShardedKernel
 def _renew_panels(W, dW, m, v, rule, gates, VL, fold, out, out_T, s, shards):
-    """Update W (K, N) by Adam, unless the rule is empty, and pack it: by four gates, or by columns side by side.
+    """Update W (K, N) by Adam unless the rule is empty, then pack it: by the four `gates`, else by adjacent columns.
 
-    `fold` rows of W share a row of what is packed: 2 for pairs, else 1.
+    `fold` rows of W share one packed row: 2 for pairs, else 1.
     """
     K, N = W.shape
     width = out.shape[2]
@@ -227,7 +229,7 @@ def _renew_panels(W, dW, m, v, rule, gates, VL, fold, out, out_T, s, shards):
 
 @ShardedKernel
 def _renew_start(W_x, dW_x, m, v, rule, b, tokens, start, s, shards):
-    """Set start to b, or, for tokens, update W_x by Adam, unless the rule is empty, and set it to b + W_x."""
+    """Set start to b; for tokens, update W_x by Adam unless the rule is empty, then set start to b + W_x."""
     for d in range(s * start.shape[0] // shards, (s + 1) * start.shape[0] // shards):
         if tokens and rule.shape[0]:
             adam_chunk(W_x[d], dW_x[d], m[d], v[d], rule)
@@ -236,16 +238,19 @@ def _renew_start(W_x, dW_x, m, v, rule, b, tokens, start, s, shards):
 
 @dataclasses.dataclass(frozen=True)
 class Learning:
-    """An update under way: the flat arrays of parameters, gradients, m and v, and the rule (see `adam_kernels.py`)."""
+    """A pending update: the flat arrays of parameters, gradients, m and v, and the rule (see `adam_kernels.py`)."""
 
     flat: tuple[Array, Array, Array, Array]
     rule: Array
 
     def of(self, weight: Array) -> tuple[Array, ...]:
-        """Return a weight with its gradient, m and v, which lie where it does in the flat array, and the rule."""
+        """Return a weight, its gradient, m and v, and the rule.
+
+        Raises `ValueError` if the weight is not a view of the parameters.
+        """
         start = (weight.ctypes.data - self.flat[0].ctypes.data) // weight.itemsize
         if not 0 <= start <= self.flat[0].size - weight.size:
-            raise ValueError("the packed weights are not part of the parameters that are updated")
+            raise ValueError("the packed weights are not part of the parameters; expected views of the updated array")
         return (*(part[start : start + weight.size].reshape(weight.shape) for part in self.flat), self.rule)
 
 
@@ -256,7 +261,7 @@ def _updating(weight: Array, learning: Learning | None) -> tuple[Array, ...]:
 
 
 def new_variant(variant: Variant, weights: tuple[Array, Array, Array]) -> PackedVariant:
-    """Return an empty `PackedVariant` for a layer with these weights W_x, W_h and b."""
+    """Return an empty `PackedVariant` for a layer with the weights W_x, W_h and b."""
     H, dtype = weights[2].size // 4, weights[2].dtype
     VL = lanes(dtype.itemsize)
     P = panels(H, VL) if variant.gain is not None else 0
@@ -266,7 +271,7 @@ def new_variant(variant: Variant, weights: tuple[Array, Array, Array]) -> Packed
 
 
 def renew_variant(packed: PackedVariant, variant: Variant, b: Array, shards: int) -> None:
-    """Pack what a layer has beyond the plain LSTM as it is now."""
+    """Pack the current weights of a layer's projection and norms."""
     if packed.W_p is not None:
         renew_dense(dataclasses.replace(packed.W_p, weights=(variant.W_p, packed.W_p.weights[1])), shards)
     if variant.gain is not None:
@@ -276,7 +281,7 @@ def renew_variant(packed: PackedVariant, variant: Variant, b: Array, shards: int
 
 
 def _to_panels(values: Array, out: Array) -> None:
-    """Put values (G H) into out (P, G lanes): of each of the G groups, `lanes` to a panel."""
+    """Copy values (G H) into out (P, G lanes): each panel gets `lanes` units of each of the G groups."""
     VL, H, G = _group_shape(values.size, out)
     for p in range(len(out)):
         for g in range(G):
@@ -285,7 +290,7 @@ def _to_panels(values: Array, out: Array) -> None:
 
 
 def from_panels(panelled: Array, size: int) -> Array:
-    """Return the values (G H) of which `_to_panels` made (P, G lanes)."""
+    """Return the values (G H) of panels (P, G lanes): the inverse of `_to_panels`."""
     VL, H, G = _group_shape(size, panelled)
     grouped: Array = panelled.reshape(len(panelled), G, VL).transpose(1, 0, 2).reshape(G, -1)[:, :H].reshape(-1)
     return grouped
@@ -298,7 +303,7 @@ def _group_shape(size: int, panelled: Array) -> tuple[int, int, int]:
 
 
 def renew_lstm(packed: PackedLSTM, shards: int, learning: Learning | None = None) -> None:
-    """Pack a layer's weights as they are now, or as an update makes them."""
+    """Pack a layer's weights, after the update `learning` if given."""
     W_x, W_h, b = packed.weights
     if learning is not None:
         adam(*learning.of(b), shards=1)
@@ -311,7 +316,7 @@ def renew_lstm(packed: PackedLSTM, shards: int, learning: Learning | None = None
 
 
 def renew_dense(packed: PackedDense, shards: int, learning: Learning | None = None) -> None:
-    """Pack a dense layer's weights as they are now, or as an update makes them."""
+    """Pack a dense layer's weights, after the update `learning` if given."""
     W, b = packed.weights
     if learning is not None:
         adam(*learning.of(b), shards=1)

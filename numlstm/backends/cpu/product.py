@@ -1,10 +1,9 @@
 """Matrix products from one register tile.
 
-A tile of up to `HEIGHTS[0]` x `TILE_WIDTH` vector registers walks along the inner dimension once; the right-hand
-matrix lies packed in panels as wide as the tile (Goto & van de Geijn 2008), so that it is read front to
-back. The same tile serves activations times weights (`add_product`) and, with the left-hand matrix
-transposed, weight gradients (`add_gradient`). Matrices of bf16 pairs are as long along the inner dimension as they
-have pairs. Knows nothing about gates, layers or threads.
+A tile of up to `HEIGHTS[0]` x `TILE_WIDTH` vector registers moves along the inner dimension once. The right-hand
+matrix is packed in panels as wide as the tile (Goto & van de Geijn 2008), so that it is read sequentially.
+The same tile computes activations times weights (`add_product`) and, with the left-hand matrix transposed,
+weight gradients (`add_gradient`). For matrices of bf16 pairs the inner dimension counts pairs.
 """
 
 from __future__ import annotations
@@ -19,24 +18,27 @@ from .processor import register_file
 from .simd import INDEX, PAIR, Emitter, Vec, View, vector_code
 
 TILE_WIDTH = 4
-# Heights that a tile is compiled for: few, since each is compiled into every kernel. The tallest fits the registers
-# with its accumulators, one row of the panel and a broadcast.
+# Tile heights: few, since each is compiled into every kernel. At the tallest, the accumulators, one row of the panel
+# and a broadcast fit in the registers.
 HEIGHTS = (6, 4, 1) if register_file().registers == 32 else (2, 1)
-# Rows of a gradient's inner dimension that are taken together: they fit the L2 cache and are read once for all panels.
-# A third as many cost half as much time again: the sums are then loaded and stored too often.
+# Rows of a gradient's inner dimension per block: a block fits the L2 cache and is read once for all panels.
+# A third as many took 1.5 times as long, because sums were loaded and stored too often.
 BLOCK = 192
 
-# Rows of a panel that a product takes at a time: as a panel's piece, a quarter of the L2 cache.
+# Rows of a panel that a product processes at a time: that piece of the panel fills a quarter of the L2 cache.
 DEPTH = 512
 
 
 def row_tiles(emit: Emitter, rows: ir.Value) -> Iterator[tuple[ir.Value, int]]:
-    """Yield each height of a tile and its first row: what is written then is looped until all rows are covered."""
+    """Yield the first row and the height of a tile, once for each of `HEIGHTS`.
+
+    The code emitted at each yield is looped until all rows are covered.
+    """
     builder, first = emit.builder, emit.index(0)
     for R, lower in zip(HEIGHTS, (*HEIGHTS[1:], 1), strict=True):
         left = builder.sub(rows, first)
         count = builder.sdiv(left, emit.index(R))
-        if 2 * lower > R > 1:  # 8 rows go as 4 + 4, not as 6 + 1 + 1
+        if 2 * lower > R > 1:  # split 8 rows into 4 + 4, not 6 + 1 + 1
             rest = builder.sub(left, builder.mul(count, emit.index(R)))
             badly = builder.and_(
                 builder.icmp_signed("==", rest, emit.index(2 * lower - R)),
@@ -51,10 +53,10 @@ def row_tiles(emit: Emitter, rows: ir.Value) -> Iterator[tuple[ir.Value, int]]:
 def accumulate(
     emit: Emitter, sums: Sequence[Vec], a: View, b: View, rows: int, width: int, ahead: ir.Value | None = None
 ) -> list[Vec]:
-    """Write `sums + a @ b` for b (K, width registers); `sums` holds a row after the other.
+    """Emit `sums + a @ b` for b (K, width registers); `sums` is in row-major order.
 
-    a is (rows, K), or (S, rows, K / S) where the inner dimension lies in S pieces. Two cache lines from `ahead` on are
-    fetched to the L2 cache with each turn.
+    a is (rows, K), or (S, rows, K / S) if the inner dimension is split into S pieces. Each iteration prefetches the
+    next two cache lines, starting at `ahead`, into the L2 cache.
     """
     if len(a.shape) == 3:
         with emit.loop(a.shape[0], sums) as piece:
@@ -79,15 +81,15 @@ def accumulate(
 
 
 def _lines(emit: Emitter, pointer: ir.Value, count: ir.Value) -> ir.Value:
-    """Return the pointer `count` cache lines on."""
+    """Return `pointer` advanced by `count` cache lines."""
     return emit.move(pointer, emit.builder.mul(count, emit.index(64 // emit.itemsize)))
 
 
 def fetched_ahead(emit: Emitter, panel: View, after: View, row: ir.Value) -> ir.Value:
-    """Return from where the tile at `row` should fetch, so that the first tiles fetch the panel that comes `after`.
+    """Return the address from which the tile at `row` should prefetch: for the first tiles, the next panel, `after`.
 
-    Weights that do not fit the L2 cache then arrive while the panel before is in use: with 512 units the first tile of
-    each panel took five times as long as the others.
+    Weights that do not fit the L2 cache then arrive while the previous panel is in use. Without this, with 512 units,
+    the first tile of each panel took five times as long as the others.
     """
     builder = emit.builder
     done = builder.sdiv(builder.mul(row, panel.shape[0]), emit.index(HEIGHTS[0] // 2 or 1))
@@ -98,7 +100,7 @@ def fetched_ahead(emit: Emitter, panel: View, after: View, row: ir.Value) -> ir.
 
 @vector_code
 def _add_panel(emit: Emitter, a: View, b: View, after: View, out: View) -> None:
-    """out += a @ b for a whole panel, as many columns as `out` has."""
+    """out += a @ b for a whole panel, up to the number of columns of `out`."""
     masks = [emit.first(emit.builder.sub(out.shape[1], emit.index(v * emit.lanes))) for v in range(TILE_WIDTH)]
     for row, R in row_tiles(emit, out.shape[0]):
         here = out.skip(row)
@@ -112,7 +114,7 @@ def _add_panel(emit: Emitter, a: View, b: View, after: View, out: View) -> None:
 
 @vector_code
 def _add_column(emit: Emitter, a: View, b: View, out: View) -> None:
-    """out += a @ b for one register of columns, as many of them as `out` has."""
+    """out += a @ b for one register of columns, up to the number of columns of `out`."""
     mask = emit.first(out.shape[1])
     for row, R in row_tiles(emit, out.shape[0]):
         here = out.skip(row)
@@ -123,13 +125,13 @@ def _add_column(emit: Emitter, a: View, b: View, out: View) -> None:
 
 @vector_code
 def _add_gradient(emit: Emitter, slabs: View, panel: View, after: View, out: View) -> None:
-    """out (slabs, lanes, 4 lanes) += slabs.T @ panel, fetching the panel that comes after."""
+    """out (slabs, lanes, 4 lanes) += slabs.T @ panel; prefetches the next panel, `after`."""
     _gradient_tiles(emit, slabs, panel, after, out, HEIGHTS[0], TILE_WIDTH)
 
 
 @vector_code
 def _add_gradient_column(emit: Emitter, slabs: View, panel: View, after: View, out: View) -> None:
-    """Do so for the first register of each row alone."""
+    """Do the same as `_add_gradient` for the first register of each row only."""
     _gradient_tiles(emit, slabs, panel, after, out, HEIGHTS[0] * 2, 1)
 
 
@@ -150,13 +152,13 @@ def _gradient_tiles(emit: Emitter, slabs: View, panel: View, after: View, out: V
 
 
 def _divided(rows: int, most: int) -> list[int]:
-    """Return heights of at most `most` that add up to `rows`, such as 6 + 6 + 4 for 16."""
+    """Return heights of at most `most` that sum to `rows`, such as 6 + 6 + 4 for 16."""
     return [] if not rows else [min(rows, most), *_divided(rows - min(rows, most), most)]
 
 
 @vector_code
 def _unpack(emit: Emitter, panel: View, out: View, step: ir.Value, valid: ir.Value, less: ir.Value) -> None:
-    """out += panel, whose piece v goes to out's columns from v * step on, of which there are valid - v * less."""
+    """out += panel: register v of a row goes to the `valid - v * less` columns of out from `v * step` on."""
     builder = emit.builder
     masks = [emit.first(builder.sub(valid, builder.mul(emit.index(v), less))) for v in range(TILE_WIDTH)]
     with emit.loop(panel.shape[0]) as loop:
@@ -168,9 +170,9 @@ def _unpack(emit: Emitter, panel: View, out: View, step: ir.Value, valid: ir.Val
 
 @vector_code
 def _copy_columns(emit: Emitter, source: View, target: View, valid: ir.Value) -> None:
-    """Copy the first `valid` columns of source (K, ...) into target (K, registers side by side); fill up with 0.
+    """Copy the first `valid` columns of source (K, ...) into target (K, adjacent registers); pad with 0.
 
-    A target of pairs has half as many rows, each of two rows of the source, which may hold bf16 numbers itself.
+    A target of pairs has half as many rows, each from two rows of the source. The source may hold bf16 numbers itself.
     """
     builder, width = emit.builder, emit.index(emit.lanes)
 
@@ -195,10 +197,10 @@ def _copy_columns(emit: Emitter, source: View, target: View, valid: ir.Value) ->
 
 @kernel
 def add_product(a, packed, out):
-    """out (M, N) += a @ b: a (S, M, K / S), packed (panels, K, panel width).
+    """out (M, N) += a @ b, where a is (S, M, K / S) and b is packed as (panels, K, panel width).
 
-    The inner dimension is taken in pieces, each for all panels, so that a panel's piece and the rows' fit the L2 cache.
-    What lies in the rows of a beyond K / S is left alone.
+    The inner dimension is split into pieces, each processed for all panels, so that one piece of a panel and of the
+    rows fits the L2 cache. Columns of a beyond K / S are ignored.
     """
     N, S, P = out.shape[1], a.shape[0], packed.shape[0]
     K, width = packed.shape[1] // S, packed.shape[2]
@@ -218,15 +220,16 @@ def add_product(a, packed, out):
 
 @kernel
 def copy_columns(source, column, target):
-    """Copy the columns from `column` on of source (K, N) into target (K or K / 2 pairs, registers), 0 where it ends."""
+    """Copy source (K, N), from `column` on, into target (K or K / 2 pairs, registers); pad with 0."""
     _copy_columns(source[:, column:], target, source.shape[1] - column)
 
 
 @kernel
 def copy_slabs(a, slabs):
-    """Copy a (K, M) into slabs (M / lanes, K or K / 2 pairs, lanes): a cache line for each row, all in sequence.
+    """Copy a (K, M) into slabs (M / lanes, K or K / 2 pairs, lanes): one cache line per row, all in sequence.
 
-    Read as they are, columns of a wide matrix lie too far apart: with 512 columns a gradient took 1.3 times as long.
+    In a wide matrix the rows of a few columns are too far apart: without the copy, with 512 columns, a gradient took
+    1.3 times as long.
     """
     for s in range(slabs.shape[0]):
         copy_columns(a, s * slabs.shape[2], slabs[s])
@@ -234,9 +237,9 @@ def copy_slabs(a, slabs):
 
 @kernel
 def add_gradient(slabs, panel, after, sums, columns):
-    """sums (slabs, lanes, panel width) += slabs.T @ panel, for panel (K, panel width), of which `columns` count.
+    """sums (slabs, lanes, panel width) += slabs.T @ panel, for panel (K, panel width) with `columns` valid columns.
 
-    `after` is the panel that is used next.
+    `after` is the panel used next.
     """
     if columns > slabs.shape[2]:
         _add_gradient(slabs, panel, after, sums)
@@ -246,8 +249,8 @@ def add_gradient(slabs, panel, after, sums, columns):
 
 @kernel
 def unpack(sums, out, step, valid, less):
-    """out (M, ...) += sums (at least M, panel width), whose piece v goes to the columns from v * step on.
+    """out (M, ...) += sums (at least M, panel width).
 
-    Of these there are valid - v * less.
+    Register v of a row goes to the `valid - v * less` columns of out from `v * step` on.
     """
     _unpack(sums[: out.shape[0]], out, step, valid, less)

@@ -1,12 +1,12 @@
-"""One LSTM layer over a whole sequence, forward and backward, the batch sharded over the cores.
+"""One LSTM layer over a whole sequence, forward and backward, with the batch sharded over the cores.
 
-The rows of a batch do not depend on each other, so each core takes its rows through all T steps with no
-synchronisation; only the weight gradients, which sum over rows, are made afterwards (`gradients.py`).
-The equations are those of `reference/lstm.py` with the same names. Knows nothing about losses or updates.
+The rows of a batch are independent, so each core takes its rows through all T steps without
+synchronisation. The weight gradients, which sum over rows, are computed afterwards (`gradients.py`).
+The equations are those of `reference/lstm.py`, with the same names.
 
-Shapes: B rows, P panels of `lanes` units each. What belongs to a panel's units lies together for all steps and rows:
-gates (P, T + 1, B, 4 lanes), whose last step is not used, cells (P, T + 1, B, lanes). Only h is (T + 1, B, H): it is
-what products read.
+Shapes: B rows, P panels of `lanes` units each. The data of a panel is contiguous for all steps and rows: gates
+(P, T + 1, B, 4 lanes), whose last step is unused, and cells (P, T + 1, B, lanes). Only h is (T + 1, B, H), because
+products read it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .jit import ShardedKernel, kernel
 from .product import accumulate, add_product, fetched_ahead, row_tiles
 from .simd import INDEX, PAIR, Emitter, View, vector_code
 
-CACHED = 400_000  # bytes of the input's weights that stay in the L2 cache beside as many of the recurrence's
+CACHED = 400_000  # bytes of input weights that stay in the L2 cache beside as many bytes of recurrent weights
 
 
 @vector_code
@@ -37,7 +37,7 @@ def add_products(
 ) -> None:
     """gates = start[ids] + x @ W_x + h_prev @ W_h for all rows and one panel of units.
 
-    Where not `fresh`, what the gates hold already takes the place of `start`. `after` is the panel of W_h used next.
+    Unless `fresh`, the gates' current values replace `start[ids]`. `after` is the panel of W_h used next.
     """
     builder = emit.builder
     for row, R in row_tiles(emit, gates.shape[0]):
@@ -56,7 +56,7 @@ def add_products(
 def _cells(emit: Emitter, gates: View, c_prev: View, c: View, tanh_c: View, h: View, halves: View) -> None:
     """Turn the gates' inputs into gates, cells and h, for all rows and one panel of units.
 
-    Where `halves` holds pairs, h goes there too, as bf16 numbers; else it is left alone.
+    If `halves` holds pairs, h is also stored there as bf16 numbers; otherwise `halves` is not used.
     """
     with emit.loop(gates.shape[0]) as loop:
         r = loop.index
@@ -67,8 +67,8 @@ def _cells(emit: Emitter, gates: View, c_prev: View, c: View, tanh_c: View, h: V
         emit.store(emit.fma(f, emit.load(c_prev.at(r)), i * g), c.at(r))
         for gate, place in zip((i, f, g, o), places, strict=True):
             emit.store(gate, place)
-    # In a loop of its own: a row's two halves wait for each other, and while they do the processor can look ahead at
-    # so many instructions as eight rows of this, but not two rows of both together. In one loop it took twice as long.
+    # A separate loop: the second half of a row's work waits for the first. While it waits, the processor can look ahead
+    # over eight rows of this loop, but not over two rows of both halves together. A single loop took twice as long.
     with emit.loop(gates.shape[0]) as loop:
         r = loop.index
         T = tanh(emit, emit.load(c.at(r)))
@@ -83,10 +83,10 @@ def _cells(emit: Emitter, gates: View, c_prev: View, c: View, tanh_c: View, h: V
 def _backward_cells(
     emit: Emitter, gates: View, dh_above: View, dh_next: View, dc_next: View, c_prev: View, tanh_c: View, halves: View
 ) -> None:
-    """Turn the gradient of h into that of the gates' inputs, which takes the gates' place, for one panel of units.
+    """Turn the gradient of h into that of the gates' inputs, which overwrites the gates, for one panel of units.
 
-    `dh_next` and `dc_next` hold what comes from the step after; `dc_next` leaves for the step before. Where `halves`
-    holds pairs it is the gates' memory, and the gradient is left there as bf16 numbers.
+    `dh_next` and `dc_next` hold the gradients from the next step; `dc_next` is updated for the previous step. If
+    `halves` holds pairs, it shares the gates' memory and receives the gradient as bf16 numbers.
     """
     above = emit.first(dh_above.shape[1])
     with emit.loop(gates.shape[0]) as loop:
@@ -110,7 +110,7 @@ def _backward_cells(
 
 @vector_code
 def _pair_row(emit: Emitter, row: View, out: View) -> None:
-    """Copy a row of float32 numbers as bf16 numbers, filled up with 0 to whole registers."""
+    """Copy a row of float32 numbers as bf16 numbers, padded with 0 to whole registers."""
     lanes = emit.index(emit.lanes)
     with emit.loop(emit.builder.sdiv(emit.builder.add(row.shape[0], emit.index(emit.lanes - 1)), lanes)) as loop:
         first = emit.builder.mul(loop.index, lanes)
@@ -120,21 +120,21 @@ def _pair_row(emit: Emitter, row: View, out: View) -> None:
 
 @ShardedKernel
 def as_pairs(a, out, s, shards):
-    """out (N, L) = a (N, K) as pairs of bf16 numbers, for as many of a's columns as it has room for."""
+    """out (N, L) = a (N, K) as pairs of bf16 numbers, for at most the first 2 L columns of a."""
     for n in range(s * a.shape[0] // shards, (s + 1) * a.shape[0] // shards):
         _pair_row(a[n, : 2 * out.shape[1]], out[n])
 
 
 @kernel
 def step(ids, start, fresh, x, W_x, h_prev, W_h, after, c_prev, c, tanh_c, gates, h, halves):
-    """Take one panel of units a step in time: see `add_products` and `_cells`."""
+    """Advance one panel of units by one time step: see `add_products` and `_cells`."""
     add_products(ids, start, fresh, x, W_x, h_prev, W_h, after, gates)
     _cells(gates, c_prev, c, tanh_c, h, halves)
 
 
 @kernel
 def _project(ids, start, x, W_x, gates):
-    """Make the input's part of the gates of all steps, gates (P, T + 1, B, 4 lanes), panel by panel."""
+    """Compute the input's part of the gates (P, T + 1, B, 4 lanes) for all steps, panel by panel."""
     for p in range(gates.shape[0]):
         nothing = W_x[p, :0]
         for t in range(x.shape[0]):
@@ -143,17 +143,18 @@ def _project(ids, start, x, W_x, gates):
 
 @ShardedKernel
 def forward(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, s, shards):
-    """Fill gates, tanh_c and steps 1.. of c and h (T + 1, B, H), whose step 0 is set.
+    """Fill gates, tanh_c and steps 1 to T of c and h (T + 1, B, H); step 0 holds the initial state.
 
-    ids (T, B) chooses each row's place in `start`; x (T, B, D) is added through W_x and may have D = 0. `operand`
-    is what products read: h itself, or memory for h as pairs of bf16 numbers (T + 1, B, H / 2). The rows of both have
-    room for P lanes units.
+    ids (T, B) selects each row's entry in `start`; x (T, B, D) is added through W_x, and D may be 0. `operand` is the
+    form of h that products read: h itself, or memory for h as pairs of bf16 numbers (T + 1, B, H / 2). The rows of both
+    have room for P lanes units.
     """
     T, B = ids.shape
     P, VL = W_h.shape[0], start.shape[3]
     low, high = s * B // shards, (s + 1) * B // shards
-    # Weights that do not fit the L2 cache come from afar at each step. Those of the input need not: its part of all
-    # steps is made first, a panel at a time. Smaller ones stay, and gates that are written once take less time.
+    # Weights that do not fit the L2 cache are loaded from slower memory at each step. The input's weights can avoid
+    # this: their products are computed first, for all steps, a panel at a time. Smaller weights stay in the cache, and
+    # then writing the gates only once is faster.
     fresh = 4 * W_x.shape[1] * W_x.shape[0] * W_x.shape[2] <= CACHED
     if not fresh:
         _project(ids[:, low:high], start, x[:, low:high], W_x, gates[:, :, low:high])
@@ -180,10 +181,10 @@ def forward(ids, x, start, W_x, W_h, gates, c, tanh_c, h, operand, s, shards):
 
 @ShardedKernel
 def backward(dh, gates, dz, c, tanh_c, W_h_T, W_x_T, dx, dh_next, dc_next, s, shards):
-    """Turn gates into dz; fill dx (T, B, D) and, with the gradients of h0 and c0, dh_next (B, P lanes) and dc_next.
+    """Turn gates into dz; fill dx (T, B, D); leave the gradients of h0 and c0 in dh_next (B, P lanes) and dc_next.
 
-    dh (T, B, H) is the gradient that comes from above; dh_next and dc_next (P, B, lanes) hold that of the last state.
-    `dz` is the gates' own memory, as it is or as pairs of bf16 numbers.
+    dh (T, B, H) is the gradient from above; on entry dh_next and dc_next (P, B, lanes) hold the gradients of the last
+    state. `dz` is the gates' own memory, as it is or as pairs of bf16 numbers.
     """
     T, B, H = dh.shape
     P, VL = tanh_c.shape[0], tanh_c.shape[3]

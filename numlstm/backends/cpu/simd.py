@@ -1,11 +1,11 @@
 """Vector code for Numba kernels, written as expressions.
 
-LLVM does not find a good register tile by itself, so the kernels of this folder write their own vector
+LLVM does not find a good register tile by itself, so the kernels in this folder emit their own vector
 instructions. This layer keeps that readable: a `Vec` is a register with `+ - * /`, an `Emitter` loads,
-stores and loops, and `vector_code` turns a Python function that writes such code into one that a
-Numba-compiled function can call. Knows nothing about matrices, cells or networks.
+stores and loops, and `vector_code` turns a Python function that emits such code into one that a
+Numba-compiled function can call.
 
-Whoever hands an array to vector code makes sure that its last axis is contiguous.
+The last axis of an array passed to vector code must be contiguous.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from numba.extending import intrinsic
 from .processor import lanes, register_file
 
 INDEX = ir.IntType(64)
-PAIR = ir.IntType(32)  # two bf16 numbers, the first one in the lower half
+PAIR = ir.IntType(32)  # two bf16 numbers, the first in the lower half
 
 
 class Vec:
-    """A vector register's value while code is being written."""
+    """The value of a vector register in emitted code."""
 
     def __init__(self, emit: Emitter, value: ir.Value) -> None:
         self.emit, self.value = emit, value
@@ -58,13 +58,13 @@ class Vec:
 
 
 class View:
-    """An array as vector code sees it: where it starts, its shape, and its strides counted in elements."""
+    """An array in vector code: a pointer to its first element, its shape, and its strides in elements."""
 
     def __init__(self, emit: Emitter, pointer: ir.Value, shape: list[ir.Value], strides: list[ir.Value]) -> None:
         self.emit, self.pointer, self.shape, self.strides = emit, pointer, shape, strides
 
     def at(self, *place: ir.Value | int) -> ir.Value:
-        """Return the address of the element at `place`; indices left out are 0."""
+        """Return the address of the element at `place`; omitted indices are 0."""
         builder, pointer = self.emit.builder, self.pointer
         for index, stride in zip(place, self.strides, strict=False):
             step = self.emit.index(index) if isinstance(index, int) else index
@@ -72,14 +72,14 @@ class View:
         return pointer
 
     def skip(self, count: ir.Value, axis: int = 0) -> View:
-        """Return the view without the first `count` places of an axis."""
+        """Return the view without the first `count` entries along an axis."""
         step = self.emit.builder.mul(count, self.strides[axis])
         shape = list(self.shape)
         shape[axis] = self.emit.builder.sub(shape[axis], count)
         return View(self.emit, self.emit.move(self.pointer, step), shape, self.strides)
 
     def __getitem__(self, index: ir.Value) -> View:
-        """Return the view of what lies at `index` of the first axis."""
+        """Return the view at `index` along the first axis."""
         return View(self.emit, self.at(index), self.shape[1:], self.strides[1:])
 
     @property
@@ -89,14 +89,14 @@ class View:
 
 
 class Loop:
-    """A loop being written: its index, and the values that it carries from one turn to the next."""
+    """An emitted loop: its index and the values carried from one iteration to the next."""
 
     def __init__(self, index: ir.Value, carried: Sequence[Vec]) -> None:
         self.index, self.carried = index, list(carried)
 
 
 class Emitter:
-    """Writes vector code of one element type where `builder` stands."""
+    """Emits vector code for one element type at the position of `builder`."""
 
     def __init__(self, builder: ir.IRBuilder, element: ir.Type) -> None:
         self.builder, self.element = builder, element
@@ -110,12 +110,12 @@ class Emitter:
         return ir.Constant(INDEX, value)
 
     def move(self, pointer: ir.Value, offset: ir.Value | int) -> ir.Value:
-        """Return `pointer` moved on by `offset` elements."""
+        """Return `pointer` advanced by `offset` elements."""
         step = self.index(offset) if isinstance(offset, int) else offset
         return self.builder.gep(pointer, [step], source_etype=self.element)
 
     def vec(self, value: float | ir.Value) -> Vec:
-        """Return a vector with one value, a constant or a scalar register, in every lane."""
+        """Return a vector with `value`, a constant or a scalar register, in every lane."""
         if isinstance(value, (int, float)):
             number = int(value) if isinstance(self.element, ir.IntType) else float(value)
             return Vec(self, ir.Constant(self.vector, [ir.Constant(self.element, number)] * self.lanes))
@@ -129,7 +129,7 @@ class Emitter:
         return Vec(self, getattr(self.builder, name)(a.value, other.value))
 
     def call(self, name: str, *args: Vec | ir.Value, returns: ir.Type | None = None) -> Any:
-        """Call an LLVM intrinsic, declared by its full name; a vector comes back as a `Vec`."""
+        """Call an LLVM intrinsic, given by its full name; return a vector result as a `Vec`."""
         values = [arg.value if isinstance(arg, Vec) else arg for arg in args]
         result = self.vector if returns is None else returns
         kind = ir.FunctionType(result, [value.type for value in values])
@@ -143,18 +143,18 @@ class Emitter:
         return f"v{self.lanes}{kind}{8 * self.itemsize}"
 
     def fma(self, a: Vec, b: Vec | float, c: Vec | float) -> Vec:
-        """Return a * b + c, rounded once where the processor can."""
+        """Return a * b + c, rounded once if the processor has fused multiply-add."""
         b, c = (x if isinstance(x, Vec) else self.vec(x) for x in (b, c))
         if not register_file().fma:
             return a * b + c
         return self.call(f"llvm.fma.{self.suffix}", a, b, c)  # type: ignore[no-any-return]
 
     def maximum(self, a: Vec, b: Vec | float) -> Vec:
-        """Return the larger of each lane; a NaN in either lane is passed on."""
+        """Return the larger value in each lane; a NaN in `a` is propagated."""
         return self._select("ogt", a, b)
 
     def minimum(self, a: Vec, b: Vec | float) -> Vec:
-        """Return the smaller of each lane; a NaN in `a` is passed on."""
+        """Return the smaller value in each lane; a NaN in `a` is propagated."""
         return self._select("olt", a, b)
 
     def _select(self, order: str, a: Vec, b: Vec | float) -> Vec:
@@ -163,11 +163,11 @@ class Emitter:
         return Vec(self, self.builder.select(lost, b.value, a.value))
 
     def rotate(self, vec: Vec, step: int) -> Vec:
-        """Return the vector with each lane moved down by `step`, the first ones coming in at the end."""
+        """Return the vector with each lane moved down by `step`; the first lanes wrap around to the end."""
         return self.shuffle(vec, vec, [(lane + step) % self.lanes for lane in range(self.lanes)])
 
     def shuffle(self, a: Vec, b: Vec, places: Sequence[int]) -> Vec:
-        """Return the lanes at `places` of the lanes of `a` followed by those of `b`."""
+        """Return the lanes at the indices `places` of `a` and `b` concatenated."""
         numbers = [ir.Constant(ir.IntType(32), place) for place in places]
         mask = ir.Constant(ir.VectorType(ir.IntType(32), len(places)), numbers)
         return Vec(self, self.builder.shuffle_vector(a.value, b.value, mask))
@@ -176,8 +176,8 @@ class Emitter:
         return Vec(self, self.builder.load(pointer, typ=self.vector, align=self.itemsize))
 
     def prefetch(self, pointer: ir.Value) -> None:
-        """Ask for the cache line at `pointer` to be brought to the L2 cache; any address will do."""
-        how = [ir.Constant(ir.IntType(32), number) for number in (0, 2, 1)]  # to read, in L2, data
+        """Prefetch the cache line at `pointer` into the L2 cache; any address is safe."""
+        how = [ir.Constant(ir.IntType(32), number) for number in (0, 2, 1)]  # for reading, L2, data cache
         self.call("llvm.prefetch.p0", pointer, *how, returns=ir.VoidType())
 
     def store(self, vec: Vec, pointer: ir.Value) -> None:
@@ -189,7 +189,7 @@ class Emitter:
         return self.vec(self.builder.load(pointer, typ=self.element, align=self.itemsize))
 
     def first(self, count: ir.Value) -> ir.Value:
-        """Return the mask of the first `count` lanes; a count beyond the lanes means all of them."""
+        """Return the mask of the first `count` lanes, or of all lanes if `count` is larger."""
         kind = ir.VectorType(ir.IntType(32), self.lanes)
         ramp = ir.Constant(kind, [ir.Constant(ir.IntType(32), lane) for lane in range(self.lanes)])
         small = self.builder.trunc(count, ir.IntType(32))
@@ -198,21 +198,21 @@ class Emitter:
         return self.builder.icmp_signed("<", ramp, bound)
 
     def load_masked(self, pointer: ir.Value, mask: ir.Value, fill: float = 0.0) -> Vec:
-        """Load the lanes in `mask`, touching no memory for the others, which hold `fill`."""
+        """Load the lanes in `mask`; the others become `fill`, and their memory is not accessed."""
         align = ir.Constant(ir.IntType(32), self.itemsize)
         name = f"llvm.masked.load.{self.suffix}.p0"
         return self.call(name, pointer, align, mask, self.vec(fill))  # type: ignore[no-any-return]
 
     def store_masked(self, vec: Vec, pointer: ir.Value, mask: ir.Value) -> None:
-        """Store the lanes in `mask`, touching no memory for the others."""
+        """Store the lanes in `mask`; the memory of the others is not accessed."""
         align = ir.Constant(ir.IntType(32), self.itemsize)
         self.call(f"llvm.masked.store.{self.suffix}.p0", vec, pointer, align, mask, returns=ir.VoidType())
 
     @contextmanager
     def loop(self, count: ir.Value, carried: Sequence[Vec] = ()) -> Iterator[Loop]:
-        """Write a loop over 0 .. count-1; the body puts each turn's result into `carried`.
+        """Context manager: emit a loop over 0 .. count-1; the body puts each iteration's results into `carried`.
 
-        After the `with`, `carried` holds the values that leave the loop (count 0: those that entered).
+        After the block `carried` holds the loop's final values, or the initial ones if `count` is 0.
         """
         builder, before = self.builder, self.builder.block
         body, after = builder.append_basic_block("loop"), builder.append_basic_block("after")
@@ -241,8 +241,8 @@ class Emitter:
 def vector_code(write: Callable[..., None]) -> Any:
     """Turn `write(emit, *args)` into a function that Numba-compiled code can call; it returns nothing.
 
-    Arrays arrive as `View`s (of whole numbers: as `View`s whose emitter has that element type), whole
-    numbers as indices, floats as they are. The first float array decides the element type of the vectors.
+    Arrays arrive as `View`s (integer arrays as `View`s whose emitter has that element type), integers as
+    indices, floats unchanged. The first float array determines the element type of the vectors.
     """
 
     def typing(context: Any, *args: Any) -> Any:
@@ -258,7 +258,7 @@ def vector_code(write: Callable[..., None]) -> Any:
 
     typing.__name__ = write.__name__
     typing.__doc__ = write.__doc__
-    # Numba binds a call's arguments to the names of this signature, whose first is the typing context.
+    # Numba binds a call's arguments to the names in this signature; the first is the typing context.
     typing.__signature__ = inspect.signature(write)  # type: ignore[attr-defined]
     return intrinsic(typing)
 

@@ -1,7 +1,4 @@
-"""How many threads work, and that one caller at a time sets them to work.
-
-Knows nothing about what they do.
-"""
+"""The number of threads, and the lock that lets one caller at a time use them."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ _threads = _MOST_THREADS
 
 
 def set_threads(threads: int | None) -> int:
-    """See the `Backend` protocol."""
+    """Set the number of threads (None: one per core) and return it. Raises `ConfigError` if it is out of range."""
     global _threads
     if threads is not None and not 1 <= threads <= _MOST_THREADS:
         raise ConfigError(f"threads is {threads}; expected 1 to {_MOST_THREADS}, the cores that this process may use")
@@ -31,5 +28,5 @@ def set_threads(threads: int | None) -> int:
 
 
 def shards(most: int | None = None) -> int:
-    """Return into how many parts work is cut: one for each thread, and not more than `most`."""
+    """Return the number of parts to split work into: one per thread, at most `most`."""
     return _threads if most is None else min(most, _threads)

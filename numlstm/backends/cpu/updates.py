@@ -1,6 +1,6 @@
-"""The seam's functions that update parameters: each hands flat arrays, or packed weights, to the kernels.
+"""The backend's functions that update parameters: each passes flat arrays or packed weights to the kernels.
 
-Knows nothing about how the kernels compute: see `adam_kernels.py`, `optimizer_kernels.py` and `packing.py`.
+The kernels are in `adam_kernels.py`, `optimizer_kernels.py` and `packing.py`.
 """
 
 from __future__ import annotations

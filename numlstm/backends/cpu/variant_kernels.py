@@ -1,8 +1,9 @@
-"""Layers with layer norm, a projection, hard gates or recurrent dropout, step by step: forward, backward, drawing.
+"""Kernels for layers with layer norm, a projection, hard gates or recurrent dropout: forward, backward, generation.
 
-What `recurrence.py` fuses panel by panel is taken apart here, since a norm needs all units of a row. The equations are
-those of `reference/lstm.py` with the same names. A layer's weights and its tape come as tuples of arrays, `Weights` and
-`Steps`, in which what the layer lacks has no entries. The rows of a batch are sharded over the cores.
+`recurrence.py` fuses all operations on a panel. Here they are separate, since a norm needs all units of a row. The
+equations are those of `reference/lstm.py`, with the same names. A layer's weights and tape are passed as tuples of
+arrays, `Weights` and `Steps`; arrays for features that the layer lacks are empty. The rows of a batch are sharded over
+the cores.
 
 Shapes: P panels of `lanes` units; gates (P, T + 1, B, 4 lanes), cells (P, T + 1, B, lanes), h (T + 1, B, at least R).
 """
@@ -24,7 +25,7 @@ from .simd import Emitter, Vec, View, vector_code
 
 
 class Weights(NamedTuple):
-    """A layer's weights, in panels: see `PackedLSTM`. W_p and W_p_T as a dense layer's; `mask` (B, R) of factors."""
+    """A layer's weights in panels: see `PackedLSTM`; W_p as in `PackedDense`; `mask (B, R)` holds dropout factors."""
 
     start: Any
     W_x: Any
@@ -40,9 +41,10 @@ class Weights(NamedTuple):
 
 
 class Steps(NamedTuple):
-    """What the steps of a layer leave; `n`, `scale` are of the gates' inputs, `n_c`, `c_scale` of the cell, normalised.
+    """The saved results of a layer's steps.
 
-    `m` is o * tanh(...), before the projection; `seen` is h times the mask. Without those they are h[1:] and h.
+    `n` and `scale` are the normalised inputs of the gates and their factors, `n_c` and `c_scale` those of the cell. `m`
+    is o * tanh(...) before the projection, or h[1:] without one. `seen` is h times the mask, or h without one.
     """
 
     gates: Any
@@ -88,7 +90,7 @@ def _outputs(emit: Emitter, gates: View, tanh_c: View, m: View) -> None:
 
 @vector_code
 def _backward_outputs(emit: Emitter, gates: View, dm: View, tanh_c: View, dv: View) -> None:
-    """dv = the gradient of what tanh was taken of, and tanh_c becomes that of the gate o, for one panel of units."""
+    """dv = the gradient of the argument of tanh; tanh_c becomes the gradient of the gate o; for one panel of units."""
     with emit.loop(gates.shape[0]) as loop:
         r = loop.index
         given, T = emit.load(dm.at(r)), emit.load(tanh_c.at(r))
@@ -111,7 +113,7 @@ def _hard_slope(emit: Emitter, gate: Vec) -> Vec:
 def _backward_code(slope: Callable[[Emitter, Vec], Vec]) -> Any:
     @vector_code
     def backward_cells(emit: Emitter, gates: View, do: View, dv: View, dc_next: View, c_prev: View) -> None:
-        """Turn gates into the gradients of their inputs; dc_next comes from the step after, leaves for that before."""
+        """Turn gates into the gradients of their inputs; update dc_next from the next step for the previous one."""
         with emit.loop(gates.shape[0]) as loop:
             r = loop.index
             places = [emit.move(gates.at(r), n * emit.lanes) for n in range(4)]
@@ -135,7 +137,7 @@ _soft_backward, _hard_backward = _backward_code(_slope), _backward_code(_hard_sl
 
 @kernel
 def _advance(t, low, high, ids, x, weights, steps):
-    """Take the rows from low to before high through step t."""
+    """Run step t for the rows low:high."""
     start, W_x, W_h, W_p, gain, b, c_gain, c_bias, mask, H, hard = weights
     gates, n, scale, c, n_c, c_scale, tanh_c, m, h, seen = steps
     P, VL, R = W_h.shape[0], start.shape[3], W_h.shape[1]
@@ -178,7 +180,7 @@ def _add(a, b, count, out):
 
 @ShardedKernel
 def forward(ids, x, weights, steps, s, shards):
-    """Take a layer through all steps; step 0 of c, h and seen is set."""
+    """Run a layer over all steps; step 0 of c, h and seen holds the initial state."""
     T, B = ids.shape
     for t in range(T):
         _advance(t, s * B // shards, (s + 1) * B // shards, ids, x, weights, steps)
@@ -186,12 +188,12 @@ def forward(ids, x, weights, steps, s, shards):
 
 @ShardedKernel
 def backward(dh, weights, steps, W_p_T, W_h_T, W_x_T, dr, dm, dv, dc_next, dh_next, dx, sums, c_sums, s, shards):
-    """Turn the gates into the gradients of what the products of weights put there; fill dx, dh_next and dc_next.
+    """Turn the gates into the gradients of their inputs before any layer norm; fill dx, dh_next and dc_next.
 
-    dh (T, B, R) comes from above; dx is (T, B, D); dh_next (B, R) and dc_next (P, B, lanes) hold that of the last
-    state. `dr (T, B, at least R)` is left with the gradient of h; without a projection `dm` is `dr`, else (1, B, P
-    lanes). `dv` is of tanh_c's shape. Each shard adds to its sums (shards, 2, P, 4 lanes) for gain and b, c_sums
-    (shards, 2, P, lanes) for c_gain and c_bias. Uses up tanh_c.
+    dh (T, B, R) comes from above; dx is (T, B, D); on entry dh_next (B, R) and dc_next (P, B, lanes) hold the gradients
+    of the last state. W_p_T is as in `PackedDense`. `dr (T, B, at least R)` receives the gradient of h; `dm` is `dr`
+    without a projection, else (1, B, P lanes). `dv` has the shape of tanh_c. Each shard adds to its own sums
+    (shards, 2, P, 4 lanes) for gain and b, and c_sums (shards, 2, P, lanes) for c_gain and c_bias. Overwrites tanh_c.
     """
     start, _, W_h, _, gain, _, c_gain, _, mask, H, hard = weights
     gates, n, scale, c, n_c, c_scale, tanh_c, _, _, _ = steps
@@ -230,10 +232,11 @@ def backward(dh, weights, steps, W_p_T, W_h_T, W_x_T, dr, dm, dv, dc_next, dh_ne
 
 @ShardedKernel
 def generate(weights, steps, x, embedding, W_y, b_y, logits, ids, uniforms, controls, drawn, s, shards):
-    """Fill drawn (N, B) from uniforms (N, B), reading ids[0] (B) first.
+    """Fill drawn (N, B) from uniforms (N, B); the first input is ids[0] (B).
 
-    One entry per layer: weights and steps of one step, whose step 0 is set and is left with the last state. `x (1, B,
-    at least E)` is room for rows of the embedding (V, E), or (0, 0). The rest is as in `generation.generate`.
+    `weights` and `steps` have one entry per layer; `steps` has room for one step, and its step 0 holds the initial
+    state on entry, the last one on return. `x (1, B, at least E)` is scratch space for rows of the embedding (V, E),
+    which is (0, 0) if there is none. The other arguments are as in `generation.generate`.
     """
     N, B = drawn.shape
     low, high = s * B // shards, (s + 1) * B // shards
@@ -244,7 +247,7 @@ def generate(weights, steps, x, embedding, W_y, b_y, logits, ids, uniforms, cont
             x[0, row, : embedding.shape[1]] = embedding[ids[0, row]]
         for layer in range(len(weights)):
             tokens = layer == 0 and embedding.shape[0] == 0
-            # For the literal 0 Numba would compile `_advance` once more.
+            # A literal 0 would make Numba compile `_advance` once more.
             _advance(np.intp(0), low, high, ids[:1] if tokens else ids[1:], read, weights[layer], steps[layer])
             _carry(steps[layer], low, high)
             read = steps[layer][8][1:]  # h
@@ -258,7 +261,7 @@ def generate(weights, steps, x, embedding, W_y, b_y, logits, ids, uniforms, cont
 
 @kernel
 def _carry(steps, low, high):
-    """Set the state before step 0 to that after it."""
+    """Copy the state after step 0 to the state before it."""
     c, h = steps[3], steps[8]
     c[:, 0, low:high] = c[:, 1, low:high]
     h[0, low:high] = h[1, low:high]

@@ -1,7 +1,7 @@
-"""Layers with layer norm, a projection, hard gates or recurrent dropout: their memory, and what is handed to kernels.
+"""Layers with layer norm, a projection, hard gates or recurrent dropout: their memory and the calls of their kernels.
 
-The functions do for such layers what those of the same names in `__init__.py` do for plain ones. Knows nothing about
-how the kernels compute: see `variant_kernels.py`.
+`forward`, `backward` and `generate` do for such layers what `lstm_forward`, `lstm_backward` and `generate` in
+`__init__.py` do for plain ones. The kernels are in `variant_kernels.py`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ Array = npt.NDArray[Any]
 
 
 class Tape:
-    """What a forward pass leaves, in buffers that the next pass of the same shape and kind uses again."""
+    """What a forward pass saves, in buffers that the next pass of the same shape and kind reuses."""
 
     def __init__(self, T: int, B: int, packed: PackedLSTM, masked: bool) -> None:
         dtype, P, VL = packed.start.dtype, packed.W_h.shape[0], packed.lanes
@@ -52,7 +52,7 @@ class Tape:
         self.weights: Weights | None = None
 
     def start(self, x: Array, packed: PackedLSTM, h0: Array, c0: Array, mask: Mask | None) -> None:
-        """Take the layer's input, token ids (T, B) or activations (T, B, D), its first state and its mask."""
+        """Set the layer's input, token ids (T, B) or activations (T, B, D), its initial state and its mask."""
         if packed.tokens:
             self.ids = np.ascontiguousarray(x, np.int32)
         else:
@@ -67,7 +67,7 @@ class Tape:
 
 
 def weights(packed: PackedLSTM, mask: Array) -> Weights:
-    """Return a layer's weights as the kernels take them."""
+    """Return a layer's weights in the form that the kernels take."""
     dtype, VL = packed.start.dtype, packed.lanes
     variant = packed.variant
     no_panels, no_norm = np.empty((0, 0, TILE_WIDTH * VL), dtype), np.empty((0, VL), dtype)

@@ -98,7 +98,7 @@ def test_bf16_says_what_is_missing(host: pytest.MonkeyPatch) -> None:
     host.setattr(processor, "host_features", features("avx512f", "avx512vl", "avx512bf16", "avx2", "fma"))
     assert processor.bf16_missing() == ""
     host.setattr(processor, "register_file", lambda: processor.REGISTER_FILES["avx2"])
-    assert "NUMLSTM_SIMD chose AVX2" in processor.bf16_missing()
+    assert "NUMLSTM_SIMD selects AVX2" in processor.bf16_missing()
     host.setenv("NUMLSTM_BF16", "emulated")
     assert processor.bf16_missing() == ""
 
@@ -108,7 +108,8 @@ def test_the_program_says_so_in_one_line() -> None:
     assert done.returncode != 0
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert (
-        f"NUMLSTM_SIMD is 'abacus'; expected what this processor has: {', '.join(processor.possible())}" in done.stderr
+        f"NUMLSTM_SIMD is 'abacus'; expected one that this processor has: {', '.join(processor.possible())}"
+        in done.stderr
     )
 
 
