@@ -1,1 +1,1 @@
-"""Backends: what one offers (`protocol.py`), which there are (`registry.py`), and one package for each."""
+"""Backends: their interface (`protocol.py`), the registry (`registry.py`), and one package for each."""

@@ -1,4 +1,4 @@
-"""Callbacks for the compilation of kernels. It takes seconds, so the command line shows it."""
+"""Callbacks for kernel compilation, which takes seconds: the command line shows its progress."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class CompileListener(Protocol):
         """Called before the kernel `kernel` is compiled."""
 
     def done(self, kernel: str, problem: str) -> None:
-        """Called after it; `problem` says why it was not cached, "" if it was."""
+        """Called after compilation; `problem` says why the kernel was not cached, "" if it was."""
 
 
 # Add a listener to be called, and remove it afterwards.

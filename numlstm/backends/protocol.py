@@ -1,7 +1,6 @@
-"""The seam between the network and the machine that computes it: what a backend offers.
+"""The interface between the network and the device: the functions that every backend provides.
 
-Whoever holds a backend holds its arrays as opaque values, apart from slicing and reshaping, which every kind of array
-offers.
+Callers treat a backend's arrays as opaque, apart from slicing and reshaping, which every kind of array supports.
 
 Shapes: T time steps, B rows of the batch, D inputs, H hidden units, V outputs. Gates in the order i f g o.
 """
@@ -21,18 +20,18 @@ from .spec.variant import PLAIN, Variant
 Array = Any
 Packed = Any
 Tape = Any
-Number = SupportsFloat  # on a device that queues its work reading one, by float(), waits for it
+Number = SupportsFloat  # on a device that queues its work, float() waits for the result
 
 
 class Backend(Protocol):
-    """What a backend module offers. No function writes to an argument unless it says so.
+    """The functions of a backend module. None writes to an argument unless its docstring says so.
 
-    A packed weight (`pack_lstm`, `pack_dense`) is a copy in whatever order the backend reads best: pack again
-    after each update, handing back the old one so that its memory is used again. A tape is what a forward
-    pass leaves for the backward pass; handing it to the next forward pass uses its memory again.
+    A packed weight (`pack_lstm`, `pack_dense`) holds weights in the layout that the backend reads fastest. Pack again
+    after each update, passing the old packed weight so that its memory is reused. A tape holds what the backward pass
+    needs from the forward pass. Pass it to the next forward pass to reuse its memory.
 
-    `queued` says that the device's work is queued: what a function returns is computed later, and only `to_numpy`,
-    `generate` and float() of a number wait for it.
+    `queued` is True if the device runs its work asynchronously: functions return before their results are computed, and
+    only `to_numpy`, `generate` and float() of a number wait.
     """
 
     name: str
@@ -42,13 +41,13 @@ class Backend(Protocol):
         """Return "" if the backend works on this machine, else one line that says what is missing."""
 
     def describe(self) -> str:
-        """Return the device and its threads in a few words."""
+        """Return a short description of the device and its threads."""
 
     def about(self) -> dict[str, str]:
-        """Return what somebody who reads a report of this device would ask about it, by name: sizes and versions."""
+        """Return the device's sizes and software versions by name, for a report."""
 
     def set_threads(self, threads: int | None) -> int:
-        """Use so many threads from now on (None: one per core); return how many they are."""
+        """Set the number of threads (None: one per core); return the number in use."""
 
     def asarray(self, values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
         """Return a copy of `values` on the device."""
@@ -70,12 +69,12 @@ class Backend(Protocol):
         variant: Variant = PLAIN,
         packed: Packed = None,
     ) -> Packed:
-        """Pack a layer: W_x (D, 4H), W_h (R, 4H), b (4H); `tokens` says that its input will be token ids.
+        """Pack a layer: W_x (D, 4H), W_h (R, 4H), b (4H); `tokens` is True if its input is token ids.
 
         R is the size of h: H, unless the variant has a projection.
 
-        Products are of the weights' own precision or, with "bf16", of factors rounded to bf16 with sums in float32.
-        Raises `BackendError` if the backend or the processor cannot do so.
+        Products use the weights' own precision or, with "bf16", factors rounded to bf16 and sums in float32. Raises
+        `BackendError` if the backend or the processor does not support the precision.
         """
 
     def pack_dense(self, W: Array, b: Array, *, packed: Packed = None) -> Packed:
@@ -86,9 +85,9 @@ class Backend(Protocol):
     ) -> tuple[Array, tuple[Array, Array], Tape]:
         """Run one layer over a whole sequence.
 
-        x is (T, B) token ids or (T, B, D) activations; h0 is (B, R), c0 (B, H). `mask`, of (B, R), is what the
-        layer does not see of its own h, the same at all steps. Returns h (T, B, R), the last state (h, c) as copies,
-        and the tape. h is part of the tape: it lasts until the tape is used again.
+        x is (T, B) token ids or (T, B, D) activations; h0 is (B, R), c0 (B, H). `mask` is the recurrent
+        dropout mask (B, R), the same at all steps. Returns h (T, B, R), copies of the last state (h, c), and the tape.
+        h is part of the tape and valid until the tape is reused.
         """
 
     def lstm_backward(
@@ -101,22 +100,22 @@ class Backend(Protocol):
         db: Array,
         dvariant: Variant = PLAIN,
     ) -> tuple[Array | None, Array, Array]:
-        """Run backpropagation through time over the sequence of the tape, given dh (T, B, R).
+        """Backpropagate through the sequence of the tape, given dh (T, B, R).
 
-        Adds to dW_x, dW_h, db and the arrays of `dvariant`, one for each of the layer's variant. Returns dx (T, B, D),
-        None for token ids, and dh0 (B, R), dc0 (B, H). Uses up the tape.
+        Adds to dW_x, dW_h, db and the arrays of `dvariant`, one for each array of the layer's variant. Returns dx
+        (T, B, D), or None for token ids, and dh0 (B, R), dc0 (B, H). Consumes the tape.
         """
 
     def embed(self, ids: Array, W: Array) -> Array:
-        """Return the rows (T, B, E) of W (V, E) that ids (T, B) choose."""
+        """Return the rows (T, B, E) of W (V, E) selected by ids (T, B)."""
 
     def embed_backward(self, dx: Array, ids: Array, dW: Array) -> None:
-        """Add each of dx (T, B, E) to the row of dW (V, E) that its id chose."""
+        """Add each row of dx (T, B, E) to the row of dW (V, E) selected by its id."""
 
     def dropout(self, x: Array, mask: Mask, *, out: Array = None) -> Array:
-        """Return x (T, B, H) with what the mask leaves out at 0; written to `out`, which may be x, if that fits.
+        """Return x (T, B, H) times the mask's factors; written to `out`, which may be x, if it fits.
 
-        Its own gradient: hand in that of the result.
+        Also computes the gradient of x: pass the gradient of the result.
         """
 
     def dense_forward(self, h: Array, packed: Packed, *, out: Array = None) -> Array:
@@ -126,18 +125,18 @@ class Backend(Protocol):
         """Add to dW (H, V) and db (V); return dh (N, H)."""
 
     def softmax_cross_entropy(self, logits: Array, targets: Array, *, scale: Array = None) -> tuple[Number, Array]:
-        """Return the mean loss in nats over the N rows and its gradient (N, V), made in place of the logits.
+        """Return the mean loss in nats over the N rows and its gradient (N, V), which may overwrite the logits.
 
-        The gradient, not the loss, is multiplied by the first entry of `scale` (see `unscale_`), if that is given.
+        The gradient, but not the loss, is multiplied by the first entry of `scale` (see `unscale_`), if given.
         """
 
     def global_norm(self, grads: Array) -> Number:
         """Return the Euclidean norm of a flat array."""
 
     def unscale_(self, grads: Array, scale: Array) -> Number:
-        """Divide a flat array by the loss scale, in place; return its norm then; and adjust the scale to the norm.
+        """Divide a flat array by the loss scale in place, adjust the scale, and return the norm of the result.
 
-        `scale` is a float64 array: the loss scale and the number of updates since it changed. See `Scaling`.
+        `scale` is a float64 array: the loss scale and the number of updates since it changed. `Scaling` has the rules.
         """
 
     def adam_(
@@ -158,12 +157,12 @@ class Backend(Protocol):
         decay: float = 0.0,
         packed: Sequence[Packed] = (),
     ) -> None:
-        """Update params, m and v in place by update number `step` (from 1) of Adam.
+        """Apply update number `step` (from 1) of Adam to params, m and v in place.
 
-        The gradients, of the norm `norm`, are multiplied by what `clipping` returns for it and `clip`; a norm that is
-        not finite leaves everything as it was. `l2` times the parameters are added to the gradients, as PyTorch's Adam
-        does; with `decay` the parameters shrink by lr * decay first, as its AdamW has it. `packed` are the packed
-        weights of all of params, which are packed anew, or none.
+        The gradients, whose norm is `norm`, are multiplied by `clipping(norm, clip)`. If the norm is not finite,
+        nothing changes. `l2` times the parameters is added to the gradients, as in PyTorch's Adam. With `decay` the
+        parameters are first multiplied by 1 - lr * decay, as in its AdamW. `packed` holds the packed weights of all of
+        params, which are repacked, or is empty.
         """
 
     def update_(
@@ -178,34 +177,34 @@ class Backend(Protocol):
         clip: float,
         settings: Mapping[str, float],
     ) -> None:
-        """Update params and the slots in place by a rule other than Adam, the gradients clipped as `adam_` does.
+        """Update params and the slots in place by a rule other than Adam; gradients are clipped as in `adam_`.
 
-        The rules: sgd; momentum, whose slot is velocity; rmsprop: square and, with momentum, velocity; adagrad: sum;
-        ftrl: accumulator and linear. `settings` holds the numbers that the rule reads: `settings/training.py` lists
-        them.
+        The rules and their slots: sgd, none; momentum, velocity; rmsprop, square and, with momentum, velocity; adagrad,
+        sum; ftrl, accumulator and linear. `settings` holds the numbers that the rule reads, as listed in
+        `settings/training.py`.
         """
 
     def clamp_(self, values: Array, bound: float) -> None:
-        """Bring every finite entry of a flat array into [-bound, bound]; one that is not stays, so that it is seen."""
+        """Clamp every finite entry of a flat array to [-bound, bound]; infinity and NaN stay, so that they show."""
 
     def approach_(self, values: Array, to: Array, share: float) -> None:
-        """Move every entry of a flat array by that share of the way to the entry of `to`."""
+        """Move every entry of a flat array by the fraction `share` of the way to the entry of `to`."""
 
     def hold(self, ids: npt.NDArray[Any]) -> Array | None:
-        """Return an encoded text (N,), perhaps mapped from a file, on the device; None if it better stays where it is.
+        """Copy an encoded text (N,), which may be memory-mapped, to the device; return None to leave it where it is.
 
-        So it is on a device that reads this machine's memory, and where it would take more than a quarter of the
-        device's.
+        Returns None on a device that reads host memory, and if the text would take more than a quarter of the device's
+        free memory.
         """
 
     def window(self, text: Array, starts: npt.NDArray[np.int64], length: int) -> tuple[Array, Array]:
-        """Return inputs and targets, int32 (length, B), of a text that `hold` returned, from each of `starts (B)` on.
+        """Return inputs and targets, int32 (length, B): the windows at `starts (B)` of a text that `hold` returned.
 
-        Entry [t, b] of the targets is the token after the one of the inputs. Nothing is checked.
+        Entry [t, b] of the targets is the token after entry [t, b] of the inputs. Bounds are not checked.
         """
 
     def uniforms(self, seed: int, streams: Sequence[int], first: int, count: int) -> Array:
-        """Return the random numbers (count, B) that `spec.philox.uniforms` states, in float64."""
+        """Return the random numbers (count, B) that `spec.philox.uniforms` defines, in float64."""
 
     def generate(
         self,
@@ -217,10 +216,9 @@ class Backend(Protocol):
         sampling: Sampling,
         embedding: Array = None,
     ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
-        """Draw N tokens for each of B streams, one after the other, the state carried along.
+        """Draw N tokens for each of B streams, carrying the state from token to token.
 
-        Reads ids (B), draws by `uniforms (N, B)` in [0, 1) from the distribution that `spec/sampling.py` states,
-        each stream with its own settings, and reads what it drew. With `embedding (V, E)` the first layer reads its
-        rows.
-        Returns the tokens (N, B) and the state after all of them but the last was read.
+        Reads ids (B), then each token drawn. Tokens are drawn with `uniforms (N, B)` in [0, 1) from the distribution
+        defined in `spec/sampling.py`, each stream with its own settings. With `embedding (V, E)` the first layer reads
+        its rows. Returns the tokens (N, B) and the state after reading all of them but the last.
         """

@@ -1,4 +1,4 @@
-"""The backends by name, and which of them work on this machine."""
+"""Find backends by name, and check which of them work on this machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def names() -> list[str]:
 
 
 def load(name: str) -> Backend:
-    """Import the backend `name`; "auto" takes the GPU if there is one that works, else the CPU.
+    """Import the backend `name`; "auto" is the GPU if it works, else the CPU.
 
     Raises `BackendError` if there is no backend of that name or it does not work on this machine.
     """
@@ -31,9 +31,9 @@ def load(name: str) -> Backend:
 
 
 def why_not(name: str) -> str:
-    """Return "" if the backend `name` works on this machine, else one line: what is missing, and what mends it.
+    """Return "" if the backend `name` works on this machine, else one line: what is missing and how to fix it.
 
-    For a GPU that is found out by running a kernel on it, once. Raises `BackendError` if there is no such backend.
+    The GPU is checked by running a kernel on it, once per process. Raises `BackendError` if there is no such backend.
     """
     if name not in names():
         raise BackendError(f"no device is called {name!r}; expected auto, {', '.join(names())}")

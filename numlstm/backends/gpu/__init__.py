@@ -1,26 +1,26 @@
 """The GPU backend: CuPy arrays and our own CUDA kernels.
 
-The functions are those of the `Backend` protocol, whose docstrings say what goes in and out. The rooms:
+The functions implement the `Backend` protocol, whose docstrings describe their arguments and results. The modules:
 
-    probe.py        whether there is a GPU that works, and what is missing
-    device.py       what it is, and description.py what a report tells of it
-    lazy_cupy.py    CuPy, imported when it is first used
-    modules.py      the kernels' texts (kernels/*.cu): compiled, and launched
-    transfer.py     arrays to the device and back; the text that lies there
-    device_numbers.py  numbers that are left on the device until someone reads them
+    probe.py        whether the GPU works, and what is missing
+    device.py       the GPU's properties; description.py: those that a report shows
+    lazy_cupy.py    CuPy, imported on first use
+    modules.py      compiles and launches the kernels (kernels/*.cu)
+    transfer.py     arrays to the device and back; the training text on the device
+    device_numbers.py  numbers that stay on the device until they are read
     products.py     matrix products, by cuBLAS
     path_choice.py  how a layer of a given size is run
     columns.py      sums over all rows of a sequence
     recurrence.py   one layer over a whole sequence, forward and backward
     variants.py     the same for layers with layer norm or a projection
     dense.py        the output layer and the loss
-    masks.py        dropout, and rows of an embedding
+    masks.py        dropout and embedding rows
     updates.py      gradient norm, Adam and the other optimizers
     generation.py   drawing tokens
 
-Work is queued on CuPy's current stream; only `to_numpy`, `generate` and float() of a number wait for it. Sums are added
-up in a fixed order, so that the same input gives the same bits. The package can be imported without CuPy; nothing else
-of it can be used then. Knows nothing about networks of several layers, training, files or texts.
+Work is queued on CuPy's current stream; only `to_numpy`, `generate` and float() of a number wait for it. Sums are
+accumulated in a fixed order, so the same input gives the same bits. The package can be imported without CuPy, but then
+only `available` is of use.
 """
 
 from __future__ import annotations
@@ -70,4 +70,4 @@ queued = True
 
 
 def set_threads(threads: int | None) -> int:
-    return 1  # of this machine's: the device has its own
+    return 1  # host threads: the device has its own

@@ -1,4 +1,4 @@
-"""Sums of columns over all rows of a sequence, always in the same order. Knows nothing about what they mean."""
+"""Column sums over all rows of a sequence, always accumulated in the same order."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from .lazy_cupy import cp
 from .modules import blocks_for, launch
 
 Array = Any
-BLOCK = (32, 16)  # columns side by side, and lanes that share the rows
-CHUNK_ROWS, MOST_CHUNKS = 256, 64  # few columns would leave most multiprocessors idle: blocks share the rows as well
+BLOCK = (32, 16)  # columns, and lanes that share the rows
+CHUNK_ROWS, MOST_CHUNKS = 256, 64  # few columns would leave most multiprocessors idle: blocks also split the rows
 THREADS = 256
 
 
 def add_column_sums(values: Array, out: Array, times: Array = None) -> None:
-    """Add to out (N) the sums of the columns of values (..., N), or of their products with `times` (..., N)."""
+    """Add to out (N) the column sums of values (..., N), or of their products with `times` (..., N)."""
     N, dtype = out.size, values.dtype
     rows = values.size // N
     chunk_rows = max(CHUNK_ROWS, -(-rows // MOST_CHUNKS))

@@ -1,7 +1,6 @@
 """The dense output layer and the softmax cross-entropy above it.
 
-Products are cuBLAS's, the rest is `kernels/dense.cu`. Knows nothing about time or recurrence: a row is one position
-of one stream. N rows, H inputs, V outputs.
+cuBLAS computes the products, `kernels/dense.cu` the rest. N rows, each one position of one stream; H inputs; V outputs.
 """
 
 from __future__ import annotations
@@ -17,17 +16,17 @@ from .lazy_cupy import cp
 from .modules import launch
 from .products import multiply
 
-ROWS = 8  # of a block whose warps have a row each
-WIDE = 1024  # from so many columns on a row has a block of its own to itself
+ROWS = 8  # per block, if each warp has a row
+WIDE = 1024  # from this many columns on, each row has a block of its own
 
 
 class PackedDense(NamedTuple):
-    """The layer's weights, W (H, V) and b (V), read where they lie: nothing is kept beside them."""
+    """The layer's weights, W (H, V) and b (V), used in place without a packed copy."""
 
     weights: tuple[Array, Array]
 
     def renew(self) -> None:
-        """Follow an update of the weights: they are read where they were updated."""
+        """Do nothing after an update: the weights are used in place."""
 
 
 def pack_dense(W: Array, b: Array, *, packed: Any = None) -> PackedDense:
@@ -54,7 +53,7 @@ def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db:
 
 
 def softmax_cross_entropy(logits: Array, targets: Array, *, scale: Array = None) -> tuple[Number, Array]:
-    """Return the mean loss in nats and its gradient (N, V), times scale[0] if given, in place of the logits."""
+    """Return the mean loss in nats and its gradient (N, V), times scale[0] if given, which overwrites the logits."""
     (N, V), dtype = logits.shape, logits.dtype
     losses, factor = cp.empty(N, dtype), cp.empty(1, dtype)
     if scale is not None:

@@ -1,7 +1,4 @@
-"""What a report tells of the GPU: what it is, the versions of what runs on it, and which path layers take.
-
-Knows nothing about who reads it.
-"""
+"""Describe the GPU for a report: its properties, the versions of its software, and the path that layers take."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ from ...errors import BackendError
 from . import path_choice
 from .device import facts
 
-# Layers whose path a report tells: the largest that `numlstm check` runs, and those of the benchmarks, in float32.
+# Layers (H, B) whose path the report shows: the largest that `numlstm check` runs, and the benchmarks', in float32.
 _LAYERS = ((33, 7), (128, 16), (128, 32), (128, 128), (256, 64), (512, 64), (512, 100))
 _FLOAT = 4  # bytes
 
@@ -33,6 +30,6 @@ def about() -> dict[str, str]:
 def _path(H: int, B: int) -> str:
     try:
         plan = path_choice.choose(H, B, _FLOAT, path_choice.device())
-    except BackendError:  # NUMLSTM_GPU_PATH asks for what this layer does not fit, or for no path at all
+    except BackendError:  # NUMLSTM_GPU_PATH is resident, and this layer does not fit
         return f"not {path_choice.asked()}"
     return "steps" if plan is None else f"resident, blocks of {plan.rows}"

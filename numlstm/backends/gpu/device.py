@@ -1,7 +1,4 @@
-"""What the current GPU is: its name, its size, and the versions of what runs on it.
-
-Knows nothing about whether it works (`probe.py`) nor about kernels.
-"""
+"""Properties of the current GPU: its name, its size, and the versions of its software."""
 
 from __future__ import annotations
 
@@ -14,11 +11,11 @@ from .lazy_cupy import cp
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """A GPU, and the software under it.
+    """A GPU and its software.
 
-    `sm` is the compute capability as in sm_90, `multiprocessors` how many there are, `shared_memory` the bytes that a
-    block may be granted, `total_memory` bytes; `runtime`, `driver` and `nvrtc` are versions of CUDA, as in 13.2: those
-    that CuPy was built for, that the driver supports, and of the compiler.
+    `sm` is the compute capability, as in sm_90; `multiprocessors` is their number; `shared_memory` is the most bytes
+    that a block may request; `total_memory` is in bytes. `runtime`, `driver` and `nvrtc` are CUDA versions, as in 13.2:
+    the one that CuPy was built for, the one that the driver supports, and the compiler's.
     """
 
     id: int
@@ -34,12 +31,12 @@ class Facts:
 
     @property
     def free_memory(self) -> int:
-        """The bytes that nobody holds now; what CuPy's pool holds and could use again is not among them."""
+        """The bytes that are free now, without those that CuPy's memory pool holds for reuse."""
         return int(cp.cuda.Device(self.id).mem_info[0])
 
 
 def facts() -> Facts:
-    """Return the facts of the current device."""
+    """Return the properties of the current device."""
     return _facts(int(cp.cuda.Device().id))
 
 
@@ -66,7 +63,7 @@ def _text(name: Any) -> str:
 
 
 def version(number: int) -> str:
-    """Return a version of CUDA as people write it: 13020 is 13.2."""
+    """Format a CUDA version: 13020 becomes 13.2."""
     return f"{number // 1000}.{number % 1000 // 10}"
 
 

@@ -1,7 +1,7 @@
-"""Numbers that kernels leave on the device, such as a step's loss, and that are read there when someone asks.
+"""Numbers that kernels leave on the device, such as a step's loss, and that the host reads on demand.
 
-Reading waits for the device, so a read fetches all numbers that were queued beside the one asked for: whoever reads the
-losses and norms of many steps waits once. Knows nothing about what they mean.
+Reading a number waits for the device, so it also fetches all numbers queued so far in the same block: reading the
+losses and norms of many steps waits once.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from ..protocol import Array
 from .lazy_cupy import cp
 from .transfer import to_numpy
 
-SUMS = (256,)  # threads of the blocks of kernels/sums.cu, which write numbers,
-SUMS_SHARED = 256 * 8  # and the bytes of their shared memory
-SLOTS = 512  # numbers that are fetched together: two or three for each training step
+SUMS = (256,)  # threads per block in kernels/sums.cu, whose kernels write the numbers
+SUMS_SHARED = 256 * 8  # bytes of shared memory per block there
+SLOTS = 512  # numbers that are fetched together: a training step has two or three
 
 
 class _Block:
-    """Slots on the device, given out one after the other, and a copy of those that were read."""
+    """Slots on the device, handed out in order, and a host copy of those read so far."""
 
     def __init__(self) -> None:
         self.slots = cp.empty(SLOTS, np.float64)
@@ -35,9 +35,9 @@ class _Block:
 
 
 class Number:
-    """A float64 on the device: float(number) reads it, and waits for the kernel that writes it.
+    """A float64 on the device: float(number) waits for the kernel that writes it, and reads it.
 
-    To be made right before that kernel is queued, which is handed `array`, a device array (1), and writes it once.
+    Create it right before queueing that kernel. The kernel takes `array`, a device array (1), and writes it once.
     """
 
     def __init__(self) -> None:
@@ -49,7 +49,7 @@ class Number:
 
 
 def _block_with_room() -> tuple[_Block, int]:
-    """Take a slot of the newest block, of a new one if it is full; older blocks last as long as their numbers."""
+    """Take a slot of the newest block, or of a new one if that is full; older blocks live as long as their numbers."""
     if _newest().taken == SLOTS:
         _newest.cache_clear()
     block = _newest()

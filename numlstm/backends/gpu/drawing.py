@@ -1,6 +1,6 @@
-"""What the kernels that draw are handed of the streams' settings, and the room they need.
+"""The streams' settings as arguments of the kernels that draw, and the memory that these need.
 
-The sizes here are those of `kernels/sampling.cuh`. Knows nothing about networks.
+The sizes here must match `kernels/sampling.cuh`.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from ..spec.sampling import Sampling
 from .lazy_cupy import cp
 from .transfer import asarray
 
-DESK = 328  # bytes of what a block's threads share, less the arrays of one place a thread
-THREAD = 20  # bytes of those
-TOKEN = 12  # bytes of a token's key and place, in shared memory where the vocabulary is small
-SMALL = 1024  # tokens that are ordered by counting, the square of their number
-MOST_THREADS = 256  # of a block; the kernels' texts promise the compiler no more
+DESK = 328  # bytes that a block's threads share, without the per-thread arrays
+THREAD = 20  # bytes per thread of those arrays
+TOKEN = 12  # bytes of a token's key and rank, in shared memory if the vocabulary is small
+SMALL = 1024  # the most tokens that are sorted by counting, which takes quadratic time
+MOST_THREADS = 256  # per block; the kernels' launch bounds allow no more
 
 
 def draw_threads(units: int, vocabulary: int) -> int:
-    """Return the threads of a block that draws: one for each unit and each token, or as many as share them evenly.
+    """Return the number of threads of a block that draws: one per unit and token, or enough to share them evenly.
 
-    Of the network's sizes alone, so that a stream's sums never change their order. Small ones get a part of a warp.
+    It depends only on the network's sizes, so the order of a stream's sums never changes. Small networks get less than
+    a warp.
     """
     needed = max(units, min(vocabulary, MOST_THREADS))
     if needed <= 32:
@@ -42,7 +43,7 @@ def desk_bytes(threads: int, vocabulary: int) -> int:
 
 
 class Drawing(NamedTuple):
-    """The settings of B streams on the device: see SETTINGS in `kernels/sampling.cuh`."""
+    """The settings of B streams on the device: SETTINGS in `kernels/sampling.cuh` describes the arrays."""
 
     numbers: Array
     top_k: Array
@@ -59,7 +60,7 @@ class Drawing(NamedTuple):
 
     @classmethod
     def of(cls, sampling: Sampling, vocabulary: int, threads: int, blocks: int) -> Drawing:
-        """Bring settings to the device, with room for so many blocks to order tokens in."""
+        """Copy settings to the device, and allocate memory for `blocks` blocks to sort tokens in."""
         nothing = asarray(np.zeros(1, np.int32))
         window = sampling.recent.shape[1] if (sampling.penalty != 1).any() else 0
         cut = bool(((sampling.top_k > 0) | (sampling.top_p < 1)).any())
@@ -82,7 +83,7 @@ class Drawing(NamedTuple):
         )
 
     def arguments(self) -> tuple[Any, ...]:
-        """Return what a kernel takes for SETTINGS."""
+        """Return the kernel arguments for SETTINGS."""
         return (
             self.numbers,
             self.top_k,
@@ -98,7 +99,7 @@ class Drawing(NamedTuple):
 
 
 def _counts(recent: npt.NDArray[np.int32], vocabulary: int) -> npt.NDArray[np.int32]:
-    """Return how often each token (B, V) is among the recent of a stream (B, W)."""
+    """Return how often each token (B, V) occurs in a stream's recent tokens (B, W)."""
     counts = np.zeros((len(recent), vocabulary), np.int32)
     streams, places = np.nonzero(recent >= 0)
     np.add.at(counts, (streams, recent[streams, places]), 1)

@@ -1,8 +1,8 @@
-"""Drawing text: N tokens for each of B streams, the numbers they are drawn by, and the choice between two ways.
+"""Generate N tokens for each of B streams and their random numbers, and choose between one launch and step by step.
 
-A stream's tokens and state do not depend, to the last bit, on how many others there are: by both ways all sums over
-inputs go through them in the same order (see `kernels/generation.cu`), and the blocks that draw have as many threads.
-Knows nothing about texts; `numlstm/backends/spec/sampling.py` states the distribution.
+A stream's tokens and state are bit-identical however many other streams there are. Either way, sums over inputs run in
+the same order (see `kernels/generation.cu`), and the blocks that draw have the same number of threads.
+`numlstm/backends/spec/sampling.py` defines the distribution.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from .lazy_cupy import cp
 from .modules import blocks_for, launch
 from .transfer import asarray, to_numpy
 
-ROWS = (1, 2, 4)  # streams of a block: there is a kernel for each
+ROWS = (1, 2, 4)  # streams per block: there is a kernel for each
 
 
 class Network(NamedTuple):
-    """The sizes that the choice of the way goes by: each layer's units, the embedding's (0: none), the vocabulary's.
+    """The sizes that decide how to run: units of each layer, embedding size (0: none), vocabulary size.
 
-    `plain` says that no layer has layer norm or a projection, `itemsize` the bytes of a number.
+    `plain` is True if no layer has layer norm or a projection; `itemsize` is the bytes of a number.
     """
 
     units: tuple[int, ...]
@@ -41,24 +41,24 @@ class Network(NamedTuple):
 
     @property
     def weights(self) -> int:
-        """How many weights a token's step reads, whoever the stream."""
+        """The number of weights read to generate a token, the same for every stream."""
         inputs = (self.embedding, *self.units)
         gates = sum(4 * H * (D + H) for D, H in zip(inputs, self.units, strict=False))
         return gates + self.units[-1] * self.vocabulary
 
     @property
     def threads(self) -> int:
-        """The threads of a block that draws."""
+        """The number of threads of a block that draws."""
         return draw_threads(max(self.units), self.vocabulary)
 
     def shared(self, rows: int) -> int:
-        """Return the bytes of shared memory of a block of so many streams: h twice, c, what is read, logits, ids."""
+        """Return the bytes of shared memory of a block of `rows` streams: h twice, c, embedding rows, logits, ids."""
         numbers = rows * (3 * sum(self.units) + self.embedding + self.vocabulary)
         return desk_bytes(self.threads, self.vocabulary) + numbers * self.itemsize + rows * 4
 
 
 def uniforms(seed: int, streams: Sequence[int], first: int, count: int) -> Array:
-    """Return the random numbers (count, B) that `spec.philox.uniforms` states, in float64, made on the device."""
+    """Return the random numbers (count, B) of `spec.philox.uniforms`, in float64, computed on the device."""
     out = cp.empty((count, len(streams)), np.float64)
     if out.size:
         key = (np.uint32(seed % WORD), np.uint32(seed // WORD % WORD))
@@ -79,7 +79,7 @@ def generate(
     sampling: Sampling,
     embedding: Array = None,
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
-    """Draw tokens (N, B) as the seam says; all is queued, and the host waits once, for the tokens."""
+    """Draw tokens (N, B) as `Backend.generate` describes. All work is queued; the host waits once, for the tokens."""
     N, B = uniforms.shape
     carried = [(h.copy(), c.copy()) for h, c in state]
     if not N * B:
@@ -98,25 +98,25 @@ def generate(
 
 
 def choose(network: Network, B: int, device: path_choice.Device) -> int:
-    """Return how many streams a block draws for in one launch, or 0: a token takes a few launches, for all streams.
+    """Return the number of streams per block to generate in one launch, or 0 to generate step by step.
 
-    A block of the one launch owns `rows` streams and reads all weights of the network through L2 for each token. The
-    blocks work side by side, one on each multiprocessor, and in as many rounds as there are more of them. So a token is
-    expected to take
+    In one launch, a block owns `rows` streams and reads all weights of the network through L2 for each token. Each
+    multiprocessor runs one block at a time, so more blocks than multiprocessors take several rounds. The expected time
+    per token is
 
         rounds * max(weights * bytes / L2_BYTES,  rows * 2 * weights / FLOPS)
 
-    against two launches a layer and two for the logits and the draw, and products that all multiprocessors share, 16
-    streams reading a weight at once:
+    Step by step, a token takes two launches per layer and two more for the logits and the draw. All multiprocessors
+    share the products, which read each weight once for 16 streams:
 
         launches * LAUNCH
             + max(streams / 16 * weights * bytes / L2_BYTES,  2 * weights * streams / (FLOPS / 2)) / multiprocessors
 
-    The figures are those of `path_choice.py`: expectations, not measurements. For one stream in float32 they put the
-    border near two layers of 220 units on an H100. NUMLSTM_GPU_PATH=resident or steps overrides the choice.
+    The constants are those of `path_choice.py`: estimates, not measurements. For one stream in float32 they put the
+    break-even point near two layers of 220 units on an H100. NUMLSTM_GPU_PATH=resident or steps overrides the choice.
 
     Layers with layer norm or a projection, and networks whose state and logits are too large for the shared memory of a
-    block, always go step by step. Raises `BackendError` for other values of NUMLSTM_GPU_PATH, and for resident where a
+    block, always run step by step. Raises `BackendError` for other values of NUMLSTM_GPU_PATH, and for resident if a
     plain network does not fit.
     """
     path = path_choice.asked()
@@ -126,8 +126,8 @@ def choose(network: Network, B: int, device: path_choice.Device) -> int:
     if not fitting:
         if path == "resident":
             raise BackendError(
-                f"{path_choice.VARIABLE} is resident, but drawing from {network.vocabulary} tokens by layers of "
-                f"{', '.join(map(str, network.units))} needs {network.shared(1)} bytes of shared memory, of which a "
+                f"{path_choice.VARIABLE} is resident, but drawing from {network.vocabulary} tokens with layers of "
+                f"{', '.join(map(str, network.units))} units needs {network.shared(1)} bytes of shared memory, and a "
                 f"block may have {device.shared}: leave it out"
             )
         return 0
@@ -188,7 +188,7 @@ def _in_one_launch(
 
 
 def _row(layer: Packed, state: tuple[Array, Array]) -> list[int]:
-    """Return a layer's row of the table: the addresses of its weights and its state, its sizes, its kind of gates."""
+    """Return a layer's row of the table: addresses of its weights and state, its sizes, and 1 for hard gates."""
     arrays = (*layer.weights, *state)
     sizes = (layer.weights[0].shape[0], layer.hidden_size, int(layer.variant.hard))
     return [*(array.data.ptr for array in arrays), *sizes]

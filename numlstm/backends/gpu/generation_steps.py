@@ -1,8 +1,8 @@
-"""Drawing step by step: for each token and each layer a product and its cells, then the logits and the draw.
+"""Generate step by step: for each token and each layer a product and a cell kernel, then the logits and the draw.
 
-For networks that one launch cannot hold, layers with layer norm or a projection, and many streams of large layers. All
-launches are queued, and nothing waits. Products are kernels of our own (`kernels/generation_steps.cu`): the order in
-which a library adds depends on how many streams there are. Knows nothing about the choice of the way.
+For networks too large for one launch, layers with layer norm or a projection, and many streams of large layers. All
+launches are queued; nothing waits. The products use our own kernels (`kernels/generation_steps.cu`), because a
+library's order of summation depends on the number of streams.
 """
 
 from __future__ import annotations
@@ -17,10 +17,10 @@ from .drawing import Drawing, desk_bytes
 from .lazy_cupy import cp
 from .modules import blocks_for, launch
 
-STREAMS = (4, 16)  # streams of a block of a product: there is a kernel for each
-COLUMNS = 64  # threads of it
-DEPTH = 32  # inputs of each stream that it reads at once, into shared memory
-CELLS = 256  # threads of a block of cells
+STREAMS = (4, 16)  # streams per block of a product: there is a kernel for each
+COLUMNS = 64  # the most threads of such a block
+DEPTH = 32  # inputs of each stream that it loads into shared memory at once
+CELLS = 256  # threads per block of a cell kernel
 
 OF_ROWS, BY_ID, OF_WEIGHTS = (np.int32(kind) for kind in range(3))  # see kernels/generation_steps.cu
 
@@ -35,7 +35,7 @@ def by_steps(
     drawn: Array,
     embedding: Array,
 ) -> None:
-    """Queue the drawing of the tokens (N, B), by `uniforms (N, B)`; `state` and `drawn` are written."""
+    """Queue the drawing of tokens (N, B) with `uniforms (N, B)`; writes `state` and `drawn`."""
     W, b = output.weights
     N, B = drawn.shape
     logits = cp.empty((B, W.shape[1]), W.dtype)
@@ -52,7 +52,7 @@ def by_steps(
 
 
 class _Rooms:
-    """A layer's room for the gates' inputs z (B, 4H) and, before a projection, for its units' m (B, H)."""
+    """A layer's buffers for the gate inputs z (B, 4H) and, before a projection, for m (B, H)."""
 
     def __init__(self, layer: Packed, B: int) -> None:
         dtype = layer.weights[1].dtype
@@ -61,7 +61,7 @@ class _Rooms:
 
 
 def _step(layer: Packed, room: _Rooms, chosen: np.int32, ids: Array, x: Array, h: Array, c: Array) -> None:
-    """Read x, as `chosen` has it, into h (B, R) and c (B, H), which are written."""
+    """Queue one step of a layer, which reads rows of x according to `chosen` and updates h (B, R) and c (B, H)."""
     W_x, W_h, b = layer.weights
     W_p, gain, c_gain, c_bias, hard = layer.variant
     B, H = c.shape
@@ -90,7 +90,7 @@ def _sums(
     W_h: Array = None,
     bias: Array = None,
 ) -> None:
-    """Queue out (B, N) = x W + h W_h + bias, without what is None."""
+    """Queue out (B, N) = x W + h W_h + bias; terms that are None are left out."""
     B, N = out.shape
     few, many = STREAMS
     streams = few if len(out) <= few else many

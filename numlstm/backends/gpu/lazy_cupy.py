@@ -1,4 +1,4 @@
-"""CuPy, imported when it is first used, so that this package can be imported, and asked what is missing, without it."""
+"""CuPy, imported on first use: without it, this package can still be imported and report what is missing."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class _CuPy:
 
 
 def _import() -> None:
-    """Import CuPy; a warning meanwhile is no reason to do without the GPU, even where warnings are errors."""
+    """Import CuPy. A warning from it must not disable the GPU, even if warnings are errors."""
     with warnings.catch_warnings():
         if any(each[0] == "error" for each in warnings.filters):
             warnings.simplefilter("default")

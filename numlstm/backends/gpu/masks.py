@@ -1,6 +1,6 @@
-"""Dropout, and rows of an embedding picked and added to: `kernels/masks.cu`.
+"""Dropout, and lookup and gradient of embedding rows: `kernels/masks.cu`.
 
-The masks are those of `numlstm/backends/spec/dropout.py`, word for word. Knows nothing about layers.
+The masks are exactly those of `numlstm/backends/spec/dropout.py`.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ from .lazy_cupy import cp
 from .modules import blocks_for, launch
 
 THREADS = 256
-WARPS = 8  # of a block whose warps have a row each
-SLICE = 128  # columns of an embedding that a warp adds to at a time
-LIST = 256  # rows that a warp notes before it adds them
-FEW = 2048  # up to so many tokens there are not warps enough unless several share a token
+WARPS = 8  # per block, each with a row
+SLICE = 128  # columns of an embedding that a warp adds to
+LIST = 256  # the most rows that a warp lists before it adds them
+FEW = 2048  # up to this many tokens, several warps share a token: otherwise there would be too few warps
 
 
 def dropout(x: Array, mask: Mask, *, out: Array = None) -> Array:
@@ -32,14 +32,14 @@ def dropout(x: Array, mask: Mask, *, out: Array = None) -> Array:
 
 
 def factors(mask: Mask, shape: tuple[int, ...], dtype: npt.DTypeLike) -> Array:
-    """Return what the entries of an array of that shape are multiplied by, 0 or 1 / (1 - rate), on the device."""
+    """Return the factors for an array of that shape, 0 or 1 / (1 - rate), on the device."""
     made = cp.empty(shape, dtype)
     _masked("factors", (made,), mask)
     return made
 
 
 def _masked(kernel: str, arrays: tuple[Array, ...], mask: Mask) -> None:
-    """Launch a kernel over arrays of one size, of which a thread takes four entries: one counter of the mask."""
+    """Launch a kernel over arrays of the same size; a thread handles four entries, one counter of the mask."""
     size, dtype = arrays[0].size, arrays[0].dtype
     words = [np.uint32(word) for word in (*mask.counter, *mask.key)]
     arguments = (*arrays, np.int64(size), np.uint64(mask.threshold), dtype.type(1 / (1 - mask.rate)), *words)

@@ -1,8 +1,8 @@
-"""The CUDA kernels: their texts, compiled when they are first used, and the one place that launches them.
+"""Load the CUDA kernels' source, compile it on first use, and launch the kernels.
 
-A text of `kernels/` is compiled behind `kernels/common.cuh`, what it includes in its place, with REAL as the numbers'
-type. CuPy keeps what NVRTC made on disk. Nothing checks what a kernel is handed but the tests' emulation: a pointer for
-an array, a NumPy scalar of the exact type for a number. Knows nothing about what the kernels compute.
+A source file in `kernels/` is compiled after `kernels/common.cuh`, with its includes expanded and REAL defined as the
+number type. CuPy caches NVRTC's output on disk. Only the tests' emulation checks a kernel's arguments: pass a device
+array for a pointer, and a NumPy scalar of the exact type for a number.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from .lazy_cupy import cp
 FOLDER = Path(__file__).parent / "kernels"
 REALS = {"float32": "float", "float64": "double"}
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
-UNASKED_SHARED = 48 * 1024  # bytes of shared memory that a block may have without being granted more
+UNASKED_SHARED = 48 * 1024  # bytes of shared memory that a block may have without requesting more
 
 
 def texts() -> list[str]:
-    """Return the names of the kernels' texts, without their endings."""
+    """Return the names of the kernels' source files, without the suffix."""
     return sorted(path.stem for path in FOLDER.glob("*.cu"))
 
 
 def text(name: str) -> str:
-    """Return the text of a file of kernels as it is compiled."""
+    """Return the source text that is compiled for a file of kernels."""
     return "\n".join(_with_included(each) for each in ("common.cuh", f"{name}.cu"))
 
 
 def _with_included(file: str) -> str:
-    """Return the text of a file with that of the files it includes in their places: NVRTC knows no folder of ours."""
+    """Return the text of a file with its includes expanded: NVRTC has no include path to our folder."""
     written = (FOLDER / file).read_text(encoding="utf-8")
     return _INCLUDE.sub(lambda found: _with_included(found[1]), written)
 
 
 def options(dtype: npt.DTypeLike) -> tuple[str, ...]:
-    """Return what the compiler is told for kernels of that dtype."""
+    """Return the compiler options for kernels of that dtype."""
     return ("-std=c++17", f"-DREAL={REALS[np.dtype(dtype).name]}")
 
 
@@ -52,7 +52,7 @@ def _module(name: str, dtype: str) -> Any:
 
 @functools.cache
 def kernel(file: str, name: str, dtype: str) -> Any:
-    """Return the kernel `name` of a text, for numbers of that dtype."""
+    """Return the kernel `name` of a source file, for numbers of that dtype."""
     return _module(file, dtype).get_function(name)
 
 
@@ -74,5 +74,5 @@ def launch(
 
 
 def blocks_for(entries: int, threads: int) -> tuple[int]:
-    """Return a grid with a thread for each entry, of at most 2^30 blocks; kernels stride over what is more."""
+    """Return a grid with a thread per entry, of at most 2^30 blocks; kernels stride over the remaining entries."""
     return (max(1, min(-(-entries // threads), 2**30)),)

@@ -14,9 +14,9 @@ Array = Any
 
 
 class PackedLSTM:
-    """A layer's weights (W_x, W_h, b) where they lie, and W_h in the order in which the one-launch path reads it.
+    """A layer's weights (W_x, W_h, b), used in place, and copies of W_h in the layout that the one-launch path reads.
 
-    That is made when it is first needed after `renew`: layers that go step by step never need it.
+    The copies are made on first use after `renew`; layers that run step by step never need them.
     """
 
     def __init__(self, weights: tuple[Array, Array, Array], tokens: bool, precision: str, variant: Variant) -> None:
@@ -34,17 +34,17 @@ class PackedLSTM:
 
     @property
     def state_size(self) -> int:
-        """The size of h: that of c, unless the layer has a projection."""
+        """The size of h: the same as that of c, unless the layer has a projection."""
         return int(self.weights[1].shape[0])
 
     def renew(self) -> None:
-        """Take note that the weights have changed."""
+        """Mark the copies as outdated: the weights have changed."""
         self._fresh = False
 
     def replace(
         self, weights: tuple[Array, Array, Array], tokens: bool, precision: str, variant: Variant
     ) -> PackedLSTM:
-        """Return a layer of other weights that uses the memory of this one, if it fits, from now on."""
+        """Return the packed weights of other arrays, which take over this one's memory if it fits."""
         packed = PackedLSTM(weights, tokens, precision, variant)
         if self._panels is not None and (self._panels[0].size, self._panels[0].dtype) == (
             weights[1].size,
@@ -54,7 +54,7 @@ class PackedLSTM:
         return packed
 
     def panels(self) -> tuple[Array, Array]:
-        """Return W_h packed for the forward and for the backward pass of the one-launch path."""
+        """Return W_h packed for the forward and the backward pass of the one-launch path."""
         W_h, H = self.weights[1], self.hidden_size
         if self._panels is None:
             self._panels = cp.empty(4 * H * H, W_h.dtype), cp.empty(4 * H * H, W_h.dtype)

@@ -1,7 +1,6 @@
-"""Which way a layer is run over a sequence: all of its steps in one launch, or a product and a cell kernel a step.
+"""Choose how a layer runs over a sequence: all steps in one launch, or a product and a cell kernel per step.
 
-Knows nothing about what the kernels compute; what they hold in shared memory is said beside them, in
-`kernels/recurrence.cu`.
+`kernels/recurrence.cu` documents the shared memory of the one-launch kernels.
 """
 
 from __future__ import annotations
@@ -16,43 +15,43 @@ from .device import facts
 VARIABLE = "NUMLSTM_GPU_PATH"
 PATHS = ("resident", "steps")
 
-ROWS = (1, 2, 4)  # how many rows of the batch a block may own: there is a kernel for each
-MOST_THREADS = 512  # of a block; the kernels' texts promise the compiler no more
-MOST_UNITS = 256  # threads side by side
+ROWS = (1, 2, 4)  # rows of the batch per block: there is a kernel for each
+MOST_THREADS = 512  # per block; the kernels' launch bounds allow no more
+MOST_UNITS = 256  # threads along the units
 MOST_SLICES = 8
-SLICE = 8  # rows of W_h that are worth a slice of their own
+SLICE = 8  # the fewest rows of W_h that are worth a slice of their own
 
-# Expectations, from NVIDIA's tables and others' measurements; nothing here was measured.
-L2_BYTES = 50e9  # a second, of each multiprocessor
+# Estimates from NVIDIA's tables and published measurements; we measured none of them.
+L2_BYTES = 50e9  # per second and multiprocessor
 SHARED_BYTES = 200e9
 FLOPS = 400e9  # float32
-PRODUCT_SHARE = 0.5  # of FLOPS that a product of few rows reaches
-LAUNCH = 8e-6  # seconds from one launch to the next, CuPy's own time included
+PRODUCT_SHARE = 0.5  # the fraction of FLOPS that a product of few rows reaches
+LAUNCH = 8e-6  # seconds from one launch to the next, including CuPy's overhead
 
 
 class Device(NamedTuple):
-    """What the choice needs to know of a device."""
+    """The device properties that the choice depends on."""
 
     multiprocessors: int
-    shared: int  # bytes that a block may have
+    shared: int  # the most bytes of shared memory per block
 
 
 class Shape(NamedTuple):
-    """The threads of a block: units side by side, and slices of the sums over h."""
+    """The shape of a thread block: units, times slices of the sums over h."""
 
     units: int
     slices: int
 
 
 class Launch(NamedTuple):
-    """How one pass is launched: rows of W_h that each slice keeps in shared memory, and bytes of that memory."""
+    """How one pass is launched: rows of W_h that each slice keeps in shared memory, and that memory's total bytes."""
 
     kept: int
     shared: int
 
 
 class Plan(NamedTuple):
-    """The one-launch path for a layer: how many rows a block owns, its threads, and its two passes."""
+    """The one-launch path for a layer: rows per block, the block's threads, and the two passes."""
 
     rows: int
     shape: Shape
@@ -61,13 +60,13 @@ class Plan(NamedTuple):
 
 
 def device() -> Device:
-    """Return what is to be known of the current device."""
+    """Return the properties of the current device."""
     found = facts()
     return Device(found.multiprocessors, found.shared_memory)
 
 
 def block_shape(H: int) -> Shape:
-    """Return the threads of a block for H units: of H alone, so that a row's sums never change their order."""
+    """Return the threads of a block for H units. They depend only on H, so the order of a row's sums never changes."""
     units = min(-(-H // 32) * 32, MOST_UNITS)
     slices = 1
     while 2 * slices <= min(MOST_SLICES, MOST_THREADS // units, H // SLICE):
@@ -76,7 +75,7 @@ def block_shape(H: int) -> Shape:
 
 
 def _launch(weights: int, rest: int, H: int, shape: Shape, available: int) -> Launch | None:
-    """Return the launch of a pass that needs `rest` bytes and keeps as much of W_h as has room, None if none has."""
+    """Return the launch of a pass that needs `rest` bytes and keeps as much of W_h as fits; None if `rest` does not."""
     if rest > available:
         return None
     row = shape.slices * H * weights  # one row for each slice
@@ -85,7 +84,7 @@ def _launch(weights: int, rest: int, H: int, shape: Shape, available: int) -> La
 
 
 def resident_plan(H: int, rows: int, itemsize: int, device: Device) -> Plan | None:
-    """Return the one-launch path with so many rows to a block, None where they do not fit."""
+    """Return the one-launch path with `rows` rows per block, or None if they do not fit."""
     shape = block_shape(H)
     four, parts = 4 * itemsize, rows * shape.slices * shape.units
     forward = _launch(four, parts * four + 3 * rows * H * itemsize, H, shape, device.shared)
@@ -94,7 +93,7 @@ def resident_plan(H: int, rows: int, itemsize: int, device: Device) -> Plan | No
 
 
 def resident_seconds(H: int, B: int, itemsize: int, plan: Plan, device: Device) -> float:
-    """Return what a step of the one-launch path is expected to take: see `choose`."""
+    """Return the expected seconds per step of the one-launch path: see `choose`."""
     rounds = math.ceil(math.ceil(B / plan.rows) / device.multiprocessors)
     total = 4 * H * H * itemsize
     kept = min(plan.forward.kept * plan.shape.slices, H) * 4 * H * itemsize
@@ -103,14 +102,14 @@ def resident_seconds(H: int, B: int, itemsize: int, plan: Plan, device: Device) 
 
 
 def steps_seconds(H: int, B: int, itemsize: int, device: Device) -> float:
-    """Return what a step is expected to take as a product and a cell kernel: see `choose`."""
+    """Return the expected seconds per step as a product and a cell kernel: see `choose`."""
     reading = 4 * H * H * itemsize / (L2_BYTES * device.multiprocessors)
     work = B * 8 * H * H * (itemsize / 4) / (FLOPS * PRODUCT_SHARE * device.multiprocessors)
     return 2 * LAUNCH + max(reading, work)
 
 
 def asked() -> str:
-    """Return the path that NUMLSTM_GPU_PATH asks for, "" for none. Raises `BackendError` if there is no such path."""
+    """Return the path set by NUMLSTM_GPU_PATH, "" if it is unset. Raises `BackendError` if there is no such path."""
     path = os.environ.get(VARIABLE, "")
     if path and path not in PATHS:
         raise BackendError(f"{VARIABLE} is {path!r}; expected {' or '.join(PATHS)}, or leave it out")
@@ -118,26 +117,27 @@ def asked() -> str:
 
 
 def choose(H: int, B: int, itemsize: int, device: Device) -> Plan | None:
-    """Return how a layer of H units runs over B rows in one launch, or None: a product and a cell kernel a step.
+    """Return the plan to run a layer of H units over B rows in one launch, or None for a product and a cell kernel.
 
-    A block of the one-launch path owns `rows` rows of the batch and reads all of W_h at each step, 4 H^2 numbers: what
-    is kept of them from shared memory, the rest through L2. The blocks work side by side, one on each multiprocessor,
-    and in as many rounds as there are more of them. So a step is expected to take
+    A block of the one-launch path owns `rows` rows of the batch and reads all of W_h at each step, 4 H^2 numbers: those
+    that it kept from shared memory, the rest through L2. Each multiprocessor runs one block at a time, so more blocks
+    than multiprocessors take several rounds. The expected time per step is
 
         rounds * max((4 H^2 bytes - kept) / L2_BYTES + kept / SHARED_BYTES,  rows * 8 H^2 / FLOPS)
 
-    against two launches and a product that all multiprocessors share:
+    The other path takes two launches, and all multiprocessors share its product:
 
         2 * LAUNCH + max(4 H^2 bytes / (L2_BYTES * multiprocessors),  B * 8 H^2 / (FLOPS / 2 * multiprocessors))
 
-    The figures are expectations, not measurements: they put the border near H = 256 for float32 and a batch that an
-    H100 holds in one round. More rows to a block save rounds; of those that take the same time the fewest are taken.
-    The threads and their slices are of H alone and ROWS changes no row's bits, but the two paths round differently,
-    and B may decide between them; so may cuBLAS choose other sums for other numbers of rows.
+    The constants are estimates, not measurements. They put the break-even point near H = 256 for float32 and a batch
+    that an H100 holds in one round. More rows per block save rounds; of plans with the same expected time, the one with
+    the fewest rows is chosen. Threads and slices depend only on H, and ROWS does not change a row's bits. But the two
+    paths round differently, and B may decide between them; cuBLAS may also sum in another order for another number of
+    rows.
 
     NUMLSTM_GPU_PATH=resident or steps overrides the choice. Raises `BackendError` for other values of it, and for
-    resident where the layer does not fit. Layers with layer norm or a projection always go step by step: they are not
-    asked about here. Products through cuBLAS follow --precision; the one-launch recurrence itself stays in the
+    resident if the layer does not fit. Layers with layer norm or a projection always run step by step, so this function
+    is not called for them. Products through cuBLAS follow --precision; the one-launch recurrence itself stays in the
     parameters' dtype.
     """
     path = asked()

@@ -1,8 +1,8 @@
-"""Whether this machine's GPU can be used, and if not, what is missing and the command that mends it.
+"""Check whether this machine's GPU works; if not, say what is missing and which command fixes it.
 
-The cheap questions come first: CuPy is imported only if it is installed, and the device is touched only if there is a
-driver. Last a kernel of ours and a small product are run and their results compared, since a device may be listed and
-yet not work. Knows nothing about networks.
+Cheap checks come first: CuPy is imported only if it is installed, and the device is used only if there is a driver. The
+last checks run a kernel of ours and a small product and compare their results, since a device may be listed and yet not
+work.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from .device import version
 from .lazy_cupy import cp
 
 CHECK = "numlstm check --device gpu"
-DRIVERS = {12: "525", 13: "580"}  # the oldest driver for each CUDA, on Linux
+DRIVERS = {12: "525", 13: "580"}  # the oldest driver for each version of CUDA, on Linux
 INSTALL = "pip install 'numlstm[gpu]' (driver 580 or newer) or 'numlstm[gpu-cuda12]' (an older driver or card)"
 _GET_DRIVER = "install NVIDIA's driver, 580 or newer, from https://www.nvidia.com/drivers"
 
-# What the CUDA runtime answers instead of a number of devices.
+# The CUDA runtime's error codes in place of a number of devices.
 _INSUFFICIENT_DRIVER, _NO_DEVICE = 35, 100
 
 _ENTRIES = 1000  # of the kernel's result: more than one block
@@ -35,12 +35,12 @@ _SIDE = 16  # of the product's matrices
 
 
 class _Missing(Exception):
-    """What is missing, in one line that ends with what to do."""
+    """What is missing, in one line that ends with how to fix it."""
 
 
 @functools.cache
 def available() -> str:
-    """Return "" if the GPU works, else one line that says what is missing and what mends it; found out once."""
+    """Return "" if the GPU works, else one line: what is missing and how to fix it. The result is cached."""
     try:
         _check_installed()
         _check_driver(_imported())
@@ -48,7 +48,7 @@ def available() -> str:
         _check_kernel()
         _check_product()
     except _Missing as missing:
-        return " ".join(str(missing).split())  # one line, whatever a library had to say
+        return " ".join(str(missing).split())  # one line, even if a library's message has several
     return ""
 
 
@@ -64,7 +64,7 @@ def _check_installed() -> None:
 
 
 def _driver_is_there() -> bool:
-    """Whether there is a driver's library; asks nothing of it."""
+    """True if the driver's library can be loaded; nothing in it is called."""
     try:
         ctypes.CDLL("nvcuda.dll" if os.name == "nt" else "libcuda.so.1")
     except OSError:
@@ -78,13 +78,13 @@ def _imported() -> Any:
         return cp.cuda.runtime
     except Exception as error:  # whatever a broken installation raises
         raise _Missing(
-            f"CuPy is installed but cannot be imported ({_said(error)}): pip uninstall it, whatever its name "
-            f"(pip list | grep cupy), then {INSTALL}"
+            f"CuPy is installed but cannot be imported ({_said(error)}): pip uninstall it (pip list | grep cupy shows "
+            f"its name), then {INSTALL}"
         ) from None
 
 
 def _check_driver(runtime: Any) -> None:
-    """Find a driver, new enough for this CuPy, and a device."""
+    """Check that there is a driver new enough for this CuPy, and a device."""
     driver, needed = runtime.driverGetVersion(), runtime.runtimeGetVersion()
     if not driver:
         raise _Missing(f"no NVIDIA driver was found: {_GET_DRIVER}")
@@ -94,7 +94,7 @@ def _check_driver(runtime: Any) -> None:
         if error.status == _INSUFFICIENT_DRIVER:
             raise _Missing(_too_old(driver, needed)) from None
         if error.status != _NO_DEVICE:
-            raise _Missing(f"the GPU cannot be asked ({_said(error)}): see whether nvidia-smi works") from None
+            raise _Missing(f"the GPU cannot be queried ({_said(error)}): check that nvidia-smi works") from None
         count = 0
     if not count:
         raise _Missing(f"there is an NVIDIA driver, but no GPU: {_hidden()}")
@@ -115,20 +115,20 @@ def _for_cuda12() -> str:
 def _hidden() -> str:
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is None:
-        return "see whether nvidia-smi lists one, or use `device` cpu"
+        return "check that nvidia-smi lists one, or use `device` cpu"
     return f"CUDA_VISIBLE_DEVICES is {chosen!r}; unset it, or set it to a number that nvidia-smi -L lists"
 
 
 def _check_device() -> None:
-    """Find NVRTC, and the device among those that it compiles for."""
-    with _explained("asking for the device"):
+    """Check that NVRTC is there and compiles for the device."""
+    with _explained("querying the device"):
         known = sorted(map(int, cp.cuda.nvrtc.getSupportedArchs()))
         sm = int(cp.cuda.Device().compute_capability)
-    if sm >= known[0]:  # newer ones run what is compiled for the newest that is known
+    if sm >= known[0]:  # newer devices run code compiled for the newest known one
         return
     old = f"the GPU is sm_{sm}, and this CuPy's CUDA {version(cp.cuda.runtime.runtimeGetVersion())} needs sm_{known[0]}"
     if _cuda() > 12:
-        raise _Missing(f"{old} or newer: {_for_cuda12()}, which goes back to sm_50")
+        raise _Missing(f"{old} or newer: {_for_cuda12()}, which supports sm_50 or newer")
     raise _Missing(f"{old} or newer: use `device` cpu")
 
 
@@ -152,7 +152,7 @@ def _check_product() -> None:
         b.set(np.ascontiguousarray(right))
         multiply(a, b, product)
         found = product.get()
-    if not np.array_equal(found, left @ right):  # whole numbers: exact in any order of sums
+    if not np.array_equal(found, left @ right):  # small integers: exact in any order of summation
         raise _Missing(f"a test product gave wrong numbers: {_RENEW}")
 
 
@@ -161,21 +161,21 @@ _RENEW = f"update the driver and run {CHECK}, or use `device` cpu"
 
 @contextlib.contextmanager
 def _explained(what: str) -> Iterator[None]:
-    """Turn whatever goes wrong in the block into what is missing."""
+    """Turn any exception in the block into `_Missing`."""
     try:
         yield
     except MemoryError:
-        raise _Missing("the GPU has no memory left: end what else uses it (nvidia-smi lists it)") from None
-    except Exception as error:  # CUDA's errors have many classes, and a broken installation any
+        raise _Missing("the GPU has no memory left: close other programs that use it (nvidia-smi lists them)") from None
+    except Exception as error:  # CUDA has many error classes, and a broken installation may raise any other
         if type(error).__name__ == "DynamicLibNotFoundError" or isinstance(error, ImportError):
             library = "cuBLAS" if "cublas" in str(error).lower() else "NVRTC"
             mend = f"pip install 'cupy-cuda{_cuda()}x[ctk]'"
-            raise _Missing(f"the CUDA library {library} was not found: {mend} brings it") from None
+            raise _Missing(f"the CUDA library {library} was not found: {mend} installs it") from None
         raise _Missing(f"{what} failed ({_said(error)}): {_RENEW}") from None
 
 
 def _said(error: Exception) -> str:
-    """Return what an error said, its first line alone: libraries list every folder that they searched."""
+    """Return an error's class and the first line of its message: libraries list every folder that they searched."""
     said = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {said[:200]}"
 

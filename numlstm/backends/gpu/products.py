@@ -1,7 +1,7 @@
-"""Matrix products through cuBLAS, straight from and into views of larger arrays.
+"""Matrix products through cuBLAS, which read and write views of larger arrays in place.
 
-CuPy's own `matmul` copies operands that are parts of larger arrays and cannot add to what is there; cuBLAS does both by
-itself. Knows nothing about what the matrices mean.
+CuPy's own `matmul` copies operands that are views, and cannot add to its output. Calling cuBLAS directly needs no copy,
+and can add.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from .lazy_cupy import cp
 
 Array = Any
 
-# What float32 factors are rounded to before they are multiplied, by the name of the precision; sums stay in float32.
+# The compute type of each precision, which says how float32 factors are rounded; sums stay in float32.
 COMPUTE = {
     "": "CUBLAS_COMPUTE_32F",
     "tf32": "CUBLAS_COMPUTE_32F_FAST_TF32",
     "bf16": "CUBLAS_COMPUTE_32F_FAST_16BF",
     "fp16": "CUBLAS_COMPUTE_32F_FAST_16F",
 }
-# The multiprocessors that a precision needs, as compute capability without its dot.
+# The compute capability that a precision needs, without the dot.
 NEEDS = {"tf32": 80, "bf16": 80, "fp16": 70}
 
 
 class _Matrix(NamedTuple):
-    """Where a matrix lies: `transposed` says that its columns, not its rows, are what cuBLAS calls columns."""
+    """A matrix in memory: `transposed` is True if cuBLAS's columns are its columns, False if they are its rows."""
 
     pointer: int
     transposed: bool
@@ -37,7 +37,7 @@ class _Matrix(NamedTuple):
 
 
 def _matrix(a: Array) -> _Matrix:
-    """Describe a 2-d view for cuBLAS, to which a row of ours is a column."""
+    """Describe a 2-d view for cuBLAS, which is column-major: a row of ours is a column there."""
     rows, columns = a.shape
     down, along = (stride // a.itemsize for stride in a.strides)
     if along == 1 or columns == 1:
@@ -49,14 +49,14 @@ def _matrix(a: Array) -> _Matrix:
 
 @functools.cache
 def _scalar(value: int, dtype: str) -> np.ndarray[Any, Any]:
-    return np.array(value, dtype)  # kept: cuBLAS reads the factors of a product from the host's memory
+    return np.array(value, dtype)  # cached: cuBLAS reads the factors of a product from host memory
 
 
 def multiply(a: Array, b: Array, out: Array, *, add: bool = False, precision: str = "") -> None:
-    """Write a (M, K) times b (K, N) to out (M, N), or add it to what is there.
+    """Write a (M, K) times b (K, N) to out (M, N), or add the product to out.
 
-    All are 2-d views, of one dtype, whose rows or columns have no gaps. `precision` is "", "tf32", "bf16" or "fp16",
-    the last three for float32 only. Raises `BackendError` for other layouts.
+    All are 2-d views of one dtype whose rows or columns have no gaps. `precision` is "", "tf32", "bf16" or "fp16", the
+    last three for float32 only. Raises `BackendError` for other layouts.
     """
     target = _matrix(out)
     if target.transposed:
@@ -68,7 +68,7 @@ def multiply(a: Array, b: Array, out: Array, *, add: bool = False, precision: st
     operations = (cublas.CUBLAS_OP_N, cublas.CUBLAS_OP_T)
     handle = cp.cuda.device.get_cublas_handle()
     cublas.setPointerMode(handle, cublas.CUBLAS_POINTER_MODE_HOST)
-    # Row by row, out is to cuBLAS the transposed product: b's columns times a's.
+    # cuBLAS is column-major and sees out transposed, so the operands are swapped: out.T = b.T a.T.
     cublas.gemmEx(
         handle,
         operations[right.transposed],
@@ -93,7 +93,7 @@ def multiply(a: Array, b: Array, out: Array, *, add: bool = False, precision: st
 
 
 def check_precision(precision: str, dtype: Any) -> None:
-    """Raise `BackendError` unless products of matrices of that dtype can be of that precision on this device."""
+    """Raise `BackendError` unless this device supports products of that dtype in that precision."""
     if not precision:
         return
     if precision not in NEEDS:

@@ -1,8 +1,7 @@
 """One layer over a whole sequence: packed weights, the forward and the backward pass, the gradients of the weights.
 
-The functions are those of the `Backend` protocol, whose docstrings say what goes in and out; `path_choice.py` chooses
-between `resident.py`, all steps in one launch, and `steps.py`, launches for each step. Knows nothing about networks of
-several layers.
+The functions implement the `Backend` protocol, whose docstrings describe their arguments and results. `path_choice.py`
+chooses between `resident.py`, all steps in one launch, and `steps.py`, launches for each step.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def _plan(packed: PackedLSTM, B: int) -> path_choice.Plan | None:
 
 
 def _whole(a: Array) -> Array:
-    """Return an array whose entries lie one after the other, as the kernels expect."""
+    """Return a C-contiguous array, as the kernels expect."""
     return a if a.flags.c_contiguous else a.copy()
 
 
@@ -89,7 +88,7 @@ def lstm_backward(
 
 
 def _add_weight_gradients(packed: PackedLSTM, tape: Tape, dW_x: Array, dW_h: Array) -> Array | None:
-    """Add to dW_x and dW_h what da, which lies where the gates did, says of them; return dx, None for token ids."""
+    """Add the gradients from da, which overwrote the gates, to dW_x and dW_h; return dx, or None for token ids."""
     (T, B), R, precision = tape.shape, packed.state_size, packed.precision
     da = tape.gates.reshape(T * B, -1)
     multiply(tape.seen[:-1].reshape(T * B, R).T, da, dW_h, add=True, precision=precision)  # a = seen @ W_h + ...

@@ -1,7 +1,6 @@
-"""The first path of a layer over a sequence: all of its steps in one launch, forward and backward.
+"""The one-launch path of a layer over a sequence: all of its steps in one launch, forward and backward.
 
-Hands the kernels of `kernels/recurrence.cu` what they read. Knows nothing about layer norm, projections and the
-gradients of weights.
+Launches the kernels of `kernels/recurrence.cu`.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ FILE = "recurrence"
 
 
 def forward(packed: PackedLSTM, tape: Tape, plan: Plan, h0: Array, c0: Array) -> None:
-    """Fill gates, c, h and, with a mask, seen; without token ids `gates` holds the input's part of them."""
+    """Fill gates, c, h and, with a mask, seen; unless the input is token ids, `gates` must hold x W_x."""
     W_x, W_h, b = packed.weights
     T, B = tape.shape
     arguments = (
@@ -42,7 +41,7 @@ def forward(packed: PackedLSTM, tape: Tape, plan: Plan, h0: Array, c0: Array) ->
 
 
 def backward(packed: PackedLSTM, tape: Tape, plan: Plan, dh: Array) -> tuple[Array, Array]:
-    """Turn the gates into dz, the gradient of their inputs; return dh0 and dc0."""
+    """Overwrite the gates with dz, the gradient of their inputs; return dh0 and dc0."""
     T, B = tape.shape
     dh0, dc0 = cp.empty(tape.h.shape[1:], tape.h.dtype), cp.empty(tape.c.shape[1:], tape.c.dtype)
     arguments = (

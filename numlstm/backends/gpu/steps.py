@@ -1,6 +1,6 @@
-"""The second path of a layer over a sequence: at each step a product through cuBLAS, then a kernel for the cells.
+"""The step-by-step path of a layer over a sequence: at each step a product through cuBLAS, then a cell kernel.
 
-For large layers, and for all with layer norm or a projection. Knows nothing about the gradients of W_x, W_h and b.
+For large layers, and for all layers with layer norm or a projection.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ THREADS = 256
 
 
 def launch_flat(name: str, dtype: Any, entries: int, *arguments: Any) -> None:
-    """Launch a kernel of `kernels/cells.cu` that has a thread for each entry."""
+    """Launch a kernel of `kernels/cells.cu` with a thread for each entry."""
     launch("cells", name, dtype, blocks_for(entries, THREADS), (THREADS,), arguments)
 
 
 def forward(packed: PackedLSTM, tape: Tape, h0: Array, c0: Array) -> None:
-    """Fill the tape; without token ids `gates` holds the input's part of a = x W_x + h_prev W_h."""
+    """Fill the tape; unless the input is token ids, `gates` must hold x W_x, its part of a = x W_x + h_prev W_h."""
     W_x, W_h, _ = packed.weights
     tape.h[0][...], tape.c[0][...] = h0, c0
     if tape.masked:
@@ -70,7 +70,7 @@ def _cells_forward(packed: PackedLSTM, tape: Tape, t: int) -> None:
 
 
 def backward(packed: PackedLSTM, tape: Tape, dh: Array, db: Array, dvariant: Variant) -> tuple[Array, Array]:
-    """Turn the gates into da; add to db and the arrays of `dvariant`; return dh0 and dc0."""
+    """Overwrite the gates with da, add to db and the arrays of `dvariant`, and return dh0 and dc0."""
     (T, B), R, H, dtype = tape.shape, packed.state_size, packed.hidden_size, dh.dtype
     variant, precision = packed.variant, packed.precision
     dc_next, dh_next = cp.zeros((B, H), dtype), cp.empty((B, R), dtype)

@@ -1,7 +1,4 @@
-"""What a forward pass leaves for the backward pass, in memory that the next pass of the same shape and kind uses again.
-
-Knows nothing about how it is filled.
-"""
+"""Tapes: what the backward pass needs from the forward pass, in memory that passes of the same kind reuse."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ Array = Any
 
 
 class Kind(NamedTuple):
-    """What a tape's memory depends on: T, B, the sizes of the layer's c and h, its dtype and what it has."""
+    """What a tape's memory depends on: T, B, the sizes of the layer's c and h, its dtype and its features."""
 
     T: int
     B: int
@@ -30,7 +27,7 @@ class Kind(NamedTuple):
 
 
 def kind_of(packed: PackedLSTM, T: int, B: int, masked: bool) -> Kind:
-    """Return the kind of tape that a pass over (T, B) of that layer leaves."""
+    """Return the kind of tape for a pass of that layer over (T, B)."""
     variant = packed.variant
     dtype = packed.weights[1].dtype.name
     normed, projected = variant.gain is not None, variant.W_p is not None
@@ -38,18 +35,19 @@ def kind_of(packed: PackedLSTM, T: int, B: int, masked: bool) -> Kind:
 
 
 class Tape:
-    """Row 0 of h, seen and c (T + 1, ...) is the state before the first step.
+    """The arrays of one pass. Row 0 of h, seen and c (T + 1, ...) is the state before the first step.
 
     gates (T, B, 4H) holds the input's part of the gates, then their values, then the gradient of their inputs. `seen`
-    is what the layer sees of h: h itself, or h times the mask (B, R). With layer norm: n (T, B, 4H) the normalised
-    inputs, scale (T, B, 4), n_c (T, B, H) the normalised cell, c_scale (T, B); and of the backward pass dz (T, B, 4H)
-    and dn_c (T, B, H), the gradients of what gain and c_gain made. With a projection: m (T, B, H), what is projected.
+    is the h that the layer reads: h itself, or h times the mask (B, R). With layer norm, n (T, B, 4H) and scale
+    (T, B, 4) are the normalised gate inputs and their scales, n_c (T, B, H) and c_scale (T, B) the same for the cell.
+    The backward pass writes dz (T, B, 4H) and dn_c (T, B, H), the gradients of gain * n + b and c_gain * n_c + c_bias.
+    With a projection, m (T, B, H) is its input.
     """
 
     def __init__(self, kind: Kind) -> None:
         T, B, H, R, dtype = kind[:5]
         self.kind, self.shape, self.masked = kind, (T, B), kind.masked
-        self.plan: Plan | None = None  # how the forward pass was run, None: step by step
+        self.plan: Plan | None = None  # that the forward pass used, None: step by step
         self.x: Array = None
         self.ids = self._no_ids = cp.empty(1, np.int32)
         self.gates = cp.empty((T, B, 4 * H), dtype)
@@ -64,11 +62,11 @@ class Tape:
 
     @property
     def hides_cells(self) -> bool:
-        """Whether the mask is of what the cells give: with a projection it is of what that gives."""
+        """True if the mask applies to the cells' output; with a projection it applies to the projected h instead."""
         return self.masked and not self.kind.projected
 
     def start(self, x: Array, tokens: bool, mask: Array) -> None:
-        """Take the layer's input, token ids (T, B) or activations (T, B, D), and its mask (B, R), None for none."""
+        """Set the layer's input, token ids (T, B) or activations (T, B, D), and its mask, (B, R) or None."""
         self.x = x
         self.ids = x if tokens else self._no_ids
         if self.masked:
@@ -76,5 +74,5 @@ class Tape:
 
 
 def tape_for(kind: Kind, tape: Any) -> Tape:
-    """Return the tape handed back if it is of that kind, else a new one."""
+    """Return `tape` if it is of that kind, else a new one."""
     return tape if isinstance(tape, Tape) and tape.kind == kind else Tape(kind)

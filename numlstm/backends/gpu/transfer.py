@@ -1,7 +1,7 @@
-"""Arrays to the device and back, and the text that lies there.
+"""Copy arrays to the device and back, and hold the encoded text there.
 
-What goes to the device passes through a ring of pinned memory, so that no copy waits for the device, and the caller's
-array may change at once. Only `to_numpy` waits. Knows nothing about what the arrays mean.
+Copies to the device go through a ring of pinned memory, so they do not wait for the device, and the caller's array may
+change right away. Only `to_numpy` waits.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from .lazy_cupy import cp
 from .modules import blocks_for, launch
 
 RING = 2**23  # bytes of pinned memory
-PIECE = RING // 4  # bytes of a large array that are copied at a time, so that filling one and sending others overlap
+PIECE = RING // 4  # bytes of a large array copied at a time, so that filling one piece overlaps with sending others
 ALIGNED = 512
-TOKENS = ("uint8", "uint16", "uint32", "int32")  # what ids may be for `window` to read them
-SHARE = 4  # a text may take this part of the memory that is free
+TOKENS = ("uint8", "uint16", "uint32", "int32")  # dtypes of ids that `window` can read
+SHARE = 4  # a text may take 1 / SHARE of the free memory
 THREADS = 256
 
 
 class _Piece(NamedTuple):
-    """Bytes of the ring, and an event: when they were sent."""
+    """A byte range of the ring, and the event that follows its transfer."""
 
     first: int
     last: int
@@ -35,7 +35,7 @@ class _Piece(NamedTuple):
 
 
 class _Ring:
-    """Pinned memory that is handed out round and round; a piece is free again when the device has read it."""
+    """A ring buffer of pinned memory; a piece is free again when the device has read it."""
 
     def __init__(self, size: int) -> None:
         self.bytes = np.frombuffer(cp.cuda.alloc_pinned_memory(size), np.uint8, size)
@@ -49,7 +49,7 @@ class _Ring:
         while self.unread and self.unread[0].sent.done:
             self.unread.popleft()
         while any(piece.first < last and first < piece.last for piece in self.unread):
-            self.unread.popleft().sent.synchronize()  # waits only where the device is a whole ring behind
+            self.unread.popleft().sent.synchronize()  # waits only if the device is a whole ring behind
         piece = self.bytes[first:last].view(values.dtype)
         piece[...] = values
         stream = cp.cuda.get_current_stream()
@@ -66,14 +66,14 @@ def _ring() -> _Ring:
 
 
 def _send(values: npt.NDArray[Any], to: Array) -> None:
-    """Copy a flat array, which may be mapped from a file, to one of its size and dtype on the device."""
+    """Copy a flat array, which may be memory-mapped, to a device array of the same size and dtype."""
     entries = PIECE // values.itemsize
     for first in range(0, len(values), entries):
         _ring().send(values[first : first + entries], to[first : first + entries])
 
 
 def asarray(values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
-    """Return a copy of `values` on the device; to give a device array another dtype it is fetched first."""
+    """Return a copy of `values` on the device; a device array that changes its dtype is copied through the host."""
     if isinstance(values, cp.ndarray):
         if dtype is None or values.dtype == np.dtype(dtype):
             return values.copy()
@@ -85,7 +85,7 @@ def asarray(values: npt.ArrayLike, dtype: npt.DTypeLike | None = None) -> Array:
 
 
 def to_numpy(array: Array) -> npt.NDArray[Any]:
-    """Return a copy of `array` as a NumPy array, when the device has done all that was queued before."""
+    """Return a copy of `array` as a NumPy array, after waiting for all work queued before."""
     copied: npt.NDArray[Any] = array.get() if isinstance(array, cp.ndarray) else np.array(array)
     return copied
 
@@ -95,9 +95,9 @@ def zeros(shape: int | Sequence[int], dtype: npt.DTypeLike) -> Array:
 
 
 def hold(ids: npt.NDArray[np.integer[Any]]) -> Array | None:
-    """Return the encoded text `ids (N,)` on the device, None where it takes more than a quarter of its free memory.
+    """Return the encoded text `ids (N,)` on the device, or None if it takes more than a quarter of the free memory.
 
-    None for ids of 64 bits as well, which the caller may hand over window by window.
+    Also returns None for 64-bit ids; the caller may copy those window by window.
     """
     free, _ = cp.cuda.Device().mem_info
     if ids.dtype.name not in TOKENS or ids.nbytes > free // SHARE:
@@ -108,7 +108,7 @@ def hold(ids: npt.NDArray[np.integer[Any]]) -> Array | None:
 
 
 def window(text: Array, starts: npt.NDArray[np.int64], length: int) -> tuple[Array, Array]:
-    """Return inputs and targets, int32 (length, B) each: windows of a held text from `starts (B)` on."""
+    """Return inputs and targets, int32 (length, B) each: the windows of a held text at `starts (B)`."""
     B = len(starts)
     x, y = cp.empty((length, B), np.int32), cp.empty((length, B), np.int32)
     arguments = (text, asarray(starts, np.int64), np.int32(length), np.int32(B), x, y)

@@ -1,7 +1,7 @@
-"""Norms and optimizers: passes over flat arrays, `kernels/sums.cu` and `kernels/updates.cu`.
+"""Norms and optimizers, as passes over flat arrays: `kernels/sums.cu` and `kernels/updates.cu`.
 
-The norm of the gradients stays on the device, where clipping reads it; so no step waits. The equations are in
-`reference/optimizers.py`. Knows nothing about what the parameters mean.
+The norm of the gradients stays on the device, where clipping reads it, so no step waits. The equations are in
+`reference/optimizers.py`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from .lazy_cupy import cp
 from .modules import blocks_for, launch
 
 THREADS = 256
-PER_BLOCK = 8192  # entries whose squares a block of kernels/sums.cu adds up
+PER_BLOCK = 8192  # entries whose squares one block of kernels/sums.cu sums
 
 
 def global_norm(grads: Array) -> Number:
@@ -45,14 +45,14 @@ def _norm(kernel: str, grads: Array, *more: Array) -> Number:
 
 
 def _clip_factor(norm: Number, clip: float, dtype: npt.DTypeLike) -> Array:
-    """Return min(1, clip / (norm + 1e-6)), 1 if clip is 0, NaN if the norm is not finite: (1) on the device."""
+    """Return a device array (1): min(1, clip / (norm + 1e-6)), 1 if clip is 0, NaN if the norm is not finite."""
     factor = cp.empty(1, dtype)
     launch("sums", "clip_factor", dtype, (1,), (1,), (norm.array, np.float64(clip), factor))
     return factor
 
 
 def _pass(kernel: str, arrays: Sequence[Array], *arguments: Any) -> None:
-    """Launch a kernel over flat arrays; Python's numbers are handed to it in the arrays' dtype."""
+    """Launch a kernel over flat arrays; Python numbers are passed in the arrays' dtype."""
     size, dtype = arrays[0].size, arrays[0].dtype
     exact = [dtype.type(each) if isinstance(each, (int, float)) else each for each in arguments]
     launch("updates", kernel, dtype, blocks_for(size, THREADS), (THREADS,), (*arrays, np.int64(size), *exact))
@@ -100,7 +100,7 @@ def update_(
         _pass("ftrl", (params, grads, *slots), factor, lr, -s["lr_power"], s["l1"], s["l2"])
     elif rule == "adagrad":
         _pass("adagrad", (params, grads, slots[0]), factor, lr, s["weight_decay"], s["epsilon"])
-    elif rule == "rmsprop":  # without momentum there is no velocity, and what stands for it is left alone
+    elif rule == "rmsprop":  # without momentum there is no velocity: the kernel ignores slots[-1]
         rates = s["weight_decay"], 1 - s["rho"], s["epsilon"], s["momentum"]
         _pass("rmsprop", (params, grads, slots[0], slots[-1]), factor, lr, *rates)
     else:

@@ -1,6 +1,6 @@
-"""Layer norm and projections: what their cells do beyond the plain ones, step by step, and their weights' gradients.
+"""Layer norm and projections: their cell kernels for one step, and the gradients of their weights.
 
-Hands the kernels of `kernels/cells.cu` what they read. Knows nothing about the order of the steps: see `steps.py`.
+Launches kernels of `kernels/cells.cu`; `steps.py` loops over the steps.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from .packed import PackedLSTM
 from .tapes import Tape
 
 Array = Any
-FEWEST, MOST = 32, 256  # threads of a block, which owns a row
+FEWEST, MOST = 32, 256  # threads per block, which owns a row
 
 
 def _launch(name: str, tape: Tape, *arguments: Any) -> None:
-    """Launch a kernel with a block for each row, of as many threads as H alone says: sums never change their order."""
+    """Launch a kernel with a block per row. Only H sets the number of threads, so the order of sums never changes."""
     B, H = tape.c.shape[1:]
     threads = FEWEST
     while threads < min(H, MOST):
@@ -29,7 +29,7 @@ def _launch(name: str, tape: Tape, *arguments: Any) -> None:
 
 
 def normed_forward(packed: PackedLSTM, tape: Tape, t: int) -> None:
-    """Take the cells of step t, whose gates hold a = x W_x + h_prev W_h, to c and m."""
+    """Compute c and m of step t, whose gates hold a = x W_x + h_prev W_h."""
     variant = packed.variant
     _launch(
         "normed_forward",
@@ -55,7 +55,7 @@ def normed_forward(packed: PackedLSTM, tape: Tape, t: int) -> None:
 def normed_backward(
     packed: PackedLSTM, tape: Tape, t: int, dm: Array, dh_next: Array, dc_next: Array, last: bool
 ) -> None:
-    """Turn the gates of step t into da, given the gradient of m; dc_next leaves for the step before."""
+    """Overwrite the gates of step t with da, given the gradient of m, and update dc_next for step t - 1."""
     variant = packed.variant
     _launch(
         "normed_backward",
@@ -80,7 +80,7 @@ def normed_backward(
 
 
 def projected_backward(tape: Tape, dh: Array, dh_next: Array, out: Array, last: bool) -> None:
-    """Write to out the whole gradient of a step's h (B, R): dh from above and, but for the last, what the next says."""
+    """Write the gradient of a step's h (B, R) to out: dh from above plus, except at the last step, dh from the next."""
     if last:
         out[...] = dh
         return
@@ -90,7 +90,7 @@ def projected_backward(tape: Tape, dh: Array, dh_next: Array, out: Array, last: 
 
 
 def add_norm_gradients(tape: Tape, db: Array, dvariant: Variant) -> None:
-    """Add to the gradients of b, gain, c_gain and c_bias what all steps say."""
+    """Add to the gradients of b, gain, c_gain and c_bias, summed over all steps."""
     columns.add_column_sums(tape.dz, db)  # z = gain * n + b
     columns.add_column_sums(tape.dz, dvariant.gain, tape.n)  # z = gain * n + b
     columns.add_column_sums(tape.dn_c, dvariant.c_gain, tape.n_c)  # tanh(c_gain * n_c + c_bias)

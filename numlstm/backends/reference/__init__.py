@@ -1,4 +1,4 @@
-"""The reference backend: NumPy, an equation a line, to learn from and to judge the other backends by.
+"""The reference backend: NumPy, one equation per line, to learn from and to test the other backends against.
 
 lstm.py         one layer over a whole sequence, forward and backward; the output layer and the loss
 drawing.py      drawing tokens

@@ -1,4 +1,4 @@
-"""Drawing tokens in NumPy: what `spec/sampling.py` states, a rule a function."""
+"""Draw tokens in NumPy: the rules of `spec/sampling.py`, one function each."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ def generate(
 
 
 def draw(logits: Array, uniform: npt.NDArray[np.float64], sampling: Sampling) -> npt.NDArray[np.int32]:
-    """Return a token a row for logits (B, V), by `uniform (B)`; `spec/sampling.py` says from what distribution."""
+    """Draw one token for each row of logits (B, V) with `uniform (B)`; `spec/sampling.py` defines the distribution."""
     x = ruled(logits.astype(np.float64), sampling)
     return pick(cut(likelihoods(x, sampling.temperature), x, sampling), uniform)
 
 
 def ruled(x: Array, sampling: Sampling) -> Array:
-    """Return the logits (B, V) as the penalty makes them, -infinity where a token is not allowed."""
+    """Return the logits (B, V) after the penalty, -infinity for tokens that are not allowed."""
     x = x.copy()
     for row, r, recent in zip(x, sampling.penalty, sampling.recent, strict=True):
         seen = np.unique(recent[recent >= 0])
@@ -60,9 +60,9 @@ def ruled(x: Array, sampling: Sampling) -> Array:
 
 
 def likelihoods(x: Array, temperature: Array) -> Array:
-    """Return weights (B, V), the largest of a row 1: exp((x - max) / temperature), which cannot overflow.
+    """Return the weights (B, V): exp((x - max) / temperature), which is at most 1 and cannot overflow.
 
-    At temperature 0 the likeliest token alone has one.
+    At temperature 0 the likeliest token has weight 1, all others 0.
     """
     shifted = x - x.max(axis=1, keepdims=True)
     with np.errstate(over="ignore"):
@@ -73,10 +73,10 @@ def likelihoods(x: Array, temperature: Array) -> Array:
 
 
 def cut(weights: Array, x: Array, sampling: Sampling) -> Array:
-    """Return the weights (B, V) that top-k, then top-p, then min-p leave, 0 for the others."""
+    """Return the weights (B, V) after top-k, then top-p, then min-p: 0 for the tokens they drop."""
     left = np.zeros_like(weights)
     for b, (k, p, m) in enumerate(zip(sampling.top_k, sampling.top_p, sampling.min_p, strict=True)):
-        order = np.argsort(-x[b], kind="stable")  # the likeliest first, of equal ones the lower id
+        order = np.argsort(-x[b], kind="stable")  # likeliest first; of equals, the lower id first
         if k:
             order = order[:k]
         if p < 1:
@@ -88,8 +88,8 @@ def cut(weights: Array, x: Array, sampling: Sampling) -> Array:
 
 
 def pick(weights: Array, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
-    """Return for each row of weights (B, V) the first token at which their sum passes `uniform (B)` of the whole."""
+    """Return the first token of each row of weights (B, V) whose running sum exceeds `uniform (B)` times the total."""
     sums = np.cumsum(weights, axis=1)
     passed_over = (sums <= uniform[:, None] * sums[:, -1:]).sum(axis=1)
-    last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)  # a number close to 1 may round to the whole
+    last = weights.shape[1] - 1 - (weights[:, ::-1] > 0).argmax(axis=1)  # a number close to 1 may round to the total
     return np.asarray(np.minimum(passed_over, last), np.int32)

@@ -1,4 +1,4 @@
-"""The LSTM in NumPy, one equation a line: the page to learn from, and the judge of the other backends.
+"""The LSTM in NumPy, one equation per line: to learn from, and to test the other backends against.
 
 One layer reads x_t (D) at each step and keeps a hidden state h (H) and a cell c (H):
 
@@ -6,7 +6,7 @@ One layer reads x_t (D) at each step and keeps a hidden state h (H) and a cell c
     i   = sigmoid(z_i)                      input gate: how much of the candidate is written
     f   = sigmoid(z_f)                      forget gate: how much of the old cell stays
     g   = tanh(z_g)                         candidate
-    o   = sigmoid(z_o)                      output gate: how much of the cell is shown
+    o   = sigmoid(z_o)                      output gate: how much of the cell is output
     c_t = f c_{t-1} + i g
     h_t = o tanh(c_t)
 
@@ -14,14 +14,14 @@ One layer reads x_t (D) at each step and keeps a hidden state h (H) and a cell c
 through the same lines in reverse (backpropagation through time, Werbos 1990); each of its lines names the
 forward line that it differentiates. `d` + name is the gradient of the loss with respect to that name.
 
-Variants (`Variant` in the seam) change single lines. Layer norm (Ba et al. 2016) brings each gate's inputs, and the
+Variants (`spec/variant.py`) change single lines. Layer norm (Ba et al. 2016) normalises each gate's inputs, and the
 cell before its tanh, to mean 0 and variance 1 over the units: z = gain n(x_t W_x + h_{t-1} W_h) + b, and
 tanh(c_gain n(c_t) + c_bias). A projection (Sak et al. 2014) makes a shorter h: h_t = (o tanh(c_t)) W_p. Hard gates are
-i = clip(0.2 z_i + 0.5, 0, 1), likewise f and o. With recurrent dropout (Gal & Ghahramani 2016) the layer sees h_{t-1}
+i = clip(0.2 z_i + 0.5, 0, 1), likewise f and o. With recurrent dropout (Gal & Ghahramani 2016) the layer reads h_{t-1}
 times a mask.
 
-The functions are those of the `Backend` protocol, whose docstrings say what goes in and out. Written for the
-reader, not for speed. Knows nothing about networks of several layers, training, files or texts.
+The functions implement the `Backend` protocol, whose docstrings describe their arguments and results. The code is
+written for readability, not for speed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def pack_dense(W: Array, b: Array, *, packed: Any = None) -> Weights:
 
 
 def sigmoid(z: Array) -> Array:
-    """Return 1 / (1 + e^-z) by way of tanh, which cannot overflow."""
+    """Return 1 / (1 + e^-z), computed with tanh, which cannot overflow."""
     return np.asarray(0.5 * np.tanh(0.5 * z) + 0.5)
 
 
@@ -82,32 +82,32 @@ def hard_sigmoid(z: Array) -> Array:
 
 
 def normalise(a: Array) -> tuple[Array, Array]:
-    """Return a (..., H) with mean 0 and variance 1 over H, and what it was multiplied by for that, (..., 1)."""
+    """Return a (..., H) normalised to mean 0 and variance 1 over H, and the factor (..., 1) it was multiplied by."""
     centred = a - a.mean(axis=-1, keepdims=True)
     scale = 1 / np.sqrt(np.square(centred).mean(axis=-1, keepdims=True) + EPSILON)
     return centred * scale, scale
 
 
 def normalise_backward(dn: Array, n: Array, scale: Array) -> Array:
-    """Return the gradient of a given that of n, where n, scale = normalise(a)."""
-    along = (dn * n).mean(axis=-1, keepdims=True)  # n does not grow with a's size ...
-    return np.asarray(scale * (dn - dn.mean(axis=-1, keepdims=True) - n * along))  # ... nor move with its mean
+    """Return the gradient of a, given dn, the gradient of n, where n, scale = normalise(a)."""
+    along = (dn * n).mean(axis=-1, keepdims=True)  # scaling a does not change n ...
+    return np.asarray(scale * (dn - dn.mean(axis=-1, keepdims=True) - n * along))  # ... nor does shifting a
 
 
 class Step(NamedTuple):
-    """What one step computed: the gates i f g o, (4, B, H), and c and h; the others as the equations name them."""
+    """The results of one step: the gates i f g o (4, B, H), c and h; the others are named as in the equations."""
 
     gates: Array
     c: Array
     tanh_c: Array
     h: Array
-    n: tuple[Array, Array]  # the gates' normalised inputs (B, 4, H) and their scale
+    n: tuple[Array, Array]  # the normalised gate inputs (B, 4, H) and their scale
     n_c: tuple[Array, Array]  # the normalised cell and its scale
 
 
 @dataclasses.dataclass
 class Tape:
-    """What the forward pass leaves for the backward pass: h and c have T + 1 rows, row 0 being h0 and c0."""
+    """What the backward pass needs from the forward pass: h and c have T + 1 rows, and row 0 is h0 and c0."""
 
     x: Array
     h: Array
@@ -117,11 +117,11 @@ class Tape:
 
 
 def step(x: Array, packed: Layer, h: Array, c: Array) -> Step:
-    """Read x, (B) token ids or (B, D) activations, and the last step's h (B, R), as the layer sees it, and c (B, H)."""
+    """Compute one step from x, (B) token ids or (B, D) activations, the masked h (B, R) and c (B, H) of the last."""
     W_x, W_h, b, variant = packed
     W_p, gain, c_gain, c_bias, hard = variant
     sigma = hard_sigmoid if hard else sigmoid
-    projected = W_x[x] if x.ndim == 1 else x @ W_x  # a token picks its row: a one-hot product
+    projected = W_x[x] if x.ndim == 1 else x @ W_x  # a token id selects its row: a one-hot product
     a = projected + h @ W_h
     n = n_c = (a, a)
     if gain is None:
@@ -208,7 +208,7 @@ def lstm_backward(
 
 
 def _slope(gate: Array) -> Array:
-    return np.asarray(gate * (1 - gate))  # of sigmoid, where its value is `gate`
+    return np.asarray(gate * (1 - gate))  # of sigmoid, at the point where its value is `gate`
 
 
 def _hard_slope(gate: Array) -> Array:
@@ -242,7 +242,7 @@ def dense_backward(dlogits: Array, h: Array, packed: Weights, dW: Array, db: Arr
 
 def softmax_cross_entropy(logits: Array, targets: Array, *, scale: Any = None) -> tuple[float, Array]:
     rows = np.arange(len(logits))
-    shifted = logits - logits.max(axis=1, keepdims=True)  # softmax does not change, and exp cannot overflow
+    shifted = logits - logits.max(axis=1, keepdims=True)  # the softmax is the same, and exp cannot overflow
     powers = np.exp(shifted)
     totals = powers.sum(axis=1, keepdims=True)
     loss = (np.log(totals[:, 0]) - shifted[rows, targets]).mean(dtype=np.float64)

@@ -1,7 +1,4 @@
-"""The optimizers in NumPy, an equation a line.
-
-Parameters are flat arrays. Knows nothing about what they mean.
-"""
+"""The optimizers in NumPy, one equation per line, on flat arrays."""
 
 from __future__ import annotations
 
@@ -42,9 +39,9 @@ def adam_(
     if l2:
         grads += l2 * params
     if decay:
-        params *= 1 - lr * decay  # apart from the gradient, so that m and v see nothing of it
-    m += (1 - beta1) * (grads - m)  # the mean of the gradients, old ones fading by beta1 a step
-    v += (1 - beta2) * (grads**2 - v)  # the mean of their squares
+        params *= 1 - lr * decay  # not part of the gradient, so m and v do not include it
+    m += (1 - beta1) * (grads - m)  # running mean of the gradients, which decay by beta1 per step
+    v += (1 - beta2) * (grads**2 - v)  # running mean of their squares
     m_hat = m / (1 - beta1**step)  # both start at zero: undo that bias
     v_hat = v / (1 - beta2**step)
     params -= (lr * m_hat / (np.sqrt(v_hat) + epsilon)).astype(params.dtype)
@@ -86,13 +83,13 @@ def update_(
 
 
 def _ftrl(params: Array, g: Array, n: Array, z: Array, lr: float, settings: Mapping[str, float]) -> None:
-    """FTRL-Proximal (McMahan et al. 2013), as TensorFlow computes it: n adds up squares, z is the linear term."""
+    """FTRL-Proximal (McMahan et al. 2013), as TensorFlow computes it: n is the sum of squares, z the linear term."""
     power, l1, l2 = -settings["lr_power"], settings["l1"], settings["l2"]
     n_new = n + g**2
     z += g - (n_new**power - n**power) / lr * params
     n[...] = n_new
     quadratic = n_new**power / lr + 2 * l2
-    far = np.abs(z) > l1  # what the linear term does not outweigh is exactly zero
+    far = np.abs(z) > l1  # where |z| is at most l1, the parameter is exactly zero
     params[...] = np.divide(np.sign(z) * l1 - z, quadratic, out=np.zeros_like(params), where=far)
 
 

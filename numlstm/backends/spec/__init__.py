@@ -1,1 +1,1 @@
-"""What every backend must compute alike: random numbers, dropout masks, the distribution that tokens are drawn from."""
+"""Definitions that all backends share: random numbers, dropout masks, the distribution that tokens are drawn from."""

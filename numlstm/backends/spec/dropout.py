@@ -1,7 +1,6 @@
-"""Which entries dropout leaves out: a counter-based generator, the same on every device and after every resume.
+"""Dropout masks from a counter-based generator: the same on every device and in a resumed run.
 
-A mask is a function of the run's seed, the step, the place in the network and nothing else, so a resumed run and
-every backend see the same one. Knows nothing about layers or devices.
+A mask depends only on the run's seed, the step and the place in the network.
 
 (Dropout: Srivastava et al. 2014; between layers: Zaremba et al. 2014; variational, one mask for a whole sequence: Gal &
 Ghahramani 2016.)
@@ -19,10 +18,10 @@ from .philox import WORD, philox
 
 @dataclasses.dataclass(frozen=True)
 class Mask:
-    """One mask: entries are left out with probability `rate`, the others times 1 / (1 - rate).
+    """One mask: entries are dropped with probability `rate`, the others multiplied by 1 / (1 - rate).
 
-    Entry n of an array in C order is word n % 4 of Philox4x32-10 with the key (seed's low and high 32 bits) and
-    the counter (n // 4, place, step's low and high 32 bits); it is left out where the word is below rate * 2^32.
+    Entry n of an array in C order uses word n % 4 of Philox4x32-10 with the key (seed's low and high 32 bits) and the
+    counter (n // 4, place, step's low and high 32 bits). It is dropped if that word is below rate * 2^32.
     """
 
     rate: float
@@ -32,7 +31,7 @@ class Mask:
 
     @property
     def threshold(self) -> int:
-        """The word below which an entry is left out."""
+        """Entries whose word is below this are dropped."""
         return round(self.rate * WORD)
 
     @property
@@ -46,7 +45,7 @@ class Mask:
         return self.seed % WORD, self.seed // WORD
 
     def factors(self, shape: tuple[int, ...], dtype: npt.DTypeLike) -> npt.NDArray[np.floating]:
-        """Return what the entries of an array of that shape are multiplied by: 0 or 1 / (1 - rate)."""
+        """Return the factors for an array of that shape: 0 or 1 / (1 - rate)."""
         size = int(np.prod(shape))
         words = philox((np.arange(-(-size // 4)), *self.counter), self.key).reshape(-1)[:size]
         return np.where(words < self.threshold, 0.0, 1 / (1 - self.rate)).astype(dtype).reshape(shape)
@@ -54,9 +53,9 @@ class Mask:
 
 @dataclasses.dataclass(frozen=True)
 class Dropout:
-    """The masks of one training step: `rate` from each layer to the next, `recurrent` from step to step within layers.
+    """The masks of one training step: `rate` between layers, `recurrent` between the steps of a layer.
 
-    The embedding, if there is one, counts as a layer below, the output as one above.
+    The embedding, if any, counts as the layer below the first, the output as the layer above the last.
     """
 
     rate: float = 0.0
@@ -65,9 +64,9 @@ class Dropout:
     step: int = 0
 
     def between(self, layer: int) -> Mask | None:
-        """Return the mask of what a layer, -1 being the embedding, passes upward, (T, B, its h), None where none is."""
+        """Return the mask of the output (T, B, R) of a layer, -1 for the embedding; None if `rate` is 0."""
         return Mask(self.rate, self.seed, self.step, 2 * layer + 2) if self.rate else None
 
     def within(self, layer: int) -> Mask | None:
-        """Return the mask of the h that a layer reads from its own last step, (B, its h), the same at all steps."""
+        """Return the mask of a layer's recurrent h (B, R), the same at all steps; None if `recurrent` is 0."""
         return Mask(self.recurrent, self.seed, self.step, 2 * layer + 3) if self.recurrent else None

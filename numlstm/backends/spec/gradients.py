@@ -1,4 +1,4 @@
-"""What becomes of gradients before an update: clipping by their norm, and the loss scale of 16-bit gradients."""
+"""Processing of gradients before an update: clipping by norm, and the loss scale of 16-bit gradients."""
 
 from __future__ import annotations
 
@@ -12,10 +12,9 @@ Array = npt.NDArray[Any]
 
 
 def clipping(norm: SupportsFloat, clip: float) -> float:
-    """Return what gradients of that norm are multiplied by so that it is at most `clip` (0: no bound).
+    """Return the factor that reduces gradients of that norm to a norm of at most `clip` (0: no bound).
 
-    As PyTorch's `clip_grad_norm_` does (Pascanu et al. 2013). Returns 0 for a norm that is not finite: there is then no
-    update.
+    As PyTorch's `clip_grad_norm_` (Pascanu et al. 2013). Returns 0 for a norm that is not finite, to skip the update.
     """
     size = float(norm)
     if not math.isfinite(size):
@@ -24,10 +23,10 @@ def clipping(norm: SupportsFloat, clip: float) -> float:
 
 
 class Scaling:
-    """How a loss scale follows the norms (Micikevicius et al. 2018): 16-bit gradients shall be neither 0 nor infinite.
+    """Dynamic loss scaling (Micikevicius et al. 2018), which keeps 16-bit gradients from underflow and overflow.
 
-    It is halved, not below `LEAST`, after an update whose norm is not finite, and doubled, not above `MOST`, after
-    `PATIENCE` updates without one. All are powers of two, so that scaling rounds nothing.
+    The scale is halved, but not below `LEAST`, after an update whose norm is not finite. It is doubled, but not above
+    `MOST`, after `PATIENCE` updates with finite norms. All scales are powers of two, so scaling does not round.
     """
 
     START, LEAST, MOST, PATIENCE = 2.0**16, 1.0, 2.0**24, 2000
@@ -39,7 +38,7 @@ def global_norm(grads: Array) -> float:
 
 
 def unscale_(grads: Array, scale: Array) -> float:
-    """Do in NumPy what `Backend.unscale_` says."""
+    """Implement `Backend.unscale_` in NumPy."""
     grads /= grads.dtype.type(scale[0])
     norm = global_norm(grads)
     if not np.isfinite(norm):

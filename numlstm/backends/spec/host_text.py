@@ -1,4 +1,4 @@
-"""An encoded text in this machine's memory, for backends that compute there: `Backend.hold` and `Backend.window`."""
+"""An encoded text in host memory, for backends that compute there: `Backend.hold` and `Backend.window`."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Array = npt.NDArray[Any]
 
 
 def hold(ids: Array) -> None:
-    """Hold nothing: the text is read where it lies."""
+    """Return None: the text is read where it is."""
     return
 
 
 def window(text: Array, starts: npt.NDArray[np.int64], length: int) -> tuple[Array, Array]:
-    """Return inputs and targets (length, B) of `text` from each of `starts (B)` on."""
+    """Return inputs and targets (length, B): the windows of `text` at `starts (B)`."""
     read = np.asarray(text[np.arange(length + 1)[:, None] + starts], np.int32)
     return read[:-1], read[1:]

@@ -1,7 +1,4 @@
-"""Philox4x32-10 (Salmon et al. 2011): random words as a function of a key and a counter, the same on every device.
-
-Knows nothing about what the words are for: see `dropout.py` and `uniforms`.
-"""
+"""Philox4x32-10 (Salmon et al. 2011): random words as a function of a key and a counter, the same on every device."""
 
 from __future__ import annotations
 
@@ -12,7 +9,7 @@ import numpy.typing as npt
 
 WORD = 2**32
 
-UNIFORMS = 0x756E6966  # the counter's last word where numbers to draw tokens by are made: masks have none so large
+UNIFORMS = 0x756E6966  # the counter's last word for numbers that draw tokens; larger than that of any mask
 
 _MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
 _KEY_STEPS = (0x9E3779B9, 0xBB67AE85)
@@ -22,7 +19,7 @@ Words = npt.NDArray[np.uint64]
 
 
 def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> Words:
-    """Return the four 32-bit words (..., 4) for each counter and key, whose words are numbers or arrays (...)."""
+    """Return the four 32-bit words (..., 4) for each counter and key; their words are numbers or arrays (...)."""
     low, half = np.uint64(WORD - 1), np.uint64(32)
     a, b, c, d = np.broadcast_arrays(*(np.asarray(word, np.uint64) for word in counter))
     k, m = [np.asarray(word, np.uint64) for word in key], [np.uint64(word) for word in _MULTIPLIERS]
@@ -34,11 +31,11 @@ def philox(counter: tuple[Any, Any, Any, Any], key: tuple[Any, Any]) -> Words:
 
 
 def uniforms(seed: npt.ArrayLike, streams: npt.ArrayLike, first: npt.ArrayLike, count: int) -> npt.NDArray[np.float64]:
-    """Return `count` numbers in [0, 1) for each of the streams (B) from their number `first` on, (count, B).
+    """Return `count` numbers in [0, 1) for each of the streams (B), starting at number `first`: (count, B).
 
-    `seed` and `first` are one number for all streams, or one for each (B). Number n of stream s is made of the first
-    two words of the key (seed's low and high 32 bits) and the counter (n's low and high 32 bits, s, `UNIFORMS`): 53
-    bits of them.
+    `seed` and `first` are one number for all streams, or one for each (B). Number n of stream s consists of 53 bits of
+    the first two Philox words for the key (seed's low and high 32 bits) and the counter (n's low and high 32 bits, s,
+    `UNIFORMS`).
     """
     numbers = np.asarray(first, np.uint64) + np.arange(count, dtype=np.uint64)[:, None]
     seeds, word = np.asarray(seed, np.uint64), np.uint64(WORD)

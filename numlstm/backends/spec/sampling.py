@@ -1,22 +1,22 @@
-"""How a token is drawn: the distribution, stated once, and the settings that shape it, for each stream of a batch.
+"""The distribution that tokens are drawn from, and the settings that shape it for each stream of a batch.
 
-Of a stream's logits x (V), of the tokens that may come, the settings leave these, in this order:
+The settings apply to a stream's logits x (V) in this order:
 
-1. `allowed`: a token that is not has probability 0, whatever follows.
-2. `penalty` r (Keskar et al. 2019): each token among `recent`, however often it is there, has its x divided by r where
-   it is above 0 and multiplied by r where it is below, so that r above 1 makes it less likely either way.
-3. `temperature` T: the weight of a token is exp(x / T). At T = 0 the token of the largest x is taken, and what follows
-   has no say, since none of it ever leaves that one out.
-4. `top_k` k: only the k tokens of the largest x keep their weight (0: all do).
-5. `top_p` p (Holtzman et al. 2020): of those, only the fewest of the largest x whose weights reach p of the sum of all
-   of theirs; at least one (1: all do).
-6. `min_p` m (Nguyen et al. 2024): of those, only the tokens whose weight is at least m times the largest (0: all do).
+1. `allowed`: a token that is not allowed has probability 0, whatever the other settings.
+2. `penalty` r (Keskar et al. 2019): for each token in `recent`, however often it occurs there, x is divided by r if it
+   is above 0 and multiplied by r if it is below. Either way r above 1 makes the token less likely.
+3. `temperature` T: the weight of a token is exp(x / T). At T = 0 the token with the largest x is taken. The settings
+   below then have no effect, since none of them ever drops that token.
+4. `top_k` k: only the k tokens with the largest x keep their weight (0: all tokens).
+5. `top_p` p (Holtzman et al. 2020): of those, only the tokens with the largest x keep their weight: the fewest that
+   together reach p times the sum of the weights, at least one (1: all tokens).
+6. `min_p` m (Nguyen et al. 2024): of those, only tokens whose weight is at least m times the largest (0: all tokens).
 
-The probability of a token is its weight divided by the sum of those that are left. Where two x are equal, the token of
-the lower id counts as the larger. The token drawn by a number u in [0, 1) is the first, in the order of ids, at which
-the running sum of the weights passes u times the whole. All of this is computed in float64 from the logits as they are.
+The probability of a token is its weight divided by the sum of the remaining weights. If two x are equal, the token with
+the lower id counts as the larger. A number u in [0, 1) draws the first token, in the order of ids, at which the running
+sum of the weights exceeds u times the total. Everything is computed in float64 from the unmodified logits.
 
-Knows nothing about texts, networks or devices: `reference/drawing.py` is this page in code.
+`reference/drawing.py` implements this, one function per rule.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ from ...errors import ConfigError
 
 
 class Draws(NamedTuple):
-    """Which random numbers tokens are drawn by: `length` for each of the `streams`, from their number `first` on.
+    """The random numbers that draw tokens: `length` for each of the `streams`, starting at number `first`.
 
-    They are those of `philox.uniforms` for the seed, which any device can make.
+    They are those of `philox.uniforms` for the seed, which any device can compute.
     """
 
     seed: int
@@ -47,10 +47,11 @@ class Draws(NamedTuple):
 
 
 class Sampling(NamedTuple):
-    """The settings of B streams: `temperature`, `top_p`, `min_p`, `penalty` (B) in float64, `top_k` (B) whole numbers.
+    """The settings of B streams, created by `of`.
 
-    `recent (B, N)` are the tokens that the penalty looks at, oldest first, -1 where there is none; with each token that
-    is drawn the oldest makes room for it. `allowed (B, V)`, if given, holds for all tokens of a call. Made by `of`.
+    `temperature`, `top_p`, `min_p` and `penalty` (B) are float64, `top_k` (B) integers. `recent (B, N)` holds the
+    tokens that the penalty applies to, oldest first, -1 for an empty place; each drawn token replaces the oldest.
+    `allowed (B, V)`, if given, applies to all tokens of a call.
     """
 
     temperature: npt.NDArray[np.float64]
@@ -62,7 +63,7 @@ class Sampling(NamedTuple):
     allowed: npt.NDArray[np.bool_] | None
 
     def plain(self) -> npt.NDArray[np.bool_]:
-        """Return for each stream (B) whether nothing but the temperature shapes what is drawn."""
+        """Return an array (B): True for each stream that only the temperature shapes."""
         free = (self.top_k == 0) & (self.top_p == 1) & (self.min_p == 0) & (self.penalty == 1)
         return np.asarray(free & (self.allowed is None))
 
@@ -78,9 +79,9 @@ def of(
     recent: npt.ArrayLike | None = None,
     allowed: npt.ArrayLike | None = None,
 ) -> Sampling:
-    """Return the settings of so many streams; a single number holds for all of them.
+    """Return the settings of `streams` streams; a single number applies to all of them.
 
-    Raises `ConfigError` if one is out of range or does not fit the number of streams.
+    Raises `ConfigError` if a value is out of range or does not match the number of streams.
     """
 
     def each(values: npt.ArrayLike, dtype: Any) -> npt.NDArray[Any]:

@@ -1,4 +1,4 @@
-"""Which layers there are beside the plain LSTM. `reference/lstm.py` has their equations."""
+"""Variants of the LSTM layer. `reference/lstm.py` has their equations."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from typing import Any, NamedTuple
 
 Array = Any
 
-EPSILON = 1e-5  # added to the variance that layer norm divides by the root of
+EPSILON = 1e-5  # added to the variance in layer norm, before its square root is taken
 
 
 class Variant(NamedTuple):
-    """What a layer has beyond the plain LSTM, None where it has not: see `reference/lstm.py` for the equations.
+    """What a layer adds to the plain LSTM; None for each part that it lacks.
 
-    `W_p (H, R)` projects the H units to an h of R entries. `gain (4H)` scales the normalised inputs of the gates, and
-    `c_gain`, `c_bias (H)` scale and move the normalised cell; all three or none. `hard` makes the gates i, f and o
+    `W_p (H, R)` projects the H units to an h of R entries. `gain (4H)` scales the normalised gate inputs, and `c_gain`,
+    `c_bias (H)` scale and shift the normalised cell; a layer has all three or none. `hard` makes the gates i, f and o
     clip(0.2 z + 0.5, 0, 1).
     """
 

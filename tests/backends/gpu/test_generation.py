@@ -259,7 +259,7 @@ def test_the_choice_of_the_way(monkeypatch):
     assert network((1024, 1024), 133) == 2
     assert network((1024, 1024), 1000, shared=64 * 1024) == 2, "four streams do not fit"
     assert network((128,), plain=False) == 0
-    with pytest.raises(BackendError, match="resident, but drawing from 60000 tokens by layers of 128, 64"):
+    with pytest.raises(BackendError, match="resident, but drawing from 60000 tokens with layers of 128, 64 units"):
         network((128, 64), V=60_000)
     monkeypatch.setenv(path_choice.VARIABLE, "steps")
     assert network((2,)) == 0

@@ -176,7 +176,7 @@ def test_a_driver_without_a_gpu(machine: Machine, how: str, monkeypatch: pytest.
         machine.devices = 0
     else:
         machine.broken["count"] = CUDARuntimeError(100, "cudaErrorNoDevice")
-    assert missing().startswith("there is an NVIDIA driver, but no GPU: see whether nvidia-smi lists one")
+    assert missing().startswith("there is an NVIDIA driver, but no GPU: check that nvidia-smi lists one")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "7")
     assert "CUDA_VISIBLE_DEVICES is '7'; unset it" in missing()
 
@@ -184,7 +184,7 @@ def test_a_driver_without_a_gpu(machine: Machine, how: str, monkeypatch: pytest.
 def test_a_driver_that_fails_otherwise(machine: Machine) -> None:
     machine.broken["count"] = CUDARuntimeError(999, "cudaErrorUnknown")
     assert missing() == (
-        "the GPU cannot be asked (CUDARuntimeError: cudaErrorUnknown: in words): see whether nvidia-smi works"
+        "the GPU cannot be queried (CUDARuntimeError: cudaErrorUnknown: in words): check that nvidia-smi works"
     )
 
 
@@ -192,7 +192,7 @@ def test_a_card_that_is_too_old_for_this_cuda(machine: Machine) -> None:
     machine.sm = "70"
     assert missing() == (
         "the GPU is sm_70, and this CuPy's CUDA 13.2 needs sm_75 or newer: pip uninstall cupy-cuda13x and pip install "
-        "'numlstm[gpu-cuda12]', which goes back to sm_50"
+        "'numlstm[gpu-cuda12]', which supports sm_50 or newer"
     )
     machine.sm, machine.cuda, machine.archs = "37", 12090, (50, 52, 90)
     assert missing() == "the GPU is sm_37, and this CuPy's CUDA 12.9 needs sm_50 or newer: use `device` cpu"
@@ -204,7 +204,7 @@ def test_a_card_that_is_too_old_for_this_cuda(machine: Machine) -> None:
         ("nvrtc", DynamicLibNotFoundError("libnvrtc.so.13"), "NVRTC was not found: pip install 'cupy-cuda13x[ctk]'"),
         ("kernel", DynamicLibNotFoundError("libnvrtc.so.13"), "NVRTC was not found: pip install 'cupy-cuda13x[ctk]'"),
         ("product", ImportError('finding "libcublasLt.so.13"\n a\n b'), "cuBLAS was not found: pip install"),
-        ("kernel", OutOfMemory("Out of memory"), "the GPU has no memory left: end what else uses it"),
+        ("kernel", OutOfMemory("Out of memory"), "the GPU has no memory left: close other programs that use it"),
         ("kernel", CUDARuntimeError(209, "cudaErrorNoKernelImage"), "a test kernel failed (CUDARuntimeError: cuda"),
         ("product", RuntimeError("status 13"), "a test product failed (RuntimeError: status 13): update the driver"),
         ("import", ImportError("libcudart.so.13: no"), "CuPy is installed but cannot be imported (ImportError: libcud"),

@@ -1,4 +1,4 @@
-// One step of one unit, from its gates' inputs.
+// One step of one unit, from its gate inputs.
 
 // c = f c + i g
 INLINE REAL next_cell(REAL i, REAL f, REAL g, REAL c, bool hard) {

@@ -1,34 +1,34 @@
-// One step of a layer beside the products that cuBLAS makes: the second path, and all of layer norm and projections.
+// One step of a layer without its products, which cuBLAS computes: the step-by-step path, layer norm and projections.
 //
 // The plain kernels have a thread for each row and unit. With layer norm a block owns a row and sums over its units in
-// an order that depends on their number and the block's size alone. Equations and their gradients: reference/lstm.py.
+// an order that depends only on their number and the block's size. Equations and their gradients: reference/lstm.py.
 
-#define EPSILON ((REAL)1e-5)  // added to the variance that layer norm divides by the root of
+#define EPSILON ((REAL)1e-5)  // added to the variance in layer norm, before its square root is taken
 
-// out (P, N) = the rows of W_x (V, N) that ids (P) choose.
+// out (P, N) = the rows of W_x (V, N) selected by ids (P).
 KERNEL pick_rows(const int* __restrict__ ids, const REAL* __restrict__ W_x, REAL* out, long long entries, int N) {
   for (long long n = FLAT_INDEX; n < entries; n += FLAT_STRIDE) out[n] = W_x[(long long)ids[n / N] * N + n % N];
 }
 
-// out = values * factors: what a layer sees of its h.
+// out = values * factors: the h that a layer reads.
 KERNEL hide(const REAL* __restrict__ values, const REAL* __restrict__ factors, REAL* out, int entries) {
   for (long long n = FLAT_INDEX; n < entries; n += FLAT_STRIDE) out[n] = values[n] * factors[n];
 }
 
-// What step t + 1 says of h_t, which it saw through the mask, beside what comes from above; `above` may be `out`.
+// The gradient of h_t: `above` from the next layer plus `next` from step t + 1, which read h_t through the mask.
 INLINE REAL gradient_of_h(REAL above, const REAL* next, const REAL* mask, long long n, int masked) {
   return masked ? fma(next[n], mask[n], above) : above + next[n];
 }
 
-// out = above + next * mask.
+// out = above + next * mask; `above` may be `out`.
 KERNEL add_hidden(const REAL* above, const REAL* __restrict__ next, const REAL* __restrict__ mask, REAL* out,
                   int entries, int masked) {
   for (long long n = FLAT_INDEX; n < entries; n += FLAT_STRIDE)
     out[n] = gradient_of_h(above[n], next, mask, n, masked);
 }
 
-// The gates (B, 4H) hold a; they leave as the gates' values. c (B, H) and h (B, H) are made of them and c_prev, and
-// seen of h and the mask.
+// The gates (B, 4H) hold a, and are overwritten with the gates' values. Computes c (B, H) and h (B, H) from them and
+// c_prev, and seen = h * mask.
 KERNEL cells_forward(const REAL* __restrict__ b, const REAL* __restrict__ mask, const REAL* __restrict__ c_prev,
                      REAL* gates, REAL* c, REAL* h, REAL* seen, int B, int H, int masked, int hard) {
   for (long long n = FLAT_INDEX; n < (long long)B * H; n += FLAT_STRIDE) {
@@ -47,7 +47,7 @@ KERNEL cells_forward(const REAL* __restrict__ b, const REAL* __restrict__ mask, 
   }
 }
 
-// Return the gradient of the gates' inputs; dc_next comes as what step t + 1 says of c and leaves for step t - 1.
+// Return the gradient of the gate inputs. dc_next is the gradient of c from step t + 1; it is updated for step t - 1.
 INLINE Four gates_backward(const Four& gates, REAL dc, REAL dh, REAL tanh_c, REAL c_prev, REAL* dc_next, int hard) {
   Four dz;
   dc += *dc_next;                                         // c_t goes on to step t + 1 as well
@@ -68,7 +68,7 @@ INLINE void write_gates(REAL* mine, int H, const Four& four) {
   mine[3 * H] = four.o;
 }
 
-// dz takes the place of the gates (B, 4H). `last` says that there is no step t + 1 to add to dh (B, H) from above.
+// dz overwrites the gates (B, 4H). `last`: there is no step t + 1 whose gradient is added to dh (B, H) from above.
 KERNEL cells_backward(const REAL* __restrict__ dh, const REAL* __restrict__ dh_next, const REAL* __restrict__ mask,
                       const REAL* __restrict__ c_prev, const REAL* __restrict__ c, REAL* gates, REAL* dc_next, int B,
                       int H, int masked, int hard, int last) {
@@ -82,7 +82,7 @@ KERNEL cells_backward(const REAL* __restrict__ dh, const REAL* __restrict__ dh_n
   }
 }
 
-// Return the sums over the block of each thread's four numbers, to all threads; the block's size is a power of two.
+// Return to all threads the sums of each thread's four numbers over the block; the block's size is a power of two.
 INLINE Four block_sums(Four mine, Four* shared) {
   const int own = threadIdx.x;
   __syncthreads();  // the sums before these have been read
@@ -105,8 +105,8 @@ INLINE Four over(Four sums, REAL count) { return {sums.i / count, sums.f / count
 
 INLINE REAL normalising(REAL variance) { return (REAL)1 / sqrt(variance + EPSILON); }
 
-// With layer norm: as cells_forward, a block for each row. n (B, 4H) and scale (B, 4), n_c (B, H) and c_scale (B) are
-// the normalised inputs and cell, and what they were multiplied by.
+// As cells_forward, with layer norm, one block per row. n (B, 4H) and n_c (B, H) are the normalised gate inputs and
+// cell, scale (B, 4) and c_scale (B) the factors that they were multiplied by.
 KERNEL __launch_bounds__(256) normed_forward(const REAL* __restrict__ b, const REAL* __restrict__ gain,
                                              const REAL* __restrict__ c_gain, const REAL* __restrict__ c_bias,
                                              const REAL* __restrict__ mask, const REAL* __restrict__ c_prev,
@@ -162,8 +162,8 @@ KERNEL __launch_bounds__(256) normed_forward(const REAL* __restrict__ b, const R
   }
 }
 
-// With layer norm: as cells_backward, a block for each row. The gates leave as da; dz (B, 4H) and dn_c (B, H), the
-// gradient of c_gain * n_c + c_bias, are kept for the gradients of the weights.
+// As cells_backward, with layer norm, one block per row. da overwrites the gates; dz (B, 4H) and dn_c (B, H), the
+// gradient of c_gain * n_c + c_bias, are stored for the gradients of the weights.
 KERNEL __launch_bounds__(256) normed_backward(
     const REAL* __restrict__ gain, const REAL* __restrict__ c_gain, const REAL* __restrict__ c_bias,
     const REAL* __restrict__ dh, const REAL* __restrict__ dh_next, const REAL* __restrict__ mask,

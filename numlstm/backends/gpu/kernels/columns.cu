@@ -1,7 +1,7 @@
-// Sums over the rows of a sequence. A block is of (columns, lanes) threads; lane y sums each blockDim.y-th row of its
-// chunk, then the lanes' sums are added in their order, then the chunks': no atomics, the same bits each time.
+// Sums over the rows of a sequence. A block has (columns, lanes) threads. Lane y sums every blockDim.y-th row of its
+// chunk; then the lanes' sums are added in order, then the chunks'. No atomics, so the bits are the same each time.
 
-// partial[chunk, n] = the sum of values[p, n], or of values[p, n] * factors[p, n], over the rows of a chunk,
+// partial[chunk, n] = the sum of values[p, n], or of values[p, n] * factors[p, n], over the rows p of a chunk, which is
 // blockIdx.y.
 KERNEL __launch_bounds__(512) sum_chunks(const REAL* __restrict__ values, const REAL* __restrict__ factors,
                                          REAL* partial, long long rows, long long chunk_rows, int N, int product) {

@@ -1,6 +1,6 @@
-// What all kernels share. REAL, float or double, is set by whoever compiles: modules.py, and the tests, which also
-// compile these texts with g++ behind a header that stands in for CUDA. So: no inline PTX, no textures, no wmma; literals
-// are (REAL)1, not 1.0; `double` only where a sum or a distribution is float64 by contract.
+// What all kernels share. The compiler options define REAL as float or double, both in modules.py and in the tests,
+// which also compile these files with g++ and a header that stands in for CUDA. Therefore: no inline PTX, no textures,
+// no wmma; literals are (REAL)1, not 1.0; `double` only where a sum or a distribution is float64 by contract.
 #ifdef __CUDACC__
 #define DYN_SHARED(T, name)                                       \
   extern __shared__ __align__(16) unsigned char shared_bytes[];   \
@@ -15,7 +15,7 @@ struct alignas(16) Four {
   REAL i, f, g, o;
 };
 
-// Entries n, n + stride, ... of a flat array: any grid does.
+// A loop over entries n, n + stride, ... of a flat array works with any grid.
 #define FLAT_INDEX ((long long)blockIdx.x * blockDim.x + threadIdx.x)
 #define FLAT_STRIDE ((long long)gridDim.x * blockDim.x)
 
@@ -26,7 +26,7 @@ INLINE REAL hard_sigmoid(REAL z) {
   return y < (REAL)0 ? (REAL)0 : (y > (REAL)1 ? (REAL)1 : y);
 }
 
-// The value of i, f or o for its input z, and the slope there, by the value.
+// The value of gate i, f or o for its input z, and the slope there as a function of the value.
 INLINE REAL gate_of(REAL z, int hard) { return hard ? hard_sigmoid(z) : sigmoid(z); }
 
 INLINE REAL slope_of(REAL gate, int hard) {

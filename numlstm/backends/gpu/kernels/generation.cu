@@ -1,12 +1,12 @@
-// Drawing text: N tokens in one launch (`write_1`, `write_2`, `write_4`), a block walking through them with 1, 2 or 4
-// streams whose state and logits are in its shared memory; or a token's drawing alone, for networks that
-// `generation_steps.cu` runs. A sum over inputs goes through them in order, in one thread, so a stream's numbers do not
-// depend on its batch. Every thread reaches every barrier: what a block does between two of them is the same for all.
+// Text generation: N tokens in one launch (`write_1`, `write_2`, `write_4`), where a block generates 1, 2 or 4 streams
+// with their state and logits in shared memory; or only the drawing of a token (`draw`), for networks that
+// `generation_steps.cu` runs. One thread sums over inputs in order, so a stream's numbers do not depend on its batch.
+// Every thread reaches every barrier: branches around barriers are the same for the whole block.
 #include "cell.cuh"
 #include "philox.cuh"
 #include "sampling.cuh"
 
-// A layer, as the table of layers has it: the addresses of its weights and of the state (B, H), and its sizes.
+// A layer, as stored in the table of layers: the addresses of its weights and of the state (B, H), and its sizes.
 struct Layer {
   const REAL *W_x, *W_h, *b;
   REAL *h, *c;
@@ -25,7 +25,7 @@ INLINE Layer layer_at(const long long* table, int number) {
   return layer;
 }
 
-// The parts of the block's shared memory that drawing needs; returns where they end.
+// Lay out the shared memory that drawing needs; returns its end.
 INLINE unsigned char* lay_table(unsigned char* room, int V, u64* keys, int* order, bool small, Table& at) {
   int threads = blockDim.x, places = 1;
   at.desk = reinterpret_cast<Desk*>(room);
@@ -45,7 +45,7 @@ INLINE unsigned char* lay_table(unsigned char* room, int V, u64* keys, int* orde
   return room + (used + 15) / 16 * 16;
 }
 
-// Draw for stream b of B from its logits; thread 0 notes the token in `recent`, in place of the oldest.
+// Draw a token for stream b of B from its logits; thread 0 records it in `recent`, replacing the oldest.
 INLINE int draw_for(int b, int B, int n, const REAL* logits, int V, double uniform, const Table& at, SETTINGS) {
   Stream s;
   s.logits = logits;
@@ -68,7 +68,7 @@ INLINE int draw_for(int b, int B, int n, const REAL* logits, int V, double unifo
   return token;
 }
 
-// Add to acc[gate][row] the products of x (K rows of shared memory, ROWS streams in each) with unit j's columns of W.
+// Add to acc[gate][row] the products of x, (K, ROWS) in shared memory, with unit j's columns of W.
 template <int ROWS>
 INLINE void add_gates(REAL (&acc)[4][ROWS], const REAL* x, const REAL* W, int K, int H, int j) {
   const REAL* w = W + j;
@@ -86,8 +86,8 @@ INLINE void add_gates(REAL (&acc)[4][ROWS], const REAL* x, const REAL* W, int K,
   }
 }
 
-// One step of a layer for the block's streams: x, h and c lie in shared memory; the first layer of a network without an
-// embedding has no x, and reads the rows of W_x that `ids` choose.
+// One step of a layer for the block's streams, with x, h and c in shared memory. The first layer of a network without
+// an embedding has no x: it reads the rows of W_x selected by `ids`.
 template <int ROWS>
 INLINE void step_layer(const Layer& layer, const int* ids, const REAL* x, const REAL* h, REAL* h_next, REAL* c) {
   int H = layer.H;
@@ -98,7 +98,7 @@ INLINE void step_layer(const Layer& layer, const int* ids, const REAL* x, const 
 #pragma unroll
       for (int r = 0; r < ROWS; r++) acc[q][r] = x ? (REAL)0 : layer.W_x[((size_t)ids[r] * 4 + q) * H + j];
 #pragma unroll 1
-    for (int part = x ? 0 : 1; part < 2; part++)  // one text of the sums for x and h: it is long
+    for (int part = x ? 0 : 1; part < 2; part++)  // one copy of the code for x and h: it is long
       add_gates<ROWS>(acc, part ? h : x, part ? layer.W_h : layer.W_x, part ? H : layer.D, H, j);
     REAL b_i = layer.b[j], b_f = layer.b[H + j], b_g = layer.b[2 * H + j], b_o = layer.b[3 * H + j];
 #pragma unroll
@@ -110,7 +110,7 @@ INLINE void step_layer(const Layer& layer, const int* ids, const REAL* x, const 
   }
 }
 
-// The logits (ROWS, V) of the block's streams, h being (H, ROWS) in shared memory.
+// The logits (ROWS, V) of the block's streams, from h, (H, ROWS) in shared memory.
 template <int ROWS>
 INLINE void find_logits(const REAL* h, const REAL* W, const REAL* b, int H, int V, REAL* logits) {
   for (int v = threadIdx.x; v < V; v += blockDim.x) {
@@ -127,8 +127,8 @@ INLINE void find_logits(const REAL* h, const REAL* W, const REAL* b, int H, int 
   }
 }
 
-// Copy the state between the layers' arrays (B, H) and the block's memory, where layer after layer has h, room for the
-// next h, and c, each (H, ROWS); `odd` says that h is in the room for the next one.
+// Copy the state between the layers' arrays (B, H) and the block's shared memory. There each layer in turn has h, the
+// next h and c, each (H, ROWS). `odd` says that the two h have changed places.
 template <int ROWS>
 INLINE void carry_state(const long long* layers, int L, REAL* state, int row, int B, bool odd, bool back) {
   for (int l = 0; l < L; l++) {
@@ -136,7 +136,7 @@ INLINE void carry_state(const long long* layers, int L, REAL* state, int row, in
     int size = layer.H * ROWS;
     for (int n = threadIdx.x; n < size; n += blockDim.x) {
       int b = row + n % ROWS;
-      if (b >= B) {  // a stream that is not there: zeros, so that nothing odd comes of it
+      if (b >= B) {  // beyond the last stream: zeros, which compute nothing undefined
         if (!back) state[n] = state[2 * size + n] = (REAL)0;
         continue;
       }
@@ -160,8 +160,8 @@ INLINE void carry_state(const long long* layers, int L, REAL* state, int row, in
 #define TEXT const int *ids, const double *uniforms, int *drawn, int N, int B
 #define TEXT_ON ids, uniforms, drawn, N, B
 
-// Draw N tokens for streams row .. row + ROWS - 1. `layers` is the table of L layers, E the embedding's size, 0 where
-// there is none; ids (B) are read first, uniforms (N, B) drawn by, drawn (N, B) written, as is the state.
+// Draw N tokens for streams row .. row + ROWS - 1. `layers` is the table of L layers; E is the embedding's size, 0 if
+// there is none. Reads ids (B) first, draws with uniforms (N, B), and writes drawn (N, B) and the state.
 template <int ROWS>
 INLINE void write_text(unsigned char* memory, NETWORK, SETTINGS, TEXT) {
   int row = blockIdx.x * ROWS, tid = threadIdx.x, deepest = 0;
@@ -220,7 +220,7 @@ KERNEL __launch_bounds__(LARGEST, 1) write_4(NETWORK, SETTINGS, TEXT) {
 }
 
 
-// Draw token n of all streams from logits (B, V), a block one after the other; drawn (B) is written.
+// Draw token n of all streams from logits (B, V) and write it to drawn (B); a block draws for one stream at a time.
 KERNEL __launch_bounds__(LARGEST, 1)
     draw(const REAL* logits, int V, SETTINGS, const double* uniforms, int* drawn, int n, int B) {
   DYN_SHARED(unsigned char, memory);
@@ -232,7 +232,7 @@ KERNEL __launch_bounds__(LARGEST, 1)
   }
 }
 
-// Entry [n, b] is number first + n of stream streams[b]: 53 bits of the first two words of Philox.
+// Entry [n, b] is number first + n of stream streams[b]: 53 bits of the first two Philox words.
 KERNEL uniform_numbers(double* out, const unsigned int* streams, unsigned int key_low, unsigned int key_high,
                        u64 first, long long count, int B) {
   for (long long i = FLAT_INDEX; i < count * B; i += FLAT_STRIDE) {

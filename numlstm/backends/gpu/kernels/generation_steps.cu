@@ -1,5 +1,5 @@
-// One step of a layer for all streams, in pieces: products, then cells. The products add in the order in which
-// `write_text` of generation.cu does, so that a plain layer's numbers are the same by both ways.
+// One step of a layer for all streams, in separate kernels: products, then cells. The products add in the same order as
+// `write_text` in generation.cu, so a plain layer gives the same numbers either way.
 #include "cell.cuh"
 
 #define DEPTH 32  // inputs that a block reads at once
@@ -14,7 +14,7 @@
 #define BY_ID 1      // x (any, K): stream s has row ids[s]
 #define OF_WEIGHTS 2 // no x: stream s has row ids[s] of W
 
-// Add to acc the products of the block's streams' inputs with column `column` of W (K, N).
+// Add to acc the products of the inputs of the block's streams with column `column` of W (K, N).
 template <int ROWS>
 INLINE void add_products(REAL (&acc)[ROWS], const REAL* x, const int* ids, const REAL* W, int K, int row, int B, int N,
                          int column, REAL* read) {
@@ -36,8 +36,8 @@ INLINE void add_products(REAL (&acc)[ROWS], const REAL* x, const int* ids, const
   }
 }
 
-// out (B, N) = x W (K, N) + h (B, R) W_h (R, N) + b (N); R is 0 where there is no h, and b only added if `biased`. A
-// thread has a column, of ROWS streams; `read` is DEPTH * ROWS numbers of shared memory.
+// out (B, N) = x W (K, N) + h (B, R) W_h (R, N) + b (N); R is 0 if there is no h, and b is added only if `biased`. A
+// thread computes one column for ROWS streams; `read` is DEPTH * ROWS numbers of shared memory.
 template <int ROWS>
 INLINE void sum_inputs(REAL* read, OPERANDS) {
   int column = blockIdx.x * blockDim.x + threadIdx.x, row = blockIdx.y * ROWS;
@@ -62,7 +62,7 @@ KERNEL __launch_bounds__(128) sums_16(OPERANDS) {
   sum_inputs<16>(read, OPERANDS_ON);
 }
 
-// c (B, H) in place and h (B, H) from the gates' inputs z (B, 4H).
+// Update c (B, H) in place and write h (B, H), from the gate inputs z (B, 4H).
 KERNEL cells(const REAL* z, REAL* c, REAL* h, int hard, int B, int H) {
   for (long long n = FLAT_INDEX; n < (long long)B * H; n += FLAT_STRIDE) {
     const REAL* own = z + n / H * 4 * H + n % H;
@@ -72,7 +72,7 @@ KERNEL cells(const REAL* z, REAL* c, REAL* h, int hard, int B, int H) {
   }
 }
 
-// The sum of a number of each thread, the same for all; `room` has a place for each of the threads, a power of two.
+// The sum of one number per thread, returned to all. `room` has an entry per thread; there are a power of two.
 INLINE REAL sum_of_block(REAL own, REAL* room) {
   room[threadIdx.x] = own;
   __syncthreads();
@@ -85,7 +85,7 @@ INLINE REAL sum_of_block(REAL own, REAL* room) {
   return sum;
 }
 
-// Bring H numbers to mean 0 and variance 1: what has to be taken off and then multiplied by.
+// The mean of H numbers, and the scale that brings them to variance 1 once the mean is subtracted.
 INLINE void normal_of(const REAL* values, int H, REAL* room, REAL* mean, REAL* scale) {
   REAL sum = (REAL)0, squares = (REAL)0;
   for (int j = threadIdx.x; j < H; j += blockDim.x) sum += values[j];
@@ -97,7 +97,7 @@ INLINE void normal_of(const REAL* values, int H, REAL* room, REAL* mean, REAL* s
   *scale = (REAL)1 / sqrt(sum_of_block(squares, room) / (REAL)H + EPSILON);
 }
 
-// As `cells` for a layer with layer norm, a block a stream: a (B, 4H) are the gates' inputs without b, and are used up.
+// As `cells`, with layer norm, one block per stream: a (B, 4H) holds the gate inputs without b and is overwritten.
 KERNEL __launch_bounds__(256) norm_cells(REAL* a, REAL* c, REAL* h, const REAL* gain, const REAL* b, const REAL* c_gain,
                                          const REAL* c_bias, int hard, int H) {
   DYN_SHARED(REAL, room);

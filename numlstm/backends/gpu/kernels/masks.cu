@@ -1,18 +1,18 @@
-// Dropout's masks, made as they are used, and the rows of an embedding, picked and added to.
+// Dropout masks, computed where they are used, and lookup and gradient of embedding rows.
 #include "philox.cuh"
 
 #define WARPS 8
-#define SLICE 4   // columns of each lane, 32 apart
-#define AHEAD 4   // times 32 token ids are read before they are looked at
-#define LIST 256  // entries of a warp's list: it is gone through at 128, and AHEAD * 32 may come on top
+#define SLICE 4   // columns per lane, 32 apart
+#define AHEAD 4   // times 32 token ids are read before they are compared
+#define LIST 256  // entries of a warp's list: flushed once it has 128, since AHEAD * 32 may be added at once
 #define FULL 0xffffffffu
 
-// out, which may be x, = x * factor, or 0 where the mask leaves an entry out; a thread makes the entries of a counter.
+// out = x * factor, or 0 where the mask drops an entry; out may be x. A thread computes the four entries of a counter.
 KERNEL drop(const REAL* x, REAL* out, long long size, unsigned long long threshold, REAL factor, unsigned place,
             unsigned step_low, unsigned step_high, unsigned key_low, unsigned key_high) {
   for (long long four = FLAT_INDEX; 4 * four < size; four += FLAT_STRIDE) {
     unsigned words[4] = {(unsigned)four, place, step_low, step_high};
-    philox(words, key_low, key_high);  // its counter, see dropout.py
+    philox(words, key_low, key_high);  // dropout.py defines the counter
     for (int k = 0; k < 4; k++) {
       long long n = 4 * four + k;
       if (n < size) out[n] = words[k] < threshold ? (REAL)0 : x[n] * factor;
@@ -20,12 +20,12 @@ KERNEL drop(const REAL* x, REAL* out, long long size, unsigned long long thresho
   }
 }
 
-// out = what the entries of an array of that size are multiplied by: 0 or factor.
+// out = the mask's factors for an array of that size: 0 or factor.
 KERNEL factors(REAL* out, long long size, unsigned long long threshold, REAL factor, unsigned place,
                unsigned step_low, unsigned step_high, unsigned key_low, unsigned key_high) {
   for (long long four = FLAT_INDEX; 4 * four < size; four += FLAT_STRIDE) {
     unsigned words[4] = {(unsigned)four, place, step_low, step_high};
-    philox(words, key_low, key_high);  // its counter, see dropout.py
+    philox(words, key_low, key_high);  // dropout.py defines the counter
     for (int k = 0; k < 4; k++) {
       long long n = 4 * four + k;
       if (n < size) out[n] = words[k] < threshold ? (REAL)0 : factor;
@@ -41,7 +41,7 @@ KERNEL __launch_bounds__(32 * WARPS) pick(const int* ids, const REAL* W, REAL* o
   for (int e = threadIdx.x; e < E; e += 32) out[n * E + e] = row[e];
 }
 
-// Add the rows of dx (N, E) that the list names, counted from `from` on, to this lane's columns, in the list's order.
+// Add the listed rows of dx (N, E), counted from `from`, to this lane's columns, in the order of the list.
 INLINE void add_listed(const REAL* from, const int* list, int count, int column, int E, REAL* sums) {
 #pragma unroll 4
   for (int k = 0; k < count; k++) {
@@ -52,9 +52,9 @@ INLINE void add_listed(const REAL* from, const int* list, int count, int column,
   }
 }
 
-// Blocks of (32, 8): to a row of dW (V, E) are added the rows of dx (N, E) of its id, 128 columns by `split` warps of a
-// block, 1 or 8: each goes through as many of the ids, lists those that it looks for, and adds their rows in the order
-// of n; then the warps' sums are added in their order. Shared memory of LIST ints and 128 REAL for each warp.
+// Add to each row of dW (V, E) the rows of dx (N, E) with its id. In blocks of (32, 8), `split` warps, 1 or 8, share
+// 128 columns of a row of dW. Each warp scans its part of the ids, lists the matches, and adds their rows in the order
+// of n. Then the warps' sums are added in order. Shared memory: LIST ints and 128 REAL per warp.
 KERNEL __launch_bounds__(32 * WARPS, 2) add_picked(const REAL* dx, const int* ids, REAL* dW, int N, int V, int E,
                                                     int split) {
   DYN_SHARED(REAL, all_sums);
@@ -94,7 +94,7 @@ KERNEL __launch_bounds__(32 * WARPS, 2) add_picked(const REAL* dx, const int* id
       for (int s = 0; s < SLICE; s++) sums[s] += own[(other * SLICE + s) * 32];
     }
   }
-  if (part || !all || row >= V) return;  // a row whose id never came is not touched
+  if (part || !all || row >= V) return;  // a row whose id does not occur is not written
   for (int s = 0; s < SLICE; s++) {
     if (column + 32 * s < E) dW[(long long)row * E + column + 32 * s] += sums[s];
   }

@@ -1,4 +1,4 @@
-// Philox4x32-10 (Salmon et al. 2011): four random words for each counter, as backends/spec/philox.py has it.
+// Philox4x32-10 (Salmon et al. 2011): four random words for each counter, as in backends/spec/philox.py.
 INLINE void philox(unsigned int (&words)[4], unsigned int key_low, unsigned int key_high) {
   for (int round = 0; round < 10; round++) {
     unsigned long long left = (unsigned long long)words[0] * 0xD2511F53u;

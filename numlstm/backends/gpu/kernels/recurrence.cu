@@ -1,23 +1,23 @@
 // One layer over a whole sequence in one launch, forward and backward.
 //
-// A block owns ROWS rows of the batch and walks through all T steps; rows are independent, so blocks never meet. Of its
-// blockDim.x * blockDim.y threads, thread (u, s) sums slice s of the products for unit u, u + blockDim.x, ...; the
-// slices' sums are added in their order, after a barrier, by the threads that own a row and unit: (u, s) owns rows s, s
-// + blockDim.y, ... of its units, in all steps. What a block computes for a row does not depend on ROWS.
+// A block owns ROWS rows of the batch and loops over all T steps. Rows are independent, so blocks never synchronize. Of
+// its blockDim.x * blockDim.y threads, thread (u, s) sums slice s of the products for units u, u + blockDim.x, ....
+// After a barrier, the threads that own a row and unit add the slices' sums in order: (u, s) owns rows s, s +
+// blockDim.y, ... of its units, in all steps. The results for a row do not depend on ROWS.
 //
-// W_h is read as one `Four` for each pair of units, `packed`[k * H + j]: forward the weights from unit k to the gates
-// of unit j, backward those from unit j to the gates of unit k. Of each slice the first `kept` rows stay in shared
-// memory, the others come through L2 at each step. Knows nothing about layer norm and projections: see cells.cu.
+// W_h is read as one `Four` for each pair of units, `packed`[k * H + j]: in the forward pass the weights from unit k to
+// the gates of unit j, in the backward pass those from unit j to the gates of unit k. The first `kept` rows of each
+// slice stay in shared memory; the others come through L2 at each step. cells.cu handles layer norm and projections.
 
 #define MOST_THREADS 512
 
-// What the rows of a block have of one unit, side by side, so that one read brings all.
+// One unit's values in all rows of a block, side by side, so that one load reads them all.
 template <int ROWS>
 struct alignas(ROWS * sizeof(REAL) < 16 ? ROWS * sizeof(REAL) : 16) Rows {
   REAL of[ROWS];
 };
 
-// The slice of the H rows of packed weights that a thread sums, and how many of them are kept.
+// The slice of the H rows of packed weights that a thread sums, and how many of those stay in shared memory.
 struct Slice {
   int low, size, kept;
 };
@@ -31,7 +31,7 @@ INLINE Slice own_slice(int H, int kept) {
   return slice;
 }
 
-// Bring the kept rows of a slice to where only the threads that brought them read them.
+// Copy the kept rows of a slice to shared memory. Each thread reads only what it copied itself.
 INLINE void keep(const Four* __restrict__ packed, const Slice& slice, int H, Four* own) {
   for (int k = 0; k < slice.kept; k++)
     for (int j = threadIdx.x; j < H; j += blockDim.x) own[k * H + j] = packed[(slice.low + k) * (long long)H + j];
@@ -53,7 +53,7 @@ INLINE void add_forward(const Four* weights, int H, const Rows<ROWS>* h, int cou
   }
 }
 
-// Two sums for each row: one would wait for itself, four would take the registers of other rows.
+// Two sums per row: a single one would stall on its own latency, four would take the registers of other rows.
 template <int ROWS>
 INLINE void add_backward(const Four* weights, int H, const Four* dz, int count, REAL (*sums)[2]) {
 #pragma unroll(ROWS * sizeof(REAL) > 16 ? 1 : 2)
@@ -74,8 +74,7 @@ INLINE void clear(Four* sums) {
   for (int r = 0; r < ROWS; r++) sums[r].i = sums[r].f = sums[r].g = sums[r].o = (REAL)0;
 }
 
-// The input's part of a unit's gates, the bias with it: of a token it is a row of W_x, of activations it lies in
-// `gates`.
+// The input's part of a unit's gates, plus the bias: a row of W_x for a token, precomputed in `gates` for activations.
 INLINE Four start_of(const REAL* from, const REAL* b, int H, int j) {
   Four z;
   z.i = from[j] + b[j];
@@ -92,7 +91,7 @@ INLINE Four start_of(const REAL* from, const REAL* b, int H, int j) {
       int tokens, int masked, int hard
 #define FORWARD_ARGUMENTS ids, W_x, b, packed, mask, h0, c0, gates, h, seen, c, T, B, H, kept, tokens, masked, hard
 
-// Shared memory: kept rows of W_h (S kept H), partial sums (S ROWS U), all of them Four; h twice (H ROWS); c (ROWS H).
+// Shared memory: kept rows of W_h (S kept H) and partial sums (S ROWS U), as Four; h twice (H ROWS); c (ROWS H).
 template <int ROWS>
 INLINE void forward(FORWARD_PARAMETERS) {
   DYN_SHARED(Four, shared);
@@ -110,7 +109,7 @@ INLINE void forward(FORWARD_PARAMETERS) {
   for (int r = s; r < ROWS; r += S)
 #pragma unroll 1
     for (int j = u; j < H; j += U) {
-      if (first + r >= B) continue;  // the last block may own rows that are not there: what it sums for them is dropped
+      if (first + r >= B) continue;  // the last block may have rows beyond B: their sums are discarded
       long long at = (first + r) * H + j;
       REAL start = h0[at], shown = masked ? start * mask[at] : start;
       h[at] = start;
@@ -129,7 +128,7 @@ INLINE void forward(FORWARD_PARAMETERS) {
       clear<1>(&ready);
       clear<ROWS>(sums);
       if (j < H) {
-        if (s < ROWS && first + s < B) {  // asked for before the products, so that it arrives while they are made
+        if (s < ROWS && first + s < B) {  // loaded before the products, which hide its latency
           long long row = (long long)t * B + first + s;
           ready = start_of(tokens ? W_x + (long long)ids[row] * 4 * H : gates + row * 4 * H, b, H, j);
         }
@@ -180,7 +179,7 @@ KERNEL __launch_bounds__(MOST_THREADS, 1) forward_1(FORWARD_PARAMETERS) { forwar
 KERNEL __launch_bounds__(MOST_THREADS, 1) forward_2(FORWARD_PARAMETERS) { forward<2>(FORWARD_ARGUMENTS); }
 KERNEL __launch_bounds__(MOST_THREADS, 1) forward_4(FORWARD_PARAMETERS) { forward<4>(FORWARD_ARGUMENTS); }
 
-// What the backward pass reads of one row and unit in one step.
+// What the backward pass reads for one row and unit in one step.
 struct Cell {
   Four gates;
   REAL c_prev, c, dh;
@@ -206,8 +205,8 @@ INLINE Cell cell_of(const REAL* gates, const REAL* c, const REAL* dh, long long 
       int hard
 #define BACKWARD_ARGUMENTS dh, packed, mask, c, gates, dh0, dc0, T, B, H, kept, masked, hard
 
-// dz takes the place of the gates. Shared memory: kept rows of W_h (S kept H) and dz (H ROWS), Four; partial sums (S
-// ROWS U), what step t + 1 says of h and of c (ROWS H each), REAL.
+// dz overwrites the gates. Shared memory: kept rows of W_h (S kept H) and dz (H ROWS), as Four; partial sums (S ROWS U)
+// and the gradients of h and c from step t + 1 (ROWS H each), as REAL.
 template <int ROWS>
 INLINE void backward(BACKWARD_PARAMETERS) {
   DYN_SHARED(Four, shared);
@@ -220,7 +219,7 @@ INLINE void backward(BACKWARD_PARAMETERS) {
   REAL* dh_next = parts + S * ROWS * U;
   REAL* dc_next = dh_next + ROWS * H;
   const long long first = (long long)blockIdx.x * ROWS;
-  // What the next step reads of memory is asked for before the products, so that it arrives while they are made.
+  // The next step's inputs are loaded before the products, which hide their latency.
   const bool early = s < ROWS && first + s < B && u < H;
 
   keep(W, slice, H, own);

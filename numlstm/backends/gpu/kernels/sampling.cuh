@@ -1,20 +1,21 @@
-// How a block draws one stream's token: backends/spec/sampling.py, in float64 as it asks. All threads of a block draw for the
-// same stream, so that what its settings ask for is the same decision for all of them, and all reach every barrier.
-// Sums are made in shares: thread t has the tokens t * n, t * n + 1, ..., adds them up in that order, and 16 threads'
-// sums make one of a group. The order depends on V and the size of the block, not on how many streams there are.
+// How a block draws one stream's token, as backends/spec/sampling.py defines it, in float64. All threads of a block
+// draw for the same stream, so they take the same branches on its settings, and all reach every barrier. Sums are
+// computed in shares: thread t adds up tokens t * n, t * n + 1, ... in that order, and the sums of 16 threads are added
+// up for a group. The order depends on V and the block's size, not on the number of streams.
 
 typedef unsigned long long u64;
 
-// The settings of all streams, as a kernel is handed them: `numbers (4, B)` are temperature, top_p, min_p and penalty;
-// `recent (B, window)` a ring of the last tokens and `counts (B, V)` how often each is in it, window 0 where no stream
-// has a penalty; `allowed (B, V)` holds if `masked`. A block has V of the `keys` and the next power of two of the
-// `order` to itself, unless V is `small`: then they are in its shared memory, and tokens are ordered by counting.
+// The settings of all streams, as kernel arguments. `numbers (4, B)` holds temperature, top_p, min_p and penalty.
+// `recent (B, window)` is a ring buffer of the last tokens and `counts (B, V)` how often each occurs in it; window is 0
+// if no stream has a penalty. `allowed (B, V)` applies if `masked`. Each block has V entries of `keys` and the next
+// power of two of `order` to itself, unless V is `small`: then they are in shared memory, and tokens are sorted by
+// counting.
 #define SETTINGS                                                                                                 \
   const double *numbers, const int *top_k, int *recent, int *counts, int window, const unsigned char *allowed,   \
       int masked, u64 *keys, int *order, int small
 #define SETTINGS_ON numbers, top_k, recent, counts, window, allowed, masked, keys, order, small
 
-// One stream's settings, logits and number. counts is 0 where nothing is penalised, allowed where all may come.
+// One stream's settings, logits and random number. counts is 0 without a penalty, allowed is 0 if all tokens are.
 struct Stream {
   const REAL* logits;
   int V;
@@ -24,11 +25,11 @@ struct Stream {
   const unsigned char* allowed;
 };
 
-#define GROUP 16     // threads whose sums make one
-#define GROUPS 16    // of the largest block
-#define LARGEST 256  // threads that a block may have: more would leave the compiler too few registers
+#define GROUP 16     // threads whose sums are added up
+#define GROUPS 16    // in the largest block
+#define LARGEST 256  // the most threads per block: more would leave the compiler too few registers
 
-// What the threads of a block share while they draw. The arrays of a thread each lie behind it.
+// What the threads of a block share while they draw. The per-thread arrays follow it in memory.
 struct Desk {
   double totals[GROUPS];
   u64 best_of[GROUPS];
@@ -38,28 +39,28 @@ struct Desk {
 
 static_assert(sizeof(Desk) == 328, "drawing.py says how large a desk is");
 
-// The desk, its arrays, and the order in which tokens are likely.
+// The desk, its arrays, and the tokens in order of likelihood.
 struct Table {
   Desk* desk;
-  double* sums;  // a thread each
-  u64* best;     // a thread each
-  u64* keys;     // (V) of the logits as they are ruled
-  int* best_id;  // a thread each
-  int* order;    // ids, the likeliest first
-  bool small;    // few enough to be ordered by counting
+  double* sums;  // one per thread
+  u64* best;     // one per thread
+  u64* keys;     // (V), of the logits after rules 1 and 2
+  int* best_id;  // one per thread
+  int* order;    // ids, likeliest first
+  bool small;    // few enough tokens to sort by counting
 };
 
 INLINE int shares_of(int n, int size) { return (n + size - 1) / size; }
-INLINE int shares(int n) { return shares_of(n, (int)blockDim.x); }  // how many each thread has
+INLINE int shares(int n) { return shares_of(n, (int)blockDim.x); }  // items per thread
 
-// Order numbers as whole numbers, so that each has its place, NaN too: -0 as 0.
+// Map a number to an integer of the same order, so that every number has a rank, even NaN; -0 counts as 0.
 INLINE u64 key_of(double x) {
   u64 bits = 0;
   if (x != (double)0) memcpy(&bits, &x, sizeof bits);
   return bits >> 63 ? ~bits : bits | (u64)1 << 63;
 }
 
-#define MINUS_INFINITY 0x000FFFFFFFFFFFFFull  // its key
+#define MINUS_INFINITY 0x000FFFFFFFFFFFFFull  // the key of -infinity
 
 INLINE double value_of(u64 key) {
   u64 bits = key >> 63 ? key & ~((u64)1 << 63) : ~key;
@@ -68,14 +69,14 @@ INLINE double value_of(u64 key) {
   return x;
 }
 
-// Rules 1 and 2: the logit as the penalty makes it, -infinity where the token is not allowed.
+// Rules 1 and 2: the logit after the penalty, -infinity if the token is not allowed.
 INLINE double ruled(const Stream& s, int v) {
   double x = s.logits[v];
   if (s.counts && s.counts[v] > 0) x = x > (double)0 ? x / s.penalty : x * s.penalty;
   return s.allowed && !s.allowed[v] ? value_of(MINUS_INFINITY) : x;
 }
 
-// Find the largest key and the lowest id that has it; with `keep` the keys stay, seen by all from here on.
+// Find the largest key and the lowest id that has it. With `keep` the keys are stored, and all threads can read them.
 INLINE void find_best(const Stream& s, const Table& at, bool keep, u64* best, int* best_id) {
   int n = shares(s.V), t = (int)threadIdx.x, first = t * n, parts = shares_of(s.V, n);
   u64 largest = 0;
@@ -107,8 +108,8 @@ INLINE void find_best(const Stream& s, const Table& at, bool keep, u64* best, in
   *best_id = at.desk->best_id_of[g];
 }
 
-// The first of `count` places at which the running sum of weight(place) passes `share` of the whole or, with `reach`,
-// reaches it; `otherwise` where none does, which only weights that are no numbers can bring about.
+// The first of `count` places at which the running sum of weight(place) exceeds `share` of the total or, with `reach`,
+// reaches it; `otherwise` if there is none, which only NaN weights can cause.
 template <class Weight>
 INLINE int place_of(int count, const Weight& weight, double share, bool reach, const Table& at, int otherwise) {
   int n = shares(count), t = (int)threadIdx.x, first = t * n, end = min(first + n, count), parts = shares_of(count, n);
@@ -116,13 +117,13 @@ INLINE int place_of(int count, const Weight& weight, double share, bool reach, c
   for (int i = first; i < end; i++) sum += weight(i);
   at.sums[t] = sum;
   __syncthreads();
-  if (t == 0) at.desk->token = otherwise;  // not before all have read what was found the last time
+  if (t == 0) at.desk->token = otherwise;  // only now have all threads read the previous result
   int groups = shares_of(parts, GROUP);
   if (t < groups) {
     double before = (double)0;
     for (int p = t * GROUP; p < min(t * GROUP + GROUP, parts); p++) {
       double own = at.sums[p];
-      at.sums[p] = before;  // from here on what lies before a share, within its group
+      at.sums[p] = before;  // from here on the sum of the shares before this one in its group
       before += own;
     }
     at.desk->totals[t] = before;
@@ -134,7 +135,7 @@ INLINE int place_of(int count, const Weight& weight, double share, bool reach, c
     whole += at.desk->totals[g];
   }
   if (t < parts) {
-    // A share begins where the one before it ends, to the bit: so exactly one of them passes.
+    // A share begins where the previous one ends, to the bit, so exactly one share reaches the target.
     bool last = t % GROUP == GROUP - 1 || t == parts - 1;
     double target = share * whole, running = base + at.sums[t];
     double behind = base + (last ? at.desk->totals[t / GROUP] : at.sums[t + 1]);
@@ -155,13 +156,13 @@ INLINE int place_of(int count, const Weight& weight, double share, bool reach, c
   return at.desk->token;
 }
 
-// Whether a token is likelier than another; ids from V on fill the order up to a power of two, and come last.
+// True if token a is likelier than b. Ids from V on pad the order to a power of two and come last.
 INLINE bool likelier(const u64* keys, int V, int a, int b) {
   if (a >= V || b >= V) return a < V;
   return keys[a] > keys[b] || (keys[a] == keys[b] && a < b);
 }
 
-// The order by counting, for each token, those that are likelier: V * V comparisons and no barrier between them.
+// Sort by counting, for each token, those that are likelier: V * V comparisons without a barrier between them.
 INLINE void order_by_counting(int V, const Table& at) {
   for (int v = threadIdx.x; v < V; v += blockDim.x) {
     u64 key = at.keys[v];
@@ -173,7 +174,7 @@ INLINE void order_by_counting(int V, const Table& at) {
   __syncthreads();
 }
 
-// The order by a bitonic sort (Batcher 1968) of the next power of two of ids.
+// Sort with a bitonic sort (Batcher 1968), padded to the next power of two.
 INLINE void order_by_merging(int V, const Table& at) {
   int size = 1;
   while (size < V) size *= 2;
@@ -184,14 +185,15 @@ INLINE void order_by_merging(int V, const Table& at) {
       for (int i = threadIdx.x; i < size / 2; i += blockDim.x) {
         int low = 2 * i - (i & (step - 1)), high = low + step;
         int a = at.order[low], b = at.order[high];
-        bool falling = (low & run) == 0;  // the likeliest first; every other run the other way round
+        bool falling = (low & run) == 0;  // likeliest first; every other run is reversed
         if (likelier(at.keys, V, b, a) == falling) at.order[low] = b, at.order[high] = a;
       }
       __syncthreads();
     }
 }
 
-// The weight of the token at a place of the order, and of a token if the cuts leave it: rules 3 to 6.
+// Rules 3 to 6: the weight of the token at a place of the order, and the weight of a token, 0 if top_k, top_p or min_p
+// drops it.
 struct Ordered {
   const Table& at;
   double top, temperature;
@@ -210,11 +212,11 @@ struct Left {
     u64 key = key_of(x);
     if (key < limit || (key == limit && v > limit_id)) return (double)0;
     double weight = exp((x - top) / s.temperature);
-    return weight >= s.min_p ? weight : (double)0;  // that of the likeliest token is 1
+    return weight >= s.min_p ? weight : (double)0;  // the likeliest token's weight is 1
   }
 };
 
-// The token drawn for a stream; the same for all threads of the block.
+// Draw a token for a stream; returns the same token to all threads of the block.
 extern "C" __device__ __noinline__ int draw_token(const Stream& s, const Table& at) {
   bool cut = s.temperature > (double)0 && ((s.top_k > 0 && s.top_k < s.V) || s.top_p < (double)1);
   u64 best, limit = 0;

@@ -1,12 +1,12 @@
-// Sums in float64, in an order that the number of entries alone decides, and what is made of them. Of the kernels of
-// training, only these compute in float64 in a float build. Blocks of 256 threads, with as many numbers of float64 in
-// shared memory, but where one thread is enough.
+// Sums in float64, in an order that depends only on the number of entries, and values computed from them. Of the
+// training kernels, only these compute in float64 in a float build. Blocks have 256 threads and 256 float64 numbers of
+// shared memory, except where one thread is enough.
 
 #define THREADS 256
 #define PER_BLOCK 8192
-#define LARGEST 1.7976931348623157e308  // neither infinity nor NaN is at most this
+#define LARGEST 1.7976931348623157e308  // x <= LARGEST is false for infinity and NaN
 
-// The sum of what the block's threads hold, the same tree of additions whichever of them comes first.
+// The sum of the values of the block's threads, always by the same tree of additions.
 INLINE double block_sum(double value, double* parts) {
   int t = threadIdx.x;
   parts[t] = value;
@@ -41,7 +41,7 @@ KERNEL __launch_bounds__(THREADS) squares(const REAL* grads, long long size, dou
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-// grads /= scale[0], and their squares as above.
+// grads /= scale[0]; then partial as above.
 KERNEL __launch_bounds__(THREADS) unscaled_squares(REAL* grads, long long size, const double* scale,
                                                   double* partial) {
   DYN_SHARED(double, parts);
@@ -58,7 +58,7 @@ KERNEL __launch_bounds__(THREADS) unscaled_squares(REAL* grads, long long size, 
   if (threadIdx.x == 0) partial[blockIdx.x] = sum;
 }
 
-// One block: norm = the root of the sum of the blocks' squares.
+// One block: norm = the square root of the sum of `partial`.
 KERNEL __launch_bounds__(THREADS) root(const double* partial, int count, double* norm) {
   DYN_SHARED(double, parts);
   double sum = 0;
@@ -67,14 +67,14 @@ KERNEL __launch_bounds__(THREADS) root(const double* partial, int count, double*
   if (threadIdx.x == 0) *norm = sqrt(sum);
 }
 
-// One thread: what clipping multiplies the gradients by; NaN, so that nothing is updated, where the norm is not finite.
+// One thread: the clipping factor of the gradients; NaN, which skips the update, if the norm is not finite.
 KERNEL clip_factor(const double* norm, double clip, REAL* factor) {
   double share = clip / (*norm + 1e-6);
   if (clip == 0 || share > 1) share = 1;
   *factor = *norm <= LARGEST ? (REAL)share : (REAL)(*norm - *norm);
 }
 
-// One thread: scale (the loss scale, good steps since it changed) after a step whose gradients had this norm.
+// One thread: update scale (the loss scale, good steps since it changed) after a step whose gradients have this norm.
 KERNEL adjust(double* scale, const double* norm, double steps, double least, double most) {
   double value = scale[0], good = scale[1] + 1;
   if (!(*norm <= LARGEST)) {

@@ -1,4 +1,4 @@
-// Windows of an encoded text, gathered: x[t, b] = text[starts[b] + t], and y the token after each.
+// Gather windows of an encoded text: x[t, b] = text[starts[b] + t], and y is the token after each.
 
 #define GATHER                                                                               \
   for (long long n = FLAT_INDEX; n < (long long)length * B; n += FLAT_STRIDE) {              \

@@ -1,9 +1,9 @@
-// The optimizers, a pass over flat arrays each. `factor` is what clipping multiplies the gradients by; where it is NaN
-// the norm was not finite and nothing changes. The equations are those of reference/optimizers.py.
+// The optimizers, each one pass over flat arrays. `factor` is the clipping factor of the gradients. If it is NaN, the
+// norm was not finite and nothing changes. The equations are those of reference/optimizers.py.
 
 INLINE bool is_nan(REAL x) { return x != x; }
 
-// Adam, lr being divided by the bias of m already, and `unbias` being 1 / that of v.
+// Adam. lr is already divided by 1 - beta1^step, the bias of m; `unbias` is 1 / (1 - beta2^step), for v.
 KERNEL adam(REAL* params, const REAL* grads, REAL* m, REAL* v, long long size, const REAL* factor, REAL lr,
             REAL rest1, REAL rest2, REAL unbias, REAL epsilon, REAL l2, REAL shrink) {
   REAL scale = *factor;
@@ -20,7 +20,7 @@ KERNEL adam(REAL* params, const REAL* grads, REAL* m, REAL* v, long long size, c
   }
 }
 
-// What the parameters move along, from a gradient g: itself, or, with momentum, the velocity that it changes.
+// The direction of the update for a gradient g: g itself or, with momentum, computed from the velocity that g updates.
 INLINE REAL along(REAL g, REAL* velocity, REAL momentum, int nesterov) {
   if (momentum == (REAL)0) return g;
   REAL moved = momentum * *velocity + g;
