@@ -1,4 +1,4 @@
-"""The server as one ASGI application. Knows nothing about sockets and processes."""
+"""The ASGI application: routes, middleware and lifespan."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from .stores.models import Shelf
 def create_app(settings: Settings) -> FastAPI:
     """Return the application with these settings.
 
-    It is at work between the start and the end of its lifespan. Awaiting its `state.stop` ends all that is under way
-    before that. Raises `BackendError` if the device does not work here.
+    The engine and the job queue run during its lifespan. Await `app.state.stop()` to end open texts and save the
+    running job before the lifespan ends. Raises `BackendError` if the device does not work on this machine.
     """
     shelf, metrics = Shelf(settings), Metrics()
     engine, jobs = Engine(settings, shelf.path), Jobs(settings, shelf)
@@ -73,16 +73,16 @@ def create_app(settings: Settings) -> FastAPI:
 
 
 def _add_state(app: FastAPI, settings: Settings, engine: Engine, metrics: Metrics) -> None:
-    """Add the routes that tell how the server is."""
+    """Add the routes for health, metrics and the favicon."""
     engine.on_tokens = metrics.written.inc
-    metrics.watch("texts_running", "Texts under way.", lambda: engine.running)
+    metrics.watch("texts_running", "Texts being written.", lambda: engine.running)
     metrics.watch("models_loaded", "Models in memory.", lambda: len(engine.memory.models))
-    metrics.watch("models_bytes", "Memory that they take.", lambda: engine.memory.bytes)
+    metrics.watch("models_bytes", "Memory of the loaded models, in bytes.", lambda: engine.memory.bytes)
 
     @app.head("/health", include_in_schema=False)
     @app.get("/health", tags=["state"], responses=refusals())
     async def health() -> dict[str, Any]:
-        """Say that the server is up, and what it allows."""
+        """Return the server's status and limits."""
         return {
             "status": "ok",
             "version": __version__,
@@ -99,10 +99,10 @@ def _add_state(app: FastAPI, settings: Settings, engine: Engine, metrics: Metric
         "/metrics",
         tags=["state"],
         response_class=Response,
-        responses={**refusals(), 200: {"content": text, "description": "Counts, as Prometheus reads them."}},
+        responses={**refusals(), 200: {"content": text, "description": "Metrics in Prometheus's text format."}},
     )
     def counts() -> Response:
-        """Count requests, times, texts, tokens, models and jobs, for Prometheus."""
+        """Return metrics of requests, latencies, texts, tokens, models and jobs for Prometheus."""
         return metrics.answer()
 
     @app.get("/favicon.ico", include_in_schema=False)
@@ -111,7 +111,7 @@ def _add_state(app: FastAPI, settings: Settings, engine: Engine, metrics: Metric
 
 
 def _add_guards(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
-    """Put the guards before the application, from the innermost to the outermost."""
+    """Add the middleware, innermost first."""
     app.add_middleware(Bodies, settings=settings)
     app.add_middleware(Crowds, most=2 * settings.max_texts + 64)
     app.add_middleware(Keys, key=settings.api_key)

@@ -1,4 +1,4 @@
-"""What Prometheus is told: requests, times, texts, tokens, models and jobs. Knows nothing about how any of it works."""
+"""Prometheus metrics: requests, latencies, texts, tokens, models and jobs."""
 
 from __future__ import annotations
 
@@ -16,58 +16,58 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300
 
 
 class Metrics:
-    """The counts of one application."""
+    """The metrics of one application."""
 
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         labels = ("route", "method", "status")
-        self.requests = Counter("numlstm_requests", "Requests that were answered.", labels, registry=registry)
+        self.requests = Counter("numlstm_requests", "Requests answered.", labels, registry=registry)
         self.seconds = Histogram(
-            "numlstm_request_seconds", "Time to the end of an answer.", ("route",), registry=registry, buckets=_SECONDS
+            "numlstm_request_seconds", "Time to the end of a response.", ("route",), registry=registry, buckets=_SECONDS
         )
         self.first = Histogram(
             "numlstm_first_token_seconds", "Time to the first piece of a text.", registry=registry, buckets=_SECONDS
         )
-        self.read = Counter("numlstm_prompt_tokens", "Tokens of prompts.", registry=registry)
-        self.written = Counter("numlstm_completion_tokens", "Tokens that were written.", registry=registry)
+        self.read = Counter("numlstm_prompt_tokens", "Prompt tokens read.", registry=registry)
+        self.written = Counter("numlstm_completion_tokens", "Tokens written.", registry=registry)
 
     def watch(self, name: str, text: str, value: Callable[[], float]) -> None:
-        """Tell a number that is asked for when somebody looks."""
+        """Add a gauge whose value is read at every scrape."""
         Gauge(f"numlstm_{name}", text, registry=self.registry).set_function(value)
 
     def watch_states(
         self, name: str, text: str, states: Sequence[str], counts: Callable[[], Mapping[str, int]]
     ) -> None:
-        """Tell how many there are in each of the states."""
+        """Add a gauge with one value per state, read at every scrape."""
         gauge = Gauge(f"numlstm_{name}", text, ("state",), registry=self.registry)
         for state in states:
             gauge.labels(state).set_function(functools.partial(lambda state: counts().get(state, 0), state))
 
     def clock(self) -> Clock:
-        """Return a clock that starts now and is stopped by the first piece of a text."""
+        """Return a clock that starts now and stops at the first piece of a text."""
         return Clock(self.first)
 
     def answer(self) -> Response:
-        """Return all of it, as Prometheus reads it."""
+        """Return all metrics in Prometheus's text format."""
         return Response(generate_latest(self.registry), media_type=CONTENT_TYPE_LATEST)
 
 
 class Clock:
-    """The time to the first piece."""
+    """Measures the time to the first piece of a text."""
 
     def __init__(self, histogram: Histogram) -> None:
         self._histogram, self._began = histogram, time.perf_counter()
         self._struck = False
 
     def first(self) -> None:
-        """Note the time, once."""
+        """Record the time at the first call; ignore later calls."""
         if not self._struck:
             self._struck = True
             self._histogram.observe(time.perf_counter() - self._began)
 
 
 class Measured:
-    """ASGI middleware that counts requests, by the route's template: an address may be anything."""
+    """ASGI middleware that counts and times requests by route template, because paths are unbounded."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self.app, self.metrics = app, metrics

@@ -1,4 +1,4 @@
-"""What a server may do, and how much of everything it allows. Knows nothing about HTTP."""
+"""The server's settings: its folder, its limits, and who may use it."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ MB = 2**20
 class Settings:
     """The settings of a server: sizes in bytes, times in seconds, lengths in tokens.
 
-    `models` is the folder of models, jobs and texts; `memory` what loaded models may take; `max_texts` how many texts
-    are written at once, `max_jobs` how many jobs may wait, run or rest. Without `train` nothing in the folder changes.
-    Raises `ConfigError` for what is out of range, and for a host beyond this machine without a key.
+    `models` is the folder of models, jobs and corpora, and is read-only if `train` is false. `memory` limits the loaded
+    models, `max_texts` the texts written at once, and `max_jobs` the jobs in the list, finished ones included. Raises
+    `ConfigError` if a setting is out of range, or if other machines can reach `host` and there is no key.
     """
 
     models: Path = Path("models")
@@ -40,7 +40,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         if os.path.exists(self.models) and not os.path.isdir(self.models):
-            raise ConfigError(f"--models {self.models} is no folder; expected one, or a name that is free")
+            raise ConfigError(f"--models {self.models} is not a folder; expected a folder or an unused name")
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"--port is {self.port}; expected 0 to 65535")
         for name in ("memory", "max_body", "max_upload", "max_prompt", "max_tokens", "max_texts", "max_jobs"):
@@ -49,16 +49,19 @@ class Settings:
         if not self.max_seconds > 0:
             raise ConfigError(f"--max-seconds is {self.max_seconds}; expected more than 0")
         if self.api_key and not (self.api_key.isascii() and self.api_key.isprintable() and " " not in self.api_key):
-            raise ConfigError("the key for --api-key has characters that a header cannot hold; expected plain ASCII")
+            raise ConfigError(
+                "the key for --api-key has characters that an HTTP header cannot hold; "
+                "expected printable ASCII without spaces"
+            )
         if not is_loopback(self.host) and not self.api_key:
             raise ConfigError(
-                f"--host {self.host} lets other machines in; expected a key that they must know: give --api-key, or "
+                f"--host {self.host} accepts connections from other machines, which requires a key; give --api-key, or "
                 "set NUMLSTM_API_KEY"
             )
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach a server that listens at `host`."""
+    """Return True if only this machine can reach a server that listens on `host`."""
     if host.lower() == "localhost":
         return True
     try:

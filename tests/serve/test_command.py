@@ -69,10 +69,10 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("options", "line"),
         [
-            (["--host", "0.0.0.0"], "numlstm: --host 0.0.0.0 lets other machines in; expected a key"),
+            (["--host", "0.0.0.0"], "numlstm: --host 0.0.0.0 accepts connections from other machines,"),
             (
                 ["--models", __file__],
-                f"numlstm: --models {__file__} is no folder; expected one",
+                f"numlstm: --models {__file__} is not a folder; expected a folder",
             ),
             (["--memory", "much"], "numlstm: --memory is 'much'; expected a size such as 500MB or 2GB"),
             (["--max-tokens", "0"], "numlstm: --max-tokens is 0; expected at least 1"),

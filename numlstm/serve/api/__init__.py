@@ -1,1 +1,1 @@
-"""The routes of the HTTP API, one module a family, and the schemas of their JSON."""
+"""The routes of the HTTP API, one module per resource, and the schemas of their JSON."""

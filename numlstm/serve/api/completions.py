@@ -1,7 +1,4 @@
-"""OpenAI's API of completions: `POST /v1/completions`, at once or as server-sent events.
-
-Knows nothing about batches or networks.
-"""
+"""OpenAI's completions API: `POST /v1/completions`, answered in one response or as server-sent events."""
 
 from __future__ import annotations
 
@@ -29,18 +26,18 @@ from ..metrics import Metrics
 from ..server_settings import Settings
 from .schemas import Completion, CompletionRequest, completion_request
 
-_LEAST = -9999.0  # the log-probability of what can't be, which JSON has no number for
-_GRACE = 60.0  # seconds that a client may take to read a stream's end
-_NAMED = 10  # characters that the model lacks
+_LEAST = -9999.0  # sent for a log-probability of -inf, which JSON cannot hold
+_GRACE = 60.0  # extra seconds for a client to read the end of a stream
+_NAMED = 10  # unknown characters that an error lists
 
 
 def router(settings: Settings, engine: Engine, metrics: Metrics) -> APIRouter:
-    """Return the route of completions."""
+    """Return the route for completions."""
     routes = APIRouter(prefix="/v1", tags=["completions"])
     stream: dict[str, Any] = {"text/event-stream": {}}
 
     async def create_completion(asked: CompletionRequest, request: Request) -> Response:
-        """Write texts that go on from a prompt, as OpenAI's API has it."""
+        """Write continuations of a prompt, compatible with OpenAI's API."""
         _check(asked, settings)
         loaded = await engine.load(asked.model)
         prompts = await run_in_threadpool(_prompts, asked, loaded.vocab, settings.max_prompt)
@@ -69,36 +66,36 @@ def router(settings: Settings, engine: Engine, metrics: Metrics) -> APIRouter:
 
 
 def _fingerprint(loaded: Loaded, settings: Settings) -> str:
-    """Return a word that is another one when a seed may mean another text: for another file, device or numlstm."""
+    """Return an id that changes whenever a seed may give another text: for another model file, device or version."""
     facts = (__version__, loaded.name, loaded.stamp.changed, loaded.stamp.size, settings.device)
     return "fp_" + hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
 
 
 def _check(asked: CompletionRequest, settings: Settings) -> None:
-    """Raise `Refusal` where settings of a request do not fit together."""
+    """Raise `Refusal` if fields of a request contradict each other, or it asks for too many texts."""
     n = asked.n or 1
     count = len(_given(asked)) * n
     if asked.best_of not in (None, n):
-        raise Refusal(400, f"best_of is {asked.best_of}; expected nothing, or n", "unsupported", param="best_of")
+        raise Refusal(400, f"best_of is {asked.best_of}; expected the value of n", "unsupported", param="best_of")
     if asked.stream_options is not None and not asked.stream:
-        raise Refusal(400, "stream_options is only for stream: true", "invalid_value", param="stream_options")
+        raise Refusal(400, "stream_options requires stream: true", "invalid_value", param="stream_options")
     if count > settings.max_texts:
         raise Refusal(
             400,
-            f"these are {count} texts; expected at most {settings.max_texts} at once",
+            f"the request is for {count} texts; expected at most {settings.max_texts} at once",
             "too_many_texts",
             param="n",
         )
 
 
 def _given(asked: CompletionRequest) -> list[str | list[int]]:
-    """Return the prompts as they were given."""
+    """Return the prompts of a request as a list."""
     prompt = "" if asked.prompt is None else asked.prompt
     return prompt if isinstance(prompt, list) and not isinstance(prompt[0], int) else [prompt]
 
 
 def _prompts(asked: CompletionRequest, vocab: Vocab, most: int) -> list[str]:
-    """Return the prompts as texts; raises `Refusal` if one is too long, or has what the model lacks."""
+    """Return the prompts as texts. Raises `Refusal` if one is too long or has characters the model does not know."""
     return [_prompt(each, vocab, most, bool(asked.drop_unknown)) for each in _given(asked)]
 
 
@@ -122,7 +119,7 @@ def _lacking(missing: str) -> str:
 
 
 def _wanted(asked: CompletionRequest, prompts: Sequence[str], seed: int) -> list[Wanted]:
-    def given(name: str) -> Any:  # null is as good as nothing
+    def given(name: str) -> Any:  # null means the default
         value = getattr(asked, name)
         return type(asked).model_fields[name].default if value is None else value
 
@@ -145,7 +142,7 @@ def _wanted(asked: CompletionRequest, prompts: Sequence[str], seed: int) -> list
 
 
 async def _whole(texts: Texts, asked: CompletionRequest, head: dict[str, Any]) -> dict[str, Any]:
-    """Return the answer with all texts at their ends."""
+    """Return the complete response once all texts have ended."""
     found = [_Gathered() for _ in texts.streams]
     async for n, piece in texts.pieces():
         found[n].take(piece)
@@ -154,7 +151,7 @@ async def _whole(texts: Texts, asked: CompletionRequest, head: dict[str, Any]) -
 
 
 class _Gathered:
-    """A text, in pieces."""
+    """Collects the pieces of a text."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
@@ -171,7 +168,7 @@ class _Gathered:
 
 
 async def _events(texts: Texts, asked: CompletionRequest, head: dict[str, Any]) -> AsyncGenerator[bytes, None]:
-    """Yield the answer as events, and what goes wrong on the way as one of them."""
+    """Yield the response as events. An error while writing becomes the last event."""
     telling = asked.stream_options is not None and bool(asked.stream_options.include_usage)
     usage: dict[str, Any] = {"usage": None} if telling else {}
     try:
@@ -204,7 +201,7 @@ def _logprobs(tokens: list[Token], most: int) -> dict[str, Any]:
 
 
 def _usage(texts: Texts, asked: CompletionRequest) -> dict[str, int]:
-    """Return what was read and written: a prompt counts once, however many texts go on from it."""
+    """Return the token counts. A prompt counts once, however many texts continue it."""
     read = sum(stream.usage.prompt_tokens for stream in texts.streams[:: asked.n or 1])
     written = sum(stream.usage.completion_tokens for stream in texts.streams)
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}

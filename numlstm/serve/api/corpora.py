@@ -1,4 +1,4 @@
-"""The texts to train on, over HTTP: list, upload and delete them. Knows nothing about what is trained."""
+"""Routes for corpora, the texts to train on: list, upload and delete."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from ..jobs.job_list import Jobs
 from ..stores import names
 from .job_schemas import CorpusAnswer, CorpusDeleted, CorpusList
 
-Name = Annotated[str, Path(max_length=200, description="A text's name.")]
+Name = Annotated[str, Path(max_length=200, description="A corpus's name.")]
 
 _TEXT: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
 
 
 def router(jobs: Jobs) -> APIRouter:
-    """Return the routes of the texts that jobs read."""
+    """Return the routes for corpora."""
     routes, corpora = APIRouter(prefix="/v1/corpora", tags=["training"]), jobs.corpora
 
     @routes.get("", response_model=CorpusList, responses=refusals())
     def list_corpora() -> dict[str, Any]:
-        """List the texts that a model can be trained on: those of the catalogue, and those that were sent."""
+        """List the corpora to train on: those of the catalogue, then the uploaded ones."""
         return {"object": "list", "data": corpora.list()}
 
     @routes.put(
@@ -35,9 +35,9 @@ def router(jobs: Jobs) -> APIRouter:
     async def upload_corpus(
         name: Name,
         request: Request,
-        overwrite: Annotated[bool, Query(description="Replace the text that has this name.")] = False,
+        overwrite: Annotated[bool, Query(description="Replace the corpus that has this name.")] = False,
     ) -> dict[str, Any]:
-        """Send a text, in UTF-8, to train on."""
+        """Upload a text to train on, in UTF-8."""
         jobs.check_allowed()
         name = names.checked(name)
         jobs.check_not_needed(name)
@@ -45,7 +45,7 @@ def router(jobs: Jobs) -> APIRouter:
 
     @routes.delete("/{name}", response_model=CorpusDeleted, responses=refusals(404, 409))
     async def delete_corpus(name: Name) -> dict[str, Any]:
-        """Delete a text that was sent."""
+        """Delete an uploaded corpus."""
         jobs.check_allowed()
         name = names.checked(name)
         jobs.check_not_needed(name)

@@ -1,4 +1,4 @@
-"""The JSON of jobs, texts and options, as it comes and goes. Knows nothing about what is done with it."""
+"""JSON schemas of jobs, corpora and training options."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ Changes = Annotated[dict[OptionName, OptionValue | None], Field(max_length=100)]
 
 
 class NewJob(BaseModel):
-    """What to train a model on, and how. Give `corpus`, the name of a text, or `text` itself."""
+    """A job to create. Give either `corpus`, the name of a corpus, or `text`, the text itself."""
 
     model_config = _STRICT
 
-    model: Name = Field(description="The name of the model that it makes.")
-    corpus: Name | None = Field(None, description="A text by its name: see GET /v1/corpora.")
+    model: Name = Field(description="The name of the model to train.")
+    corpus: Name | None = Field(None, description="A corpus by name: see GET /v1/corpora.")
     text: Text | None = Field(None, description="The text itself.")
-    options: Options = Field({}, description="Options of training by name: see GET /v1/train/options.")
+    options: Options = Field({}, description="Training options by name: see GET /v1/train/options.")
     overwrite: bool = Field(False, description="Replace the model that has this name.")
 
 
 class Resumption(BaseModel):
-    """How to go on."""
+    """How to resume a job."""
 
     model_config = _STRICT
 
-    options: Changes = Field({}, description="Options to change, such as more epochs; null takes one away.")
+    options: Changes = Field({}, description="Options to change, such as more epochs; null removes one.")
 
 
 class JobAnswer(BaseModel):
-    """A job. Losses are in nats per token, times in seconds since 1970, and `place` is that in the queue, from 1."""
+    """A job. Losses are in nats per token, times in seconds since 1970; `place` is its place in the queue, from 1."""
 
     id: str
     object: Literal["training.job"]
@@ -69,7 +69,7 @@ class JobList(BaseModel):
 
 
 class JobDeleted(BaseModel):
-    """A job that is no more."""
+    """A deleted job."""
 
     id: str
     object: Literal["training.job"]
@@ -77,9 +77,9 @@ class JobDeleted(BaseModel):
 
 
 class OptionAnswer(BaseModel):
-    """An option of training: a number from `least` to `most`, or one of the `choices`, where there are such.
+    """A training option. `least` and `most` bound a number, `choices` lists the allowed values; null: no limit.
 
-    `default` is said in words, and what is `fixed` cannot change when a job goes on.
+    `default` is in words. A `fixed` option cannot change when a job resumes.
     """
 
     name: str
@@ -94,14 +94,14 @@ class OptionAnswer(BaseModel):
 
 
 class OptionList(BaseModel):
-    """All options of training."""
+    """All training options."""
 
     object: Literal["list"]
     data: list[OptionAnswer]
 
 
 class CorpusAnswer(BaseModel):
-    """A text. `here` says whether it need not be downloaded; `bytes` is null where nobody has counted."""
+    """A corpus. `here` is false if it must be downloaded first; `bytes` is null if its size is unknown."""
 
     id: str
     object: Literal["corpus"]
@@ -114,14 +114,14 @@ class CorpusAnswer(BaseModel):
 
 
 class CorpusList(BaseModel):
-    """All texts: those of the catalogue, then those that were sent."""
+    """All corpora: those of the catalogue, then the uploaded ones."""
 
     object: Literal["list"]
     data: list[CorpusAnswer]
 
 
 class CorpusDeleted(BaseModel):
-    """A text that is no more."""
+    """A deleted corpus."""
 
     id: str
     object: Literal["corpus"]

@@ -1,7 +1,4 @@
-"""The models over HTTP: list, look at, download, upload and delete them.
-
-Knows nothing about what is written with them.
-"""
+"""Routes for models: list, describe, download, upload and delete."""
 
 from __future__ import annotations
 
@@ -20,12 +17,12 @@ _FILE: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string
 
 
 def router(shelf: Shelf) -> APIRouter:
-    """Return the routes of the models on a shelf."""
+    """Return the routes for the models on a shelf."""
     routes = APIRouter(prefix="/v1/models", tags=["models"])
 
     @routes.get("", response_model=ModelList, responses=refusals())
     def list_models() -> dict[str, Any]:
-        """List the models: those of the server's folder, then those that ship with numlstm."""
+        """List the models: those in the server's folder, then those that ship with numlstm."""
         return {"object": "list", "data": shelf.all()}
 
     @routes.get("/{name}", response_model=ModelAnswer, responses=refusals(404))
@@ -60,7 +57,7 @@ def router(shelf: Shelf) -> APIRouter:
         request: Request,
         overwrite: Annotated[bool, Query(description="Replace the model that has this name.")] = False,
     ) -> dict[str, Any]:
-        """Upload a weights file, which is checked before it gets its place."""
+        """Upload a weights file. It is checked before it is stored under its name."""
         return await shelf.receive(name, request.stream(), overwrite=overwrite)
 
     return routes

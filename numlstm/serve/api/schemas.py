@@ -1,7 +1,4 @@
-"""The JSON of texts and models, as it comes and goes. Every limit is in it, so that the API's description tells it.
-
-Knows nothing about how a text is written.
-"""
+"""JSON schemas of completions and models. They hold every limit, so that the OpenAPI description shows it."""
 
 from __future__ import annotations
 
@@ -14,13 +11,13 @@ from ...settings.declaration import declared, named
 from ...settings.sampling import SamplingSettings
 from ..server_settings import Settings
 
-_STOPS, _STOP = 16, 256  # texts to stop at, and the characters of each
+_STOPS, _STOP = 16, 256  # stop texts in a request, and characters in each
 
 _SAMPLING = named(declared(SamplingSettings))
 
 
 def _sampling(name: str, default: float | None, **limits: Any) -> Any:
-    """Return the field of a setting of `SamplingSettings`: its text and range, unless `limits` are narrower."""
+    """Return the field for a setting of `SamplingSettings`: its help text and range, overridden by `limits`."""
     of = _SAMPLING[name]
     least, most = ("gt" if of.above else "ge"), ("lt" if of.below else "le")
     facts = {"description": of.help, least: of.least, most: of.most, **limits}
@@ -32,16 +29,16 @@ Stop = Annotated[str, Field(min_length=1, max_length=_STOP)]
 
 
 class StreamOptions(BaseModel):
-    """What else a stream tells."""
+    """Options of a stream."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    include_usage: bool | None = Field(None, description="Send the usage in a chunk of its own at the end.")
+    include_usage: bool | None = Field(None, description="Send the usage in a separate last chunk.")
     include_obfuscation: Literal[False] | None = Field(None, description="Not supported.")
 
 
 class CompletionRequest(BaseModel):
-    """A text, or several, that go on from a prompt."""
+    """A request for continuations of one or more prompts."""
 
     model_config = ConfigDict(strict=True, extra="forbid", protected_namespaces=(), allow_inf_nan=False)
 
@@ -50,19 +47,19 @@ class CompletionRequest(BaseModel):
     max_tokens: Any = None
     temperature: float | None = _sampling("temperature", 1, le=2)
     top_p: float | None = _sampling("top_p", 1)
-    n: int | None = Field(1, ge=1, le=128, description="How many texts for each prompt.")
+    n: int | None = Field(1, ge=1, le=128, description="Number of texts for each prompt.")
     stream: bool | None = Field(False, description="Send the text as it is written, as server-sent events.")
     stream_options: StreamOptions | None = Field(None, description="Only with stream.")
     stop: Stop | Annotated[list[Stop], Field(max_length=_STOPS)] | None = Field(
-        None, description="End the text before this, or before the first of these, where it comes to it."
+        None, description="End the text before this, or before the first of these, if it occurs."
     )
-    seed: int | None = _sampling("seed", None, description="The same seed gives the same text; none: a new one.")
+    seed: int | None = _sampling("seed", None, description="The same seed gives the same text; null: a random seed.")
     logprobs: int | None = Field(
-        None, ge=0, le=5, description="Tell each token's log-probability, and those of so many of the likeliest."
+        None, ge=0, le=5, description="Return each token's log-probability, and those of this many likeliest tokens."
     )
     echo: bool | None = Field(False, description="Begin the text with the prompt.")
-    user: str | None = Field(None, description="Let through, and ignored.")
-    best_of: int | None = Field(None, ge=1, le=128, description="Not supported: as n, or nothing.")
+    user: str | None = Field(None, description="Accepted and ignored.")
+    best_of: int | None = Field(None, ge=1, le=128, description="Not supported: must equal n if given.")
     suffix: Annotated[str, Field(max_length=0)] | None = Field(None, description="Not supported.")
     logit_bias: Annotated[dict[str, Any], Field(max_length=0)] | None = Field(None, description="Not supported.")
     presence_penalty: float | None = Field(0, ge=0, le=0, description="Not supported: see repetition_penalty.")
@@ -70,11 +67,11 @@ class CompletionRequest(BaseModel):
     top_k: int | None = _sampling("top_k", 0, le=2**24)
     min_p: float | None = _sampling("min_p", 0)
     repetition_penalty: float | None = _sampling("repetition_penalty", 1)
-    drop_unknown: bool | None = Field(False, description="Leave out of the prompt what the model does not know.")
+    drop_unknown: bool | None = Field(False, description="Drop from the prompt what the model does not know.")
 
 
 def completion_request(settings: Settings) -> type[CompletionRequest]:
-    """Return the shape of a request with the limits of a server."""
+    """Return the schema of a request with a server's limits."""
     ids = Annotated[list[TokenId], Field(min_length=1, max_length=settings.max_prompt)]
     text = Annotated[str, Field(max_length=settings.max_body)]
     several = Field(min_length=1, max_length=settings.max_texts)
@@ -84,17 +81,17 @@ def completion_request(settings: Settings) -> type[CompletionRequest]:
         __base__=CompletionRequest,
         prompt=(
             prompt | None,
-            Field("", description=f"The text to go on from, or several, or tokens' ids; {settings.max_prompt} tokens."),
+            Field("", description=f"A text to continue, token ids, or a list of either; {settings.max_prompt} tokens."),
         ),
         max_tokens=(
             int | None,
-            Field(16, ge=0, le=settings.max_tokens, description="How many tokens to write at most."),
+            Field(16, ge=0, le=settings.max_tokens, description="Maximum number of tokens to write."),
         ),
     )
 
 
 class Usage(BaseModel):
-    """How many tokens were read and written."""
+    """Number of tokens read and written."""
 
     prompt_tokens: int
     completion_tokens: int
@@ -102,7 +99,7 @@ class Usage(BaseModel):
 
 
 class Logprobs(BaseModel):
-    """The tokens of a text, each with its log-probability in nats under the model, and the likeliest in its place."""
+    """The tokens of a text, their log-probabilities in nats under the model, and the likeliest tokens at each place."""
 
     tokens: list[str]
     token_logprobs: list[float | None]
@@ -120,7 +117,7 @@ class Choice(BaseModel):
 
 
 class Completion(BaseModel):
-    """The texts that were written. With `seed` and the same `system_fingerprint` they can be had again."""
+    """The texts written. The same `seed` with the same `system_fingerprint` reproduces them."""
 
     id: str
     object: Literal["text_completion"]
@@ -133,7 +130,7 @@ class Completion(BaseModel):
 
 
 class ModelAnswer(BaseModel):
-    """A model. `loss` is that of validation, in nats per token; `problem` says why the file can't be used."""
+    """A model. `loss` is the validation loss in nats per token; `problem` says why the file cannot be used."""
 
     id: str
     object: Literal["model"]
@@ -159,7 +156,7 @@ class ModelList(BaseModel):
 
 
 class ModelDeleted(BaseModel):
-    """A model that is no more."""
+    """A deleted model."""
 
     id: str
     object: Literal["model"]

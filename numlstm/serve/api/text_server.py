@@ -1,9 +1,9 @@
 """The API of the text server that numlstm replaces: `GET /?inputText=...` answers `{"generated": ...}`.
 
-Its clients go on working. Without any of its parameters `/` is the page. Knows nothing about OpenAI's API.
+Its clients keep working. Without any of its parameters `/` is the page.
 """
 
-# Without `from __future__ import annotations`: a server's limits are known where the route is, and nowhere else.
+# No `from __future__ import annotations`: FastAPI could not resolve the annotations, which are local to `router`.
 import secrets
 from typing import Annotated, Any
 
@@ -31,15 +31,15 @@ _ANSWER: dict[str, Any] = {
 
 
 def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -> APIRouter:
-    """Return the route of the earlier text server, and of the page."""
+    """Return the route `/` of the earlier text server and of the page."""
     routes = APIRouter(tags=["earlier"])
     Input = Annotated[
         str | None,
-        Query(max_length=settings.max_prompt, description="The text to go on from; `test` asks whether all is well."),
+        Query(max_length=settings.max_prompt, description="The text to continue; `test` is a health check."),
     ]
-    Name = Annotated[str | None, Query(max_length=200, description="The model; by default the one that changed last.")]
-    Length = Annotated[int, Query(ge=1, le=settings.max_tokens, description="Tokens to write at most.")]
-    Warmth = Annotated[float, Query(ge=0, le=2, allow_inf_nan=False, description="How freely to choose.")]
+    Name = Annotated[str | None, Query(max_length=200, description="The model; by default the one changed last.")]
+    Length = Annotated[int, Query(ge=1, le=settings.max_tokens, description="Maximum number of tokens to write.")]
+    Warmth = Annotated[float, Query(ge=0, le=2, allow_inf_nan=False, description="Sampling temperature.")]
     Seed = Annotated[int | None, Query(ge=0, le=2**63 - 1, description="The same seed gives the same text.")]
 
     @routes.get(
@@ -55,16 +55,16 @@ def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -
         temperature: Warmth = 0.75,
         seed: Seed = None,
     ) -> Response:
-        """Write a text as the earlier text server did; without any of the parameters this is the page.
+        """Write a text as the earlier text server did. Without any of the parameters, return the page.
 
-        Characters that the model lacks are left out. An error has `generated: null` beside `error`.
+        Characters that the model does not know are dropped. An error has `generated: null` beside `error`.
         """
         if not EARLIER & {*request.query_params}:
             return index(request)
         if inputText == _PROBE:
             return JSONResponse({"generated": _HEALTHY})
         if not inputText:
-            raise Refusal(400, "inputText is missing; give the text to go on from", "missing", param="inputText")
+            raise Refusal(400, "inputText is missing; give the text to continue", "missing", param="inputText")
         loaded = await engine.load(shelf.default() if model is None else model)
         config = SamplingSettings(
             length=outputLength, temperature=temperature, seed=secrets.randbelow(2**31) if seed is None else seed

@@ -1,1 +1,1 @@
-"""The thread that writes all texts, and the texts as their clients read them."""
+"""The thread that writes all texts, and the streams that clients read them from."""

@@ -1,7 +1,7 @@
-"""One thread that writes all texts: turn by turn over the models that have some, all texts of a model side by side.
+"""One thread writes all texts: models take turns, and in a turn all texts of a model advance as one batch.
 
-The event loop's thread says what joins and leaves, and is woken at most once at a time, for all streams with news. Only
-the engine's thread touches a backend. Knows nothing about HTTP.
+Texts are added and cancelled from the event loop's thread, which is woken once for all streams that have news. Only the
+engine's thread touches a backend.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from .text_stream import Piece, Stream, Token, Usage, Wanted
 
 __all__ = ["Engine", "Loaded", "Piece", "Stream", "Token", "Usage", "Wanted"]
 
-_TURN = 0.012  # seconds: a text that comes waits for no more than a turn; shorter ones would spend them on the way
-_EACH = 0.0003  # and for each text so much more: about as long as it takes to send a piece of it
-_JOIN = 5.0  # seconds that closing waits for a turn to end
+_TURN = 0.012  # seconds per turn: a new text waits up to one turn, but shorter turns would be mostly overhead
+_EACH = 0.0003  # seconds added to a turn per text: about as long as it takes to send a piece of it
+_JOIN = 5.0  # seconds that `close` waits for the current turn to end
 
 T = TypeVar("T")
 
@@ -41,8 +41,8 @@ T = TypeVar("T")
 class Engine:
     """Writes texts with the models of a server.
 
-    `find` returns the file of a model's name, or raises `Refusal`. `on_tokens` is told how many tokens were written,
-    several times a second, in the event loop's thread. Methods are called in that thread too, from `start` on.
+    `find` returns the path of a model by name, or raises `Refusal`. `on_tokens` is called with the number of tokens
+    written, several times a second, on the event loop's thread. Call the methods from that thread too, `start` first.
     """
 
     def __init__(self, settings: Settings, find: Callable[[str], Path]) -> None:
@@ -53,27 +53,27 @@ class Engine:
         itemsize = 8 if self._backend.name == "reference" else None
         self.memory = Memory(settings.memory, find, self._build, itemsize)
         self._running: dict[Stream, Loaded] = {}
-        # Shared between the threads, under the condition.
+        # Shared between the threads; guarded by the condition.
         self._changed = threading.Condition()
         self._tasks: list[tuple[Callable[[], Any], concurrent.futures.Future[Any]]] = []
-        self._news: dict[Stream, bool] = {}  # of each stream that has some, whether it is at its end
+        self._news: dict[Stream, bool] = {}  # the streams with news; True if the stream has ended
         self._tokens, self._waking, self._closing = 0, False, False
-        # The engine's thread's own.
+        # Used only by the engine's thread.
         self._desks: dict[Loaded, dict[Text, Stream]] = {}
 
     @property
     def running(self) -> int:
-        """How many texts are being written."""
+        """The number of texts being written."""
         return len(self._running)
 
     def start(self) -> None:
-        """Begin to work; the first thing is to have the kernels compiled if this machine never did."""
+        """Start the engine's thread. It compiles the kernels first if this machine never has."""
         self._loop, self._closing, self._waking = asyncio.get_running_loop(), False, False
         self._thread = threading.Thread(target=self._work, name="numlstm-engine", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Stop writing: all texts end with an error."""
+        """Stop writing. All unfinished texts end with an error."""
         with self._changed:
             self._closing = True
             self._changed.notify()
@@ -91,17 +91,17 @@ class Engine:
             left.clear()
 
     async def load(self, name: str) -> Loaded:
-        """Return a model, loading it if it is not in memory or its file has changed; raises `Refusal`."""
+        """Return a model, loading it if it is not in memory or its file has changed. Raises `Refusal` if it cannot."""
         return await self.memory.load(name)
 
     def write(self, model: Loaded, wanted: Wanted) -> Stream:
-        """Begin a text; raises `Refusal` if too many are being written or this one cannot be."""
+        """Start a text and return its stream. Raises `Refusal` if too many are being written or this one is invalid."""
         if self._closing:
             raise _stopping()
         if self.running >= self.settings.max_texts:
             raise Refusal(
                 429,
-                f"{self.running} texts are being written, as many as may be at once; try again in a second",
+                f"{self.running} texts are being written, the most allowed at once; try again in a second",
                 "too_many_texts",
                 retry_after=1,
             )
@@ -141,11 +141,11 @@ class Engine:
             self._post(lambda: self._leave(model, text))
 
     async def _build(self, file: WeightsFile) -> Batch:
-        """Make the network of a file, on the engine's thread."""
+        """Build the network of a weights file, on the engine's thread."""
         return await asyncio.wrap_future(self._post(lambda: Batch(writer(file, self._backend), _TURN, _EACH)))
 
     def _post(self, function: Callable[[], T]) -> concurrent.futures.Future[T]:
-        """Have the engine's thread call a function before its next turn."""
+        """Queue a function for the engine's thread to call before its next turn."""
         future: concurrent.futures.Future[T] = concurrent.futures.Future()
         with self._changed:
             self._tasks.append((function, future))
@@ -153,7 +153,7 @@ class Engine:
         return future
 
     def _wake(self) -> None:
-        """Tell all streams that have news, in the event loop's thread."""
+        """Wake all streams that have news. Runs on the event loop's thread."""
         with self._changed:
             news, self._news, self._waking = self._news, {}, False
             tokens, self._tokens = self._tokens, 0
@@ -163,13 +163,13 @@ class Engine:
                 self.memory.end(model)
             stream.wake(over)
 
-    # What follows runs on the engine's thread.
+    # Everything below runs on the engine's thread.
 
     def _work(self) -> None:
         try:
             _compile(self._backend.name)
         except Exception:
-            traceback.print_exc(file=sys.stderr)  # the first text will say so, too
+            traceback.print_exc(file=sys.stderr)  # the first text will report it too
         while True:
             with self._changed:
                 while not (self._tasks or self._desks or self._closing):
@@ -191,7 +191,7 @@ class Engine:
         model.batch.remove(text)
         streams = self._desks.get(model, {})
         if (stream := streams.pop(text, None)) is None:
-            return  # it was at its end before that was known
+            return  # it has already ended
         if refusal is not None:
             stream.fail(refusal)
         self._tell({stream: True})
@@ -205,7 +205,7 @@ class Engine:
             self._give_up(model, error)
 
     def _advance(self, model: Loaded, streams: dict[Text, Stream]) -> None:
-        """Take the next step with all texts of a model, and hand on what is new."""
+        """Run one turn for all texts of a model, and pass their new pieces to the streams."""
         news, tokens, ruled_out = dict[Stream, bool](), 0, list[Text]()
         said = model.batch.turn()
         for text, piece in said:
@@ -227,18 +227,16 @@ class Engine:
     def _end_late(self, model: Loaded, streams: dict[Text, Stream]) -> None:
         now, limit = time.monotonic(), self.settings.max_seconds
         for text in [text for text, stream in streams.items() if stream.deadline < now]:
-            message = (
-                f"the text was not finished within {limit:g} seconds; ask for fewer tokens, or when less is going on"
-            )
+            message = f"the text was not finished within {limit:g} seconds; ask for fewer tokens, or try again later"
             self._leave(model, text, Refusal(503, message, "time_limit"))
 
     def _give_up(self, model: Loaded, error: Exception) -> None:
-        """End all texts of a model whose turn failed: what is in its batch cannot be trusted any more."""
+        """End all texts of a model whose turn failed: the state of its batch can no longer be trusted."""
         if isinstance(error, MemoryError):
-            refusal = Refusal(503, "there is not enough memory to go on; try again later", "no_memory", retry_after=5)
+            refusal = Refusal(503, "the server ran out of memory; try again later", "no_memory", retry_after=5)
         else:
             traceback.print_exception(error, file=sys.stderr)
-            refusal = Refusal(500, "the text could not be written: the server's log says why", "internal_error")
+            refusal = Refusal(500, "the text could not be written; see the server's log", "internal_error")
         for text in list(self._desks[model]):
             self._leave(model, text, refusal)
 
@@ -262,9 +260,9 @@ def _run(function: Callable[[], T], future: concurrent.futures.Future[T]) -> Non
 
 
 def _compile(device: str) -> None:
-    """Have the kernels compiled that texts are written by, by a small network of two layers.
+    """Compile the kernels that write texts, by running a small network of two layers.
 
-    With fewer units all would lie side by side in memory, for which other kernels are compiled.
+    With fewer units its arrays would be contiguous, and other kernels would be compiled for them.
     """
     if device == "reference":
         return

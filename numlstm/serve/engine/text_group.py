@@ -1,7 +1,4 @@
-"""The texts that one client waits for: begun together, read as they come, and dropped together when it is gone.
-
-Knows nothing about the form in which they are sent.
-"""
+"""The texts of one request: started together, read as they arrive, and cancelled together if the client is gone."""
 
 from __future__ import annotations
 
@@ -19,26 +16,26 @@ _T = TypeVar("_T")
 
 
 class Texts:
-    """Texts under way; they are written until they are at their ends, or `close` is called."""
+    """Texts being written, until each ends or `close` is called."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics, self._waited = metrics, metrics.clock()
         self.streams: list[Stream] = []
 
     async def begin(self, engine: Engine, loaded: Loaded, wanted: Sequence[Wanted]) -> None:
-        """Begin to write texts; raises `Refusal` if there is no room for all of them: then none goes on."""
+        """Start the texts. Raises `Refusal` if there is no room for all of them, and then cancels those started."""
         try:
             for each in wanted:
                 self.streams.append(engine.write(loaded, each))
                 self._metrics.read.inc(self.streams[-1].usage.prompt_tokens)
-                await asyncio.sleep(0)  # others' turn: a prompt may be long
+                await asyncio.sleep(0)  # let other tasks run: encoding a long prompt takes time
         except BaseException:
             self.close()
             raise
 
     async def pieces(self) -> AsyncGenerator[tuple[int, Piece], None]:
-        """Yield the pieces of all texts as they come, each with its text's place; raises `Refusal` if one fails."""
-        if len(self.streams) == 1:  # what follows would cost as much as all the rest of sending a piece
+        """Yield (index of the text, piece) as pieces arrive. Raises `Refusal` if a text fails."""
+        if len(self.streams) == 1:  # the general case below costs as much as everything else in sending a piece
             async for piece in self.streams[0]:
                 self._waited.first()
                 yield 0, piece
@@ -61,7 +58,7 @@ class Texts:
             await asyncio.gather(*waiting, return_exceptions=True)
 
     def close(self) -> None:
-        """Drop what is not at its end, before its next token."""
+        """Cancel the texts that have not ended, each before its next token."""
         for stream in self.streams:
             stream.cancel()
 
@@ -71,9 +68,9 @@ async def _next(stream: Stream) -> Piece:
 
 
 async def unless_gone(request: Request, work: Coroutine[Any, Any, _T], close: Callable[[], None]) -> _T:
-    """Return what the work returns; cancels it if the client hangs up, and raises `ClientDisconnect`.
+    """Return the result of `work`. If the client disconnects, cancel it and raise `ClientDisconnect`.
 
-    `close` is called in any case, at the end.
+    `close` is always called at the end.
     """
     working = asyncio.ensure_future(work)
     listening = asyncio.ensure_future(_gone(request))

@@ -1,7 +1,6 @@
-"""Texts as their clients get them: what is wanted, and what there is of it, whenever the client asks.
+"""Streams of text: the request for a text, and the pieces of it that a client reads.
 
-What was written since a client last asked waits in one place, so that a slow one costs nothing but its own text. Knows
-nothing about models in memory or turns.
+All text written since the last read is one buffered piece, so a slow client delays nothing but its own text.
 """
 
 from __future__ import annotations
@@ -23,10 +22,10 @@ _NO_TEXT = re.compile("[\ud800-\udfff]")
 
 @dataclasses.dataclass(frozen=True)
 class Wanted:
-    """A text that is asked for.
+    """A text to write.
 
-    `number` is its place among those of one seed, `logprobs` how many likelier tokens are told beside each (None:
-    nothing is told of tokens); with `echo` the prompt comes before the text, and its tokens are told of too.
+    `number` is its index among the texts of one seed. `logprobs` is the number of likeliest tokens to report with each
+    token (None: report no tokens). With `echo` the text and its tokens begin with the prompt's.
     """
 
     prompt: str
@@ -38,10 +37,10 @@ class Wanted:
 
 
 class Token(NamedTuple):
-    """A token's text, its log-probability in nats under the model, the likeliest ones there, and where it begins.
+    """A token's text, its log-probability in nats under the model, the likeliest tokens at its place, and its offset.
 
-    The offset counts characters of what the stream says, which begins with the prompt if that is echoed. The first of
-    an echoed prompt follows nothing: it has no log-probability, and nothing was likelier.
+    The offset is in characters of the stream's text, including an echoed prompt. The first token of an echoed prompt
+    follows nothing: it has no log-probability and no likeliest tokens.
     """
 
     text: str
@@ -51,7 +50,7 @@ class Token(NamedTuple):
 
 
 class Piece(NamedTuple):
-    """What is new of a text. `finish` is "" until the last piece: then why it ended there, "stop" or "length"."""
+    """New text and tokens. `finish` is "" except in the last piece: why the text ended, "stop" or "length"."""
 
     text: str
     tokens: list[Token]
@@ -59,36 +58,36 @@ class Piece(NamedTuple):
 
 
 class Usage(NamedTuple):
-    """How many tokens the prompt has, and the text so far."""
+    """Number of tokens in the prompt, and in the text so far."""
 
     prompt_tokens: int
     completion_tokens: int
 
 
 class Stream(AsyncIterator[Piece]):
-    """One text on its way to a client: iterate over it, once, for its pieces.
+    """Async iterator over the pieces of one text. It can be iterated once.
 
-    Iterating raises `Refusal` if the text could not be written to its end. `cancel` drops it before its next token:
-    then there is no last piece.
+    Iterating raises `Refusal` if the text failed. `cancel` ends the text before its next token; then there is no last
+    piece.
     """
 
     def __init__(self, text: Text, wanted: Wanted, cancel: Callable[[], None]) -> None:
         self._text, self.cancel = text, cancel
         self._lock, self._news = threading.Lock(), asyncio.Event()
         self._said, self._tokens, self._finish = _sendable(text.shown) if wanted.echo else "", list[Token](), ""
-        self._size = len(self._said)  # characters of all that was said
+        self._size = len(self._said)  # characters so far, including those already read
         self._telling = None if wanted.logprobs is None else _Telling(text, wanted.echo)
         self._refusal: Refusal | None = None
         self._written, self._ended, self._over = 0, False, False
-        self.deadline = float("inf")  # of time.monotonic
+        self.deadline = float("inf")  # in seconds of time.monotonic
 
     @property
     def usage(self) -> Usage:
-        """The tokens so far; at the end those that the text consists of."""
+        """The token counts so far; at the end, those of the text as it was cut at a stop."""
         return Usage(len(self._text.prompt_ids), self._written)
 
     def take(self, piece: str) -> int:
-        """Take what is new of the text, on the engine's thread; return how many tokens are."""
+        """Append new text, on the engine's thread. Return the number of new tokens."""
         before = self._written
         with self._lock:
             self._said += _sendable(piece)
@@ -102,13 +101,13 @@ class Stream(AsyncIterator[Piece]):
         return max(0, self._written - before)
 
     def fail(self, refusal: Refusal) -> None:
-        """End the text with an error, which comes after all that was written."""
+        """End the text with an error. It is raised after all pieces written so far."""
         self._refusal = refusal
 
     def wake(self, ended: bool) -> None:
-        """Tell whoever waits for the next piece that there may be one, or the last, in the event loop's thread.
+        """Wake the reader, on the event loop's thread: there may be a new piece or, if `ended`, the last one.
 
-        The end is shown from then on, not before: by then another text may have this one's place.
+        The reader sees the end only after this call, when another text may already take this one's place.
         """
         self._ended |= ended
         self._news.set()
@@ -135,7 +134,7 @@ class Stream(AsyncIterator[Piece]):
 
 
 class _Telling:
-    """Makes tokens of what is known of a text's, as far as their text was said."""
+    """Makes `Token`s from the probabilities recorded for a text, as far as the text has been emitted."""
 
     def __init__(self, text: Text, echo: bool) -> None:
         self._text, self._place, self._taken = text, 0, 0
@@ -145,7 +144,7 @@ class _Telling:
         self._held = list[Token]()
 
     def take(self, size: int) -> list[Token]:
-        """Return the tokens of the first `size` characters, each once; where the text is over, of all that it says."""
+        """Return the tokens within the first `size` characters, each once. At the text's end, return the rest."""
         while self._taken < len(self._text.chances):
             self._held.append(self._next(self._text.chances[self._taken]))
         if self._text.over and not self._text.finished and self._held:
@@ -160,7 +159,7 @@ class _Telling:
 
     def _next(self, chance: Chance | None) -> Token:
         if self._taken == len(self._before):
-            self._place = self._echoed  # a prompt is shown as it was typed, which its tokens may not say exactly
+            self._place = self._echoed  # a prompt is echoed as typed, which may differ from its tokens' text
         likeliest = chance.likeliest if chance else ()
         added = self._decoder.peek([n for n, _ in likeliest])
         top = [(_sendable(text or ""), nats) for text, (_, nats) in zip(added, likeliest, strict=True)]
@@ -171,5 +170,5 @@ class _Telling:
 
 
 def _sendable(text: str) -> str:
-    """Return a text with a sign in place of bytes that are no UTF-8, which JSON and HTTP cannot carry."""
+    """Return the text with U+FFFD in place of bytes that are not UTF-8, which JSON and HTTP cannot carry."""
     return _NO_TEXT.sub("\ufffd", text)

@@ -1,1 +1,1 @@
-"""HTTP: what is let in, how errors are answered, server-sent events, the OpenAPI description."""
+"""HTTP: middleware, error responses, server-sent events, and the OpenAPI description."""

@@ -1,6 +1,6 @@
-"""Connections that are hung up where no request comes to its end of headers; uvicorn waits for as long as it takes.
+"""A timeout for request headers: uvicorn waits for them without limit.
 
-Knows nothing about requests that have begun: their bodies have a patience of their own (`guards.py`).
+Request bodies have a timeout of their own, in `guards.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 
 class Connection(H11Protocol):
-    """A connection by HTTP/1.1 on which a request must be there, headers and all, after twice `patience` seconds."""
+    """An HTTP/1.1 connection, closed if complete request headers have not arrived after 2 * `patience` seconds."""
 
     patience = 20.0
 
@@ -30,7 +30,7 @@ class Connection(H11Protocol):
 
     def _look(self) -> None:
         idle = self.cycle is None or self.cycle.response_complete
-        if idle and self._seen == (self.cycle,):  # since the last look
+        if idle and self._seen == (self.cycle,):  # nothing happened since the last look
             self.transport.close()
             return
         self._seen = (self.cycle,) if idle else None

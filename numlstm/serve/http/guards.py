@@ -1,7 +1,4 @@
-"""What stands before the application: headers on all that leaves it, whom it answers, and how much it reads.
-
-Each guard is ASGI middleware and answers for itself what it refuses. Knows nothing about what is asked for.
-"""
+"""ASGI middleware: security headers, access checks, and limits on requests and their bodies."""
 
 from __future__ import annotations
 
@@ -19,7 +16,7 @@ from ..server_settings import Settings, is_loopback
 from .error_answers import refused
 from .refusal import Refusal
 
-EARLIER = frozenset({"inputText", "model", "outputLength", "temperature", "seed"})  # what the text server is asked by
+EARLIER = frozenset({"inputText", "model", "outputLength", "temperature", "seed"})  # parameters of the text server
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -31,16 +28,16 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
-_PATIENCE = 20.0  # seconds that a body may take, and one more for each
-_LEAST_SPEED = 8192  # bytes of it
-_DRAINED = 2**24  # bytes of a refused body that are read, so that a client which sends first and listens then hears why
-_DRAINING = 2.0  # seconds for that
+_PATIENCE = 20.0  # timeout for a request body, in seconds, plus 1 s per _LEAST_SPEED bytes received
+_LEAST_SPEED = 8192  # bytes per second
+_DRAINED = 2**24  # bytes to read of a refused body, because some clients read the response only after sending it all
+_DRAINING = 2.0  # seconds to spend reading it
 
 _log = logging.getLogger("numlstm.serve")
 
 
 class Envelope:
-    """Puts the security headers on every answer, and answers what nobody expected: with one line, and no traceback."""
+    """Sets the security headers on every response, and answers an unexpected error with one line, not a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -63,26 +60,26 @@ class Envelope:
 
         try:
             await self.app(scope, receive, sealed)
-        except (ClientDisconnect, asyncio.CancelledError):  # nobody is there to be answered, or soon no server
+        except (ClientDisconnect, asyncio.CancelledError):  # the client is gone, or the server is stopping
             return
         except Exception:
             if started:
-                raise  # the connection is cut, so that nobody takes half of an answer for all of it
+                raise  # closes the connection, so that a partial response is not taken for a complete one
             _log.exception("%s %s failed", scope["method"], scope["path"])
-            failed = Refusal(500, "the server failed; its log says more", "internal_error")
+            failed = Refusal(500, "the server failed; see its log", "internal_error")
             await refused(failed, scope)(scope, receive, sealed)
 
 
 class Strangers:
-    """Refuses pages of other origins and, where there is no key, hosts that are not this machine.
+    """Refuses requests from pages of other origins and, without a key, for hosts other than this machine.
 
-    A page elsewhere could else train and write here with its visitor's browser; and one whose name leads to this
-    machine (DNS rebinding) would even be of this origin.
+    Otherwise any web page could train and write here through its visitor's browser. A page whose name resolves to this
+    machine (DNS rebinding) would even have the same origin.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
-        self.hosts = {urlsplit(origin).netloc.lower() for origin in settings.allow_origins}  # a proxy's, perhaps
+        self.hosts = {urlsplit(origin).netloc.lower() for origin in settings.allow_origins}  # such as a reverse proxy's
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         refusal = self._stranger(Headers(scope=scope)) if scope["type"] == "http" else None
@@ -96,24 +93,24 @@ class Strangers:
         if not (self.settings.api_key or is_loopback(_hostname(host)) or host.lower() in self.hosts):
             return Refusal(
                 403,
-                f"the request is for {host!r:.80}, and this server, without a key, answers to this machine's names "
-                "alone; use http://127.0.0.1, or start the server with --api-key, or --allow-origin of that host",
+                f"the request is for the host {host!r:.80}; without a key the server accepts only local names; "
+                "use http://127.0.0.1, or start the server with --api-key, or with --allow-origin for that host",
                 "foreign_host",
             )
         origin, allowed = headers.get("origin"), self.settings.allow_origins
         if origin in allowed or "*" in allowed:
             return None
         ours = origin is None or origin.partition("://")[2].lower() == host.lower()
-        # Without an Origin a browser still tells of what a page elsewhere embeds.
+        # Images and scripts embedded in another page come without Origin, but browsers send Sec-Fetch-Site.
         embedded = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         if ours and not (embedded and origin is None and headers.get("sec-fetch-mode") != "navigate"):
             return None
         who = "another page" if origin is None else f"a page of {origin!r:.80}"
-        return Refusal(403, f"{who} asks; start the server with --allow-origin to let it", "foreign_origin")
+        return Refusal(403, f"request from {who}; start the server with --allow-origin to allow it", "foreign_origin")
 
 
 class Keys:
-    """Asks for the key, if the server has one, wherever something is more than the page's files."""
+    """Requires the server's key, if it has one, except for the requests that `_is_open` allows."""
 
     def __init__(self, app: ASGIApp, key: str) -> None:
         self.app, self.key = app, key.encode("ascii")
@@ -131,7 +128,7 @@ class Keys:
 
 
 class Crowds:
-    """Refuses requests beyond so many at once, each of which may hold a body: all but those that ask how it goes."""
+    """Limits concurrent requests, each of which may hold a body in memory. `/health` and `/metrics` are exempt."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
         self.app, self.most, self.inside = app, most, 0
@@ -141,7 +138,7 @@ class Crowds:
             await self.app(scope, receive, send)
             return
         if self.inside >= self.most:
-            refusal = Refusal(429, f"{self.inside} requests are under way; try again", "too_many", retry_after=1)
+            refusal = Refusal(429, f"{self.inside} requests are in progress; try again", "too_many", retry_after=1)
             await _refuse(refusal, scope, receive, send)
             return
         self.inside += 1
@@ -152,9 +149,9 @@ class Crowds:
 
 
 class Bodies:
-    """Lets no more than is allowed be read, and nothing that comes too slowly.
+    """Refuses request bodies that are too large or arrive too slowly.
 
-    Uploads (PUT) go through as they come. Any other body is there in full before the application hears of it.
+    Uploads (PUT) are streamed to the application. Any other body is read in full before the application is called.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -176,7 +173,7 @@ class Bodies:
 
 
 class _Body:
-    """A request's body as it comes, counted and timed."""
+    """A request body, counted and timed as it arrives."""
 
     def __init__(self, receive: Receive, most: int) -> None:
         self._receive, self.most = receive, most
@@ -184,12 +181,12 @@ class _Body:
         self.gathered: Message | None = None
 
     def expect(self, length: str | None) -> None:
-        """Raise `Refusal` if the body says that it is too large."""
+        """Raise `Refusal` if the Content-Length is too large or not a number."""
         if length is not None and (not length.isdecimal() or int(length[:20]) > self.most):
             self._too_large()
 
     async def gather(self) -> None:
-        """Read all of it, to be received at once."""
+        """Read the whole body, to be returned by the next `receive` as one message."""
         pieces = []
         while not self.ended:
             message = await self.receive()
@@ -209,7 +206,7 @@ class _Body:
         try:
             message = await asyncio.wait_for(self._receive(), max(left, 0.001))
         except asyncio.TimeoutError:
-            raise Refusal(408, f"the body came too slowly: {self.size} bytes so far; send it again", "slow") from None
+            raise Refusal(408, f"the body arrived too slowly: {self.size} bytes so far; resend it", "slow") from None
         self.size += len(message.get("body", b""))
         self.ended = not message.get("more_body", False)
         if self.size > self.most:
@@ -221,7 +218,7 @@ class _Body:
 
 
 async def _refuse(refusal: Refusal, scope: Scope, receive: Receive, send: Send, *, drain: bool = True) -> None:
-    """Answer, and hang up when the client, who may still be sending, has had the time to hear it."""
+    """Send the refusal. With `drain`, read on before closing, so that a client that is still sending receives it."""
     answer = refused(refusal, scope)
     if not drain:
         await answer(scope, receive, send)
@@ -254,7 +251,7 @@ async def _drain(receive: Receive) -> None:
 
 
 def _is_open(scope: Scope) -> bool:
-    """Whether a request needs no key: that for the page, which asks for the key, for its files and for the health."""
+    """Return True if a request needs no key: the page (which asks for it), its files, the health check and OpenAPI."""
     path = scope["path"]
     if path == "/":
         return not any(name in EARLIER for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True))
@@ -262,7 +259,7 @@ def _is_open(scope: Scope) -> bool:
 
 
 def _hostname(host: str) -> str:
-    """Return a Host header's name, without the port."""
+    """Return the name in a Host header, without the port."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:

@@ -1,7 +1,4 @@
-"""The API's description, `GET /openapi.json`: what FastAPI makes of the routes, corrected where this server differs.
-
-Knows nothing about what the routes do.
-"""
+"""The OpenAPI description, `GET /openapi.json`: FastAPI's, corrected where this server differs."""
 
 from __future__ import annotations
 
@@ -15,13 +12,13 @@ from .error_answers import schemas
 
 _ABOUT = """Train recurrent language models on your own texts and write with them.
 
-`POST /v1/completions` and `GET /v1/models` are as OpenAI's API defines them. For a model of characters a token is a
-character. Every error is `{"error": {"message", "type", "param", "code"}}`."""
-_OPEN, _PARTLY_OPEN = ("/health",), ("/",)  # without a key; the page is
+`POST /v1/completions` and `GET /v1/models` follow OpenAI's API. For a character-level model, a token is one
+character. Every error has the form `{"error": {"message", "type", "param", "code"}}`."""
+_OPEN, _PARTLY_OPEN = ("/health",), ("/",)  # paths that need no key; at `/` the page needs none, the text server does
 
 
 def describe(app: FastAPI, settings: Settings) -> None:
-    """Make an application describe itself as it is."""
+    """Set the application's OpenAPI description."""
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
@@ -34,7 +31,7 @@ def describe(app: FastAPI, settings: Settings) -> None:
 
 def _corrected(found: dict[str, Any], settings: Settings) -> dict[str, Any]:
     components = found.setdefault("components", {})
-    for name in ("HTTPValidationError", "ValidationError"):  # 400 here, in another form
+    for name in ("HTTPValidationError", "ValidationError"):  # this server answers 400, in its own form
         components.get("schemas", {}).pop(name, None)
     components["schemas"] = dict(sorted({**components.get("schemas", {}), **schemas()}.items()))
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -1,4 +1,4 @@
-"""Server-sent events. Knows nothing about what happens."""
+"""Server-sent events: their encoding, and the streaming response."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from starlette.types import Receive, Scope, Send
 
 
 def event(data: Any, **fields: object) -> bytes:
-    """Return an event: JSON in one line after the fields that it has, such as `id` and `event`."""
+    """Return one encoded event: `fields`, such as `id` and `event`, then `data` as one line of JSON."""
     lines = [f"{name}: {value}\n" for name, value in fields.items()]
     return "".join((*lines, "data: ", json.dumps(data, separators=(",", ":")), "\n\n")).encode("ascii")
 
 
 class Events(StreamingResponse):
-    """Sends events as they come. `close` is called at the end, which comes at once when the client hangs up.
+    """Streaming response of events. `close` is called at its end, or as soon as the client disconnects.
 
-    It comes too if the client takes more than `seconds` for all of it: it may be one that reads nothing.
+    The stream is cut off after `seconds`, because a client may keep the connection open and never read.
     """
 
     def __init__(
@@ -30,7 +30,7 @@ class Events(StreamingResponse):
         close: Callable[[], None] | None = None,
         seconds: float | None = None,
     ) -> None:
-        # X-Accel-Buffering: or nginx would keep events back until there are many.
+        # X-Accel-Buffering: nginx would buffer the events otherwise.
         super().__init__(events, headers={"X-Accel-Buffering": "no"}, media_type="text/event-stream")
         self._close, self._seconds = close, seconds
 

@@ -1,1 +1,1 @@
-"""Training jobs: their list, their queue, and the process that each runs in."""
+"""Training jobs: their list, their queue, and the worker process that each runs in."""

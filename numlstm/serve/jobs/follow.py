@@ -1,7 +1,4 @@
-"""What happens in a job, as it happens: its log from any place on, and its state whenever that changes.
-
-Knows nothing about how a job is run.
-"""
+"""Streams a job's events: its log from any position on, and its state whenever that changes."""
 
 from __future__ import annotations
 
@@ -16,15 +13,15 @@ from ..http.server_sent_events import event
 from .job_list import Jobs
 from .log_tail import Tail
 
-_PAUSE = 0.3  # seconds between two looks at the log
-_ALIVE = 15.0  # seconds after which something is sent even if nothing happens
+_PAUSE = 0.3  # seconds between reads of the log
+_ALIVE = 15.0  # seconds without an event after which a keep-alive comment is sent
 
 
 async def follow(jobs: Jobs, id_: str, after: int) -> AsyncGenerator[bytes, None]:
-    """Yield the events of a job's log after that of the id `after`, and its state, until it or the server ends.
+    """Yield the events of a job's log after the one with id `after`, and its state, until the job or the server ends.
 
-    The id of an event is the place in the log where it ends. The state of a job that goes on comes first, that of one
-    that is over last, after all events: there the stream ends.
+    An event's id is the byte position in the log where it ends. The state of a live job comes first; the state of a
+    finished one comes last, after all events, and ends the stream.
     """
     tail = Tail(jobs.running.folder(jobs.get(id_)) / "run.jsonl", after)
     told: dict[str, Any] = {}
@@ -40,7 +37,7 @@ async def follow(jobs: Jobs, id_: str, after: int) -> AsyncGenerator[bytes, None
         while lines := tail.lines():
             yield b"".join(_told(position, line) for position, line in lines)
             sent = time.monotonic()
-            await asyncio.sleep(0)  # others' turn: a log may be long
+            await asyncio.sleep(0)  # let other tasks run: a log may be long
         if over:
             yield event(state, event="state")
             return
@@ -56,6 +53,6 @@ def _told(position: int, line: bytes) -> bytes:
 
 
 def _changed(before: dict[str, Any], now: dict[str, Any]) -> bool:
-    """Whether there is more to tell of than the numbers, which the log's events tell."""
+    """Return True if more than the numbers changed: the log's events carry those."""
     names = ("state", "place", "options", "started", "error")
     return not before or any(before[name] != now[name] for name in names)

@@ -1,12 +1,12 @@
-"""One training job: what was asked for, what has become of it, and how it lies in its folder.
+"""One training job: its request, its state and progress, and the files in its folder.
 
-    job.json     all of this module's `Job`, written whole or not at all
-    text.txt     the text, if it was pasted
-    run.jsonl    the run's log (`events.py`)
+    job.json     the `Job`, written atomically
+    text.txt     the text, if it was sent with the request
+    run.jsonl    the run's log (`monitoring/run_log.py`)
     errors.txt   what the run printed
     lock         held while a process works on the job
 
-Knows nothing about when a job runs or who asks.
+A folder without job.json is incomplete; a server deletes it at its start.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ State = Literal["waiting", "running", "stopping", "stopped", "done", "failed"]
 STATES: tuple[State, ...] = get_args(State)
 FINAL = frozenset({"stopped", "done", "failed"})
 
-Stamp = list[int]  # what differs between two files of one name
+Stamp = list[int]  # identifies one version of a file
 
 
 @dataclasses.dataclass
 class Progress:
-    """How far a run is, made of the events in its log up to the byte `read`; losses in nats per token."""
+    """A run's progress, from the events in its log up to byte `read`. Losses are in nats per token."""
 
     read: int = 0
     step: int | None = None
@@ -41,12 +41,12 @@ class Progress:
     best_loss: float | None = None
     tokens_per_second: float | None = None
     seconds_left: float | None = None
-    reason: str | None = None  # of the run's end, or None as long as it goes on
+    reason: str | None = None  # why the run ended; None while it runs
     began_at: float = 0.0
     began_from: int = 0  # the step
 
     def take_(self, event: Mapping[str, Any]) -> None:
-        """Learn from an event."""
+        """Update from an event of the log."""
         kind, self.step = event["event"], event["step"]
         if kind == "start":
             self.steps, self.epochs, self.reason = event.get("steps"), event.get("epochs"), None
@@ -62,7 +62,7 @@ class Progress:
             self.reason, self.best_loss = event.get("reason"), event.get("best_loss")
 
     def _left(self, event: Mapping[str, Any]) -> float | None:
-        """Return the seconds to the end at the pace so far, with all that came between the steps."""
+        """Return the seconds left at the average pace since the start, including everything between the steps."""
         step: int = event["step"]
         taken: float = event.get("time", self.began_at) - self.began_at
         if self.steps is None or step <= self.began_from:
@@ -72,14 +72,14 @@ class Progress:
 
 @dataclasses.dataclass
 class Job:
-    """A job: times in seconds since 1970; `queued` says when it came to wait, and so its place.
+    """A job. Times are in seconds since 1970; `queued` is when it was queued, which orders the queue.
 
-    `replaced` tells the model that was there under the name when the job first ran: another file is the job's own.
+    `replaced` identifies the model file of this name that existed when the job first ran. Any other file is the job's.
     """
 
     id: str
     model: str
-    corpus: str | None  # None: the text that was pasted
+    corpus: str | None  # None: the text came with the request
     options: dict[str, Value]
     overwrite: bool
     created: float
@@ -92,17 +92,17 @@ class Job:
     progress: Progress = dataclasses.field(default_factory=Progress)
 
     def begin_(self) -> None:
-        """Note that it runs, for the first time or again."""
+        """Mark the job as running, for the first time or again."""
         self.state = "running"
         self.progress.reason = self.progress.seconds_left = None
 
     @property
     def over(self) -> bool:
-        """Whether nothing happens to it unless somebody asks."""
+        """True if the job is stopped, done or failed."""
         return self.state in FINAL
 
     def to_json(self, place: int | None) -> dict[str, Any]:
-        """Return what clients are told; `place` is that in the queue."""
+        """Return the API's description of the job; `place` is its place in the queue."""
         known = ("step", "steps", "epoch", "epochs", "loss", "val_loss", "best_loss", "tokens_per_second")
         moving = self.state in ("running", "stopping")
         return {
@@ -123,13 +123,13 @@ class Job:
 
 
 def save(folder: Path, job: Job) -> None:
-    """Write the job into its folder; raises `WeightsError`, caused by an `OSError`, if that fails."""
+    """Write the job into its folder. Raises `StorageError`, caused by an `OSError`, if that fails."""
     with atomic.writing(folder / "job.json") as file:
         file.write(json.dumps(dataclasses.asdict(job), indent=1).encode())
 
 
 def load(folder: Path) -> Job | None:
-    """Return the job in a folder, None if there is none that can be read."""
+    """Return the job in a folder, or None if it cannot be read."""
     try:
         found = json.loads((folder / "job.json").read_bytes())
         job = Job(**{**found, "progress": Progress(**found["progress"])})
@@ -139,7 +139,7 @@ def load(folder: Path) -> Job | None:
 
 
 def stamp(path: Path) -> Stamp | None:
-    """Return what tells a file from those that take its place, None if there is no file."""
+    """Return an identifier of the current version of a file, or None if there is no file."""
     try:
         found = path.stat()
     except OSError:

@@ -1,7 +1,7 @@
-"""The training jobs of a server: made, queued, stopped, gone on with and deleted.
+"""The training jobs of a server: create, queue, stop, resume and delete them.
 
-Each is a folder jobs/ID (see `job.py`), and its weights go to NAME.npz in the folder of models. What is asked for is
-checked and noted here; `running.py` runs one job after the other. Knows nothing about HTTP.
+A job is a folder jobs/ID (see `job.py`), and its weights go to NAME.npz in the models folder. This module validates
+and records requests; `runner.py` runs the jobs, one at a time.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ from .options import Value, checked, job_settings
 from .runner import Running, remove
 
 _LOG = logging.getLogger(__name__)
-_PATIENCE = 60.0  # seconds that a job which is to be deleted may take to save
+_PATIENCE = 60.0  # seconds to wait for a job to stop before it is deleted
 
 
 class Models(Protocol):
-    """What is needed of the models in the folder."""
+    """The methods that jobs need of the models in the folder."""
 
     def delete(self, name: str) -> None:
-        """Remove a model; raises `Refusal` if it cannot be."""
+        """Delete a model. Raises `Refusal` if it cannot be deleted."""
 
 
 class Jobs:
-    """The jobs in a folder. Everything is called from one event loop; `start` and `close` frame the rest."""
+    """The jobs in a folder. Call all methods from one event loop: `start` first, `close` last."""
 
     def __init__(self, settings: Settings, models: Models) -> None:
         self.settings, self.models, self.options = settings, models, job_settings()
@@ -50,16 +50,16 @@ class Jobs:
         self._one_by_one = asyncio.Lock()
 
     async def start(self) -> None:
-        """Find the jobs of the folder, and go on with those that were running or waiting when the server ended."""
+        """Read the jobs in the folder, and resume those that were running or waiting when the last server ended."""
         await asyncio.to_thread(self.running.find)
         if self.settings.train and self.running.jobs:
             try:
                 await self.running.claim()
-            except Refusal as refusal:  # texts can be written all the same
-                _LOG.error("no job is gone on with: %s", refusal.message)
+            except Refusal as refusal:  # the server can still write texts
+                _LOG.error("could not resume jobs: %s", refusal.message)
 
     async def close(self) -> None:
-        """Let the running job save; it goes on at the next start."""
+        """Stop the running job after it saves. It resumes at the next start."""
         await self.running.close()
 
     def all(self) -> list[Job]:
@@ -67,42 +67,42 @@ class Jobs:
         return sorted(self.running.jobs.values(), key=lambda job: job.created, reverse=True)
 
     def get(self, id_: str) -> Job:
-        """Return a job; raises `Refusal` (404) if there is none."""
+        """Return a job. Raises `Refusal` (404) if there is none."""
         found = self.running.jobs.get(id_)
         if found is None:
             raise Refusal(404, f"no job is called {id_!r:.80}; GET /v1/jobs lists them", "job_not_found", param="id")
         return found
 
     def place(self, job: Job) -> int | None:
-        """Return the place of a waiting job in the queue, from 1; None if it does not wait."""
+        """Return the place of a job in the queue, from 1, or None if it is not waiting."""
         queue = self.running.queue()
         return queue.index(job) + 1 if job in queue else None
 
     def describe(self, job: Job) -> dict[str, Any]:
-        """Return what clients are told of a job."""
+        """Return the API's description of a job."""
         return job.to_json(self.place(job))
 
     def count(self) -> dict[str, int]:
-        """Return how many jobs there are in each state."""
-        return Counter(job.state for job in self.all())  # a copy: who asks is in a thread of its own
+        """Return the number of jobs in each state."""
+        return Counter(job.state for job in self.all())  # `all` copies: the caller is in another thread
 
     def writing_to(self, model: str) -> Job | None:
-        """Return the job that is not over and whose weights go to that model, if there is one."""
+        """Return the unfinished job that writes this model, or None."""
         return next((job for job in self._of(model) if not job.over), None)
 
     def needing(self, corpus: str) -> Job | None:
-        """Return a job that is not done and reads that text, if there is one."""
+        """Return a job that reads this corpus and is not done, or None."""
         reading = [job for job in self.all() if job.corpus is not None and job.state != "done"]
         return next((job for job in reading if str(job.corpus).casefold() == corpus.casefold()), None)
 
     async def create(
         self, model: str, corpus: str | None, text: str | None, options: Mapping[str, Value], *, overwrite: bool
     ) -> Job:
-        """Make a job that waits for its turn; raises `Refusal` (400, 403, 404, 409, 429, 507) if that cannot be."""
+        """Create a job and queue it. Raises `Refusal` (400, 403, 404, 409, 429, 507) if it cannot be created."""
         self.check_allowed()
         model, given = names.checked(model, "model"), checked(self.options, options)
         if (corpus is None) == (text is None) or text == "":
-            raise Refusal(400, "expected either corpus, the name of a text, or text, which is not empty", "no_text")
+            raise Refusal(400, "expected either corpus, the name of a corpus, or text, which is not empty", "no_text")
         _check_length(given)
         corpus = None if corpus is None else self.corpora.checked(corpus)
         await self.running.claim()
@@ -111,7 +111,7 @@ class Jobs:
             if len(self.running.jobs) >= self.settings.max_jobs:
                 raise Refusal(
                     429,
-                    f"there are {self.settings.max_jobs} jobs, the most there may be; delete one",
+                    f"there are {self.settings.max_jobs} jobs, the most allowed; delete one",
                     "too_many_jobs",
                     retry_after=60,
                 )
@@ -121,20 +121,20 @@ class Jobs:
         return job
 
     async def stop(self, id_: str) -> Job:
-        """Stop a job, which saves first if it runs; one that is over stays as it is. Raises `Refusal`."""
+        """Stop a job. A running one saves first, a finished one is unchanged. Raises `Refusal` (403, 404, 409)."""
         job = await self._to_change(id_)
         await self.running.stop(job)
         return job
 
     async def resume(self, id_: str, changes: Mapping[str, Value | None]) -> Job:
-        """Let a job that is over go on, with changed options; None takes one away. Raises `Refusal` (409) if it cannot.
+        """Resume a finished job with changed options; None removes one. Raises `Refusal` (409) if it cannot resume.
 
-        From the last save or, if nothing was saved, from the start.
+        It continues from its last checkpoint or, if there is none, from the start.
         """
         job = await self._to_change(id_)
         new = checked(self.options, {name: value for name, value in changes.items() if value is not None})
         async with self._one_by_one:
-            job = self.get(id_)  # another request may have removed it
+            job = self.get(id_)  # another request may have deleted it
             self._check_can_go_on(job)
             options = _changed(job.options, new, [name for name, value in changes.items() if value is None])
             if self.running.has_saved(job):
@@ -144,14 +144,14 @@ class Jobs:
         return job
 
     async def delete(self, id_: str, *, model: bool) -> None:
-        """Remove a job, which stops it, and its model if that is asked for; raises `Refusal` (403, 404, 409)."""
+        """Stop and delete a job, and its model if `model` is true. Raises `Refusal` (403, 404, 409)."""
         job = await self._to_change(id_)
         self._check_alone(job, model)
         await self.running.stop(job, at_once=model)
-        if not await self._quiet(job):  # not under the lock, for others need not wait as long
+        if not await self._quiet(job):  # not under the lock, or other requests would wait too
             raise Refusal(409, "the job is still saving; try again in a minute", "job_running")
         async with self._one_by_one:
-            self.get(id_)  # another request may have removed it, or let it go on
+            self.get(id_)  # another request may have deleted or resumed it
             if not job.over:
                 raise Refusal(409, f"the job is {job.state} again; stop it first", "job_running")
             self._check_alone(job, model)
@@ -160,35 +160,35 @@ class Jobs:
                 await self._delete_model(job)
 
     def _check_alone(self, job: Job, model: bool) -> None:
-        """Raise `Refusal` (409) if a model that is to be deleted with its job is another job's too."""
+        """Raise `Refusal` (409) if the model is to be deleted too, but another job also uses it."""
         others = [other for other in self._of(job.model) if other is not job]
         if model and others:
-            raise Refusal(409, f"the job {others[0].id} has the model {job.model} too; delete that first", "in_use")
+            raise Refusal(409, f"the job {others[0].id} shares the model {job.model}; delete that job first", "in_use")
 
     async def _delete_model(self, job: Job) -> None:
-        await asyncio.to_thread(remove_abandoned, self.running.output(job.model))  # what a process that was killed left
+        await asyncio.to_thread(remove_abandoned, self.running.output(job.model))  # left by a killed process
         if self.running.has_saved(job):
             self.models.delete(job.model)
 
     def check_allowed(self) -> None:
-        """Raise `Refusal` (403) if nothing may be changed on this server."""
+        """Raise `Refusal` (403) if the server is read-only."""
         if not self.settings.train:
-            raise Refusal(403, "this server trains nothing: it was started with --no-train", "training_off")
+            raise Refusal(403, "this server does not train: it was started with --no-train", "training_off")
 
     async def _to_change(self, id_: str) -> Job:
         self.check_allowed()
         self.get(id_)
         await self.running.claim()
-        return self.get(id_)  # another server may have removed it
+        return self.get(id_)  # another server may have deleted it
 
     def check_not_needed(self, corpus: str) -> None:
-        """Raise `Refusal` (409) if a job needs a text."""
+        """Raise `Refusal` (409) if a job needs this corpus."""
         job = self.needing(corpus)
         if job is not None:
-            raise Refusal(409, f"the job {job.id} needs the text {corpus}; delete that first", "corpus_in_use")
+            raise Refusal(409, f"the job {job.id} needs the corpus {corpus}; delete that job first", "corpus_in_use")
 
     def _of(self, model: str) -> list[Job]:
-        """Return the jobs of a model, which some file systems know by other letters too."""
+        """Return the jobs of a model, ignoring case as some file systems do."""
         return [job for job in self.all() if job.model.casefold() == model.casefold()]
 
     def _check_free(self, model: str, *, overwrite: bool) -> None:
@@ -199,7 +199,7 @@ class Jobs:
             )
         if model in shipped.models():
             raise Refusal(
-                409, f"{model} is a model that comes with numlstm; choose another name", "model_exists", param="model"
+                409, f"the model {model} ships with numlstm; choose another name", "model_exists", param="model"
             )
         if not overwrite and self.running.output(model).exists():
             raise Refusal(
@@ -215,9 +215,9 @@ class Jobs:
         later = [other for other in self._of(job.model) if other.queued > job.queued and self.running.has_saved(other)]
         later += [other for other in self._of(job.model) if not other.over]
         if later:
-            raise Refusal(409, f"the model {job.model} is by now that of the job {later[0].id}", "model_busy")
+            raise Refusal(409, f"the model {job.model} now belongs to the job {later[0].id}", "model_busy")
         if job.state == "done" and not self.running.output(job.model).exists():
-            raise Refusal(409, f"the model {job.model} is gone; begin another job", "model_gone")
+            raise Refusal(409, f"the model {job.model} is gone; create a new job", "model_gone")
         if job.corpus is not None:
             self.corpora.checked(job.corpus)
 
@@ -231,7 +231,7 @@ class Jobs:
         self.running.add(job)
 
     async def _quiet(self, job: Job) -> bool:
-        """Wait until nobody works on a job, not even a process that an earlier server left; return whether it is so."""
+        """Wait until no process works on a job, not even one left by an earlier server. Return False on a timeout."""
         until = time.monotonic() + _PATIENCE
         path = self.running.folder(job) / "lock"
         while not (job.over and lock.is_free(path)):
@@ -247,7 +247,7 @@ def _check_length(given: Mapping[str, Value]) -> None:
 
 
 def _changed(options: Mapping[str, Value], new: Mapping[str, Value], gone: Iterable[str]) -> dict[str, Value]:
-    """Return options with others in their place; of epochs and steps one replaces the other."""
+    """Return the options without those in `gone`, updated with `new`. Of epochs and steps, one replaces the other."""
     _check_length(new)
     instead = {"epochs": "steps", "steps": "epochs"}
     left = {name: value for name, value in options.items() if name not in gone and instead.get(name) not in new}
@@ -259,7 +259,7 @@ def _check_fixed(known: Iterable[Setting], job: Job, options: Mapping[str, Value
         if options.get(name, False) != job.options.get(name, False):
             raise Refusal(
                 400,
-                f"the option {name} cannot change in a run that goes on; begin another job",
+                f"the option {name} cannot change when a job resumes; create a new job",
                 "option_fixed",
                 param=f"options.{name}",
             )
@@ -269,4 +269,4 @@ def _make(folder: Path, job: Job, text: str | None) -> None:
     folder.mkdir(parents=True)
     if text is not None:
         (folder / "text.txt").write_bytes(text.encode("utf-8"))
-    files.save(folder, job)  # last: a folder without it is what a server left that was killed here
+    files.save(folder, job)  # last: a folder without it is incomplete, left by a killed server

@@ -1,6 +1,6 @@
-"""A lock that a process holds while it is at work, and that goes with it however it ends.
+"""A file lock that a process holds while it works. The system releases it however the process ends.
 
-The file itself stays and means nothing. Knows nothing about what is done under it.
+The file itself stays behind; its existence means nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import IO
 
 @contextlib.contextmanager
 def holding(path: Path, pause: float = 0.1) -> Iterator[None]:
-    """Hold the lock while the block runs, waiting for it first. Raises `OSError` if the file cannot be made."""
+    """Context manager: wait for the lock, then hold it. Raises `OSError` if the file cannot be created."""
     with open(path, "ab") as file:
         while not _taken(file):
             time.sleep(pause)
@@ -24,8 +24,11 @@ def holding(path: Path, pause: float = 0.1) -> Iterator[None]:
 
 
 def taken(path: Path) -> IO[bytes] | None:
-    """Return the file that holds the lock until it is closed, None if another process holds it; `OSError` as above."""
-    file = open(path, "ab")  # noqa: SIM115 (held until the caller closes it)
+    """Take the lock. Return the file that holds it until closed, or None if another process has it.
+
+    Raises `OSError` if the file cannot be created.
+    """
+    file = open(path, "ab")  # noqa: SIM115 (the caller closes it)
     if _taken(file):
         return file
     file.close()
@@ -33,7 +36,7 @@ def taken(path: Path) -> IO[bytes] | None:
 
 
 def is_free(path: Path) -> bool:
-    """Whether no process holds the lock."""
+    """Return True if no process holds the lock."""
     if not path.exists():
         return True
     with contextlib.suppress(OSError), open(path, "ab") as file:
@@ -42,7 +45,7 @@ def is_free(path: Path) -> bool:
 
 
 def _taken(file: IO[bytes]) -> bool:
-    """Take the lock for the open file; return whether it could be had."""
+    """Try to lock the open file; return True on success."""
     try:
         if sys.platform == "win32":
             import msvcrt
@@ -53,6 +56,6 @@ def _taken(file: IO[bytes]) -> bool:
             import fcntl
 
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):  # which Windows says of a lock that is held
+    except (BlockingIOError, PermissionError):  # Windows raises this for a held lock
         return False
     return True

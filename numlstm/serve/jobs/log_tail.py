@@ -1,29 +1,26 @@
-"""The lines of a log as they are added, whole ones only: a line that is still being written, or was torn, waits.
-
-Knows nothing about what the lines say.
-"""
+"""Reads lines as they are added to a log. Only complete lines are returned; a partly written line waits."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-Line = tuple[int, bytes]  # where it ends in the file, and what it says
+Line = tuple[int, bytes]  # the byte position where it ends in the file, and its bytes
 
 CHUNK = 1 << 16
 
 
 class Tail:
-    """What was added to a file after `position`, a number of bytes; the file need not be there yet.
+    """The lines added to a file after `position`, in bytes. The file need not exist yet.
 
-    A position within a line stands for the end of that line.
+    A position inside a line counts as the end of that line.
     """
 
     def __init__(self, path: Path, position: int = 0) -> None:
         self.path, self.position = path, position
-        self._sure = position == 0  # that a line begins there
+        self._sure = position == 0  # True once a line is known to begin there
 
     def lines(self, size: int = CHUNK) -> list[Line]:
-        """Return the next lines, about `size` bytes of them; none if nothing was added."""
+        """Return the next lines, about `size` bytes of them, or an empty list if nothing was added."""
         try:
             with open(self.path, "rb") as file:
                 if not self._sure:

@@ -1,4 +1,4 @@
-"""The options that a training job may have: the settings of training, but for those that are the server's to say."""
+"""The options of a training job: the training settings, except those that the server chooses."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from ..http.refusal import Refusal
 
 Value = bool | int | float | str
 
-# Where things are and go, and that texts are UTF-8. Snapshots would be models of names that nobody asked for, in the
-# place of others' perhaps.
+# The server chooses paths, and texts are UTF-8. Snapshots would add models under names that nobody asked for, and
+# perhaps overwrite others.
 SERVERS = frozenset({"output", "overwrite", "resume", "log", "tensorboard", "encoding", "snapshot_epochs"})
 
 _LONGEST = 2000  # characters of a value
-_LARGEST = {"int": 2**63, "float": 1e300}  # what no number reaches, nor one that is none
+_LARGEST = {"int": 2**63, "float": 1e300}  # bounds that also exclude infinity and NaN
 _KINDS = {"flag": "flag", "int": "int", "float": "float", "text": "text", "sizes": "text"}
 _EXPECTED = {"int": "a whole number", "float": "a number", "text": "text", "flag": "true or false"}
 
 
 def job_settings() -> tuple[Setting, ...]:
-    """Return the settings that a job may have, in the order of `numlstm train --help-all`."""
+    """Return the settings that a job may set, in the order of `numlstm train --help-all`."""
     return tuple(each for each in train_settings() if each.name not in SERVERS)
 
 
 def described(setting: Setting) -> dict[str, Any]:
-    """Return what clients are told of a setting; `default` is in words."""
+    """Return the API's description of a setting; `default` is in words."""
     number = setting.kind in ("int", "float")
     return {
         "name": setting.name,
@@ -46,9 +46,10 @@ def described(setting: Setting) -> dict[str, Any]:
 
 
 def checked(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str, Value]:
-    """Return the options that were given, each of its kind and in its range.
+    """Return the given options, each converted to its kind.
 
-    Raises `Refusal` (400) for one that there is not, or that is not; `options.NAME` is then the field that is wrong.
+    Raises `Refusal` (400) if a name is unknown or a value is of another kind or out of range. Its field is then
+    `options` or `options.NAME`.
     """
     known, found = named(settings), dict[str, Value]()
     for name, value in given.items():
@@ -65,7 +66,7 @@ def checked(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str
 
 
 def _of_kind(setting: Setting, value: Value) -> Value:
-    """Return a value as its option wants it."""
+    """Return a value converted to its option's kind. Raises `Refusal` if it is of another kind."""
     kind = _KINDS[setting.kind]
     if kind == "flag" and isinstance(value, bool):
         return value
@@ -92,5 +93,5 @@ def _refused(setting: Setting, message: str) -> Refusal:
 
 
 def _is_plain(value: str) -> bool:
-    """Whether a text can be written into a file, and read by every program: no NUL, no half characters."""
+    """Return True if any program can read the text from a file: not too long, no NUL, no lone surrogates."""
     return len(value) <= _LONGEST and "\0" not in value and not any("\ud800" <= each <= "\udfff" for each in value)

@@ -1,7 +1,4 @@
-"""The process that a job runs in: started, told to stop, and heard when it ends.
-
-Knows nothing about what it does, nor about jobs.
-"""
+"""A worker process, seen from the server: start it, stop it, and read its result. The other side is `worker.py`."""
 
 from __future__ import annotations
 
@@ -14,8 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
-_LONGEST = 65536  # bytes of what it says at its end
-# Not of the terminal's group, whose Ctrl-C is the server's. The child is told to stop when the server has.
+_LONGEST = 65536  # bytes of the report read at its end
+# Its own process group: Ctrl-C in the terminal is for the server, which then tells the worker to stop.
 if sys.platform == "win32":
     _APART: Any = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP | subprocess.BELOW_NORMAL_PRIORITY_CLASS}
 else:
@@ -23,10 +20,10 @@ else:
 
 
 class Order(TypedDict):
-    """What the server asks for.
+    """What the worker is to run.
 
-    `settings` are those of `numlstm.new_run`, `resume` the file to go on with, `corpus` a name of the catalogue or "-",
-    which stands for the file `text`.
+    `settings` are those of `numlstm.new_run`. `resume` is the checkpoint to resume from, if any. `corpus` is a name in
+    the catalogue, or "-" for the file `text`.
     """
 
     settings: dict[str, Any]
@@ -36,9 +33,9 @@ class Order(TypedDict):
 
 
 class Process:
-    """A process at work in `folder`, under the lock at `lock`; what it prints goes to `errors`.
+    """A worker process in `folder`, which holds the lock file `lock` and prints to the file `errors`.
 
-    `order` is what it is told to do: see `worker.py`. Raises `OSError` if it cannot be started.
+    It runs `order`. Raises `OSError` if it cannot be started.
     """
 
     def __init__(self, command: Sequence[str], folder: Path, lock: Path, errors: Path, order: Order) -> None:
@@ -56,26 +53,26 @@ class Process:
         self._tell(json.dumps(order))
 
     def stop(self) -> None:
-        """Ask it to stop after the step under way, and to save."""
+        """Ask it to stop after the current step, and to save."""
         self._tell("stop")
 
     def kill(self) -> None:
-        """End it at once."""
+        """Kill it at once."""
         self._process.kill()
 
     def ended(self) -> int | None:
-        """Return its exit code, or None as long as it runs; a negative one is the signal that ended it."""
+        """Return its exit code, or None while it runs. A negative code is the signal that killed it."""
         return self._process.poll()
 
     def close(self) -> dict[str, str] | None:
-        """Return the error that it ended with, its `type` and `message`, or None. It must have ended."""
+        """Return the `type` and `message` of the error that it ended with, or None. Call it after the process ended."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         with contextlib.suppress(OSError):
             self._process.stdin.close()
         with self._process.stdout as report:
             said = report.read(_LONGEST)
-        with contextlib.suppress(ValueError):  # it was killed, perhaps while it wrote
+        with contextlib.suppress(ValueError):  # it was killed, perhaps while writing the report
             found = json.loads(said or b"null")
             return found if isinstance(found, dict) else None
         return None

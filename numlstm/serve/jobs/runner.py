@@ -1,7 +1,7 @@
-"""Runs training jobs one after the other, each in a process of its own, and goes on with them after a restart.
+"""Runs training jobs one at a time, each in a worker process, and resumes them after a restart.
 
-A job whose process was stopped from outside, or whose server ended, waits again and goes on from its last save. Knows
-nothing about who may ask for what.
+A job whose process was stopped from outside, or whose server ended, is queued again and resumes from its last
+checkpoint.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ from .job import Job, Progress
 from .log_tail import Tail
 from .process import Order, Process
 
-WORKER = (sys.executable, "-m", "numlstm.serve.jobs.worker")  # a job's process
+WORKER = (sys.executable, "-m", "numlstm.serve.jobs.worker")  # starts a worker process
 
 _LOG = logging.getLogger(__name__)
-_PAUSE = 0.1  # seconds between two looks at a process
-_AGAIN = 2.0  # seconds before a job goes on that was stopped from outside: the server may be about to stop too
-_FAREWELL = 15.0  # seconds that the server waits at its end for a job to save, which does so without it too
-_STOPPED = frozenset({130, -2, -15})  # exit codes: the run's own, and those of signals that came before it listened
+_PAUSE = 0.1  # seconds between checks of a process
+_AGAIN = 2.0  # seconds before resuming a job that was stopped from outside: the server may be about to stop too
+_FAREWELL = 15.0  # seconds that a stopping server waits for a job to save; the job also saves on its own
+_STOPPED = frozenset({130, -2, -15})  # exit codes: the worker's own, and SIGINT and SIGTERM before it handles them
 
 
 class Running:
-    """The jobs of a folder, and the one of them that runs. `command` is what a process is started with."""
+    """The jobs in a folder, and the one that is running. `command` starts a worker process."""
 
     command: Sequence[str] = WORKER
 
@@ -57,7 +57,7 @@ class Running:
         self.closing = False
 
     def find(self) -> None:
-        """Read the jobs of the folder; what was running comes first in the queue. Broken folders are removed."""
+        """Read the jobs in the folder. A job that was running is first in the queue. Incomplete folders are removed."""
         self.jobs = {}
         for folder in sorted(self.top.glob("job-*")):
             job = files.load(folder)
@@ -65,21 +65,21 @@ class Running:
                 _after_restart_(job, folder)
                 self.jobs[job.id] = job
             elif not (folder / "job.json").exists():
-                shutil.rmtree(folder, ignore_errors=True)  # a server was killed while it made or removed the job
+                shutil.rmtree(folder, ignore_errors=True)  # a server was killed while creating or deleting the job
             else:
-                _LOG.error("%s holds no job that can be read", folder)
+                _LOG.error("cannot read the job in %s", folder)
 
     async def claim(self) -> None:
-        """Make this the one server that runs the jobs of the folder, and begin; raises `Refusal` if another does."""
+        """Take the folder's lock and start running its jobs. Raises `Refusal` if another server has the lock."""
         async with self._claiming:
             if self._lock is not None:
                 return
             self._lock = self._locked()
-            await asyncio.to_thread(self.find)  # another server may have been at work since
+            await asyncio.to_thread(self.find)  # another server may have changed them since
             self._task = asyncio.create_task(self._work())
 
     async def close(self) -> None:
-        """Let the running job save, for some seconds, and run no more."""
+        """Stop the running job, wait a few seconds for it to save, and start no more."""
         self.closing = True
         if self.process is not None:
             self.process.stop()
@@ -99,43 +99,43 @@ class Running:
         except OSError as error:
             raise no_room(error, "the job") from error
         if found is None:
-            raise Refusal(409, "another server runs the jobs of the same folder; ask that one", "folder_busy")
+            raise Refusal(409, "another server runs the jobs in this folder; use that server", "folder_busy")
         return found
 
     def folder(self, job: Job) -> Path:
-        """Return where a job lies."""
+        """Return the folder of a job."""
         return self.top / job.id
 
     def output(self, model: str) -> Path:
-        """Return where a model's weights go."""
+        """Return the path of a model's weights file."""
         return self.models / f"{model}.npz"
 
     def has_saved(self, job: Job) -> bool:
-        """Whether the weights under the job's name are its own."""
+        """Return True if the model file under the job's name was written by this job."""
         found = files.stamp(self.output(job.model))
         return job.started is not None and found is not None and found != job.replaced
 
     def queue(self) -> list[Job]:
-        """Return the jobs that wait, in the order in which they came."""
+        """Return the waiting jobs in the order they were queued."""
         return sorted((job for job in self.jobs.values() if job.state == "waiting"), key=lambda job: job.queued)
 
     def last_place(self) -> float:
-        """Return a time that puts a job at the queue's end, whatever the clock did."""
+        """Return a `queued` time that puts a job last in the queue, even if the clock was set back."""
         return max([time.time(), *(job.queued + 1e-3 for job in self.jobs.values())])
 
     def add(self, job: Job) -> None:
-        """Take a job that waits, and lies in its folder, into the queue."""
+        """Add a waiting job, already saved in its folder, to the queue."""
         self.jobs[job.id] = job
         self._wake.set()
 
     async def wait(self, job: Job) -> None:
-        """Put a job that is over back into the queue."""
+        """Put a finished job back into the queue."""
         job.state, job.error, job.ended = "waiting", None, None
         await self._save(job)
         self._wake.set()
 
     async def stop(self, job: Job, *, at_once: bool = False) -> None:
-        """Stop a job: one that runs saves first, unless it is to be at once; one that is over stays as it is."""
+        """Stop a job. A running one saves first, unless `at_once`; a finished one is unchanged."""
         if job.state == "waiting":
             job.state, job.ended = "stopped", time.time()
         elif not job.over:
@@ -145,13 +145,13 @@ class Running:
         await self._save(job)
 
     async def remove(self, job: Job) -> None:
-        """Remove a job that is over, with all that lies in its folder."""
+        """Delete a finished job and its folder."""
         del self.jobs[job.id]
         async with self._saving:
             await asyncio.to_thread(remove, self.folder(job))
 
     async def _save(self, job: Job) -> None:
-        """Write the job down; a full disk is noted, for the jobs that run matter more."""
+        """Save the job. A full disk is only logged: running jobs matter more."""
         async with self._saving:
             if job.id not in self.jobs:
                 return
@@ -171,7 +171,7 @@ class Running:
                 await self._run(waiting[0])
             except Exception as error:
                 _LOG.exception("the job %s could not be run", waiting[0].id)
-                self._over(waiting[0], "failed", no_room(error, "what the training prints").message)
+                self._over(waiting[0], "failed", no_room(error, "the training's output").message)
             await self._save(waiting[0])
             if waiting[0].state == "waiting" and not self.closing:
                 await asyncio.sleep(_AGAIN)
@@ -179,7 +179,7 @@ class Running:
     async def _run(self, job: Job) -> None:
         folder, output = self.folder(job), self.output(job.model)
         job.begin_()
-        while not lock.is_free(folder / "lock"):  # a process of an earlier server saves
+        while not lock.is_free(folder / "lock"):  # a process of an earlier server is still saving
             if job.state == "stopping" or self.closing:
                 self._over(job, "waiting" if self.closing else "stopped")
                 return
@@ -196,7 +196,7 @@ class Running:
             self._over(job, "waiting" if self.closing else "stopped")
 
     def _order(self, job: Job, saved: bool) -> Order:
-        """Return what a job's process is to do: all paths are of the folder that it runs in, for files keep them."""
+        """Return the order for a job's process. Output paths are relative to its folder, because files record them."""
         given: dict[str, Any] = {
             "sample_length": RunSettings.sample_length,
             "device": self.device,
@@ -215,7 +215,7 @@ class Running:
         }
 
     def _text(self, job: Job) -> Path | None:
-        """Return the file that a job reads, None if it is one of the catalogue's."""
+        """Return the path of the text that a job reads, or None if it is a corpus of the catalogue."""
         if job.corpus is None:
             return self.folder(job) / "text.txt"
         return None if job.corpus in corpus_names() else self.models / "texts" / f"{job.corpus}.txt"
@@ -223,7 +223,7 @@ class Running:
     async def _follow(self, job: Job, process: Process) -> None:
         folder = self.folder(job)
         try:
-            if job.state == "stopping" or self.closing:  # since it was started
+            if job.state == "stopping" or self.closing:  # asked while the process started
                 process.stop()
             while process.ended() is None:
                 await asyncio.to_thread(_read_on_, job.progress, folder)
@@ -237,7 +237,7 @@ class Running:
         self._judge(job, process.ended() or 0, process.close())
 
     def _judge(self, job: Job, code: int, error: Mapping[str, str] | None) -> None:
-        """Find out from its exit code what became of a job."""
+        """Set the state of a job from its process's exit code."""
         asked = job.state == "stopping"
         if code == 0:
             self._over(job, "stopped" if job.progress.reason == "stopped" else "done")
@@ -245,7 +245,7 @@ class Running:
             self._over(job, "stopped" if asked else "waiting")
         elif code < 0 or not error:
             how = f"by signal {-code}" if code < 0 else f"with code {code}"
-            self._over(job, "failed", f"the training process was ended {how}, perhaps for want of memory")
+            self._over(job, "failed", f"the training process was ended {how}, perhaps because memory ran out")
         else:
             self._over(job, "failed", self._without_folders(error["message"]))
 
@@ -254,7 +254,7 @@ class Running:
         job.ended = None if state == "waiting" else time.time()
 
     def _without_folders(self, line: str) -> str:
-        """Return what a run said without telling where on this machine things are."""
+        """Return an error message without this machine's paths."""
         places = (self.models, cache_folder(), Path(tempfile.gettempdir()), Path(__file__).parents[3])
         for folder in places:
             line = line.replace(f"{folder}{os.sep}", "").replace(str(folder), "the server's folder")
@@ -262,14 +262,14 @@ class Running:
 
 
 def remove(folder: Path) -> None:
-    """Remove a job's folder; if that is cut short, `find` sees that it is no job any more, and does the rest."""
+    """Delete a job's folder. If this is interrupted, `find` sees an incomplete folder and deletes the rest."""
     (folder / "job.json").unlink(missing_ok=True)
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def _after_restart_(job: Job, folder: Path) -> None:
     if job.state == "running":
-        job.state = "waiting"  # its place in the queue is before all others'
+        job.state = "waiting"  # first in the queue: it was queued before all others
     elif job.state == "stopping":
         job.state, job.ended = "stopped", time.time()
     else:
@@ -278,7 +278,7 @@ def _after_restart_(job: Job, folder: Path) -> None:
 
 
 def _read_on_(progress: Progress, folder: Path) -> None:
-    """Learn what was added to a job's log since the last time."""
+    """Update the progress from what was added to a job's log."""
     tail = Tail(folder / "run.jsonl", progress.read)
     while lines := tail.lines():
         for _, line in lines:

@@ -1,11 +1,11 @@
-"""A training job in a process of its own, which ends well when the server is gone.
+"""The worker process of a training job. It saves and stops by itself when the server is gone.
 
     python -m numlstm.serve.jobs.worker FOLDER LOCK
 
-The first line of stdin is JSON, `Order`. After it a line "stop", or the end, which comes even by `kill -9`, stops the
-run after the step under way, saved. All is done in FOLDER, under the lock LOCK, and with a low priority, for texts are
-written meanwhile. At the end the process writes JSON to stdout: null if all went well, else the error's `type` and
-`message`. What is printed goes to stderr.
+The first line of stdin is an `Order` as JSON. After that, the line "stop" or the end of stdin saves the run and stops
+it after the current step; stdin ends even if the server is killed with `kill -9`. The process works in FOLDER and holds
+the lock LOCK. Its priority is low, because the server writes texts meanwhile. At the end it writes JSON to stdout: null
+on success, else the error's `type` and `message`. Everything printed goes to stderr.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ _NICE = 10
 
 
 def main() -> None:
-    """Do what stdin says and exit: 0 done or out of time, 1 an error, 130 stopped."""
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever started the server may have had it ignored
+    """Run the order on stdin and exit with code 0 (done or out of time), 1 (error) or 130 (stopped)."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # the server may have been started with SIGINT ignored
     report, sys.stdout = sys.stdout, sys.stderr
     error: dict[str, str] | None = None
     try:
@@ -47,20 +47,20 @@ def main() -> None:
         _print(str(found))
     except Exception as found:
         code = FAILED
-        message = f"the training failed ({type(found).__name__}); errors.txt in the job's folder says where"
+        message = f"the training failed ({type(found).__name__}); see errors.txt in the job's folder"
         error = {"type": type(found).__name__, "message": message}
         _print(traceback.format_exc())
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # what is left is to say so
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # only the report is left
     with contextlib.suppress(OSError):  # the server may be gone
         report.buffer.write(json.dumps(error).encode())
         report.flush()
-    os._exit(code)  # nothing is open, and no thread is worth waiting for
+    os._exit(code)  # no file is open, and no thread needs to finish
 
 
 def _run(folder: str, lock_path: str) -> int:
-    control = io.FileIO(0, closefd=False)  # no buffer, which a thread would hold when the process ends
+    control = io.FileIO(0, closefd=False)  # unbuffered: a thread would hold the buffer's lock at exit
     order: Order | None = json.loads(control.readline() or b"null")
-    if not order:  # the server was gone before it said anything
+    if not order:  # the server was gone before it sent the order
         return STOPPED
     if hasattr(os, "nice"):
         os.nice(_NICE)
@@ -91,7 +91,7 @@ def _trained(run: Run, stop: Stop) -> int:
 
 
 def _print(line: str) -> None:
-    """Write a line for who looks for what went wrong; a full disk does not matter."""
+    """Write a line to stderr, which is errors.txt. A full disk is ignored."""
     data = f"{line}\n".encode("utf-8", "backslashreplace")
     with contextlib.suppress(OSError):
         while data:
@@ -102,7 +102,7 @@ def _text(path: str) -> Any:
     try:
         return open(path, encoding="utf-8")
     except OSError as error:
-        raise CorpusError(f"the job's text cannot be read: {error.strerror or error}; begin another job") from None
+        raise CorpusError(f"the job's text cannot be read: {error.strerror or error}; create a new job") from None
 
 
 def _stop_when_told(control: io.FileIO) -> None:

@@ -1,4 +1,4 @@
-"""The page's files, as they are sent. Knows nothing about what is in them."""
+"""Serves the page's static files."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from starlette.types import Scope
 
 FOLDER = Path(__file__).parent / "static"
 
-# By their endings: what the system says, on Windows what somebody wrote into its registry, may stop a browser.
+# By file extension. The system's types (on Windows from the registry) may be ones that browsers refuse to run.
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 
 
 class _Files(StaticFiles):
     def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
-        return ("", None) if "\0" in path else super().lookup_path(path)  # which some versions stumble over
+        return ("", None) if "\0" in path else super().lookup_path(path)  # some versions fail on NUL
 
     def file_response(
         self, full_path: str | os.PathLike[str], stat_result: os.stat_result, scope: Scope, status_code: int = 200
@@ -28,15 +28,15 @@ class _Files(StaticFiles):
         kind = _TYPES.get(Path(full_path).suffix)
         if kind is not None and "content-type" in response.headers:
             response.headers["Content-Type"] = f"{kind}; charset=utf-8"
-        response.headers["Cache-Control"] = "no-cache"  # a browser asks whether its copy is still good
+        response.headers["Cache-Control"] = "no-cache"  # browsers revalidate their copy
         return response
 
 
 def mount(app: FastAPI) -> None:
-    """Serve the page's files below /page/."""
+    """Serve the page's files under /page/."""
     app.mount("/page", _Files(directory=FOLDER, check_dir=False), name="page")
 
 
 def index(request: Request) -> Response:
-    """Return the page itself, whose addresses are relative to /, so that it works below any path of a proxy."""
+    """Return the page itself. Its addresses are relative, so it works behind a proxy under any path."""
     return FileResponse(FOLDER / "index.html", media_type="text/html", headers={"Cache-Control": "no-cache"})

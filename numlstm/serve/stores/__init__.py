@@ -1,1 +1,1 @@
-"""The models and texts that a server has, by name."""
+"""The models and corpora on a server, by name."""

@@ -1,7 +1,4 @@
-"""The texts that can be trained on by name: those of the catalogue, and those that clients have sent.
-
-A client's text lies in texts/NAME.txt. Knows nothing about routes or what is trained.
-"""
+"""The corpora on a server, by name: those of the catalogue, and those that clients uploaded to texts/NAME.txt."""
 
 from __future__ import annotations
 
@@ -24,13 +21,13 @@ from . import names
 
 
 class Corpora:
-    """The texts of a server. Names are checked here, wherever they come from."""
+    """The corpora of a server. All names are checked here."""
 
     def __init__(self, settings: Settings) -> None:
         self.folder, self.most = settings.models.absolute() / "texts", settings.max_upload
 
     def list(self) -> list[dict[str, Any]]:
-        """Return what clients are told of each text, those of the catalogue first."""
+        """Describe all corpora, those of the catalogue first."""
         found = [_of_catalogue(entry) for entry in entries().values()]
         for path in sorted(self.folder.glob("*.txt")):
             with contextlib.suppress(OSError):  # deleted meanwhile
@@ -39,30 +36,30 @@ class Corpora:
         return found
 
     def checked(self, name: str) -> str:
-        """Return the name of a text that there is; raises `Refusal` (400, 404) if there is none."""
+        """Return the normalized name of an existing corpus. Raises `Refusal` (400, 404) if there is none."""
         name = names.checked(name, "corpus")
         if not self.is_catalogued(name) and not self.path(name).is_file():
             raise Refusal(
                 404,
-                f"no corpus is called {name}; GET /v1/corpora lists them, PUT /v1/corpora/{name} makes it one",
+                f"no corpus is called {name}; GET /v1/corpora lists them, PUT /v1/corpora/{name} uploads one",
                 "corpus_not_found",
                 param="corpus",
             )
         return name
 
     def is_catalogued(self, name: str) -> bool:
-        """Whether that is a name of the catalogue, which no client's text can have."""
+        """Return True if the catalogue has a corpus of this name. Uploads cannot use it."""
         return name in corpus_names()
 
     def path(self, name: str) -> Path:
-        """Return where a client's text of that name is or would be."""
+        """Return the path of an uploaded corpus, whether or not it exists."""
         return self.folder / f"{name}.txt"
 
     async def receive(self, name: str, chunks: AsyncIterable[bytes], *, overwrite: bool) -> dict[str, Any]:
-        """Keep a text that comes in pieces, and return what clients are told of it.
+        """Store an uploaded text from its chunks, and describe it.
 
-        Raises `Refusal`: 400 if it is empty or no UTF-8, 409 if the name is taken, 413 if it is too long, 507 if it
-        finds no room. Whatever ends this early, an earlier text of that name is untouched.
+        Raises `Refusal`: 400 if it is empty or not UTF-8, 409 if the name is taken, 413 if it is too long, 507 if the
+        disk is full. An existing text of this name is replaced only if the upload succeeds.
         """
         path = self.path(names.checked(name, "name"))
         if self.is_catalogued(path.stem):
@@ -70,7 +67,7 @@ class Corpora:
                 409, f"{name} is a corpus of the catalogue; choose another name", "corpus_exists", param="name"
             )
         if path.exists() and not overwrite:
-            raise Refusal(409, f"there is a text {name}; ?overwrite=true replaces it", "corpus_exists", param="name")
+            raise Refusal(409, f"the corpus {name} exists; ?overwrite=true replaces it", "corpus_exists", param="name")
         try:
             await asyncio.to_thread(self._make_folder)
             await self._write(path, chunks)
@@ -79,10 +76,10 @@ class Corpora:
         return await asyncio.to_thread(_sent, path)
 
     def delete(self, name: str) -> None:
-        """Remove a client's text; raises `Refusal`: 403 for one of the catalogue, 404 if there is none."""
+        """Delete an uploaded corpus. Raises `Refusal`: 403 if it is in the catalogue, 404 if there is none."""
         name = self.checked(name)
         if self.is_catalogued(name):
-            raise Refusal(403, f"{name} is a corpus of the catalogue, which stays", "corpus_fixed", param="name")
+            raise Refusal(403, f"{name} is in the catalogue and cannot be deleted", "corpus_fixed", param="name")
         self.path(name).unlink(missing_ok=True)
 
     async def _write(self, path: Path, chunks: AsyncIterable[bytes]) -> None:
@@ -90,10 +87,10 @@ class Corpora:
         file = await asyncio.to_thread(whole.__enter__)
         try:
             await self._receive(file, chunks)
-        except BaseException as error:  # a client that is gone, too
+        except BaseException as error:  # including the client's disconnect
             whole.__exit__(type(error), error, error.__traceback__)
             raise
-        await asyncio.to_thread(whole.__exit__, None, None, None)  # which waits for the disk
+        await asyncio.to_thread(whole.__exit__, None, None, None)  # in a thread: it waits for the disk
 
     async def _receive(self, file: IO[bytes], chunks: AsyncIterable[bytes]) -> None:
         decoder, size = codecs.getincrementaldecoder("utf-8")(), 0
@@ -110,17 +107,17 @@ class Corpora:
     def _make_folder(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
         for path in list(self.folder.iterdir()):
-            if is_abandoned(path):  # of a server that was killed while it received
+            if is_abandoned(path):  # left by a server that was killed during an upload
                 path.unlink(missing_ok=True)
 
 
 def no_room(error: BaseException, what: str) -> Refusal:
-    """Return the refusal (507, or 500) for something that could not be written; it tells no path."""
+    """Return the refusal (507 if the disk is full, else 500) for a failed write. Its message names no path."""
     cause = error if isinstance(error, OSError) else error.__cause__
     reason = (cause.strerror if isinstance(cause, OSError) else None) or "the disk failed"
     if isinstance(cause, OSError) and cause.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return Refusal(507, f"{what} could not be kept: {reason}; make room on the server", "disk_full")
-    return Refusal(500, f"{what} could not be kept: {reason}; see to the server's folder", "cannot_write")
+        return Refusal(507, f"{what} could not be saved: {reason}; make room on the server", "disk_full")
+    return Refusal(500, f"{what} could not be saved: {reason}; check the server's folder", "cannot_write")
 
 
 def _decode(decoder: codecs.IncrementalDecoder, chunk: bytes, size: int) -> None:

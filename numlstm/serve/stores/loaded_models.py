@@ -1,7 +1,6 @@
-"""Models in memory: read when first asked for and kept within a limit; what was longest unused leaves first.
+"""A cache of loaded models with a memory limit: models load on first use, and the least recently used are evicted.
 
-All of it happens in the event loop's thread; only reading a file does not, so that a large one holds nobody up. Knows
-nothing about HTTP, or about what is written.
+Runs on the event loop; files are read in a worker thread.
 """
 
 from __future__ import annotations
@@ -25,13 +24,13 @@ from ...text.vocab.base import Vocab
 from ..http.refusal import Refusal
 from ..server_settings import MB
 
-# The parameters as they are, their gradients' room, and packed for the way forward and the way back.
+# Arrays of the parameters' size: the parameters, their gradients, and packed copies for the forward and backward pass.
 _COPIES = 4
 _RETRY = 5
 
 
 class Stamp(NamedTuple):
-    """What tells one version of a file from the next."""
+    """Identifies one version of a file."""
 
     changed: int
     size: int
@@ -40,10 +39,10 @@ class Stamp(NamedTuple):
 
 @dataclasses.dataclass(eq=False)
 class Loaded:
-    """A model in memory and the batch of its texts, which only the engine's thread may touch.
+    """A model in memory, with the batch of its texts. Only the engine's thread may touch the batch.
 
-    `texts` counts those that are being written, `used` says when it was last asked for, in the order of asking; `old`,
-    that its file has changed or is gone.
+    `texts` counts the texts being written. `used` increases with every request for a model. `old` is true once the
+    file has changed or is gone.
     """
 
     name: str
@@ -58,10 +57,10 @@ class Loaded:
 
 
 class Memory:
-    """The models that are loaded, of which no more are kept than fit into `limit` bytes.
+    """The loaded models, which take at most `limit` bytes.
 
-    `find` returns the file of a name, or raises `Refusal`; `build` makes the network of what was read from it, which
-    has numbers of `itemsize` bytes, or, where that is None, of those that the file says.
+    `find` returns the path of a model by name, or raises `Refusal`. `build` builds the network of a weights file, whose
+    numbers take `itemsize` bytes each (None: as the file's dtype says).
     """
 
     def __init__(
@@ -72,19 +71,19 @@ class Memory:
         itemsize: int | None = None,
     ) -> None:
         self.limit, self._find, self._build, self._itemsize = limit, find, build, itemsize
-        self.models: list[Loaded] = []  # old versions of files too, as long as texts are written with them
+        self.models: list[Loaded] = []  # includes old versions that texts are still written with
         self._clock, self._one_at_a_time = itertools.count(1), asyncio.Lock()
 
     @property
     def bytes(self) -> int:
-        """How much memory the models take."""
+        """The memory that the loaded models take."""
         return sum(model.bytes for model in self.models)
 
     async def load(self, name: str) -> Loaded:
-        """Return the model of that name as its file is now.
+        """Return the model of this name, loaded from the current version of its file.
 
         Raises `Refusal`: what `find` raises, 422 if the file cannot be used or is too large by itself, 503 if there is
-        no room because all other models are writing.
+        no memory while other models are writing.
         """
         if (found := self._kept(name)) is None:
             async with self._one_at_a_time:
@@ -93,18 +92,18 @@ class Memory:
         return found
 
     def begin(self, model: Loaded) -> None:
-        """Take note that a text is being written with a model."""
-        if model not in self.models:  # it had to leave between being loaded and this
+        """Record that a text is being written with a model."""
+        if model not in self.models:  # it was evicted after it was loaded
             self.models.append(model)
         model.texts += 1
 
     def end(self, model: Loaded) -> None:
-        """Take note that a text is not being written any more."""
+        """Record that a text has ended."""
         model.texts -= 1
         self._forget_old()
 
     def _kept(self, name: str) -> Loaded | None:
-        """Return the model of that name if it is here, as its file is now."""
+        """Return the model of this name if the current version of its file is loaded."""
         try:
             stamp = _stamp(self._find(name), name)
         except Refusal:
@@ -116,7 +115,7 @@ class Memory:
     async def _read(self, name: str) -> Loaded:
         path = self._find(name)
         stamp = _stamp(path, name)
-        self._check_fits(name, stamp.size)  # a file is read as a whole; numbers are not packed in it
+        self._check_fits(name, stamp.size)  # it is read whole, and is not compressed
         file = await asyncio.to_thread(_read, path, name)
         size = _COPIES * parameters.count(file.config) * (self._itemsize or np.dtype(file.config.dtype).itemsize)
         self._check_fits(name, size)
@@ -143,7 +142,7 @@ class Memory:
             )
 
     def _make_room(self, name: str, size: int) -> None:
-        """Let models leave that write nothing; raises `Refusal` if that is not enough, and then none leaves."""
+        """Evict idle models until `size` bytes fit. Raises `Refusal`, and evicts none, if that is not enough."""
         if size + sum(model.bytes for model in self.models if model.texts) > self.limit:
             raise _no_memory(name)
         idle = sorted((model for model in self.models if not model.texts), key=lambda model: model.used)
@@ -151,7 +150,7 @@ class Memory:
             self.models.remove(idle.pop(0))
 
     def _outdate(self, name: str) -> None:
-        """Use what is here of a file no more: texts that were begun with it are still written."""
+        """Mark all loaded versions of a model as old. Texts already started with them are finished."""
         for model in self.models:
             model.old |= model.name == name
         self._forget_old()
@@ -166,7 +165,7 @@ def _stamp(path: Path, name: str) -> Stamp:
     except OSError:
         raise Refusal(
             404,
-            f"there is no model {name!r:.80}; GET /v1/models lists those there are",
+            f"there is no model {name!r:.80}; GET /v1/models lists them",
             "model_not_found",
             param="model",
         ) from None
@@ -174,11 +173,11 @@ def _stamp(path: Path, name: str) -> Stamp:
 
 
 def _read(path: Path, name: str) -> WeightsFile:
-    """Read a model's file, without what only training needs."""
+    """Read a model's file, without its training state."""
     try:
         file = weights_file.load(path)
     except NumlstmError as error:
-        # The file's path says where the server's folder is, which is not for clients to know.
+        # The path would tell clients where the server's folder is.
         raise _unusable(name, str(error).replace(str(path), "its file")) from None
     except MemoryError:
         raise _no_memory(name) from None

@@ -1,7 +1,4 @@
-"""The models that a server has, by name: those in its folder, and those that ship.
-
-Knows nothing about HTTP, and not what is done with a model.
-"""
+"""The models on a server, by name: those in its folder, and those that ship with numlstm."""
 
 from __future__ import annotations
 
@@ -27,20 +24,20 @@ _TITLE = 200  # characters
 
 
 class Shelf:
-    """The models of a server. `busy` tells whether something is writing a model, so that nobody else may."""
+    """The models of a server. `busy(name)` returns True while a job writes that model; nobody else may then."""
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.busy: Callable[[str], bool] = lambda name: False
         self._known: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
-        self._checking = asyncio.Lock()  # an upload may take as much memory as the largest model
+        self._checking = asyncio.Lock()  # one upload at a time: each may take as much memory as the largest model
 
     def names(self) -> list[str]:
-        """Return the names of all models: first those in the folder."""
+        """Return the names of all models, those in the folder first."""
         return [*sorted(self._own()), *shipped.models()]
 
     def path(self, name: str) -> Path:
-        """Return a model's file; raises `Refusal` (404) if there is none."""
+        """Return the path of a model's file. Raises `Refusal` (404) if there is none."""
         found = shipped.models().get(name) or self._own_path(name)
         if found is None:
             raise Refusal(
@@ -49,11 +46,11 @@ class Shelf:
         return found
 
     def is_shipped(self, name: str) -> bool:
-        """Whether the model ships with the package: it can't be changed, and its name is taken."""
+        """Return True if the model ships with the package. It cannot be changed, and its name is taken."""
         return name in shipped.models()
 
     def default(self) -> str:
-        """Return the model of the folder that changed last, else the first that ships; raises `Refusal` (404)."""
+        """Return the folder's last changed model, else the first shipped one. Raises `Refusal` (404) if none exists."""
         own = self._own()
         if own:
             return max(own, key=lambda name: own[name])
@@ -62,9 +59,9 @@ class Shelf:
         raise Refusal(404, "there is no model here yet; train one, or upload one", "model_not_found", param="model")
 
     def describe(self, name: str) -> dict[str, Any]:
-        """Return what there is to know of a model, as the API tells it; raises `Refusal` (404) if there is none.
+        """Return the API's description of a model. Raises `Refusal` (404) if there is none.
 
-        A file that can't be used is described too, its `problem` being why.
+        An unusable file is described too; `problem` says why it is unusable.
         """
         path = self.path(name)
         try:
@@ -78,7 +75,7 @@ class Shelf:
         return known[1]
 
     def all(self) -> list[dict[str, Any]]:
-        """Describe all models, but for those that are deleted meanwhile."""
+        """Describe all models, except any deleted meanwhile."""
         found = []
         for name in self.names():
             with contextlib.suppress(Refusal):
@@ -86,11 +83,11 @@ class Shelf:
         return found
 
     async def receive(self, name: str, chunks: AsyncIterable[bytes], *, overwrite: bool) -> dict[str, Any]:
-        """Put a weights file that comes in pieces on the shelf, and describe it.
+        """Store an uploaded weights file from its chunks, and describe it.
 
-        It is checked before it gets its place, so that a model that is there is untouched by one that is damaged or
-        incomplete. Raises `Refusal`: 403 without training, 409 if it exists or is being written, 422 if it is no
-        weights file, 507 if the disk is full.
+        The file is checked first, so a damaged or incomplete upload never replaces an existing model. Raises `Refusal`:
+        403 without training, 409 if the model exists or is being written, 422 if it is not a weights file, 507 if the
+        disk is full.
         """
         name = names.checked(name)
         self._check_free(name, overwrite)
@@ -98,13 +95,13 @@ class Shelf:
             self.settings.models.mkdir(parents=True, exist_ok=True)
             with replacing(self._file(name)) as file:
                 await _receive(file, chunks)
-                async with self._checking:  # here, for whoever waits in a thread takes it from others
+                async with self._checking:  # not in the thread, where waiting would block a worker
                     await run_in_threadpool(self._check, Path(file.name))
-                self._check_free(name, overwrite)  # again: it took a while
+                self._check_free(name, overwrite)  # again: the upload took a while
         return await run_in_threadpool(self.describe, name)
 
     def delete(self, name: str) -> None:
-        """Delete a model; raises `Refusal`: 403 if it ships or nothing may change, 404, 409 if it is being written."""
+        """Delete a model. Raises `Refusal`: 403 if shipped or read-only, 404 if missing, 409 if a job is writing it."""
         self._check_may_change()
         path = self.path(name)
         if self.is_shipped(name):
@@ -115,7 +112,7 @@ class Shelf:
         self._known.pop(name, None)
 
     def sweep(self) -> None:
-        """Remove what servers that were killed have left half received."""
+        """Remove partial uploads left by servers that were killed."""
         with contextlib.suppress(OSError):
             for path in list(self.settings.models.iterdir()):
                 if is_abandoned(path):
@@ -125,12 +122,12 @@ class Shelf:
         return self.settings.models / f"{name}.npz"
 
     def _own(self) -> dict[str, int]:
-        """Return the models in the folder and when each changed."""
+        """Return the names of the models in the folder, with their modification times in ns."""
         found = {}
         with contextlib.suppress(OSError):  # no folder yet
             for entry in os.scandir(self.settings.models):
                 name, suffix = os.path.splitext(entry.name)
-                with contextlib.suppress(OSError):  # gone meanwhile
+                with contextlib.suppress(OSError):  # deleted meanwhile
                     if suffix == ".npz" and names.is_name(name) and not self.is_shipped(name) and entry.is_file():
                         found[name] = entry.stat().st_mtime_ns
         return found
@@ -141,7 +138,7 @@ class Shelf:
 
     def _check_may_change(self) -> None:
         if not self.settings.train:
-            raise Refusal(403, "this server changes no models: it was started with --no-train", "read_only")
+            raise Refusal(403, "this server is read-only: it was started with --no-train", "read_only")
 
     def _check_idle(self, name: str) -> None:
         if self.busy(name):
@@ -154,7 +151,7 @@ class Shelf:
         self._check_idle(name)
         if self._file(name).exists() and not overwrite:
             raise Refusal(
-                409, f"there is a model {name}; say overwrite=true to replace it, or choose another name", "exists",
+                409, f"there is a model {name}; send overwrite=true to replace it, or choose another name", "exists",
                 param="name",
             )  # fmt: skip
 
@@ -205,14 +202,14 @@ def _outlined(outline: weights_file.Outline) -> dict[str, Any]:
 
 
 def _loss(summary: dict[str, Any]) -> float | None:
-    """Return the validation loss in nats per token; a summary is not checked when a file is loaded."""
+    """Return the validation loss in nats per token. The summary is not validated on loading, so check types here."""
     evaluated = summary.get("evaluated")
     loss = evaluated.get("carried") if isinstance(evaluated, dict) else summary.get("best_loss")
     return float(loss) if isinstance(loss, (int, float)) and not isinstance(loss, bool) else None
 
 
 def _title(summary: dict[str, Any]) -> str:
-    """Return what a model was trained on: the names of files, without the folders that they were in."""
+    """Return the title of a model's corpus, or the names of its files without their folders."""
     about, corpus = summary.get("about"), summary.get("corpus")
     title = about.get("title") if isinstance(about, dict) else None
     sources = corpus.get("sources") if isinstance(corpus, dict) else None
@@ -222,12 +219,12 @@ def _title(summary: dict[str, Any]) -> str:
 
 
 def unplaced(error: NumlstmError, path: Path, name: str) -> str:
-    """Return an error's line with a name in the place of a path, which is none of a client's business."""
+    """Return an error's message with `name` in place of the path, which clients should not see."""
     return str(error).replace(str(path), name)
 
 
 async def _receive(file: BinaryIO, chunks: AsyncIterable[bytes]) -> None:
-    """Write a file that comes in pieces, in threads, so that texts are written meanwhile."""
+    """Write an upload's chunks to a file, in worker threads so that the event loop keeps running."""
     async for chunk in chunks:
         await run_in_threadpool(file.write, chunk)
     await run_in_threadpool(file.flush)
@@ -236,7 +233,7 @@ async def _receive(file: BinaryIO, chunks: AsyncIterable[bytes]) -> None:
 
 @contextlib.contextmanager
 def _disk() -> Iterator[None]:
-    """Raise `Refusal` where the block cannot write to the disk."""
+    """Context manager: raise `Refusal` if the block fails to write to the disk."""
     try:
         yield
     except OSError as error:

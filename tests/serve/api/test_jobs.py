@@ -283,5 +283,5 @@ def test_a_corpus_that_cannot_be_downloaded(client: Client, tmp_path: Path, monk
     assert not found["alice"]["here"]
     job = client.ended(client.create("new", corpus="alice"))
     assert job["state"] == "failed"
-    assert job["error"].startswith("the corpus alice is not here yet")
+    assert job["error"].startswith("the corpus alice is not downloaded yet")
     assert client.ended(client.create("new", corpus="tales", steps=1))["state"] == "done"

@@ -162,7 +162,7 @@ def test_the_process_that_trains_is_ended(serve_process: Callable[..., Any], mod
         os.kill(worker_of(server), signal.SIGKILL)
         job = client.ended(first)
         assert job["state"] == "failed"
-        assert job["error"] == "the training process was ended by signal 9, perhaps for want of memory"
+        assert job["error"] == "the training process was ended by signal 9, perhaps because memory ran out"
         client.ask("POST", f"/v1/jobs/{first}/resume")
         assert client.ended(first)["state"] == "done"
     assert contents(models / "new.npz") == contents(whole)

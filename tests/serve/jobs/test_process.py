@@ -97,14 +97,14 @@ def test_an_error_of_ours_is_told_with_its_type(tmp_path: Path) -> None:
 def test_a_text_that_is_gone(tmp_path: Path) -> None:
     order: Order = {"settings": SETTINGS, "resume": None, "corpus": "-", "text": str(tmp_path / "no.txt")}
     process = Process(WORKER, tmp_path, tmp_path / "lock", tmp_path / "errors.txt", order)
-    assert end(process) == (1, "the job's text cannot be read: No such file or directory; begin another job")
+    assert end(process) == (1, "the job's text cannot be read: No such file or directory; create a new job")
 
 
 def test_what_nobody_expected_is_told_without_a_traceback(tmp_path: Path) -> None:
     script = "import numlstm.serve.jobs.worker as worker\nworker._begun = lambda order: 1 / 0\nworker.main()"
     code, line = end(start(tmp_path, command=(sys.executable, "-c", script)))
     assert code == 1
-    assert line == "the training failed (ZeroDivisionError); errors.txt in the job's folder says where"
+    assert line == "the training failed (ZeroDivisionError); see errors.txt in the job's folder"
     assert "Traceback" in (tmp_path / "errors.txt").read_text("utf-8")
 
 

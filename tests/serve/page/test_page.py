@@ -113,7 +113,7 @@ def test_surprise_is_told_by_colour_and_in_figures(browser: Any, server: str) ->
         assert page.locator("#legend li").count() == 8
         page.locator(".sheet .written i").nth(3).hover()
         hovered = page.inner_text(".sheet .readout")
-        assert re.search(r": (\d[\d.]* %|1 in [\d,]+), \d[\d.]* bits\. Others it thought of: ", hovered)
+        assert re.search(r": (\d[\d.]* %|1 in [\d,]+), \d[\d.]* bits\. It also considered: ", hovered)
         page.focus(".sheet .written")
         page.keyboard.press("Home")
         first = page.inner_text(".sheet .readout")

@@ -270,7 +270,7 @@ def test_a_file_is_sent_once_and_one_that_is_gone_is_told(browser: Any, server: 
         file.unlink()
         page.click("#begin")
         page.wait_for_function("() => document.querySelector('#trouble-text').textContent.includes('cannot be read')")
-        page.click("text=Not this file")
+        page.click("text=Remove file")
         page.check("[name=source][value=corpus]")
         page.select_option("#corpus", "once")
         page.click("#forget")

@@ -1,13 +1,14 @@
-// Requests to the server, below the page's own address, with the key if there is one. Knows nothing about the page.
+// Requests to the server, relative to the page's address, with the key if there is one.
 //
-// The document hears "away" when the server does not answer and "back" when it does again, or lets us in.
+// Dispatches "away" on the document when the server does not respond, and "back" when it responds again or accepts a
+// new key.
 
 const KEY = "numlstm-key";
-let asking = null; // the question for the key that is open, shared by all requests that wait for it
-let askKey = async () => null; // set by whoever can ask: (line) => a key, or null
-let absence = null; // settled when the server is back
+let asking = null; // promise of the open key dialog, shared by all requests that wait for it
+let askKey = async () => null; // set by `setAsker`: (message) => a key, or null
+let absence = null; // promise that settles when the server is back
 
-/** The server said no: its status, its one line, the field that was wrong. */
+/** The server refused a request: the status, the message, its code and the invalid field. */
 export class Refused extends Error {
   constructor(status, error) {
     super(error.message);
@@ -15,13 +16,13 @@ export class Refused extends Error {
   }
 }
 
-/** The server does not answer. */
+/** The server does not respond. */
 export class Away extends Error {}
 
 /** A file cannot be read: it is gone, has changed since it was picked, or is a folder. */
 export class Unreadable extends Error {}
 
-/** Say how the key is asked for. */
+/** Set the function that asks for the key. */
 export const setAsker = (ask) => {
   askKey = ask;
 };
@@ -47,23 +48,23 @@ async function wait() {
   document.dispatchEvent(new CustomEvent("back"));
 }
 
-/** Note that the server does not answer; the promise is kept when it does again. */
+/** Record that the server does not respond; return a promise that resolves when it does again. */
 export function away() {
   absence ??= wait();
   return absence;
 }
 
-/** Return what an answer that says no means. */
+/** Return the error for a response that is not OK. */
 export async function refusal(status, text) {
   try {
     return new Refused(status, JSON.parse(text).error);
   } catch {
-    if (status >= 502 && status <= 504) return new Away(); // a proxy answers in its place
+    if (status >= 502 && status <= 504) return new Away(); // answered by a proxy
     return new Refused(status, { message: `HTTP ${status}` });
   }
 }
 
-/** Ask for the key, once for all who wait; returns whether there is another one now. */
+/** Ask for the key, once for all waiting requests; return true if one was given. */
 export async function newKey(line) {
   asking ??= askKey(key() ? line : "");
   const given = await asking;
@@ -74,8 +75,8 @@ export async function newKey(line) {
 }
 
 /**
- * Send a request and return the response; `json` or `body` is what to send. Throws `Refused` or `Away`; where the key
- * is missing it is asked for, unless `quiet`.
+ * Send a request with `json` or `body` and return the response. Throws `Refused` or `Away`. If the key is missing or
+ * wrong, asks for it and tries again, unless `quiet`.
  */
 export async function send(method, path, { json, body, type, signal, quiet } = {}) {
   for (;;) {
@@ -100,7 +101,7 @@ export async function send(method, path, { json, body, type, signal, quiet } = {
   }
 }
 
-/** Send a request and return the JSON of its answer. */
+/** Send a request and return the JSON of its response. */
 export const call = async (method, path, options) => (await send(method, path, options)).json();
 
 /** Yield the server-sent events of a response as {event, id, data}. */
@@ -132,7 +133,7 @@ function parsed(block) {
   return found;
 }
 
-/** Throw `Unreadable` if a file cannot be read, or is no longer as it was when it was picked. */
+/** Throw `Unreadable` if a file cannot be read or has changed since it was picked. */
 export async function checkReadable(file) {
   await file
     .slice(0, 1)
@@ -142,9 +143,9 @@ export async function checkReadable(file) {
     });
 }
 
-/** Send a file with PUT; `progress` hears the share that is sent. Returns the JSON of the answer. */
+/** Send a file with PUT and return the JSON of the response; `progress` is called with the fraction sent. */
 export async function put(path, file, type, progress) {
-  await checkReadable(file); // while it is sent, a failure would look like a server that does not answer
+  await checkReadable(file); // during the upload, a read error looks like a server that does not respond
   for (;;) {
     const before = key();
     const [status, text] = await sent(path, file, type, progress);
@@ -157,7 +158,7 @@ export async function put(path, file, type, progress) {
 
 function sent(path, file, type, progress) {
   return new Promise((resolve) => {
-    const request = new XMLHttpRequest(); // fetch does not tell how much is sent
+    const request = new XMLHttpRequest(); // fetch reports no upload progress
     request.open("PUT", path);
     for (const [name, value] of Object.entries(headers({ "Content-Type": type })))
       request.setRequestHeader(name, value);

@@ -1,6 +1,6 @@
-// What the server has: models, texts and jobs, read again when something changes. Knows nothing about how they look.
+// The models, corpora and jobs on the server, as last read.
 //
-// The document hears "models", "corpora", "jobs" and "server" when there is something new.
+// Dispatches "models", "corpora", "jobs" and "server" on the document when they change.
 
 import { call } from "./api.js";
 
@@ -9,10 +9,10 @@ export const corpora = [];
 export const jobs = [];
 let server = { train: true, max_tokens: 4096 };
 
-/** Whether this server trains, and lets what it has be changed. */
+/** Return true if this server trains and allows changes. */
 export const trains = () => server.train;
 
-/** The length of the longest text that it writes, in tokens. */
+/** Return the maximum length of a text, in tokens. */
 export const longest = () => server.max_tokens;
 
 export const LIVE = ["waiting", "running", "stopping"];
@@ -30,20 +30,20 @@ export const readCorpora = (options) => read("corpora", "v1/corpora", corpora, o
 
 export const readJobs = (options) => read("jobs", "v1/jobs", jobs, options);
 
-/** Read what the server allows. */
+/** Read the server's limits. */
 export async function readServer() {
   server = await call("GET", "health");
   document.dispatchEvent(new CustomEvent("server"));
 }
 
-/** The model to write with if nobody has chosen: the newest of the reader's own, else the first that ships. */
+/** Return the default model: the newest of the reader's own, else "shakespeare" or the first one that works. */
 export function favourite() {
   const sound = models.filter((model) => !model.problem);
   const own = sound.filter((model) => !model.shipped).sort((a, b) => b.created - a.created);
   return own[0] ?? sound.find((model) => model.id === "shakespeare") ?? sound[0] ?? null;
 }
 
-/** The nearest to a text that can be a name. */
+/** Return the valid name nearest to a text. */
 export function nameFrom(text, otherwise) {
   const name = text.normalize("NFC").replace(/[^\p{L}\p{N}_.-]+/gu, "-");
   return name.replace(/^[.-]+/, "").slice(0, 50).replace(/[.-]+$/, "") || otherwise;
@@ -55,12 +55,12 @@ function free(name, taken) {
   return found;
 }
 
-/** A name that no model has yet, from one that is wanted. */
+/** Return an unused model name, based on the wanted one. */
 export function freeModelName(wanted) {
   return free(nameFrom(wanted, "mine"), [...models.map((model) => model.id), ...jobs.map((job) => job.model)]);
 }
 
-/** A name that no text has yet, from one that is wanted. */
+/** Return an unused corpus name, based on the wanted one. */
 export function freeCorpusName(wanted) {
   return free(
     nameFrom(wanted, "text"),

@@ -1,9 +1,9 @@
-// The options of training as a form: the ones that matter in the open, the rest by group. Knows nothing about jobs.
+// The training options as a form: the main ones first, the rest in groups.
 
 import { current, has, t } from "./words.js";
 import { h } from "./elements.js";
 
-/** The options that matter to most, in the order in which they are shown. */
+/** The main options, in display order. */
 export const MAIN = ["layers", "epochs", "lr", "batch_size", "seq_len", "dropout", "level", "seed"];
 
 function label(option) {
@@ -11,7 +11,7 @@ function label(option) {
   return has(`option.${option.name}`) ? t(`option.${option.name}`) : plain[0].toUpperCase() + plain.slice(1);
 }
 
-/** What an option is if it is not given, in words. */
+/** Return an option's default, in words. */
 function usually(option) {
   return has(`default.${option.name}`) ? t(`default.${option.name}`) : option.default;
 }
@@ -63,7 +63,7 @@ function field(option, before) {
   return h("div", { class: "field" }, h("label", { for: id }, label(option)), input(option, id, before), explained);
 }
 
-/** Draw the form of all options into two elements; what was typed before is kept. */
+/** Draw the main and the other options into two elements, keeping what was typed. */
 export function drawOptions(options, main, rest) {
   const before = given(main, rest);
   const make = (option) => field(option, before[option.name]);
@@ -83,7 +83,7 @@ export function drawOptions(options, main, rest) {
   );
 }
 
-/** Return the options that were set, by name: numbers as numbers, so far as they are ones. */
+/** Return the options that were set, by name; valid numbers are converted. */
 export function given(...places) {
   const found = {};
   for (const each of places.flatMap((place) => [...place.querySelectorAll("input, select")])) {
@@ -98,7 +98,7 @@ function value(each) {
   return each.inputMode && Number.isFinite(Number(typed)) ? Number(typed) : typed;
 }
 
-/** Put the focus on the field that an error names, if there is one. */
+/** Mark and focus the field that an error names, if there is one. */
 export function blame(param) {
   const name = param?.split(".").pop();
   const field = document.getElementById({ model: "name", text: "text" }[name] ?? `option-${name}`);

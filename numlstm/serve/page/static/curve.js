@@ -1,6 +1,5 @@
-// The chart of the losses: training and validation, in nats per token, over steps. Drawn for the width that it has; a
-// slider below it gives each value to pointer, finger and keyboard, and a table has the epochs. Knows nothing about
-// jobs.
+// The chart of the training and validation losses, in nats per token, over steps. It is drawn to fit the available
+// width. A slider below shows each value for pointer, touch and keyboard, and a table lists the epochs.
 
 import { $, h, shown, svg } from "./elements.js";
 import { brief, loss, t, whole } from "./words.js";
@@ -8,11 +7,11 @@ import { brief, loss, t, whole } from "./words.js";
 const HEIGHT = 300;
 const EDGE = { left: 46, right: 12, top: 12, bottom: 40 };
 let history = null;
-let wanted = false; // whether a drawing is due
+let wanted = false; // true if a redraw is scheduled
 let scale = null;
-let chosen = null; // the point that the slider is at, null for the newest
-let pointer = null; // where the pointer was
-let pointed = false; // whether it was the pointer that chose
+let chosen = null; // index of the selected point; null: the newest
+let pointer = null; // last x position of the pointer
+let pointed = false; // true if the pointer selected the point, false if the slider did
 
 const box = h("div", { class: "plot" });
 const slider = h("input", { type: "range", min: 0, value: 0, class: "scrub" });
@@ -21,7 +20,7 @@ const key = h("p", { class: "key" });
 const table = h("table");
 const none = h("p", { class: "empty" });
 
-/** Nice values between two, about `count` of them. */
+/** Return about `count` round values between `low` and `high`. */
 export function ticks(low, high, count) {
   const raw = (high - low) / count;
   const power = 10 ** Math.floor(Math.log10(raw));
@@ -32,7 +31,7 @@ export function ticks(low, high, count) {
   return found;
 }
 
-/** The losses between which the chart is drawn: the first steps, where all is new, may be above it. */
+/** Return the range of losses to draw. The high losses of the first steps may lie above it. */
 export function range(training, validation) {
   const settled = training.slice(Math.floor(training.length / 12)).map((point) => point.smooth);
   const all = [...settled, ...validation.map((point) => point.loss)];
@@ -142,13 +141,13 @@ function rows() {
   );
 }
 
-/** Put the mark where the slider is, and say what is there. */
+/** Move the mark to the slider's position, and show the values there. */
 function point(points, validation) {
   const n = chosen === null ? points.length - 1 : Math.min(chosen, points.length - 1);
   const here = points[n];
   slider.max = points.length - 1;
   slider.value = n;
-  const thumb = 8; // half of it, so that it stands below the place that it means
+  const thumb = 8; // half the thumb's width, so that the thumb is centred below its point
   slider.style.marginLeft = `${scale.x(points[0].step) - thumb}px`;
   slider.style.width = `${Math.max(48, scale.x(points.at(-1).step) - scale.x(points[0].step) + 2 * thumb)}px`;
   const known = validation.filter((each) => each.step <= here.step).at(-1);
@@ -181,7 +180,7 @@ function draw() {
 }
 
 function follow(event) {
-  const moved = event.clientX !== pointer; // a browser tells of pointers at rest too, each time that it draws
+  const moved = event.clientX !== pointer; // browsers also send events for a resting pointer after each redraw
   pointer = event.clientX;
   if (!moved || !scale || !history.steps.length) return;
   const points = history.training();
@@ -207,13 +206,13 @@ function words() {
   redraw();
 }
 
-/** Draw again before the next frame. */
+/** Redraw in the next frame. */
 export function redraw() {
   if (!wanted) requestAnimationFrame(draw);
   wanted = true;
 }
 
-/** Show another run. */
+/** Show the chart of another run. */
 export function showCurve(of) {
   [history, chosen] = [of, null];
   redraw();

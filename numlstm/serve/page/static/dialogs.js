@@ -1,12 +1,12 @@
-// What the page says and asks: errors in one line, a yes or no, the key. Knows nothing about why.
+// Messages and dialogs: one-line errors, a confirmation, and the request for the key.
 
 import { Away, Unreadable } from "./api.js";
 import { $, shown } from "./elements.js";
 import { t } from "./words.js";
 
-let lasting = false; // a line that stays until what it tells of is over
+let lasting = false; // the current message stays until its cause is over
 
-/** Show an error, or a text, in one line, or none with null. `stays` keeps it until another that stays replaces it. */
+/** Show an error or a text in one line; null clears it. `stays` keeps it until another call with `stays`. */
 export function trouble(what, stays = false) {
   if (lasting && !stays) return;
   lasting = stays && what !== null;
@@ -17,7 +17,7 @@ export function trouble(what, stays = false) {
   shown($("trouble-close"), !lasting);
 }
 
-/** Tell those who listen to the page rather than look at it. */
+/** Announce a text to screen readers. */
 export function say(text) {
   $("said").textContent = "";
   requestAnimationFrame(() => {
@@ -27,7 +27,7 @@ export function say(text) {
 
 $("trouble-close").addEventListener("click", () => trouble(null));
 
-/** Open a dialog until one of its buttons closes it; returns what that button means, or null for Escape. */
+/** Open a dialog until one of its buttons closes it; return that button's answer, or null for Escape. */
 function opened(dialog, first, answers) {
   return new Promise((resolve) => {
     const ending = new AbortController();
@@ -53,7 +53,7 @@ function opened(dialog, first, answers) {
   });
 }
 
-/** Ask before something is lost; `also` is a second question, in a box. Returns null, or whether it was ticked. */
+/** Ask for confirmation; `also` labels a checkbox. Return null if cancelled, else whether the checkbox is ticked. */
 export async function confirmed(title, text, action, also = "") {
   $("ask-title").textContent = title;
   $("ask-text").textContent = text;
@@ -67,7 +67,7 @@ export async function confirmed(title, text, action, also = "") {
   ]);
 }
 
-/** Ask for the key of the server; `line` says what was wrong with the one before. Returns it, or null. */
+/** Ask for the server's key; `line` says what was wrong with the last one. Return the key, or null if cancelled. */
 export async function askKey(line) {
   $("key-wrong").textContent = line;
   $("key-value").value = "";
@@ -77,7 +77,7 @@ export async function askKey(line) {
   ]);
 }
 
-/** Do something, show what goes wrong, and hold the button meanwhile; returns what it gave, undefined if it failed. */
+/** Run an action with its button disabled, and show its errors; return its result, or undefined if it failed. */
 export async function tried(button, action) {
   const was = document.activeElement === button;
   if (button) button.disabled = true;
@@ -94,7 +94,7 @@ export async function tried(button, action) {
   }
 }
 
-/** Put text on the clipboard, also where the page is not served securely. */
+/** Copy text to the clipboard, also if the page is not in a secure context. */
 export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);

@@ -1,4 +1,4 @@
-// Elements of the page: found by id, made in code. Knows nothing about what they show.
+// Helpers to find and create elements.
 
 export const $ = (id) => document.getElementById(id);
 
@@ -14,19 +14,19 @@ function dress(made, attributes, children) {
   return made;
 }
 
-/** Make an element; `onclick` and the like are listeners, text is never read as HTML. */
+/** Create an element. Attributes such as `onclick` add listeners; text is never parsed as HTML. */
 export const h = (tag, attributes = {}, ...children) => dress(document.createElement(tag), attributes, children);
 
-/** Make an element of a drawing. */
+/** Create an SVG element. */
 export const svg = (tag, attributes = {}, ...children) =>
   dress(document.createElementNS(SVG, tag), attributes, children);
 
-/** Show an element, or hide it. */
+/** Show or hide an element. */
 export function shown(element, yes) {
   element.hidden = !yes;
 }
 
-/** Replace an element's children, unless they would be the same: what has the focus keeps it. */
+/** Replace an element's children; a focused child with `data-keep` keeps the focus. */
 export function fill(element, children) {
   const keep =
     document.activeElement && element.contains(document.activeElement) && document.activeElement.dataset.keep;

@@ -1,15 +1,15 @@
-// What happened in a run, from the events of its log. Knows nothing about where they come from or how they are shown.
+// The history of a training run, from the events of its log.
 
-const MOST = 400; // points of the training loss that are drawn
+const MOST = 400; // maximum number of training loss points to draw
 
-/** The events of one run, as one run however often it went on. */
+/** The events of one run, including all its resumptions. */
 export class History {
   constructor() {
-    // `after` is the id of the last event, from which the run is followed further.
+    // `after` is the id of the last event received, where the event stream resumes.
     Object.assign(this, { start: null, steps: [], epochs: [], samples: [], end: null, after: 0 });
   }
 
-  /** Take in an event of the log; a `start` takes the place of what lay beyond it. */
+  /** Add an event of the log. A `start` replaces all events after its step. */
   add(event) {
     if (event.event === "start") this.begin(event);
     else if (event.event === "step" && event.loss !== null) this.steps.push(event);
@@ -24,18 +24,18 @@ export class History {
     Object.assign(this, { start: event, end: null });
   }
 
-  /** The steps that the run takes in all. */
+  /** The total number of steps. */
   get length() {
     return this.start?.steps ?? this.steps.at(-1)?.step ?? 0;
   }
 
-  /** Tokens per second, the mean of the last steps. */
+  /** Tokens per second, averaged over the last 20 steps. */
   get speed() {
     const last = this.steps.slice(-20).filter((step) => step.tokens_per_second);
     return last.length ? last.reduce((sum, step) => sum + step.tokens_per_second, 0) / last.length : null;
   }
 
-  /** The training loss as {step, epoch, loss, smooth}, few enough to draw: means of neighbours, and wider ones. */
+  /** Return at most MOST points {step, epoch, loss, smooth}: means of neighbouring steps, and wider running means. */
   training() {
     const size = Math.ceil(this.steps.length / MOST);
     const points = [];
@@ -52,7 +52,7 @@ export class History {
     return points;
   }
 
-  /** The validation loss as {step, epoch, loss}. */
+  /** Return the validation losses as {step, epoch, loss}. */
   validation() {
     return this.epochs
       .filter((epoch) => epoch.val_loss !== null && epoch.val_loss !== undefined)

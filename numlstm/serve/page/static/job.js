@@ -1,5 +1,5 @@
-// One training job: how it stands, its curve, its samples, and what can be done with it. Follows the job's events for
-// as long as it is shown, from where it was if the server was away. Knows nothing about the form that began it.
+// The view of one training job: its progress, curve, samples and actions. While shown, it follows the job's events, and
+// resumes after the last one when a lost connection is back.
 
 import { Refused, away, call, events, pause, send } from "./api.js";
 import { isLive, readJobs, readModels } from "./catalogue.js";
@@ -12,7 +12,7 @@ import { drawSamples } from "./samples.js";
 import { brief, duration, loss, t, whole } from "./words.js";
 
 let job = null;
-let following = null; // stops the following of the job that is shown
+let following = null; // AbortController of the event stream being followed
 let history = new History();
 let due = 0;
 
@@ -36,14 +36,14 @@ function figures() {
   ];
 }
 
-/** The job with the figures of its last event. */
+/** Return the job with the figures of its last event. */
 function now() {
   const last = history.steps.at(-1);
   const steps = job.steps ?? history.start?.steps;
   return last ? { ...job, step: last.step, steps, seconds_left: left(last, steps) } : job;
 }
 
-/** The seconds that are left by the pace of the last steps. */
+/** Return the seconds left at the pace of the last 50 steps. */
 function left(last, steps) {
   const some = history.steps.slice(-50);
   const pace = (last?.run_seconds - some[0]?.run_seconds) / (last?.step - some[0]?.step);
@@ -81,7 +81,7 @@ function deeds() {
   $("job-write").href = `#write/${encodeURIComponent(job.model)}`;
 }
 
-/** Draw soon: events come faster than anyone reads. */
+/** Schedule a redraw; events arrive faster than it is worth drawing. */
 function drawSoon() {
   due ||= setTimeout(() => {
     due = 0;
@@ -156,7 +156,7 @@ export function start() {
   document.addEventListener("language", draw);
 }
 
-/** Show the job of that id. */
+/** Show a job by its id. */
 export async function show(id) {
   history = new History();
   job = { id };
@@ -177,7 +177,7 @@ export async function show(id) {
   }
 }
 
-/** Stop following. */
+/** Stop following the job's events. */
 export function hide() {
   following?.abort();
   job = null;

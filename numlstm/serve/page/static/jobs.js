@@ -1,4 +1,4 @@
-// The list of training jobs, and the line in the header that tells of the one that runs. Knows nothing about curves.
+// The list of training jobs, and the status of the running one in the header.
 
 import { call } from "./api.js";
 import { LIVE, isLive, jobs, readJobs, readModels, readServer, trains } from "./catalogue.js";
@@ -9,7 +9,7 @@ import { duration, loss, t, when, whole } from "./words.js";
 let timer = 0;
 let live = "";
 
-/** What a job is doing, in words. */
+/** Return a job's state in words. */
 export function stateText(job) {
   if (job.state === "waiting" && job.place) return t("state.waiting.place", { n: job.place });
   if (job.state !== "running" || !job.steps) return t(`state.${job.state}`);
@@ -62,7 +62,7 @@ function row(job) {
   );
 }
 
-/** Delete a job after asking; returns whether it is gone. */
+/** Delete a job after asking for confirmation; return true if it was deleted. */
 export async function remove(job, button) {
   const also = await confirmed(
     t("jobs.delete.title", { model: job.model }),
@@ -98,7 +98,7 @@ function drawRunning() {
   $("running").textContent = t("running", { model: running.model, share });
 }
 
-/** Tell what has ended since the jobs were read before, and read the models that may have come. */
+/** Read the models again if the set of live jobs has changed: there may be new ones. */
 function notice() {
   const now = jobs
     .filter(isLive)
@@ -114,7 +114,7 @@ async function look() {
   timer = setTimeout(look, jobs.some(isLive) ? 2000 : 10000);
 }
 
-/** Read the jobs now and then from here on. */
+/** Start polling the jobs. */
 export function start() {
   document.addEventListener("jobs", () => {
     draw();

@@ -1,10 +1,10 @@
-// What was typed, kept in this tab when the page is loaded again. Knows nothing about what it is for.
+// Keeps what was typed when the page is reloaded in the same tab.
 
 import { $ } from "./elements.js";
 
 const FIELDS = ["prompt", "length", "seed", "text"];
 
-/** Put back what was typed before, as if it were typed now, and remember from here on. */
+/** Restore what was typed before, firing "input" events, and save it when the page is left. */
 export function keepTyped() {
   const before = JSON.parse(sessionStorage.getItem("typed") ?? "{}");
   for (const [id, value] of Object.entries(before)) {
@@ -16,7 +16,7 @@ export function keepTyped() {
     try {
       sessionStorage.setItem("typed", JSON.stringify(Object.fromEntries(typed)));
     } catch {
-      sessionStorage.removeItem("typed"); // too much for a browser to keep
+      sessionStorage.removeItem("typed"); // too large for the browser's storage
     }
   });
 }

@@ -1,5 +1,5 @@
-// The options of training that are folded away, in Korean: the server explains all of them in English only, so that each
-// of them must be here or, if it is one of those that matter, in `ko.js`.
+// The training options under "All other options", in Korean. The server describes options in English only, so every one
+// must be translated here or, for the main ones, in `ko.js`.
 
 export default {
   "group.Text": "글",

@@ -1,4 +1,5 @@
-// The page in Korean. The keys are those of `en.js`; the options that are folded away are in `ko-options.js`.
+// The page's texts in Korean. `en.js` has the same keys; the training options under "All other options" are in
+// `ko-options.js`.
 
 export default {
   "skip": "본문으로 건너뛰기",
@@ -8,7 +9,7 @@ export default {
   "nav.models": "모델",
   "running": "{model} 학습 중: {share}",
   "looks.language": "언어",
-  "looks.theme": "밝은 화면 또는 어두운 화면",
+  "looks.theme": "화면 테마",
   "looks.auto": "자동",
   "looks.light": "밝게",
   "looks.dark": "어둡게",
@@ -16,7 +17,7 @@ export default {
   "cancel": "취소",
   "delete": "삭제",
   "replace": "바꾸기",
-  "uploading": "보낸 만큼",
+  "uploading": "업로드 진행률",
   "unreadable": "파일 {name} 읽기에 실패했습니다. 파일이 바뀌었다면 다시 고르세요.",
   "copied": "복사했습니다.",
   "away": "서버가 응답하지 않습니다. 계속 찾고 있으며, 돌아오면 이어 갑니다.",
@@ -134,7 +135,7 @@ export default {
   "help.layers": "LSTM 층마다의 크기를 쉼표로 나누어 적습니다. 클수록 많이 배우고 오래 걸립니다.",
   "option.epochs": "에포크",
   "help.epochs": "글 전체를 몇 번 읽을지입니다.",
-  "default.epochs": "글 길이에 따라 2~40",
+  "default.epochs": "2~40 (글이 길수록 적음)",
   "option.lr": "학습률",
   "help.lr": "한 스텝에 가중치를 얼마나 고칠지입니다. 손실이 튀면 줄이세요.",
   "default.lr": "0.01 (adam일 때)",

@@ -1,5 +1,5 @@
-// The start of the page: which view is shown, the language and the looks, and what all views share. The views are
-// `write`, `train` with `job`, and `models`; each has show(argument), and hears "language" and "back" on the document.
+// The page's entry point: router, language, theme and server status. The views are `write`, `train` with `job`, and
+// `models`; each has show(argument), and listens for "language" and "back" events on the document.
 
 import { setAsker } from "./api.js";
 import { askKey, trouble, say } from "./dialogs.js";
@@ -38,7 +38,7 @@ function decoded(argument) {
   try {
     return decodeURIComponent(argument);
   } catch {
-    return argument; // an address that was typed
+    return argument; // invalid percent-encoding, as in an address typed by hand
   }
 }
 
@@ -79,7 +79,7 @@ keepTyped();
 const language = firstLanguage();
 $("language").value = language;
 speak(language);
-// A file that is dropped beside its place would take the page's.
+// A file dropped outside a drop area would replace the page.
 for (const kind of ["dragover", "drop"]) {
   window.addEventListener(kind, (event) => {
     if (event.dataTransfer?.types.includes("Files")) event.preventDefault();

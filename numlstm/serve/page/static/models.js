@@ -1,5 +1,4 @@
-// The list of models: what each is, and writing with it, training it on, taking it away or bringing another. Knows
-// nothing about what is in a file.
+// The list of models: describe, write with, continue training, download, delete and upload.
 
 import { call, headers, key, put, refusal } from "./api.js";
 import { jobs, models, nameFrom, readModels, trains } from "./catalogue.js";
@@ -92,7 +91,7 @@ function row(model) {
   );
 }
 
-/** With a key a link is not enough: it sends none. */
+/** Download with the key, if there is one: a plain link would not send it. */
 async function download(event, model) {
   if (!key()) return;
   event.preventDefault();

@@ -1,10 +1,9 @@
-// The texts that a network wrote while it was trained, one for each temperature, of the epoch that is chosen or the
-// newest. Knows nothing about where they come from.
+// The samples written during training, one per temperature, for the selected epoch or the newest.
 
 import { h } from "./elements.js";
 import { brief, t, whole } from "./words.js";
 
-let chosen = null; // the step whose samples are shown, null for the newest
+let chosen = null; // the step whose samples are shown; null: the newest
 let drawn = "";
 
 /** Draw the samples of a history into an element. */

@@ -1,4 +1,4 @@
-// A sheet: one text as one model writes it, streamed, plain or coloured by surprise. Knows nothing about the form.
+// A sheet: one text by one model, streamed as it is written, plain or coloured by surprise.
 
 import { Away, Refused, events, send } from "./api.js";
 import { copy, say } from "./dialogs.js";
@@ -8,10 +8,10 @@ import { brief, duration, t, whole } from "./words.js";
 
 const ALTERNATIVES = 4;
 
-/** One text and what is around it. `keep` hears the seed that is to be kept. */
+/** One text with its caption, status and buttons. `keep` is called with the seed to keep. */
 export class Sheet {
   constructor(keep) {
-    this.asked = null; // the request that was sent, without the prompt's own fields
+    this.asked = null; // the request, without the fields that `write` adds
     this.tokens = [];
     this.plain = "";
     this.caption = h("h2", { class: "caption" });
@@ -40,12 +40,12 @@ export class Sheet {
     return Boolean(this.stopper);
   }
 
-  /** Whether the text is there as tokens with their probabilities. */
+  /** True if the text has tokens with probabilities. */
   get weighed() {
     return this.tokens.length > 0;
   }
 
-  /** Write a text, from its beginning; errors are shown on the sheet and thrown. */
+  /** Write a new text. Errors are shown on the sheet. */
   async write(asked, coloured) {
     this.stop();
     const stopper = (this.stopper = new AbortController());
@@ -105,7 +105,7 @@ export class Sheet {
     say(this.error || t("sheet.said", { n, model: this.asked.model, seed: this.asked.seed }));
   }
 
-  /** Stop writing; what is written stays. */
+  /** Stop writing; the text so far stays. */
   stop() {
     this.stopper?.abort();
   }
@@ -119,7 +119,7 @@ export class Sheet {
     });
   }
 
-  /** Draw what is around the text. */
+  /** Draw everything around the text. */
   draw(coloured = this.weighed) {
     const { asked } = this;
     this.caption.textContent = asked
@@ -138,7 +138,7 @@ export class Sheet {
     else if (asked && (this.writing || this.finish)) this.count();
   }
 
-  /** Let the keys move through the text where there is something to say about each token. */
+  /** Turn keyboard navigation of the tokens on or off. */
   readable(yes) {
     shown(this.readout, yes);
     this.text.classList.toggle("coloured", yes);
@@ -150,7 +150,7 @@ export class Sheet {
   }
 }
 
-/** What the server refused, in its words; what it has for programs, in those of the page. */
+/** Return the server's message; for unknown characters, with the page's advice in place of the API's. */
 function explained({ code, message }) {
   if (code !== "unknown_characters") return message;
   return `${message.replace(/; leave them out .*$/, ".")} ${t("sheet.unknown")}`;

@@ -1,28 +1,27 @@
-// A text coloured by surprise: each token by how little the model expected it. The steps are those of `numlstm score`,
-// in bits; what is exact is told of the token under the pointer, or of the one that the arrow keys have come to. Knows
-// nothing about where the text comes from.
+// A text coloured by surprise, that is, by how little the model expected each token. The steps, in bits, are those of
+// `numlstm score`. The exact figure is shown for the token under the pointer or selected with the arrow keys.
 
 import { h } from "./elements.js";
 import { brief, chance, t, token } from "./words.js";
 
-const STEPS = [1, 2, 3, 4, 6, 8, 11]; // bits at which another colour begins
-const MUCH = 4; // bits, from which the keys up and down stop at a token
+const STEPS = [1, 2, 3, 4, 6, 8, 11]; // bits where the next colour begins
+const MUCH = 4; // bits; the up and down keys stop at tokens with at least this surprise
 
 const bits = (logprob) => -logprob / Math.LN2;
 
-/** Which colour a token of that log-probability has, 0 for none. */
+/** Return the colour index of a token with this log-probability; 0 is none. */
 export const shade = (logprob) => STEPS.filter((step) => bits(logprob) >= step).length;
 
-/** Make the element of a token: {text, logprob, top: [[text, logprob], ...]}. */
+/** Create the element of a token: {text, logprob, top: [[text, logprob], ...]}. */
 export function marked(each) {
-  // Without a sign the colour of a line's end could not be seen.
+  // A line break needs a visible sign to show its colour.
   const lineEnd = each.text === "\n" ? h("u", { "aria-hidden": "true" }, "↵") : null;
   const made = h("i", { class: `s${shade(each.logprob)}` }, lineEnd, each.text);
   made.token = each;
   return made;
 }
 
-/** What is told of a token. */
+/** Return the description of a token. */
 export function told(each) {
   const text = t("surprise.token", {
     token: token(each.text),
@@ -34,7 +33,7 @@ export function told(each) {
   return others ? `${text} ${t("surprise.others", { others })}` : text;
 }
 
-/** Draw what the colours mean. */
+/** Draw the legend of the colours. */
 export function drawLegend(place) {
   const items = STEPS.map((low, n) => {
     const [from, to] = [2 ** -low, 2 ** -(STEPS[n + 1] ?? 99)].map(Math.log);
@@ -54,7 +53,7 @@ export function drawLegend(place) {
   );
 }
 
-/** Let pointer and arrow keys choose a token of `text`; `readout` says what it is. */
+/** Let the pointer and the arrow keys select a token in `text`; its description is shown in `readout`. */
 export function readable(text, readout) {
   let at = null;
   const choose = (found, scroll) => {

@@ -1,4 +1,4 @@
-// The form that begins training: a text, a name, options. Knows nothing about how the training goes on.
+// The form that starts a training job: a text, a name, options.
 
 import { call, checkReadable, put } from "./api.js";
 import { corpora, freeCorpusName, freeModelName, models, readCorpora, readJobs, trains } from "./catalogue.js";
@@ -7,11 +7,11 @@ import { confirmed, say, tried, trouble } from "./dialogs.js";
 import { $, h, shown } from "./elements.js";
 import { size, t, whole } from "./words.js";
 
-const MUCH = 2_000_000; // characters of a pasted text that goes as a file instead
+const MUCH = 2_000_000; // characters; a longer pasted text is uploaded as a file
 let file = null; // the file that was picked or dropped
-const sentAs = new WeakMap(); // the names of files that were sent, so that none is sent twice
-let pasted = { text: null, file: null }; // a long text, as the file that it goes as
-let named = false; // whether the name was typed, or is only proposed
+const sentAs = new WeakMap(); // corpus names of uploaded files, so that none is uploaded twice
+let pasted = { text: null, file: null }; // a long pasted text, and the file it is uploaded as
+let named = false; // true if the reader typed the name, false if it is only proposed
 let options = [];
 
 const source = () => document.querySelector("[name=source]:checked").value;
@@ -70,7 +70,7 @@ function drawCorpus() {
   $("corpus-facts").textContent = facts.filter(Boolean).join(" · ");
 }
 
-/** Propose a name, as long as none was typed. */
+/** Propose a name unless one was typed. */
 function propose() {
   if (named) return;
   const stem = file ? file.name.replace(/\.[^.]*$/, "") : t("train.name.default");
@@ -86,12 +86,12 @@ function take(taken) {
 function drop(event) {
   const dropped = event.dataTransfer.files[0];
   $("drop").classList.remove("over");
-  if (!dropped) return; // text that was dragged goes where the textarea puts it
+  if (!dropped) return; // dragged text: leave it to the textarea
   event.preventDefault();
   take(dropped);
 }
 
-/** Send a file as a text of its own, and return its name. */
+/** Upload a file as a corpus, and return its name. */
 async function upload(sent) {
   await checkReadable(sent);
   const before = sentAs.get(sent);

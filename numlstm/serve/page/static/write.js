@@ -1,4 +1,4 @@
-// The view in which models write: the form, and one sheet, or two side by side. Knows nothing about training.
+// The view for writing: the form, and one sheet or two side by side.
 
 import { favourite, longest, models, readModels } from "./catalogue.js";
 import { trouble } from "./dialogs.js";
@@ -7,7 +7,7 @@ import { Sheet } from "./sheet.js";
 import { drawLegend } from "./surprise.js";
 import { brief, t } from "./words.js";
 
-// What else shapes how tokens are drawn: the field of the API, and how to read what is typed.
+// The other sampling options: the API's field, and how to parse the input.
 const DRAWING = [
   ["top_p", number],
   ["top_k", number],
@@ -22,12 +22,12 @@ const voices = [
 ];
 let sheets = [];
 
-/** Read a number; what is none the server refuses in its own words. */
+/** Parse a number. Anything else is sent as it is, and the server's error explains it. */
 function number(typed) {
   return Number.isFinite(Number(typed)) ? Number(typed) : typed;
 }
 
-/** Read \n and \t as what they stand for. */
+/** Replace the escapes \n, \t and \\. */
 function unescaped(text) {
   return text.replace(/\\([nt\\])/g, (_, letter) => ({ n: "\n", t: "\t", "\\": "\\" })[letter]);
 }
@@ -150,7 +150,7 @@ function keepSeed(seed) {
   $("seed").focus();
 }
 
-/** The fields of a completion that the form sets, but for model and temperature. */
+/** Return the fields of a completion request from the form, except model and temperature. */
 function wanted(seed) {
   const asked = { prompt: $("prompt").value, max_tokens: Number($("length").value || 400), seed };
   for (const [name, read] of DRAWING) {
@@ -188,7 +188,7 @@ function go(event) {
   write(typed ? Number(typed) : newSeed());
 }
 
-/** Colour what is written: the same seed writes it again, with its probabilities. */
+/** Colour the texts. A text written without probabilities is written again with the same seed. */
 function colour() {
   shown($("legend"), $("coloured").checked);
   for (const sheet of sheets) {
@@ -221,12 +221,12 @@ export function start() {
   readModels().catch(trouble);
 }
 
-/** Show the view, with a model chosen if one is named. */
+/** Show the view, selecting the named model if there is one. */
 export async function show(name) {
   draw();
   if (!name) return;
   const known = () => models.some((model) => model.id === name);
-  if (models.length && !known()) await readModels().catch(trouble); // a job may have written it since
+  if (models.length && !known()) await readModels().catch(trouble); // a job may have saved it since
   if (models.length && !known()) return trouble(t("write.none", { model: name }));
   voices[0].model = name;
   drawVoices();
