@@ -12,7 +12,7 @@ SCRIPTS = ("kernels", "train", "generate", "startup", "quality")
 
 
 def main() -> int:
-    """Run the scripts; return 1 if one of them failed, else 0."""
+    """Run the scripts; return 1 if any failed, else 0."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="short trials, which write no results")
     quick = ["--quick"] if parser.parse_args().quick else []

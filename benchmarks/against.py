@@ -1,8 +1,8 @@
-"""Is this checkout as fast as another one, such as the commit before? `python -m benchmarks.against ../before`
+"""Is this checkout as fast as another one, such as the previous commit? `python -m benchmarks.against ../before`
 
-Training steps, generation and whole commands of both, in turns; the ratios say how many times as fast this checkout is.
-Losses of the first steps and likeliest texts are compared first. The other checkout needs `benchmarks/with_numlstm.py`
-with the same tasks. Compiled kernels of each are in the usual cache before anything is timed.
+Times training steps, generation and whole commands of both checkouts in turns. The ratios say how many times as fast
+this checkout is. The losses of the first steps and the likeliest texts are compared first. The other checkout needs
+`benchmarks/with_numlstm.py` with the same tasks. Both checkouts' kernels are compiled and cached before timing starts.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def steps(shape: Shape, checkouts: dict[str, Path], rounds: int, seconds: float)
 
 
 def texts(shape: Shape, checkouts: dict[str, Path], rounds: int, seconds: float) -> dict[str, Any]:
-    """Time generation by one shape; raises `RuntimeError` if the likeliest texts differ."""
+    """Time generation with one shape; raises `RuntimeError` if the likeliest texts differ."""
     settings = {"shape": dataclasses.asdict(shape), "threads": cores(), **generate.SETTINGS}
     with contextlib.ExitStack() as stack:
         task = "one_stream" if shape.batch_size == 1 else "streams"
@@ -65,9 +65,9 @@ def _workers(task: str, settings: Any, checkouts: dict[str, Path], stack: contex
 
 
 def command(name: str, checkouts: dict[str, Path], rounds: int) -> dict[str, Any]:
-    """Time a whole command, its start included."""
+    """Time a whole command, including startup."""
     rates: dict[str, list[float]] = {each: [] for each in checkouts}
-    for turn in range(rounds + 1):  # the first fills caches
+    for turn in range(rounds + 1):  # the first turn fills the caches
         for each, path in checkouts.items():
             started = time.perf_counter()
             _run(_COMMANDS[name], path)

@@ -1,7 +1,7 @@
-"""The kernels of a shape as pieces of work, for whatever backend is to do them.
+"""The kernels of a shape as benchmark cases that any backend can run.
 
-A case is made twice, by the backend under test in float32 and by `reference` in float64, from the same numbers, so
-that what they give back can be compared. Knows nothing about time.
+Each case is created twice from the same numbers: for the backend under test in float32, and for `reference` in float64,
+so that their outputs can be compared.
 """
 
 from __future__ import annotations
@@ -21,35 +21,35 @@ from .shapes import Shape
 
 Outputs = dict[str, Any]  # arrays and numbers of the backend
 
-TOLERANCE = 5e-5  # of float32: the largest difference allowed, relative to the largest entry of an array
-STREAMS = {1: 128, 64: 8}  # and how many characters of each a call draws
+TOLERANCE = 5e-5  # largest allowed difference in float32, relative to the largest entry of an array
+STREAMS = {1: 128, 64: 8}  # characters per stream and call, by number of streams
 
 _TEMPERATURE = 0.6
-_GAIN = 4.0  # of the parameters that characters are drawn with: the likeliest ones then vary
+_GAIN = 4.0  # scale of the parameters for generation, so that the likeliest characters vary
 
 
 def nothing() -> None:
-    """Prepare nothing."""
+    """Do nothing; the default for `Call.prepare`."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Call:
-    """A call that can be made again and again; `prepare` readies what it overwrites and is not part of it."""
+    """A repeatable call; `prepare` resets the arrays that it overwrites and is not timed."""
 
     run: Callable[[], Outputs]
     prepare: Callable[[], object] = nothing
 
     def run_once(self) -> Outputs:
-        """Prepare and call."""
+        """Prepare, then call."""
         self.prepare()
         return self.run()
 
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """A kernel on one shape, and what a call of it amounts to; 0 is what does not say much about it.
+    """A kernel on one shape, with the amount of work per call; 0 for figures that are not informative.
 
-    `flop` are useful floating-point operations, `moved` bytes that must be read or written at least, of float32.
+    `flop` counts useful floating-point operations, `moved` the minimum bytes read and written in float32.
     """
 
     name: str
@@ -61,7 +61,7 @@ class Case:
 
 
 def cases(shape: Shape) -> Iterator[Case]:
-    """Yield the kernels that training and generating in this shape need."""
+    """Yield the kernels that training and generation with this shape use."""
     N, H, V = shape.seq_len * shape.batch_size, shape.layers[-1], shape.vocab_size
     P = sum(values.size for values in shapes.parameters(shape).values())
     for tokens in (True, False)[: len(shape.layers)]:
@@ -85,17 +85,17 @@ def cases(shape: Shape) -> Iterator[Case]:
 
 
 def largest_error(backend: Backend, found: Outputs, expected: Outputs) -> float:
-    """Return by how much outputs differ from the reference's, relative to the largest entry of each array."""
+    """Return the largest difference from the reference's outputs, relative to the largest entry of each array."""
     errors = [0.0]
     for name, value in expected.items():
         if value is not None:
             a = float(found[name]) if isinstance(value, float) else backend.to_numpy(found[name])
             errors.append(np.abs(a - value).max() / max(np.abs(value).max(), 1e-300))
-    return float(np.max(errors))  # not Python's max, which passes over what is not a number
+    return float(np.max(errors))  # not Python's max, which may skip NaN
 
 
 class _Numbers:
-    """Draws arrays, the same on every backend: rounded to float32 before they get their type."""
+    """Draws arrays with the same values on every backend: rounded to float32 before conversion to `dtype`."""
 
     def __init__(self, backend: Backend, dtype: str) -> None:
         self.backend, self.dtype, self.rng = backend, dtype, np.random.default_rng(0)
@@ -114,7 +114,7 @@ class _Numbers:
 
 
 class _Layer:
-    """One layer with what it reads and what comes back to it."""
+    """One layer with its inputs and the gradient of its output."""
 
     def __init__(self, shape: Shape, tokens: bool, backend: Backend, dtype: str) -> None:
         T, B, H = shape.seq_len, shape.batch_size, shape.layers[-1]
@@ -141,7 +141,7 @@ class _Layer:
 
     def before_backward(self) -> None:
         _clear(self.gradients)
-        self.forward()  # a backward pass may use the tape up
+        self.forward()  # a backward pass may overwrite the tape
 
     def backward(self) -> Outputs:
         dx, dh0, dc0 = self.backend.lstm_backward(self.dh, self.packed, self.tape, *self.gradients)
@@ -233,6 +233,6 @@ def _clear(arrays: Any) -> None:
 
 
 def wait(backend: Backend) -> None:
-    """Return when the device has done all that was queued, which it does in order."""
+    """Wait until the device has finished all queued work, which it does in order."""
     if backend.queued:
         backend.to_numpy(backend.zeros(1, "float32"))

@@ -1,9 +1,8 @@
-"""Contestants in processes of their own that take turns on one machine.
+"""Run contestants in separate processes that take turns on one machine.
 
-A worker is a long-lived process: it gets ready, then waits on its standard input, blocked, until it is asked to
-work. So each can have its own environment (glibc reads its memory settings only at the start), and only one
-works at a time, A B C A B C: whatever slows the machine down for a while meets all of them. Knows nothing
-about what the work is.
+A worker is a long-lived process. It sets up, then blocks on its standard input until it gets a request. So each worker
+can have its own environment (glibc reads its memory settings only at startup), and only one works at a time, in the
+order A B C A B C, so that a temporary slowdown of the machine affects all of them.
 """
 
 from __future__ import annotations
@@ -21,27 +20,27 @@ from typing import IO, Any, Protocol
 
 from .measure import ROOT, environment, spread
 
-_REST = 0.05  # seconds before each turn: OpenMP threads of the one before spin for some milliseconds
+_REST = 0.05  # seconds to sleep before each turn: the previous worker's OpenMP threads spin for some milliseconds
 
 Rates = dict[str, list[float]]
 
 
 class AbsentError(Exception):
-    """Raised by a contestant that cannot run on this machine; the message says why."""
+    """Raised by a contestant that cannot run on this machine; the message gives the reason."""
 
 
 class Contestant(Protocol):
-    """What runs in a worker. Its other public methods are questions that can be asked too."""
+    """The object that runs in a worker. `Worker.ask` can also call its other public methods."""
 
     def work(self) -> int:
-        """Do the smallest piece of work that can be timed, and return how much that was: characters, mostly."""
+        """Do the smallest piece of work that can be timed, and return its amount, usually in characters."""
 
     def about(self) -> dict[str, Any]:
-        """Say how it is set up: its threads, for one."""
+        """Describe the configuration, such as the number of threads."""
 
 
 class Worker:
-    """A contestant in a process, `python -m benchmarks.MODULE TASK SETTINGS` in a checkout: started, not yet asked."""
+    """A contestant in its own process, `python -m benchmarks.MODULE TASK SETTINGS`, started in a checkout."""
 
     def __init__(
         self,
@@ -59,7 +58,7 @@ class Worker:
         )
 
     def ask(self, question: str, **values: Any) -> Any:
-        """Return the answer to a question; raises `RuntimeError` if the process has ended."""
+        """Send a request and return the answer. Raises `RuntimeError` if the process has ended."""
         stdin, stdout = _pipes(self._process)
         try:
             stdin.write(json.dumps([question, values]) + "\n")
@@ -85,9 +84,9 @@ def _pipes(process: subprocess.Popen[str]) -> tuple[IO[str], IO[str]]:
 
 
 def serve(tasks: Mapping[str, Callable[..., Contestant]]) -> None:
-    """Be a worker: make the contestant that the command line names, then answer questions until there are no more."""
+    """Run as a worker: create the contestant named on the command line, then answer requests until input ends."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)  # whatever else is printed must not get between the answers
+    os.dup2(2, 1)  # keep other output from mixing with the answers
     ask = answering(tasks[sys.argv[1]], json.loads(sys.argv[2]))
     for line in sys.stdin:
         question, values = json.loads(line)
@@ -95,7 +94,7 @@ def serve(tasks: Mapping[str, Callable[..., Contestant]]) -> None:
 
 
 def answering(task: Callable[..., Contestant], settings: Mapping[str, Any]) -> Callable[[str, Mapping[str, Any]], Any]:
-    """Make a contestant and return a function that answers questions about it; "absent" is why it cannot run here."""
+    """Create a contestant; return a function that answers requests. "absent" asks why it cannot run ("": it can)."""
     try:
         contestant = task(**settings)
     except AbsentError as error:
@@ -113,7 +112,7 @@ def _answer(contestant: Contestant, question: str, values: Mapping[str, Any]) ->
 
 
 def _turn(contestant: Contestant, seconds: float) -> float:
-    """Work for at least so long and return how much a second; the first piece, with cold caches, is not timed."""
+    """Work for at least `seconds` and return the rate per second; the first piece, with cold caches, is not timed."""
     contestant.work()
     done, started = 0, time.perf_counter()
     while (elapsed := time.perf_counter() - started) < seconds:
@@ -122,24 +121,24 @@ def _turn(contestant: Contestant, seconds: float) -> float:
 
 
 def peak_memory_mb() -> float | None:
-    """Return the most memory that this process held at once, in MB; None where the system does not say."""
+    """Return the peak memory of this process in MB, or None if the system does not report it."""
     status = Path("/proc/self/status")
     if not status.exists():
         return None
-    # Not getrusage: its figure starts from what the parent held.
+    # Not getrusage: its figure starts from the parent's memory.
     peak = next((line.split()[1] for line in status.read_text().splitlines() if line.startswith("VmHWM:")), None)
     return None if peak is None else round(int(peak) * 1024 / 1e6, 1)
 
 
 def present(workers: Mapping[str, Worker]) -> tuple[dict[str, Worker], dict[str, str]]:
-    """Return the workers that can run here, and for each of the others why it cannot."""
+    """Return the workers that can run here, and the reason for each that cannot."""
     reasons = {name: worker.ask("absent") for name, worker in workers.items()}
     there = {name: worker for name, worker in workers.items() if not reasons[name]}
     return there, {name: reason for name, reason in reasons.items() if reason}
 
 
 def take_turns(workers: Mapping[str, Worker], *, rounds: int, seconds: float) -> Rates:
-    """Return how much each worker did a second in each round, one working at a time."""
+    """Return the rate per second of each worker in each round; only one works at a time."""
     rates: Rates = {name: [] for name in workers}
     for _ in range(rounds):
         for name, worker in workers.items():
@@ -149,7 +148,7 @@ def take_turns(workers: Mapping[str, Worker], *, rounds: int, seconds: float) ->
 
 
 def report(workers: Mapping[str, Worker], rates: Rates) -> dict[str, Any]:
-    """Return what there is to say of each worker whose work is characters: its set-up, rates and memory."""
+    """Return the configuration, rates and peak memory of each worker whose work is counted in characters."""
     return {
         name: {
             **worker.ask("about"),
@@ -166,11 +165,11 @@ def ratios(ours: str, rates: Rates) -> dict[str, Any]:
 
 
 def divided(ours: Sequence[float], others: Sequence[float]) -> list[float]:
-    """Return the ratio of each round."""
+    """Return the ratio in each round."""
     return [a / b for a, b in zip(ours, others, strict=True)]
 
 
 def geometric_means(each: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Return the geometric mean, by name, of the median ratios of several shapes."""
+    """Return the geometric mean over several shapes of each name's median ratio."""
     names = each[0] if each else ()
     return {name: round(statistics.geometric_mean(ratio[name]["median"] for ratio in each), 3) for name in names}

@@ -1,6 +1,6 @@
-"""What the picture of each benchmark shows, as a matplotlib figure made from its results.
+"""Draw the results of each benchmark as a matplotlib figure.
 
-Knows nothing about files. Each drawing takes the whole JSON document of its benchmark.
+Each function takes the whole JSON document of its benchmark.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from .pictures import INK, LINE
 
 _OURS, _THEIRS, _THIRD, _PLAIN = "#2f81d6", "#e08a1e", "#c2553a", "#8b949e"
 _BF16 = "#7a5cc0"
-_ON_DARK, _ON_LIGHT = "#fdfdfd", "#101010"  # words on a coloured ground, the same in both pictures
+_ON_DARK, _ON_LIGHT = "#fdfdfd", "#101010"  # text on coloured cells, the same in the light and dark picture
 
 Document = dict[str, Any]
 Bar = tuple[str, float, str]  # name, length, colour
 
 
 def train(document: Document) -> Figure:
-    """How many times as fast as PyTorch, and what share of the peak, for each shape."""
+    """Draw the speed relative to PyTorch, and the share of the peak, for each shape."""
     results = document["results"]
     figure = Figure(figsize=(9.2, 0.8 + 0.72 * (len(results) + 1)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
@@ -58,7 +58,7 @@ def train(document: Document) -> Figure:
 
 
 def generate(document: Document) -> Figure:
-    """Characters a second of every contestant, one panel for each shape and number of streams."""
+    """Draw the characters per second of all contestants, with a panel for each shape and number of streams."""
     results = document["results"]
     figure = Figure(figsize=(9.2, 0.7 + 1.9 * (len(results) + 1) // 2), layout="constrained")
     lowest = math.inf
@@ -76,7 +76,7 @@ def generate(document: Document) -> Figure:
 
 
 def startup(document: Document) -> Figure:
-    """Seconds of whole commands: those with nothing compiled, below them those with a warm cache."""
+    """Draw the seconds of whole commands: first with nothing compiled, below with a warm cache."""
     cold, warm = [], []
     for name, taken in document["commands"].items():
         colour = _OURS if name.startswith("numlstm") else _PLAIN if name.startswith("python") else _colour(name)
@@ -96,7 +96,7 @@ def startup(document: Document) -> Figure:
 
 
 def quality(document: Document) -> Figure:
-    """The validation loss over the seconds since the start of the command, with the targets."""
+    """Draw the validation loss over the seconds since the command started, with the targets."""
     figure = Figure(figsize=(8, 3.6), layout="constrained")
     panel = figure.subplots()
     runs = document["runs"]
@@ -111,7 +111,7 @@ def quality(document: Document) -> Figure:
         reached = {kind: run["seconds_to"][f"{target:g}"] for kind, run in runs.items()}
         told = ", ".join(f"{seconds:.1f} s {kind}" for kind, seconds in reached.items() if seconds is not None)
         words = f"{target:g} nats: {told or 'not reached'}"
-        # The curve falls: a low line has room on the left, a high one on the right.
+        # The curve falls, so a low line has room on the left and a high one on the right.
         place, side = (0.01, "left") if target < middle else (0.99, "right")
         panel.annotate(words, (place, target), (0, 3), ("axes fraction", "data"), "offset points", ha=side)
     panel.set_xlim(left=0)
@@ -127,7 +127,7 @@ def quality(document: Document) -> Figure:
 
 
 def kernels(document: Document) -> Figure:
-    """A table for each device and number of threads: kernels by shapes, the share of the peak as a colour."""
+    """Draw a table of kernels by shapes for each device and number of threads; colour shows the share of the peak."""
     results = document["results"]
     columns: dict[str, list[Document]] = {}
     for result in results:
@@ -146,7 +146,7 @@ def kernels(document: Document) -> Figure:
 
 
 def ngram(document: Document) -> Figure:
-    """The perplexity for each order."""
+    """Draw the perplexity of each order."""
     figure = Figure(figsize=(7, 2.6), layout="constrained")
     panel = figure.subplots()
     bars = [(f"order {result['order']}", result["perplexity"], _OURS) for result in document["results"]]
@@ -157,7 +157,7 @@ def ngram(document: Document) -> Figure:
 
 
 def serve(document: Document) -> Figure:
-    """Characters a second, and the wait for the first, of clients served together and one at a time."""
+    """Draw the characters per second and the time to the first one, for clients served together and one at a time."""
     runs = document["runs"]
     figure = Figure(figsize=(9.2, 0.8 + 0.72 * len(runs)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True)
@@ -176,7 +176,7 @@ def serve(document: Document) -> Figure:
 
 
 def _table(panel: Axes, rows: Sequence[str], results: Sequence[Document]) -> None:
-    """Fill a panel with coloured cells, rows from top to bottom, a column for each result."""
+    """Fill a panel with coloured cells: rows from top to bottom, a column for each result."""
     for x, result in enumerate(results):
         for y, row in enumerate(rows):
             kernel = result["kernels"].get(row)
@@ -196,13 +196,13 @@ def _table(panel: Axes, rows: Sequence[str], results: Sequence[Document]) -> Non
 
 
 def _rate(kernel: Document) -> str:
-    """Return how fast a kernel is where that is no share of a peak."""
+    """Format the rate of a kernel that has no share of a peak."""
     key, unit = ("gb_per_second", "GB/s") if "gb_per_second" in kernel else ("gflop_per_second", "GFLOP/s")
     return f"{_median(kernel[key]):,.0f} {unit}"
 
 
 def _grouped(panel: Axes, names: Sequence[str], series: dict[str, tuple[list[float], str]], form: str) -> None:
-    """Draw horizontal bars in a group for each name, a bar for each of the series."""
+    """Draw grouped horizontal bars: a group for each name, a bar for each series."""
     height = 0.8 / max(len(series), 1)
     for place, (label, (values, colour)) in enumerate(series.items()):
         places = [n - 0.4 + height * (place + 0.5) for n in range(len(values))]
@@ -215,7 +215,7 @@ def _grouped(panel: Axes, names: Sequence[str], series: dict[str, tuple[list[flo
 
 
 def _bars(panel: Axes, bars: Sequence[Bar], form: str) -> None:
-    """Draw horizontal bars, from top to bottom."""
+    """Draw horizontal bars from top to bottom."""
     names, values, colours = zip(*bars, strict=True)
     drawn = panel.barh(range(len(bars)), values, height=0.75, color=colours)
     panel.bar_label(drawn, [form.format(value) for value in values], padding=3, fontsize=8)

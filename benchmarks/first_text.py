@@ -1,9 +1,9 @@
-"""How long from an empty virtual environment to the first generated text?
+"""How long does it take from an empty virtual environment to the first generated text?
 
-Two environments are made, one with numlstm and one with PyTorch, and the installation's seconds and size are told
-apart. Then each writes from the model that ships: `numlstm gen shakespeare`, and a PyTorch script that loads the same
-weights from a checkpoint. "first" is the very first command in the new environment, "again" those after it, in turns.
-Both must write the same likeliest text.
+Creates two environments, one with numlstm and one with PyTorch, and reports the installation time and size separately.
+Then each generates text with the shipped model: `numlstm gen shakespeare`, and a PyTorch script that loads the same
+weights from a checkpoint. "first" is the first command in the new environment; "again" are the following ones, in
+turns. Both must write the same likeliest text.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ OURS, THEIRS = f"numlstm gen {_MODEL}", "a PyTorch script and a checkpoint"
 
 
 class Place:
-    """A virtual environment with one thing installed."""
+    """A virtual environment with the given packages installed."""
 
     def __init__(self, folder: Path, *packages: str) -> None:
         self.python = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -36,7 +36,7 @@ class Place:
         self.about = {"seconds": time.perf_counter() - started, "megabytes": (_size(folder) - empty) / 1e6}
 
     def run(self, *command: str) -> tuple[float, str]:
-        """Run Python with these arguments; return its seconds and what it wrote."""
+        """Run Python with these arguments; return the wall time in seconds and the output."""
         env = environment(NUMLSTM_CACHE_DIR=str(self.cache))
         env.pop("PYTHONPATH", None)
         started = time.perf_counter()
@@ -50,7 +50,7 @@ def _size(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
-# Turns the weights file into a checkpoint, in the environment that has PyTorch and NumPy.
+# Converts the weights file to a checkpoint; runs in the environment with PyTorch and NumPy.
 _CONVERT = """
 import json, sys, numpy, torch
 file = numpy.load(sys.argv[1])
@@ -67,7 +67,7 @@ torch.save({"symbols": meta["vocab"]["symbols"], "weights": weights}, sys.argv[2
 
 
 def measure(rounds: int) -> dict[str, Any]:
-    """Make both environments and time the first text and those after it."""
+    """Create both environments; time the first text and the following ones."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         ours = Place(folder / "numlstm", str(ROOT))

@@ -1,4 +1,4 @@
-"""What someone who generates text with NumPy writes: `python gen_with_numpy.py WEIGHTS LENGTH TEMPERATURE`."""
+"""Generate text with a typical NumPy script: `python gen_with_numpy.py WEIGHTS LENGTH TEMPERATURE`."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""What someone who generates text with PyTorch writes: `python gen_with_torch.py WEIGHTS LENGTH TEMPERATURE`."""
+"""Generate text with a typical PyTorch script: `python gen_with_torch.py WEIGHTS LENGTH TEMPERATURE`."""
 
 import sys
 

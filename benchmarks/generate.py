@@ -1,8 +1,8 @@
-"""How fast is generated text, the state carried from character to character, as one stream and as 64 side by side?
+"""How fast is text generation, with carried state, for one stream and for a batch of 64?
 
 Sampling at temperature 0.6 is included. First all contestants must draw the same likeliest text; then they take
-turns. PyTorch runs as a loop in Python of one-step calls and as one loop compiled by torch.jit.script; everybody with
-one thread and with all cores.
+turns. PyTorch runs as a Python loop of one-step calls, and as a loop compiled by torch.jit.script. All contestants run
+with one thread and with all cores.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from .shapes import Shape
 
 STREAMS = (1, 64)
 SHAPES = ((128, 128), (512, 512))
-# With parameters as they start, the likeliest text is one character over and over, which would verify little; with
-# four times as large ones it varies, and rounding does not change it yet (with eight times it does).
+# With initial parameters the likeliest text repeats one character, which would verify little. With parameters four
+# times as large it varies, and rounding does not change it yet (with eight times it does).
 SETTINGS = {"temperature": 0.6, "gain": 4.0}
 OURS = "numlstm"
 
@@ -41,7 +41,7 @@ def contestants(shape: Shape, stack: contextlib.ExitStack) -> dict[str, Worker]:
 
 
 def verify(shape: Shape, workers: dict[str, Worker]) -> dict[str, Any]:
-    """Return the likeliest text of each stream; raises `RuntimeError` if two contestants differ."""
+    """Compare the contestants' likeliest text of each stream; raises `RuntimeError` if two differ."""
     symbols = shape.symbols * 2
     prompts = [symbols[start : start + _PROMPT] for start in range(shape.batch_size)]
     texts = {
@@ -76,7 +76,7 @@ def measure(shape: Shape, rounds: int, seconds: float) -> dict[str, Any]:
 
 
 def _bar(others: Rates) -> str | None:
-    """Return the name of the fastest of the others."""
+    """Return the name of the fastest of the others, or None if there are none."""
     medians = {name: spread(each)["median"] for name, each in others.items()}
     return max(medians, key=medians.__getitem__, default=None)
 

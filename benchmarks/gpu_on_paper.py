@@ -1,9 +1,9 @@
-"""What a GPU should make of a training step, on paper: nothing here was measured, and nothing here needs a GPU.
+"""Estimate the speed of a training step on a GPU, on paper: nothing here is measured, and no GPU is needed.
 
-Counts what each kernel of a step has to multiply, to move and to launch, and divides by what NVIDIA says of a card:
-`limit`, which no kernel can pass, and `expected`, with the shares of it that kernels usually reach. The recurrence
-takes what `numlstm/backends/gpu/path_choice.py` expects of the path that it would choose. Prints the tables of
-`docs/gpu.md`:
+Counts the operations, the bytes moved and the launches of each kernel of a step, and divides by NVIDIA's figures for a
+card. `limit` uses these figures in full, so no kernel can be faster; `expected` uses the shares that kernels usually
+reach. The time of the recurrence is the estimate of `numlstm/backends/gpu/path_choice.py` for the path it would choose.
+Prints the tables of `docs/gpu.md`:
 
     python -m benchmarks.gpu_on_paper [--write]
 """
@@ -26,7 +26,7 @@ DOCUMENT = ROOT / "docs" / "gpu.md"
 
 @dataclasses.dataclass(frozen=True)
 class Card:
-    """A GPU by its maker's figures: bytes and operations a second, `shared` bytes that a block may have."""
+    """A GPU by its maker's figures: bytes and operations per second, and `shared` memory per block in bytes."""
 
     name: str
     multiprocessors: int
@@ -37,7 +37,7 @@ class Card:
 
     @property
     def device(self) -> path_choice.Device:
-        """What the choice of a path needs to know."""
+        """The properties that the choice of a path depends on."""
         return path_choice.Device(self.multiprocessors, self.shared)
 
 
@@ -47,17 +47,17 @@ CARDS = (
     Card("RTX 4060 Laptop", 24, 99 * 1024, 0.256e12, 12e12, 24e12),
 )
 FLOAT = 4  # bytes
-MEMORY_SHARE, PRODUCT_SHARE = 0.7, 0.5  # of the maker's figures, that are expected of kernels and of cuBLAS
-DEVICE_LAUNCH = 2e-6  # seconds from the end of a kernel to the next one's first instruction, at least
-HOST_LAUNCH = path_choice.LAUNCH  # seconds of Python and driver for each launch
+MEMORY_SHARE, PRODUCT_SHARE = 0.7, 0.5  # expected shares of the maker's figures, for kernels and for cuBLAS
+DEVICE_LAUNCH = 2e-6  # minimum seconds from the end of a kernel to the next one's first instruction
+HOST_LAUNCH = path_choice.LAUNCH  # seconds in Python and the driver per launch
 
 
 @dataclasses.dataclass(frozen=True)
 class Work:
-    """One kernel, or several of a kind, in a training step.
+    """One kernel of a training step, or several of a kind.
 
-    `flop` of products, `moved` bytes of memory at least, `launches`, and `blocks` that it is cut into where they are
-    so few that they do not fill a card. A recurrence has its layer's `units` and the `steps` and `rows` of the batch.
+    `flop` counts the operations of matrix products, `moved` the minimum bytes of memory traffic. `blocks` is set only
+    if there are too few to fill a card. A recurrence has its layer's `units` and the batch's `steps` and `rows`.
     """
 
     name: str
@@ -71,7 +71,7 @@ class Work:
 
 
 def works(shape: Shape) -> Iterator[Work]:
-    """Yield what a training step of a shape consists of, with Adam and float32."""
+    """Yield the kernels of a shape's training step, with Adam and float32."""
     B, V, N = shape.batch_size, shape.vocab_size, shape.seq_len * shape.batch_size
     yield Work("batch: gathered, gradients set to 0", moved=FLOAT * (3 * N + parameters(shape)), launches=3)
     below = (0, *shape.layers)
@@ -80,7 +80,7 @@ def works(shape: Shape) -> Iterator[Work]:
         step = 2 * N * H * 4 * H
         if D:
             yield Work("input product", 2 * N * D * 4 * H, FLOAT * (N * D + D * 4 * H + N * 4 * H))
-        # reads what the input says of the gates, of tokens from a few rows of W_x; writes gates, c and h
+        # reads the input's part of the gates (for tokens, a few rows of W_x); writes gates, c and h
         yield Work("recurrence, forward", step, FLOAT * N * H * (10 if D else 6), 1, **recurrence)
         # reads gates, c and dh; writes the gradient of the gates
         yield Work("recurrence, backward", step, FLOAT * N * H * 10, 1, **recurrence)
@@ -100,30 +100,30 @@ def works(shape: Shape) -> Iterator[Work]:
 
 
 def parameters(shape: Shape) -> int:
-    """Return how many parameters a shape has."""
+    """Return the number of parameters of a shape."""
     below = (shape.vocab_size, *shape.layers)
     lstm = sum(4 * H * (D + H + 1) for D, H in zip(below, shape.layers, strict=False))
     return lstm + (shape.layers[-1] + 1) * shape.vocab_size
 
 
 def path_of(work: Work, card: Card) -> str:
-    """Return which path a recurrence takes on a card."""
+    """Return the path that a recurrence takes on a card: "steps" or "resident"."""
     return "steps" if path_choice.choose(work.units, work.rows, FLOAT, card.device) is None else "resident"
 
 
 def launches(work: Work, card: Card) -> int:
-    """Return how many launches the work is: step by step, a product and a cell kernel for each."""
+    """Return the number of launches; the "steps" path launches a product and a cell kernel per time step."""
     return 2 * work.steps if work.units and path_of(work, card) == "steps" else work.launches
 
 
 def limit(work: Work, card: Card, products: str) -> float:
-    """Return the seconds that the card cannot do the work in less than, by its maker's figures."""
+    """Return the minimum seconds for the work by the maker's figures."""
     per_second = card.float32 if work.units else getattr(card, products)  # the recurrence stays in float32
     return max(work.flop / per_second, work.moved / card.memory)
 
 
 def expected(work: Work, card: Card, products: str) -> float:
-    """Return the seconds that the work is expected to take on the device."""
+    """Return the expected seconds for the work on the device."""
     start = launches(work, card) * DEVICE_LAUNCH
     if work.units:
         return start + work.steps * step_seconds(work, card)
@@ -134,7 +134,7 @@ def expected(work: Work, card: Card, products: str) -> float:
 
 
 def step_seconds(work: Work, card: Card) -> float:
-    """Return what `paths` expects of one step of a recurrence; launches, which are counted apart, not included."""
+    """Return the seconds `path_choice` expects for one step of a recurrence, without launches, counted separately."""
     plan = path_choice.choose(work.units, work.rows, FLOAT, card.device)
     if plan is not None:
         return path_choice.resident_seconds(work.units, work.rows, FLOAT, plan, card.device)
@@ -143,7 +143,7 @@ def step_seconds(work: Work, card: Card) -> float:
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """A whole training step of a shape on a card: characters a second, and seconds of the device and the host."""
+    """Estimates for a whole training step: characters per second, and seconds on the device and on the host."""
 
     limit: float
     expected: float
@@ -154,7 +154,7 @@ class Step:
 
 
 def step(shape: Shape, card: Card, products: str = "float32") -> Step:
-    """Return what is to be expected; the host queues launches while the device works, so the slower of them counts."""
+    """Return the estimates. The host queues launches while the device works, so the slower of the two counts."""
     all_works, characters = list(works(shape)), shape.batch_size * shape.seq_len
     count = sum(launches(work, card) for work in all_works)
     device = sum(expected(work, card, products) for work in all_works)
@@ -187,13 +187,13 @@ def kernels_table(shape: Shape, cards: Sequence[Card] = CARDS) -> str:
 
 
 def together(all_works: Sequence[Work]) -> list[list[Work]]:
-    """Return the works by name, in the order in which the names come."""
+    """Group the works by name, in order of first appearance."""
     names = dict.fromkeys(work.name for work in all_works)
     return [[work for work in all_works if work.name == name] for name in names]
 
 
 def shapes_table(card: Card, shapes: Sequence[Shape] = SHAPES) -> str:
-    """Return what is expected of whole training steps on a card as a Markdown table."""
+    """Return the estimates for whole training steps on a card as a Markdown table."""
     rows = [
         [
             "layers x size, batch, length",
@@ -217,7 +217,7 @@ def shapes_table(card: Card, shapes: Sequence[Shape] = SHAPES) -> str:
 
 
 def _figure(value: float) -> str:
-    """Return two digits of a number: more would say more than is known."""
+    """Format a number to two digits; more would suggest precision that the estimates do not have."""
     if not value:
         return "-"
     rounded = float(f"{value:.2g}")
@@ -239,7 +239,7 @@ def tables() -> dict[str, str]:
 
 
 def renewed(document: str) -> str:
-    """Return a document with the table after each of its marks `<!-- on paper: NAME -->` as it is now."""
+    """Return a document with the table after each mark `<!-- on paper: NAME -->` updated."""
     for name, table in tables().items():
         mark = f"<!-- on paper: {name} -->\n"
         pattern = re.escape(mark) + r"(?:\|[^\n]*\n)*"

@@ -1,9 +1,9 @@
-"""How fast is each kernel, and what share of the processor's own peak is that?
+"""How fast is each kernel, and what share of the processor's peak does it reach?
 
-Every kernel of the shapes that `train.py` measures is called as the network calls it, at the seam of the backends:
-first beside the reference in float64, with which it must agree, then in turns with multiply-adds on registers alone
-(`peak.py`), on one thread and on all cores. A device that queues its work is waited for only after many calls, so that
-what is timed is the work and not the way there and back. Ends with a report that can be pasted into an issue.
+Calls every kernel of the shapes in `train.py` through the backend interface, as the network does. First each kernel
+must agree with the reference in float64. Then it takes turns with multiply-adds on registers alone (`peak.py`), on one
+thread and on all cores. For a device that queues work, many calls are queued before one wait, so that the latency of a
+call is not timed. Ends with a report to paste into an issue.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from .peak import Peak
 from .shapes import Shape
 from .train import SHAPES
 
-_PEAK_SHARE = 0.4  # of the time that a kernel gets
-_RESOLUTION = 1e-8  # seconds; a difference of two times may come out as nothing
+_PEAK_SHARE = 0.4  # time for measuring the peak, as a share of a kernel's turn
+_RESOLUTION = 1e-8  # minimum seconds per call: the difference of two times may be zero or negative
 
 
 def measure(backend: Backend, shape: Shape, threads: list[int], rounds: int, seconds: float) -> list[dict[str, Any]]:
@@ -66,7 +66,7 @@ def _measured(
 
 
 def _seconds(backend: Backend, call: Call, seconds: float) -> float:
-    """Call for at least so long, what prepares it not counted, and return the seconds of one call."""
+    """Call for at least `seconds`, not counting preparation; return the seconds per call."""
     calls, spent = 0, 0.0
     while spent < seconds:
         call.prepare()
@@ -78,9 +78,9 @@ def _seconds(backend: Backend, call: Call, seconds: float) -> float:
 
 
 def queued_seconds(backend: Backend, call: Call, seconds: float) -> float:
-    """Queue calls for at least so long, wait once for all of them, and return the seconds of one call.
+    """Queue calls for at least `seconds`, wait once for all of them, and return the seconds per call.
 
-    What prepares a call is queued between the calls; the time that it takes without them is taken off.
+    Preparation is queued between the calls; its time, measured without them, is subtracted.
     """
     calls = 1
     while True:
@@ -94,7 +94,7 @@ def queued_seconds(backend: Backend, call: Call, seconds: float) -> float:
 
 
 def _until_done(backend: Backend, calls: int, work: Callable[[], object]) -> float:
-    wait(backend)  # for what was queued before
+    wait(backend)  # for earlier work
     started = time.perf_counter()
     for _ in range(calls):
         work()
@@ -103,7 +103,7 @@ def _until_done(backend: Backend, calls: int, work: Callable[[], object]) -> flo
 
 
 def _rates(case: Case, seconds: list[float], peaks: list[float]) -> dict[str, Any]:
-    """Return the figures that say something about this kernel."""
+    """Return the figures that are informative for this kernel."""
     found: dict[str, Any] = {"seconds": spread(seconds)}
     if case.flop:
         found["gflop_per_second"] = spread([case.flop / each / 1e9 for each in seconds])
@@ -135,7 +135,7 @@ def _show(result: dict[str, Any]) -> None:
 
 
 def report_of(backend: Backend, results: list[dict[str, Any]]) -> str:
-    """Return the device, the versions, the largest errors and the median times, to be pasted into an issue."""
+    """Return a report to paste into an issue: the device, the versions, the largest errors and the median times."""
     kernels = [(name, kernel) for result in results for name, kernel in result["kernels"].items()]
     errors = device_report.worst((name, kernel["largest_error"]) for name, kernel in kernels)
     times = {
@@ -179,7 +179,7 @@ def main() -> None:
     for each in reports:
         print(f"\n{each}")
     wrong = far_off(results)
-    if wrong:  # what is wrong has no speed: nothing is kept, but the report above is worth an issue
+    if wrong:  # the speed of a wrong result means nothing: write no results, but the report above is worth an issue
         raise SystemExit(f"further than {TOLERANCE:g} from the reference: {', '.join(wrong)}")
     if results:
         found = {"tolerance": TOLERANCE, "absent": absent, "results": results}
@@ -187,7 +187,7 @@ def main() -> None:
 
 
 def far_off(results: list[dict[str, Any]]) -> list[str]:
-    """Return the kernels that differ from the reference by more than rounding, NaN included."""
+    """Return the kernels that differ from the reference by more than `TOLERANCE`, or by NaN."""
     return [
         f"{name} of {result['name']} on {result['device']} by {kernel['largest_error']:.2g}"
         for result in results

@@ -1,8 +1,8 @@
-"""How much memory does a text take that is larger than memory? Encoding and training, measured from outside.
+"""How much memory does a text larger than memory take? Measures encoding and training from outside the process.
 
-Makes a text of so many gigabytes, trains on it twice with `numlstm train`, and notes the wall time and the most memory
-that each process held at once, mapped files included. The first command encodes the text; the second finds it encoded.
-What follows -- goes to `numlstm train`.
+Writes a text of the given size in gigabytes and trains on it twice with `numlstm train`. Records the wall time and peak
+memory of each process, including mapped files. The first run encodes the text; the second uses the encoded text.
+Arguments after -- are passed to `numlstm train`.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from .measure import ROOT, environment, options, write_results
 
 _STEPS = "200"
 _SENTENCE = "the sea was calm and the old ship went on its way under a sky without clouds"
-_LINES = 20_000  # of the text that is repeated, each time with other numbers in it
+_LINES = 20_000  # lines that are repeated, each time with different numbers
 
 
 def write_text(path: Path, size: int) -> None:
-    """Write lines of ASCII until the file has `size` bytes."""
+    """Write ASCII lines until the file has at least `size` bytes."""
     words = _SENTENCE.split()
     lines = [" ".join(words[(n * k) % len(words)] for k in range(1, 13)) for n in range(_LINES)]
     turn = 0
@@ -34,7 +34,7 @@ def write_text(path: Path, size: int) -> None:
 
 
 def measured(command: list[str], cache: Path) -> dict[str, float]:
-    """Run a command; return its wall time in seconds and the most memory it held, in MB; Linux and macOS only."""
+    """Run a command; return its wall time in seconds and its peak memory in MB. Linux and macOS only."""
     started = time.monotonic()
     process = subprocess.Popen(command, cwd=ROOT, env=environment(NUMLSTM_CACHE_DIR=str(cache)))
     _, status, used = os.wait4(process.pid, 0)
@@ -46,7 +46,7 @@ def measured(command: list[str], cache: Path) -> dict[str, float]:
 
 
 def measure(gigabytes: float, extra: list[str]) -> dict[str, Any]:
-    """Train twice on a text of that size."""
+    """Train twice on a text of `gigabytes`."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         text = folder / "large.txt"

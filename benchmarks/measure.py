@@ -1,7 +1,4 @@
-"""What every benchmark needs around its measurement: options, the machine in words, spreads, the results file.
-
-Knows nothing about what is measured.
-"""
+"""Shared parts of all benchmarks: options, the description of the machine, spreads, and the results file."""
 
 from __future__ import annotations
 
@@ -25,15 +22,15 @@ TUNED_MEMORY = {
     "MALLOC_MMAP_THRESHOLD_": "1000000000",
     "MALLOC_TRIM_THRESHOLD_": "10000000000",
     "MALLOC_TOP_PAD_": "100000000",
-}  # glibc then keeps freed memory, instead of handing it back and faulting it in again
+}  # glibc then keeps freed memory, instead of returning it to the system and faulting it in again
 
 _DISTURBING = ("OPENBLAS_", "MALLOC_", "OMP_", "GOMP_", "KMP_", "MKL_", "NUMBA_NUM_THREADS", "NUMLSTM_")
-_KEPT = ("NUMLSTM_CACHE_DIR",)  # "the usual cache" of compiled code is the user's own
+_KEPT = ("NUMLSTM_CACHE_DIR",)  # the usual cache of compiled code is the user's own
 _VECTOR_FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
 
 
 def options(name: str, description: str | None) -> argparse.ArgumentParser:
-    """Return a parser of the options that every script takes."""
+    """Return a parser with the options common to all scripts."""
     parser = argparse.ArgumentParser(prog=f"python -m benchmarks.{name}", description=description)
     parser.add_argument("--quick", action="store_true", help="a short trial; writes no results unless -o is given")
     parser.add_argument("-o", "--output", type=Path, help=f"results file (default: benchmarks/results/{name}.json)")
@@ -41,9 +38,9 @@ def options(name: str, description: str | None) -> argparse.ArgumentParser:
 
 
 def write_results(name: str, args: argparse.Namespace, results: dict[str, Any], variant: str = "") -> Path | None:
-    """Write the results with the machine and the settings and return where; None if this was only a trial.
+    """Write the results with the machine and the settings; return the path, or None for a quick run.
 
-    The usual file of a `variant` of the benchmark has that at the end of its name.
+    `variant` is appended to the default file name.
     """
     path: Path | None = args.output or (None if args.quick else RESULTS / f"{name}{variant}.json")
     if path is None:
@@ -58,7 +55,7 @@ def write_results(name: str, args: argparse.Namespace, results: dict[str, Any], 
 
 
 def thread_counts() -> list[int]:
-    """Return the numbers of threads that are compared: one and all cores."""
+    """Return the thread counts to compare: one, and all cores."""
     return sorted({1, cores()})
 
 
@@ -67,30 +64,30 @@ def threads_in_words(threads: int) -> str:
 
 
 def environment(**extra: str) -> dict[str, str]:
-    """Return this process's environment without what slows a library down or sets its threads, and with `extra`."""
+    """Return this process's environment plus `extra`, without variables that affect libraries' threads or memory."""
     kept = {key: value for key, value in os.environ.items() if key in _KEPT or not key.startswith(_DISTURBING)}
     return {**kept, **extra}
 
 
 def compiled_code_in(folder: Path | None) -> dict[str, str]:
-    """Return the environment in which numlstm keeps compiled code in this folder; None: in the usual one."""
+    """Return the environment variables that make numlstm cache compiled code in `folder` (None: the usual one)."""
     return {} if folder is None else {"NUMLSTM_CACHE_DIR": str(folder), "NUMBA_CACHE_DIR": str(folder)}
 
 
 def cores() -> int:
-    """Return how many cores this process may use."""
+    """Return the number of cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def judge() -> dict[str, str]:
-    """Say which PyTorch is compared with, or why none is."""
+    """Return the version of PyTorch to compare with, or why there is none."""
     if importlib.util.find_spec("torch") is None:
         return {"absent": "PyTorch is not installed: `pip install .[judge]` brings it"}
     return {"torch": importlib.metadata.version("torch")}
 
 
 def spread(values: Sequence[float]) -> dict[str, Any]:
-    """Return the median, the quartiles, the extremes and the values themselves, to five digits."""
+    """Return the median, the quartiles, the range and the values themselves, to five digits."""
     low, _, high = statistics.quantiles(values, n=4, method="inclusive") if len(values) > 1 else [values[0]] * 3
     return {
         "median": _digits(statistics.median(values)),
@@ -134,7 +131,7 @@ def _system() -> str:
 
 
 def _cpuinfo(*names: str) -> str:
-    """Return the first value under one of these names in /proc/cpuinfo, "" where there is none."""
+    """Return the first value under one of `names` in /proc/cpuinfo, or "" if there is none."""
     path = Path("/proc/cpuinfo")
     lines = path.read_text().splitlines() if path.exists() else []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith(names)), "")
@@ -144,7 +141,7 @@ def _version(name: str) -> str | None:
     if name == "numlstm":
         import numlstm
 
-        return numlstm.__version__  # of this checkout, installed or not
+        return numlstm.__version__  # this checkout's version, installed or not
     try:
         return importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
@@ -152,7 +149,7 @@ def _version(name: str) -> str | None:
 
 
 def _dirty() -> bool | None:
-    """Say whether the source differs from the commit; the results, which every script changes, do not count."""
+    """Return True if the source differs from the commit, ignoring the results, which every script changes."""
     changes = _git("status", "--porcelain", "--", ".", ":!benchmarks/results")
     return None if changes is None else bool(changes)
 

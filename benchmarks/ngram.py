@@ -1,10 +1,10 @@
-"""How well does an n-gram model predict a text? The bar that a recurrent network has to clear.
+"""How well does an n-gram model predict a text? This is the baseline for a recurrent network.
 
 Interpolated modified Kneser-Ney (Chen & Goodman 1998, section 4.1.6): the best of the classical back-off models, and a
-proper distribution, which sums to 1 over the vocabulary after any context. It reads what `numlstm train --level word
---pretokenised` reads: words between white space, <eos> at each line's end, words that the training text has fewer than
-`--min-count` times as <unk>. It predicts every token of the test text but the first, as `numlstm eval` does, so that
-the perplexities can be compared.
+proper distribution, which sums to 1 over the vocabulary after any context. Tokens are those of `numlstm train --level
+word --pretokenised`: words separated by white space, <eos> at the end of each line, and <unk> for words that occur
+fewer than `--min-count` times in the training text. It predicts every token of the test text but the first, as `numlstm
+eval` does, so that the perplexities can be compared.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ UNKNOWN, LINE_END = "<unk>", "<eos>"
 
 _FALLBACK = (0.0, 0.5, 1.0, 1.5)
 
-Counts = dict[Hashable, dict[int, int]]  # for each context, how often each token came after it
+Counts = dict[Hashable, dict[int, int]]  # for each context, the count of each token that follows it
 
 
 class KneserNey:
-    """An n-gram model of token ids 0 to V - 1, with the orders 1 to `order`."""
+    """An n-gram model of token ids 0 to V - 1, with orders 1 to `order`."""
 
     def __init__(self, ids: Sequence[int], vocab_size: int, order: int) -> None:
         self.vocab_size, self.order = vocab_size, order
         grams = [_counted(ids, n) for n in range(1, order + 1)]
-        # The highest order counts how often; each lower one after how many different tokens.
+        # The highest order counts occurrences; each lower one counts the distinct tokens that precede the n-gram.
         kept = [*(_continuations(higher) for higher in grams[1:]), grams[-1]]
         self.levels = [_Level(counts) for counts in kept]
 
     def probability(self, token: int, context: Sequence[int]) -> float:
-        """Return the probability of `token` after `context`, of which the last `order` - 1 tokens count."""
+        """Return the probability of `token` after `context`; only the last `order` - 1 tokens of it matter."""
         found = 1 / self.vocab_size
         for n, level in enumerate(self.levels):
             if n > len(context):
@@ -47,7 +47,7 @@ class KneserNey:
         return found
 
     def nats(self, ids: Sequence[int]) -> float:
-        """Return the mean -log probability of each token but the first, given those before it."""
+        """Return the mean negative log-probability, in nats, of all tokens but the first, given those before each."""
         total = 0.0
         for place in range(1, len(ids)):
             total -= math.log(self.probability(ids[place], ids[max(0, place - self.order + 1) : place]))
@@ -55,7 +55,7 @@ class KneserNey:
 
 
 class _Level:
-    """The n-grams of one order: discounted counts, and the weight that a context leaves to the order below."""
+    """The n-grams of one order: discounted counts, and each context's weight for the order below."""
 
     def __init__(self, counts: dict[tuple[int, ...], int]) -> None:
         self.after: Counts = collections.defaultdict(dict)
@@ -76,10 +76,10 @@ class _Level:
 
 
 def discounts(counts: Iterable[int]) -> tuple[float, float, float, float]:
-    """Return what is taken from counts of 0, 1, 2 and more (Chen & Goodman 1998, equation 26).
+    """Return the discounts for counts of 0, 1, 2, and 3 or more (Chen & Goodman 1998, equation 26).
 
-    A text too short for that estimate, in which no n-gram occurs so often, gets what KenLM falls back to; so does one
-    for which a discount is 0 or less, which would leave nothing to tokens that never came.
+    Falls back to KenLM's default discounts if the text is too short for the estimate (no n-gram occurs once, twice or
+    three times), or if a discount is 0 or less, which would leave no probability to unseen tokens.
     """
     times = collections.Counter(counts)
     n1, n2, n3, n4 = (times[k] for k in (1, 2, 3, 4))
@@ -95,12 +95,12 @@ def _counted(ids: Sequence[int], n: int) -> dict[tuple[int, ...], int]:
 
 
 def _continuations(higher: Iterable[tuple[int, ...]]) -> dict[tuple[int, ...], int]:
-    """Return, for each n-gram, how many different tokens come before it, from the n-grams one longer."""
+    """Return, for each n-gram, the number of distinct tokens before it, from the n-grams one longer."""
     return collections.Counter(gram[1:] for gram in higher)
 
 
 def tokens(text: str, level: str) -> list[str]:
-    """Return the words of a text with <eos> at each line's end, or its characters."""
+    """Return the words of a text with <eos> at the end of each line, or its characters."""
     if level == "char":
         return list(text)
     *lines, last = text.split("\n")
@@ -108,14 +108,14 @@ def tokens(text: str, level: str) -> list[str]:
 
 
 def vocabulary(training: Sequence[str], min_count: int) -> dict[str, int]:
-    """Return the id of each token that occurs so often, and of <unk>."""
+    """Return the ids of <unk> and of all tokens that occur at least `min_count` times."""
     times = collections.Counter(training)
     kept = [token for token, count in times.most_common() if count >= min_count and token != UNKNOWN]
     return {token: place for place, token in enumerate([UNKNOWN, *kept])}
 
 
 def measure(training: str, test: str, level: str, min_count: int, orders: Sequence[int]) -> dict[str, Any]:
-    """Return how well models of these orders, made from one text, predict another."""
+    """Return how well models of these orders, built from `training`, predict `test`."""
     read, unseen = tokens(training, level), tokens(test, level)
     ids = vocabulary(read, min_count)
     train_ids, test_ids = ([ids.get(token, ids[UNKNOWN]) for token in part] for part in (read, unseen))

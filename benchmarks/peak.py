@@ -1,8 +1,8 @@
-"""The most that this processor's float32 units can do: fused multiply-adds on registers alone, nothing loaded.
+"""Measure the peak of this processor's float32 units: fused multiply-adds on registers alone, without loads.
 
-No product of matrices gets above it, so a kernel's share of it says how much there is left to gain. It belongs to
-the moment: clocks fall as processors get warm and neighbours busy, so it is measured in turns with whatever is
-compared with it. Knows nothing about what that is.
+No matrix product exceeds it, so a kernel's share of the peak shows how much there is left to gain. The peak varies over
+time: clocks fall as the processor gets warm and other cores get busy. So it is measured in turns with the kernel that
+is compared with it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,14 @@ from numlstm.backends.cpu.simd import lanes, register_file, vector_code
 
 from .contest import serve
 
-# A unit needs about five results under way at once and a core has two units; a quarter of the registers is left for
-# the operands.
+# A unit needs about five results in flight, and a core has two units. A quarter of the registers is left for operands.
 ACCUMULATORS = 3 * register_file()[2] // 4
-_PIECE_SECONDS = 0.005  # a piece of work: long beside what starting it on another thread takes
+_PIECE_SECONDS = 0.005  # length of a piece of work: long compared with starting it on another thread
 
 
 @vector_code
 def _multiply_add(emit: Any, count: Any, values: Any) -> None:
-    """Replace each register's worth of `values` by half of it plus one, `count` times."""
+    """Apply v = v / 2 + 1 to each register's worth of `values`, `count` times."""
     places = [emit.move(values.pointer, n * emit.lanes) for n in range(ACCUMULATORS)]
     with emit.loop(count, [emit.load(place) for place in places]) as loop:
         loop.carried = [emit.fma(vec, 0.5, 1.0) for vec in loop.carried]
@@ -40,7 +39,7 @@ def _kernel(count, values):  # type: ignore[no-untyped-def]
 
 
 class Peak:
-    """Multiply-adds on so many threads at once. Its work is counted in floating-point operations."""
+    """Multiply-adds on several threads at once. Work is counted in floating-point operations."""
 
     def __init__(self, threads: int) -> None:
         self.threads = threads
@@ -48,19 +47,19 @@ class Peak:
         self._values = np.zeros((threads, ACCUMULATORS * lanes(4)), np.float32)
         self._count = 1
         self.work()  # compiles
-        while min(self._seconds() for _ in range(3)) < _PIECE_SECONDS:  # one alone may have had to wait its turn
+        while min(self._seconds() for _ in range(3)) < _PIECE_SECONDS:  # a single time may include scheduling delays
             self._count *= 2
 
     def about(self) -> dict[str, Any]:
         return {"threads": self.threads, "device": f"{ACCUMULATORS} registers, {register_file()[0]}"}
 
     def work(self) -> int:
-        """Do one piece and return how many operations it had."""
+        """Do one piece of work and return its number of operations."""
         list(self._pool.map(_kernel, [self._count] * self.threads, self._values))
         return 2 * self._count * self._values.size
 
     def per_second(self, seconds: float) -> float:
-        """Return operations per second, measured for at least so long."""
+        """Return operations per second, measured for at least `seconds`."""
         done, started = 0, time.perf_counter()
         while (elapsed := time.perf_counter() - started) < seconds:
             done += self.work()

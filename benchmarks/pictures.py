@@ -1,7 +1,7 @@
-"""Draw the results as pictures: `python -m benchmarks.pictures [FILE.json ...]`, by default all in `results/`.
+"""Draw results as pictures: `python -m benchmarks.pictures [FILE.json ...]`, by default all files in `results/`.
 
-A picture lies beside its results. It carries its own background, light or dark as the reader's screen is, and the same
-results give the same bytes. What is in each is in `drawings.py`.
+A picture is written beside its results. It has its own background, light or dark depending on the reader's colour
+scheme. The same results give the same bytes. `drawings.py` defines the content of each picture.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _MISSING = "no picture: matplotlib is not installed; `pip install .[benchmark]` brings it"
-# Colours of the light picture, and what they become in the dark one; all others serve both.
+# Colours of the light picture, and their replacements in the dark one; all other colours are used in both.
 PAPER, INK, LINE = "#ffffff", "#1f2328", "#d0d7de"
 _DARK = {PAPER: "#0d1117", INK: "#e6edf3", LINE: "#30363d"}
 _STYLE = {
-    "svg.fonttype": "none",  # letters, not outlines: small, and the reader's own font
-    "svg.hashsalt": "numlstm",  # names of parts are otherwise drawn at random
+    "svg.fonttype": "none",  # text instead of outlines: smaller files, and the reader's own font
+    "svg.hashsalt": "numlstm",  # otherwise element ids are random
     "font.family": "sans-serif",
-    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # that all have about this width
+    "font.sans-serif": ["DejaVu Sans", "Verdana", "Arial"],  # fonts of about the same width
     "font.size": 9,
     "axes.titlesize": 10,
     "axes.titlelocation": "left",
@@ -50,7 +50,7 @@ _STYLE = {
 
 
 def draw_if_possible(path: Path | None) -> None:
-    """Draw the results in a file, if one was written and matplotlib is installed."""
+    """Draw the results in a file, if there is one and matplotlib is installed."""
     if path is None:
         return
     if importlib.util.find_spec("matplotlib") is None:
@@ -60,7 +60,7 @@ def draw_if_possible(path: Path | None) -> None:
 
 
 def draw(path: Path) -> Path:
-    """Draw the results in a JSON file and return the picture beside it."""
+    """Draw the results in a JSON file; return the path of the picture beside it."""
     import matplotlib
 
     from .drawings import DRAWINGS
@@ -81,7 +81,7 @@ def _save(figure: Figure, target: Path) -> None:
 
 
 def _dark_rules() -> str:
-    """Return the rules by which a browser exchanges the colours where the reader prefers dark pages."""
+    """Return the CSS rules that replace colours if the reader prefers a dark colour scheme."""
     rules = (
         f'[style*="{what}: {light}"] {{ {what}: {dark} !important }}'
         for light, dark in _DARK.items()

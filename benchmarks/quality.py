@@ -1,9 +1,9 @@
 """How good does a model get on a real text, and how soon?
 
-Runs `numlstm train` as a user would, first with nothing compiled yet and then with the compiled code cached, stops it
-after so many minutes at most, and notes when each epoch's weights were saved: the first of them at or below a target
-loss is when that was reached. At the end the best weights read the whole validation text once more, as one stream
-with carried state: that is the loss to quote. What follows -- goes to `numlstm train`.
+Runs `numlstm train` as a user would, first with nothing compiled and then with the compiled code cached. Stops it after
+`--minutes` and records when each epoch's weights were saved. A target loss is reached at the first epoch at or below
+it. At the end the best weights are evaluated on the whole validation text, as one stream with carried state; that is
+the loss to quote. Arguments after -- are passed to `numlstm train`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ Point = dict[str, Any]
 
 @dataclasses.dataclass
 class Curve:
-    """The epochs that a weights file tells of, and when it did. `started` is the time of day in seconds."""
+    """The epochs in a weights file's history, with the time each was saved. `started` is a Unix time in seconds."""
 
     path: Path
     started: float
@@ -39,7 +39,7 @@ class Curve:
     seen: int = 0
 
     def look(self) -> None:
-        """Note what the file tells that it did not before."""
+        """Add the epochs that are new in the file."""
         from numlstm.network import weights_file
 
         if not self.path.exists():
@@ -54,14 +54,14 @@ class Curve:
 
 
 def seconds_to(points: list[Point], target: float) -> float | None:
-    """Return when the validation loss was first at or below `target`, None if it never was."""
+    """Return when the validation loss was first at or below `target`, or None if never."""
     return next((p["seconds"] for p in points if p["val_loss"] is not None and p["val_loss"] <= target), None)
 
 
 def train(command: list[str], path: Path, cache: Path | None, minutes: float) -> tuple[Curve, float]:
-    """Run a command that trains, and return the curve and the wall time in seconds; `RuntimeError` if it fails.
+    """Run a training command; return the curve and the wall time in seconds. Raises `RuntimeError` if it fails.
 
-    `cache` is the folder for compiled code, None the usual one.
+    `cache` is the folder for compiled code (None: the usual one).
     """
     curve = Curve(path, time.time())
     process = subprocess.Popen(command, cwd=ROOT, env=environment(**compiled_code_in(cache)))
@@ -71,10 +71,10 @@ def train(command: list[str], path: Path, cache: Path | None, minutes: float) ->
         time.sleep(_LOOK_SECONDS)
         curve.look()
         if time.monotonic() > deadline and not stopped:
-            process.send_signal(signal.SIGINT)  # numlstm then finishes the step and saves
+            process.send_signal(signal.SIGINT)  # numlstm finishes the step and saves
             stopped = True
     taken = time.time() - curve.started
-    # Stopped in time it says 130; had it just finished, it ends with 0, or by the signal itself.
+    # An interrupted run exits with 130. If it was just finishing, it exits with 0 or dies from the signal.
     if process.returncode not in ((130, 0, -signal.SIGINT) if stopped else (0,)):
         raise RuntimeError(f"exit code {process.returncode} from {' '.join(command[1:])}")
     curve.look()
@@ -82,7 +82,7 @@ def train(command: list[str], path: Path, cache: Path | None, minutes: float) ->
 
 
 def judged(corpus: str, path: Path) -> dict[str, Any]:
-    """Return the loss of the best weights over the whole validation text, and what they were trained on."""
+    """Return the loss of the best weights on the whole validation text, with the corpus and the settings."""
     from numlstm.backends import registry
     from numlstm.model import Model
     from numlstm.network import weights_file
@@ -108,7 +108,7 @@ def judged(corpus: str, path: Path) -> dict[str, Any]:
 
 
 def measure(caches: list[str], corpus: str, extra: list[str], minutes: float, targets: list[float]) -> dict[str, Any]:
-    """Train once with each kind of cache; a warm one is what the run before left, or the usual one."""
+    """Train once with each kind of cache; a warm cache is the one the cold run filled, or the usual one."""
     runs = {}
     with tempfile.TemporaryDirectory() as folder:
         cache = Path(folder) / "cache" if COLD in caches else None
@@ -126,7 +126,7 @@ def measure(caches: list[str], corpus: str, extra: list[str], minutes: float, ta
 
 
 def _without_length(extra: list[str]) -> list[str]:
-    """Return the arguments without those that say how long to train."""
+    """Return the arguments without `--epochs` and `--steps`."""
     parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--epochs")
     parser.add_argument("--steps")
@@ -134,7 +134,7 @@ def _without_length(extra: list[str]) -> list[str]:
 
 
 def _run_shortly(command: list[str], path: Path) -> None:
-    """Train for one step, so that what the command needs is compiled."""
+    """Train for one step, to compile everything that the command needs."""
     subprocess.run([*command, "--steps", "1"], cwd=ROOT, env=environment(), capture_output=True, check=True)
     path.unlink()
 
@@ -162,7 +162,7 @@ def main() -> None:
     args = _parsed()
     if args.quick:
         args.minutes, args.warm, args.extra = 0.5, True, [*_without_length(args.extra), "--steps", "50"]
-    # Relative to where the user is, not to the checkout, in which the command runs.
+    # Resolve paths against the user's working directory: the command runs in the checkout.
     corpus = os.path.abspath(args.corpus) if os.path.exists(args.corpus) else args.corpus
     caches = [COLD] if args.cold else [WARM] if args.warm else [COLD, WARM]
     targets = [float(target) for target in args.targets.split(",")]

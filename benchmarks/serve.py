@@ -1,9 +1,9 @@
-"""How fast are texts for many clients at once, and how soon does each get some, beside serving one at a time?
+"""How fast is text for many clients at once, and how soon do its first characters arrive, compared with one at a time?
 
-A server, `numlstm serve`, is a process of its own on 127.0.0.1; the clients, all in this process on the same cores,
-each ask for a text as a stream. All requests of a round come at the same moment: answered together, or one after the
-other, as a server would that serves one at a time, each when the answer before it is at its end. First all texts must
-be the same both ways, and the first of them the one that `numlstm gen` writes.
+`numlstm serve` runs in its own process on 127.0.0.1. The clients, all in this process on the same cores, each request a
+streamed text. All requests of a round arrive at the same time. They are answered together, or one after the other: each
+starts when the previous answer has ended, as on a server that serves one client at a time. First the texts must be the
+same both ways, and the first of them must be the text of `numlstm gen`.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TOGETHER, ALONE = "together", "one at a time"
 
 
 class Heard(NamedTuple):
-    """What a client got: the text, the seconds from asking to the first of it and to the end, and between pieces."""
+    """A client's result: the text, the seconds to its first piece, to its end, and between pieces."""
 
     text: str
     first: float
@@ -41,7 +41,7 @@ class Heard(NamedTuple):
 
 @contextlib.contextmanager
 def serving() -> Iterator[int]:
-    """Start a server with an empty folder, wait until it answers, and give its port."""
+    """Context manager: start a server with an empty models folder, wait until it is ready, and yield its port."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "numlstm", "serve", "--models", folder, "--port", "0", "--device", "cpu"]
         process = subprocess.Popen(command, cwd=ROOT, env=environment(), stderr=subprocess.PIPE, text=True)
@@ -59,7 +59,7 @@ def serving() -> Iterator[int]:
 
 
 def request(seed: int, length: int) -> bytes:
-    """Return the request for one text, as it goes to the server."""
+    """Return the HTTP request for one text."""
     asked = {"model": MODEL, "prompt": PROMPT, "max_tokens": length, "temperature": TEMPERATURE, "seed": seed}
     body = json.dumps({**asked, "stream": True}).encode()
     head = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nConnection: close\r\n"
@@ -67,7 +67,7 @@ def request(seed: int, length: int) -> bytes:
 
 
 async def ask(port: int, seed: int, length: int, came: float) -> Heard:
-    """Ask for one text; times are counted from `came`. Raises `RuntimeError` for an answer that is no text."""
+    """Request one text; times are relative to `came`. Raises `RuntimeError` if the text does not have `length`."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     text, times, other = "", list[float](), b""
     with contextlib.closing(writer):
@@ -85,7 +85,7 @@ async def ask(port: int, seed: int, length: int, came: float) -> Heard:
 
 
 async def crowd(port: int, streams: int, length: int, *, together: bool) -> tuple[float, list[Heard]]:
-    """Have so many clients ask at once; return the seconds until all had their texts, and what each got."""
+    """Run `streams` clients that arrive at once; return the seconds until all have their texts, and their results."""
     turns = asyncio.Semaphore(streams if together else 1)
     came = time.perf_counter()
 
@@ -101,9 +101,9 @@ async def crowd(port: int, streams: int, length: int, *, together: bool) -> tupl
 
 
 def verify(port: int, streams: int, length: int) -> dict[str, Any]:
-    """Compare the texts of clients that come together with those of clients that come alone, and with `gen`.
+    """Compare the texts of clients served together with those served one at a time, and with `numlstm gen`.
 
-    Raises `RuntimeError` if any differs.
+    Raises `RuntimeError` if any text differs.
     """
     (_, many), (_, each) = (asyncio.run(crowd(port, streams, length, together=way)) for way in (True, False))
     if (differ := sum(a.text != b.text for a, b in zip(many, each, strict=True))) or len({a.text for a in many}) == 1:
@@ -117,7 +117,7 @@ def verify(port: int, streams: int, length: int) -> dict[str, Any]:
 
 
 def measure(port: int, length: int, rounds: int, alone_rounds: int) -> dict[str, Any]:
-    """Time rounds of each number of streams, both ways, in turns."""
+    """Time rounds with each number of streams, both ways, in turns."""
     plan = [(n, way) for n in STREAMS for way in (TOGETHER, ALONE)]
     seconds: dict[tuple[int, str], list[float]] = {each: [] for each in plan}
     heard: dict[tuple[int, str], list[Heard]] = {each: [] for each in plan}
@@ -133,10 +133,10 @@ def measure(port: int, length: int, rounds: int, alone_rounds: int) -> dict[str,
 
 
 def _told(streams: int, length: int, ways: dict[str, tuple[list[float], list[Heard]]]) -> dict[str, Any]:
-    """Return the figures of one number of streams."""
+    """Return the figures for one number of streams."""
     found: dict[str, Any] = {}
     for way, (seconds, heard) in ways.items():
-        gaps = [gap for each in heard for gap in each.gaps] or [0.0]  # texts in one piece keep nobody waiting
+        gaps = [gap for each in heard for gap in each.gaps] or [0.0]  # texts in one piece have no gaps
         found[way] = {
             "characters_per_second": spread([streams * length / each for each in seconds]),
             "first_ms": percentiles([each.first for each in heard]),
@@ -150,7 +150,7 @@ def _told(streams: int, length: int, ways: dict[str, tuple[list[float], list[Hea
 
 
 def percentiles(seconds: Sequence[float]) -> dict[str, float]:
-    """Return the 50th and 99th percentile (the nearest above) and the largest, in milliseconds."""
+    """Return the 50th and 99th percentiles (nearest rank) and the maximum, in milliseconds."""
     ordered = sorted(seconds)
     at = {"50": math.ceil(len(ordered) * 0.5) - 1, "99": math.ceil(len(ordered) * 0.99) - 1, "100": -1}
     return {name: round(1000 * ordered[place], 2) for name, place in at.items()}

@@ -1,6 +1,6 @@
-"""The shapes that are measured, and the parameters and texts that every contestant is given.
+"""The shapes to measure, and the parameters and texts that all contestants get.
 
-Knows nothing about who computes: plain NumPy, so that numlstm and its judge start from the same numbers.
+Plain NumPy, so that numlstm and PyTorch start from the same numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 @dataclasses.dataclass(frozen=True)
 class Shape:
-    """A network of LSTM layers and a dense output, and the batch that it is given."""
+    """The sizes of a network of LSTM layers with a dense output, and of its batch."""
 
     layers: tuple[int, ...]
     batch_size: int = 1
@@ -21,19 +21,19 @@ class Shape:
     vocab_size: int = 65
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "layers", tuple(self.layers))  # it was a list if it came through JSON
+        object.__setattr__(self, "layers", tuple(self.layers))  # JSON turns tuples into lists
 
     @property
     def name(self) -> str:
-        """The shape in a few characters: layers x hidden size, batch, time."""
+        """A short name: layers x hidden size, batch, time."""
         batch = f" B{self.batch_size} T{self.seq_len}" if self.batch_size * self.seq_len > 1 else ""
         return f"{len(self.layers)}x{self.layers[0]}{batch}"
 
     @property
     def flop_per_character(self) -> int:
-        """Useful floating-point operations of a training step, per character: 6 x multiply-adds.
+        """Useful floating-point operations per character of a training step: 6 times the multiply-adds.
 
-        The first layer's projection is not counted: with token ids it is a gather of rows.
+        The first layer's input product is not counted: with token ids it is a gather of rows.
         """
         below = (0, *self.layers)
         lstm = sum(4 * H * (H + D) for H, D in zip(self.layers, below, strict=False))
@@ -46,7 +46,7 @@ class Shape:
 
 
 def parameters(shape: Shape, gain: float = 1.0, seed: int = 0) -> dict[str, npt.NDArray[np.float32]]:
-    """Draw parameters by numlstm's names, uniform in ±gain/sqrt(H): with gain 1 as PyTorch draws them."""
+    """Draw parameters under numlstm's names, uniform in ±gain/sqrt(H); gain 1 is PyTorch's initialisation."""
     rng = np.random.default_rng(seed)
     sizes: dict[str, tuple[int, ...]] = {}
     for n, (D, H) in enumerate(zip((shape.vocab_size, *shape.layers), shape.layers, strict=False)):
@@ -57,7 +57,7 @@ def parameters(shape: Shape, gain: float = 1.0, seed: int = 0) -> dict[str, npt.
 
 
 def text(shape: Shape, windows: int, seed: int = 0) -> npt.NDArray[np.uint8]:
-    """Draw ids (N,) that fill so many windows of a training epoch, as unevenly frequent as letters are."""
+    """Draw ids (N,) for `windows` windows of a training epoch, with frequencies as uneven as those of letters."""
     often = 1 / np.arange(1, shape.vocab_size + 1)
     N = shape.batch_size * shape.seq_len * windows + 1
     ids = np.random.default_rng(seed).choice(shape.vocab_size, N, p=often / often.sum())

@@ -1,8 +1,8 @@
 """How long do whole commands take, from the start of the process to its end?
 
-Training and generation are timed with nothing compiled yet and with the compiled code cached. Beside them the same
-generation as a script in PyTorch and one in NumPy, and a bare interpreter, below which no Python program gets.
-First all three must write the same likeliest text.
+Times training and generation with nothing compiled and with the compiled code cached. For comparison it times the same
+generation as a PyTorch script and as a NumPy script, and a bare interpreter, the minimum for any Python program. First
+numlstm and both scripts must write the same likeliest text.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .measure import ROOT, compiled_code_in, environment, judge, options, spread
 from .shapes import Shape
 
 _SHAPE = Shape((128, 128), batch_size=32, seq_len=64)
-_GAIN = 4.0  # of the parameters: the likeliest text then varies
+_GAIN = 4.0  # scale of the parameters, so that the likeliest text varies
 _STEPS = 5
 _LENGTH, _LONG = 250, 5000
 OURS = f"numlstm gen, {_LENGTH} characters"
@@ -32,9 +32,9 @@ Command = list[str]
 
 
 def run(command: Command, cache: Path | None) -> tuple[float, str]:
-    """Run a command and return its wall time and what it wrote; raises `RuntimeError` if it fails.
+    """Run a command; return its wall time in seconds and its output. Raises `RuntimeError` if it fails.
 
-    `cache` is the folder for compiled code, None the usual one.
+    `cache` is the folder for compiled code (None: the usual one).
     """
     env = environment(**compiled_code_in(cache))
     started = time.perf_counter()
@@ -48,19 +48,19 @@ def run(command: Command, cache: Path | None) -> tuple[float, str]:
 
 
 def training(folder: Path) -> Command:
-    """Return the command that trains a few steps on the text in `folder`."""
+    """Return the command that trains for a few steps on the text in `folder`."""
     where = ["-o", str(folder / "trained.npz"), "--overwrite"]
     return ["-m", "numlstm", "train", str(folder / "text.txt"), "--device", "cpu", "--steps", str(_STEPS), *where]
 
 
 def generation(folder: Path, length: int, temperature: float = 0.6) -> Command:
-    """Return the command that writes text with the weights in `folder`."""
+    """Return the command that generates text with the weights in `folder`."""
     settings = ["--length", str(length), "--temperature", str(temperature)]
     return ["-m", "numlstm", "gen", str(folder / "numlstm.npz"), *settings]
 
 
 def scripts(folder: Path, temperature: float = 0.6) -> dict[str, Command]:
-    """Return the commands that do the same in other ways, and write the weights as each wants them."""
+    """Write the weights in each script's format; return the commands of the comparison scripts."""
     found = {}
     if "torch" in judge():
         found["the same as a PyTorch script"] = _script("gen_with_torch", _torch_weights(folder), temperature)
@@ -73,7 +73,7 @@ def _script(name: str, weights: Path, temperature: float) -> Command:
 
 
 def verify(folder: Path, cache: Path | None) -> dict[str, Any]:
-    """Return the likeliest text; raises `RuntimeError` if a script writes another one than numlstm."""
+    """Return the likeliest text. Raises `RuntimeError` if a script's text differs from numlstm's."""
     _, expected = run(generation(folder, _LENGTH, 0.0), cache)
     for name, command in scripts(folder, 0.0).items():
         _, found = run(command, cache)
@@ -83,7 +83,7 @@ def verify(folder: Path, cache: Path | None) -> dict[str, Any]:
 
 
 def measure(cold_rounds: int, rounds: int) -> dict[str, Any]:
-    """Time every command. Without cold rounds the warm cache is the usual one."""
+    """Time all commands. Without cold rounds, the warm cache is the usual one."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         _write_files(folder)
@@ -99,7 +99,7 @@ def measure(cold_rounds: int, rounds: int) -> dict[str, Any]:
         taken = _in_turns(cold, cold_rounds, lambda place: folder / f"cache {place}")
         cache = folder / "cache" if cold_rounds else None
         verification = verify(folder, cache)
-        run(training(folder), cache)  # with `verify`, fills the cache with whatever the commands need
+        run(training(folder), cache)  # together with `verify`, this fills the cache
         taken |= _in_turns(warm, rounds, lambda _: cache)
     return {
         "unit": "seconds",
@@ -110,7 +110,7 @@ def measure(cold_rounds: int, rounds: int) -> dict[str, Any]:
 
 
 def _in_turns(commands: Mapping[str, Command], rounds: int, cache: Callable[[str], Path | None]) -> Rates:
-    """Return the seconds of each command in each round; `cache` gives the folder for "ROUND COMMAND"."""
+    """Return the seconds of each command in each round; `cache` maps "ROUND COMMAND" to the cache folder."""
     taken: Rates = {name: [] for name in commands} if rounds else {}
     for turn in range(rounds):
         for place, (name, command) in enumerate(commands.items()):

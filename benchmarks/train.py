@@ -1,9 +1,9 @@
-"""How fast is a whole training step beside PyTorch's, and beside what the processor could do at most?
+"""How fast is a whole training step, compared with PyTorch's and with the processor's peak?
 
-A step is forward, loss, backward, clipping, Adam and whatever readies the weights for the next one. First all
-contestants must agree on losses and gradient norms of the first steps; then they take turns, and with them the
-processor's multiply-adds on registers alone (`peak.py`). PyTorch runs in float32 and under bf16 autocast, each as
-it is and with glibc told to keep freed memory ("tuned"), which makes it faster.
+A step is forward, loss, backward, clipping, Adam and packing the weights for the next step. First all contestants must
+agree on the losses and gradient norms of the first steps; then they take turns, together with the processor's
+multiply-adds on registers alone (`peak.py`). PyTorch runs in float32 and under bf16 autocast, each by default and with
+glibc set to keep freed memory ("tuned"), which makes it faster.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ SHAPES = (
     Shape((512, 512, 512), 100, 100),
 )
 OURS = "numlstm"
-BF16 = " bf16"  # in the name of a contestant: it multiplies numbers of 16 bits
+BF16 = " bf16"  # in the name of a contestant: its matrix products are in bf16
 PEAK = "peak"
-SETTINGS = {"windows": 16, "lr": 5e-4, "clip": 0.05}  # at which the first steps are all clipped
+SETTINGS = {"windows": 16, "lr": 5e-4, "clip": 0.05}  # with these settings all of the first steps are clipped
 
 _VERIFIED_STEPS = 5
 _TOLERANCES = {"": {"loss": 1e-4, "gradient_norm": 1e-4}, BF16: {"loss": 1e-2, "gradient_norm": 5e-2}}  # relative
@@ -52,7 +52,7 @@ def contestants(shape: Shape, threads: int, stack: contextlib.ExitStack) -> dict
 
 
 def verify(workers: dict[str, Worker]) -> dict[str, Any]:
-    """Return the first losses and norms, and by how much others differ; raises `RuntimeError` if by too much."""
+    """Return the first losses and norms and the others' relative errors. Raises `RuntimeError` if too large."""
     asked = {name: worker for name, worker in workers.items() if name != PEAK}
     steps = {name: worker.ask("first_steps", steps=_VERIFIED_STEPS) for name, worker in asked.items()}
     errors = {name: _errors(name, theirs, steps[OURS]) for name, theirs in steps.items() if name != OURS}
@@ -104,7 +104,7 @@ def measure(shape: Shape, args: argparse.Namespace) -> dict[str, Any]:
 
 
 def _ratios_bf16(rates: Rates) -> dict[str, Any]:
-    """Return how many times as fast as each other one in bf16 numlstm was in bf16; nothing where it cannot run."""
+    """Return numlstm's speed in bf16 relative to each other bf16 contestant; empty if numlstm cannot run bf16 here."""
     return ratios(OURS + BF16, {n: r for n, r in rates.items() if BF16 in n}) if OURS + BF16 in rates else {}
 
 

@@ -1,6 +1,6 @@
-"""numlstm as a contestant: training through `train` and one stream of text through `generate`, as a user runs them.
+"""numlstm as a contestant: training with `train` and one stream of text with `generate`, as a user runs them.
 
-Many streams are drawn by `Model.draw`, which `generate` itself calls.
+Several streams are drawn with `Model.draw`, which `generate` calls internally.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from .contest import AbsentError, serve
 from .shapes import Shape
 
 _ENDLESS = 2**31 - 1
-_PIECE = 16  # characters of each of many streams that are drawn by one call
+_PIECE = 16  # characters per stream and call, with several streams
 
 
 class _Contestant:
@@ -43,7 +43,7 @@ class _Contestant:
 
 
 class Training(_Contestant):
-    """Whole training steps, each on the next window of the text, the state carried along."""
+    """Whole training steps, each on the next window of the text, with carried state."""
 
     def __init__(
         self, shape: dict[str, Any], threads: int, precision: str, windows: int, lr: float, clip: float
@@ -69,12 +69,12 @@ class Training(_Contestant):
         return self.shape.batch_size * self.shape.seq_len
 
     def first_steps(self, steps: int) -> list[tuple[float, float]]:
-        """Return the loss and the gradient's norm before clipping of each of so many steps."""
+        """Return the loss and the gradient norm before clipping of each of the next `steps` steps."""
         return [(p.loss, p.gradient_norm) for p, _ in zip(self._steps, range(steps), strict=False)]
 
 
 class OneStream(_Contestant):
-    """One stream of characters, in pieces of the size in which `generate` hands them out."""
+    """One stream of characters, in the pieces that `generate` yields."""
 
     def __init__(self, shape: dict[str, Any], threads: int, temperature: float, gain: float) -> None:
         super().__init__(shape, threads, gain=gain)
@@ -84,12 +84,12 @@ class OneStream(_Contestant):
         return len(next(self._pieces))
 
     def greedy(self, prompts: list[str], length: int) -> list[str]:
-        """Return the likeliest text that goes on from each prompt; all prompts have the same length."""
+        """Return the likeliest continuation of each prompt; all prompts must have the same length."""
         return _greedy(self.model, prompts, length)
 
 
 class Streams(_Contestant):
-    """As many streams of characters as the batch is large, side by side."""
+    """One stream of characters per row of the batch, drawn together."""
 
     def __init__(self, shape: dict[str, Any], threads: int, temperature: float, gain: float) -> None:
         super().__init__(shape, threads, gain=gain)
@@ -105,12 +105,12 @@ class Streams(_Contestant):
         return drawn.size
 
     def greedy(self, prompts: list[str], length: int) -> list[str]:
-        """Return the likeliest text that goes on from each prompt; all prompts have the same length."""
+        """Return the likeliest continuation of each prompt; all prompts must have the same length."""
         return _greedy(self.model, prompts, length)
 
 
 def _greedy(model: Model, prompts: list[str], length: int) -> list[str]:
-    """Return the likeliest texts, with nothing read before the prompts."""
+    """Return the likeliest continuations, with nothing read before the prompts."""
     ids = np.array([model.vocab.encode(prompt) for prompt in prompts]).T
     state = model.read(ids[:-1], model.zero_state(len(prompts)))
     drawn, _ = model.draw(ids[-1], state, np.zeros((length, len(prompts))), 0.0)

@@ -1,8 +1,8 @@
-"""PyTorch as a contestant and judge: nn.LSTM and Linear in their best plain form, eager, and a loop as TorchScript.
+"""PyTorch as a contestant and judge: nn.LSTM and Linear in their fastest plain form, eager, and a TorchScript loop.
 
-The input is one-hot, as nn.LSTM wants it. The two biases of nn.LSTM add up to numlstm's one, so the second is zero
-and not trained; measured with 2x128 and 2x512, that and the fused, foreach or plain loop of Adam make no difference
-beyond the noise. Shares only the drawn parameters and text with what it judges.
+The input is one-hot, as nn.LSTM requires. numlstm's bias is the sum of nn.LSTM's two, so the second is zero and not
+trained. With 2x128 and 2x512 neither this nor the choice of Adam's fused, foreach or plain loop made a difference
+beyond noise. The code shares only the drawn parameters and text with numlstm.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from . import shapes
 from .contest import AbsentError, serve
 from .shapes import Shape
 
-_PIECE = 16  # characters of each stream that are drawn between two looks at the clock
+_PIECE = 16  # characters drawn per stream between two clock readings
 _PARTS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
 
 
@@ -47,7 +47,7 @@ class _Contestant:
 
 
 class Training(_Contestant):
-    """Whole training steps, each on the next window of the text, the state carried along."""
+    """Whole training steps, each on the next window of the text, with carried state."""
 
     def __init__(
         self, shape: dict[str, Any], threads: int, precision: str, windows: int, lr: float, clip: float
@@ -68,7 +68,7 @@ class Training(_Contestant):
 
     @torch.no_grad()
     def _try_bf16(self) -> None:
-        """Raise `AbsentError` where oneDNN has no LSTM in bf16, as on processors with AVX2 alone."""
+        """Raise `AbsentError` if oneDNN has no bf16 LSTM, as on processors with only AVX2."""
         try:
             with self.autocast:
                 self.lstm(self.one_hot[:1, None])
@@ -80,7 +80,7 @@ class Training(_Contestant):
         return self.shape.batch_size * self.shape.seq_len
 
     def first_steps(self, steps: int) -> list[tuple[float, float]]:
-        """Return the loss and the gradient's norm before clipping of each of so many steps."""
+        """Return the loss and the gradient norm before clipping of each of the next `steps` steps."""
         return [self._step() for _ in range(steps)]
 
     def _step(self) -> tuple[float, float]:
@@ -100,10 +100,10 @@ class Training(_Contestant):
 
 
 class _Streams(_Contestant):
-    """As many streams of characters as the batch is large, the state carried along.
+    """One stream of characters per row of the batch, with carried state.
 
-    Without oneDNN, which makes training faster but single steps slower: with it the loop in Python drew half as many
-    characters at 2x128 and a third as many at 2x512, the scripted one two thirds.
+    Disables oneDNN, which makes training faster but single steps slower: with it the Python loop drew half as many
+    characters at 2x128 and a third as many at 2x512; the scripted loop drew two thirds as many.
     """
 
     def __init__(self, shape: dict[str, Any], threads: int, temperature: float, gain: float) -> None:
@@ -114,11 +114,11 @@ class _Streams(_Contestant):
         self.forget()
 
     def forget(self) -> None:
-        """Start from a state of zeros."""
+        """Reset the state to zeros."""
         raise NotImplementedError
 
     def draw(self, length: int, temperature: float) -> torch.Tensor:
-        """Return the ids (length, B) that follow `last` (B), and leave the last of them there."""
+        """Return the ids (length, B) that follow `last` (B), and set `last` to the last of them."""
         raise NotImplementedError
 
     @torch.inference_mode()
@@ -127,7 +127,7 @@ class _Streams(_Contestant):
 
     @torch.inference_mode()
     def greedy(self, prompts: list[str], length: int) -> list[str]:
-        """Return the likeliest text that goes on from each prompt; all prompts have the same length."""
+        """Return the likeliest continuation of each prompt; all prompts must have the same length."""
         self.forget()
         first = torch.empty(0, len(prompts), dtype=torch.long)
         for symbols in zip(*prompts, strict=True):
@@ -138,7 +138,7 @@ class _Streams(_Contestant):
 
 
 class Eager(_Streams):
-    """A loop in Python of one-step calls."""
+    """A Python loop of one-step calls."""
 
     def forget(self) -> None:
         self.state: tuple[torch.Tensor, torch.Tensor] | None = None
@@ -173,17 +173,17 @@ class Scripted(_Streams):
 
 
 def _drawn(logits: torch.Tensor, temperature: float) -> torch.Tensor:
-    """Return an id for each row of logits (B, V)."""
+    """Sample an id for each row of logits (B, V)."""
     if temperature == 0.0:
         return logits.argmax(-1)
     return torch.multinomial(torch.softmax(logits / temperature, -1), 1)[:, 0]
 
 
 class _Cell(nn.Module):
-    """One layer, one step, its weights in one matrix.
+    """One step of one layer, with its weights in one matrix.
 
-    The fastest of three: drew 6.5 thousand characters a second at 2x128 and 1.2 at 2x512, where nn.LSTMCell in the
-    same loop drew 5.5 and 0.7, and nn.LSTM 4.7 and 0.9.
+    The fastest of three variants, in thousand characters per second at 2x128 and 2x512: this one 6.5 and 1.2,
+    nn.LSTMCell in the same loop 5.5 and 0.7, nn.LSTM 4.7 and 0.9.
     """
 
     def __init__(self, W: torch.Tensor) -> None:
@@ -197,7 +197,7 @@ class _Cell(nn.Module):
 
 
 class _Loop(nn.Module):
-    """Draw ids (length, B) one after the other; the first layer takes a row of its weights for a product."""
+    """Draw ids (length, B) step by step; the first layer gathers a row of its weights instead of multiplying."""
 
     def __init__(self, lstm: nn.LSTM, output: nn.Linear) -> None:
         super().__init__()

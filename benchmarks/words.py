@@ -1,8 +1,8 @@
-"""Does a word-level network beat the n-gram model on the same text, and how long does it train for that?
+"""Does a word-level network beat the n-gram model on the same text, and how long does it have to train?
 
-Runs `numlstm train --level word --pretokenised` on one text, all of it, and `numlstm eval` on another, as a user would,
-beside the model of `ngram.py`, which counts in the same text and predicts the same tokens. What follows -- goes to
-`numlstm train`.
+Runs `numlstm train --level word --pretokenised` on the whole of one text, and `numlstm eval` on another, as a user
+would. Compares with the model of `ngram.py`, built from the same text and predicting the same tokens. Arguments after
+-- are passed to `numlstm train`.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from typing import Any
 from . import ngram
 from .measure import ROOT, environment, options, write_results
 
-# Small texts need strong regularisation; tied weights halve the parameters, most of which stand for words.
+# Small texts need strong regularisation. Tied weights halve the parameters, most of which belong to words.
 RECIPE = "--layers 200 --embedding 200 --tie-weights --layer-norm --dropout 0.5 --recurrent-dropout 0.3"
 RECIPE += " --batch-size 16 --seq-len 35 --lr 0.004 --epochs 10"
 
 
 def run(*arguments: str) -> str:
-    """Run numlstm and return what it wrote to standard output; raises `CalledProcessError` if it fails."""
+    """Run numlstm and return its standard output. Raises `CalledProcessError` if it fails."""
     command = [sys.executable, "-m", "numlstm", *arguments]
     return subprocess.run(command, cwd=ROOT, env=environment(), stdout=subprocess.PIPE, check=True, text=True).stdout
 
 
 def measure(training: Path, test: Path, recipe: list[str]) -> dict[str, Any]:
-    """Train and evaluate; `seconds` is the wall time of the training command, compilation included."""
+    """Train and evaluate; `seconds` is the wall time of the training command, including compilation."""
     with tempfile.TemporaryDirectory() as folder:
         weights = str(Path(folder) / "words.npz")
         level = ["--level", "word", "--pretokenised", "--val-split", "0", "--sample-length", "0"]

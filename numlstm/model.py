@@ -1,4 +1,4 @@
-"""`Model`, which people import: a network with its vocabulary, which writes text."""
+"""The public class `Model`: a network with its vocabulary, which generates text."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ from .settings.network import NetworkSettings
 from .settings.sampling import SamplingSettings, new_seed
 from .text.vocab.base import Vocab
 
-_NEVER = -1e30  # an output's bias with which its token is never drawn
+_NEVER = -1e30  # an output bias that keeps its token from being drawn
 
 
 class Model(Network):
-    """A network with its vocabulary, which writes text and tells how likely a text is.
+    """A network with its vocabulary, which generates text and scores it.
 
     >>> model = numlstm.load("shakespeare", device="reference")
     >>> model
     <numlstm model: layers 272,272, 65 characters, 978,449 parameters, on reference>
 
-    `vocab` turns text into token ids and back, `config` holds the settings of the network. What it computes with ids,
-    logits and gradients is in `Network`.
+    `vocab` converts text to token ids and back; `config` holds the network's settings. Methods that work on ids, logits
+    and gradients are inherited from `Network`.
     """
 
     def generate(
@@ -51,10 +51,10 @@ class Model(Network):
         '\\nI will be so the son of the s'
         >>> new_each_time = model.generate("ROMEO:", length=30, top_p=0.9, stop=("\\n\\n",))
 
-        Tokens are characters, bytes or words, as the model has them. Temperature 0 takes the likeliest token each time.
-        Without `seed` each call writes a new text. `controls` are the other settings of `SamplingSettings`. The sign
-        for unknown words is never written. Raises `CorpusError` for characters in the prompt that the vocabulary lacks
-        and `ConfigError` for a setting out of range.
+        Tokens are characters, bytes or words, depending on the model. Temperature 0 always takes the likeliest token.
+        Without `seed`, each call returns a new text. `controls` are the other settings of `SamplingSettings`. The
+        unknown-word token is never drawn. Raises `CorpusError` if the prompt has characters that are not in the
+        vocabulary, and `ConfigError` if a setting is out of range.
         """
         return "".join(self.stream(prompt, length=length, temperature=temperature, seed=seed, **controls))
 
@@ -67,7 +67,7 @@ class Model(Network):
         seed: int | None = None,
         **controls: Any,
     ) -> Iterator[str]:
-        """Yield the text that `generate` returns in pieces, as they are written.
+        """Yield the text that `generate` returns, in pieces as they are drawn.
 
         >>> model = numlstm.load("shakespeare", device="reference")
         >>> for piece in model.stream("ROMEO:", length=30, temperature=0):
@@ -75,7 +75,7 @@ class Model(Network):
         <BLANKLINE>
         I will be so the son of the s
 
-        Raises as `generate` does, before the first piece.
+        Raises the same errors as `generate`, before the first piece.
         """
         settings = SamplingSettings(length, temperature, new_seed() if seed is None else seed, **controls)
         return generate(self.without_unknown(), prompt, settings)
@@ -89,61 +89,61 @@ class Model(Network):
         seed: int | None = None,
         **controls: Any,
     ) -> list[str]:
-        """Return a text for each prompt, all written side by side, which is faster than one after the other.
+        """Return a continuation of each prompt, generated as one batch, which is faster than one after the other.
 
         >>> model = numlstm.load("shakespeare", device="reference")
         >>> model.generate_many(["ROMEO:", "JULIET:"], length=20, seed=7)
         ['\\nWhat is the horse c', '\\nAnd you shall not l']
 
-        The first is what `generate` returns for that seed, and no text depends on how many there are, apart from
-        rounding; `[prompt] * n` gives n texts from one prompt. Raises as `generate` does.
+        The first text is the one `generate` returns for that seed. Apart from rounding, no text depends on the number
+        of texts. `[prompt] * n` gives n continuations of one prompt. Raises the same errors as `generate`.
         """
         settings = SamplingSettings(length, temperature, new_seed() if seed is None else seed, **controls)
         return generate_many(self.without_unknown(), prompts, settings)
 
     def score(self, text: str) -> float:
-        """Return the mean loss on a text in nats per token, each token predicted from all before it.
+        """Return the mean loss on a text in nats per token, predicting each token from all tokens before it.
 
         >>> model = numlstm.load("shakespeare", device="reference")
         >>> round(model.score("To be, or not to be"), 2)
         1.32
 
-        The first token is predicted as a line's first. Raises `CorpusError` for a text that is empty or has characters
-        that the vocabulary lacks.
+        The first token is predicted as the start of a line. Raises `CorpusError` if the text is empty or has characters
+        that are not in the vocabulary.
         """
         nats = self.log_probabilities(text)
         if not nats.size:
-            raise CorpusError("there is no text to score; expected at least one character")
+            raise CorpusError("the text to score is empty; expected at least one character")
         return -float(nats.mean())
 
     def log_probabilities(self, text: str | npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """Return the log-probability in nats (N) of each token of a text, or of token ids (N), given all before it.
+        """Return the log-probability in nats (N) of each token of a text, or of token ids (N), given those before it.
 
         >>> model = numlstm.load("shakespeare", device="reference")
         >>> model.log_probabilities("To be").round(2)
         array([-1.69, -1.43, -0.07, -2.49, -0.28])
 
-        Raises `CorpusError` for characters that the vocabulary lacks and `ConfigError` for ids outside it.
+        Raises `CorpusError` for characters, and `ConfigError` for ids, that are not in the vocabulary.
         """
         from .generation.text_probabilities import log_probabilities
 
         return log_probabilities(self, np.empty(0, np.int64), self._ids(text))
 
     def hidden_states(self, text: str | npt.ArrayLike, layer: int = -1) -> npt.NDArray[Any]:
-        """Return what a layer's h (N, R) is after each token of a text, or of token ids (N); -1 is the last layer.
+        """Return a layer's h (N, R) after each token of a text, or of token ids (N); -1 is the last layer.
 
         >>> model = numlstm.load("shakespeare", device="reference")
         >>> model.hidden_states("To be").shape
         (5, 272)
 
-        R is the layer's number of units or, with a projection, its size. The text is read from a state of zeros. Raises
-        as `log_probabilities` does.
+        R is the layer's number of units or, with a projection, the projection size. The text is read from a zero state.
+        Raises the same errors as `log_probabilities`.
         """
         ids = self._ids(text)
         return self.hidden(ids[:, None])[layer][:, 0]
 
     def save(self, path: str | os.PathLike[str], *, overwrite: bool = False) -> None:
-        """Save the model to write with, without what training needs to continue: `Run.save` keeps that too.
+        """Save the model for generation, without training state; `Run.save` also saves what resuming needs.
 
         >>> numlstm.load("shakespeare", device="reference").save("mine.npz")
 
@@ -176,9 +176,9 @@ class Model(Network):
         return _again, (self.config, flat, self.backend.name, self._vocab, self.precision)
 
     def without_unknown(self) -> Model:
-        """Return this model, or one with the same parameters that never writes the sign for unknown words.
+        """Return this model, or a copy that shares its parameters and never draws the unknown-word token.
 
-        It lasts until the parameters change.
+        The copy is valid until the parameters change.
         """
         unknown = None if self._vocab is None else self._vocab.unknown_id
         if unknown is None:
@@ -192,29 +192,30 @@ class Model(Network):
 
 
 def _again(config: NetworkSettings, flat: npt.NDArray[Any], device: str, vocab: Vocab | None, precision: str) -> Model:
-    """Make a pickled model again: on the device that it was on, or on whichever works here."""
+    """Rebuild a pickled model on the device it was on, or on one that works here."""
     backend = registry.load(device if not registry.why_not(device) else "auto")
     return Model(config, flat, backend, vocab=vocab, precision=precision)
 
 
 def load(path: str | os.PathLike[str], *, device: str = "auto") -> Model:
-    """Load a model from a weights file, or one that ships by its name, with the best parameters of its training.
+    """Load a model, with its best parameters, from a weights file or by the name of a shipped model.
 
     >>> numlstm.load("shakespeare", device="reference").generate("ROMEO:", length=14, temperature=0)
     '\\nI will be so '
 
     `device` is "cpu", "gpu", "reference" or "auto": the GPU if it works, else the CPU.
 
-    Raises `WeightsError` if the file cannot be read or trusted, `BackendError` if the device does not work.
+    Raises `WeightsError` if the file cannot be read or is invalid, and `BackendError` if the device does not work.
     """
     file = weights_file.load(path)
     return Model(file.config, file.params, registry.load(device), vocab=file.vocab)
 
 
 def writer(file: WeightsFile, backend: Backend, *, unknown: bool = False) -> Model:
-    """Return the network of a weights file for writing: without the sign for unknown words, unless `unknown` wants it.
+    """Return a weights file's model for generation, which draws the unknown-word token only if `unknown` is true.
 
-    By NumPy it writes in float64: each machine's rounds in its own way, then too little for a seed to tell.
+    The NumPy backend generates in float64. Machines round differently, but in float64 the differences are too small to
+    change the text of a seed.
     """
     config = dataclasses.replace(file.config, dtype="float64") if backend.name == "reference" else file.config
     model = Model(config, file.params.astype(config.dtype), backend, vocab=file.vocab)

@@ -231,7 +231,7 @@ def test_ids_and_targets_of_different_shapes(model):
 
 
 def test_a_first_id_to_draw_from_that_does_not_fit(model):
-    with pytest.raises(ConfigError, match="ids run from 99"):
+    with pytest.raises(ConfigError, match="ids range from 99"):
         model.draw([99], model.zero_state(1), np.zeros((1, 1)), 1.0)
 
 

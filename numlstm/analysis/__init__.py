@@ -1,1 +1,1 @@
-"""What a network has learned, and whether it computes rightly: scores, cells, gradients, and pictures of them."""
+"""Analysis of a network: scores of texts, responses of single cells, gradient checks, and pictures of them."""

@@ -1,9 +1,8 @@
-"""What single cells of a network respond to, after Karpathy, Johnson & Li (2015, "Visualizing and understanding
-recurrent networks"): their activations while it reads a text, and the features of the text that these follow.
+"""Find what single cells respond to: record activations while a network reads a text, and correlate them with features.
 
-Of a cell it is tanh(c) that is looked at, from -1 to 1: what the cell holds, as its output gate would show it (with
-layer norm, tanh of the normalised c). The reading is done by the reference backend on a copy of the parameters, so
-that it does not matter where the network lies. Knows nothing about files, terminals or pictures.
+The method follows Karpathy, Johnson & Li (2015, "Visualizing and understanding recurrent networks"). The activation of
+a cell is tanh(c), from -1 to 1: the cell's content before its output gate (with layer norm, tanh of the normalised c).
+The reference backend reads the text with a copy of the parameters, so the network may be on any device.
 
     model = numlstm.load("weights.npz")
     ids = model.vocab.encode(text)
@@ -33,13 +32,13 @@ from .text_features import Feature, at_ends, features
 Floats = npt.NDArray[np.floating[Any]]
 
 CELL = "c"
-_WINDOW = 256  # tokens read at a time
-_FLAT = 1e-4  # the standard deviation below which a cell does nothing
+_WINDOW = 256  # tokens per call
+_FLAT = 1e-4  # below this standard deviation a cell or feature counts as constant
 
 
 @dataclasses.dataclass(frozen=True)
 class Response:
-    """How a cell follows a feature: Pearson's correlation, from -1 to 1, of its activations with the feature."""
+    """Pearson's correlation, from -1 to 1, of a cell's activations with a feature."""
 
     feature: str
     correlation: float
@@ -47,7 +46,7 @@ class Response:
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """A cell, its layer and its number in it counted from 0, and the features that it follows, the closest first."""
+    """A cell, by layer and number within the layer, both from 0, with its responses, the strongest first."""
 
     layer: int
     number: int
@@ -57,8 +56,8 @@ class Cell:
 def record(model: Model, ids: AnyIds, *, what: str = CELL) -> list[Floats]:
     """Return the activations (N, H) of each layer after each of `ids (N,)`, read from a zero state.
 
-    `what` is "c", for tanh(c), or the gate "i", "f", "g" or "o". Raises `ConfigError` for any other,
-    and `WeightsError` if weights are so large that computing fails.
+    `what` is "c" for tanh(c), or the gate "i", "f", "g" or "o". Raises `ConfigError` for any other value, and
+    `WeightsError` if the weights are so large that activations are not finite.
     """
     if what != CELL and what not in RANGES:
         raise ConfigError(f"the activation is {what!r}; expected {CELL}, {', '.join(RANGES)}")
@@ -73,7 +72,7 @@ def record(model: Model, ids: AnyIds, *, what: str = CELL) -> list[Floats]:
             values.append(np.stack([_activation(step, what)[0] for step in tape.steps]))
             if not np.isfinite(values[-1]).all():
                 raise WeightsError(
-                    "the model's weights are so large that its cells hold no numbers; expected those of a trained one"
+                    "the model's weights are so large that its activations are not finite; expected a trained model"
                 )
     empty = [np.empty((0, H), model.config.dtype) for H in model.config.layers]
     return [np.concatenate([none, *values]) for none, values in zip(empty, found, strict=True)]
@@ -85,7 +84,7 @@ def _activation(step: Any, what: str) -> Floats:
 
 
 def token_features(vocab: Vocab, ids: AnyIds) -> dict[str, Feature]:
-    """Return the features of the text after each of `ids (N,)`, by what they are called: see `text.features`."""
+    """Return the features, by name, of the text after each of `ids (N,)`; see `text_features.features`."""
     parts = display.pieces(vocab, vocab.decoder(), ids)
     text = "".join(parts)
     return at_ends(features(text), [len(part) for part in parts]) if text else {}
@@ -94,14 +93,14 @@ def token_features(vocab: Vocab, ids: AnyIds) -> dict[str, Feature]:
 def correlations(activity: Floats, of: Mapping[str, Feature]) -> npt.NDArray[np.float64]:
     """Return Pearson's correlation (F, H) of F features (N,) with the activations (N, H) of each cell.
 
-    It is 0 for a cell or a feature that does not change.
+    The correlation with a constant cell or feature is 0.
     """
     values = np.stack([*of.values()]) if of else np.empty((0, len(activity)))
     return np.asarray(_standard(values) @ _standard(activity.T).T / max(len(activity), 1))
 
 
 def _standard(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Return rows (R, N) with mean 0 and variance 1, or 0 where they do not change."""
+    """Standardise rows (R, N) to mean 0 and variance 1; constant rows become 0."""
     centred = rows.astype(np.float64) - rows.mean(axis=1, keepdims=True, dtype=np.float64)
     spread = centred.std(axis=1, keepdims=True)
     return np.asarray(np.where(spread > _FLAT, centred / np.maximum(spread, _FLAT), 0.0))
@@ -110,9 +109,9 @@ def _standard(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 def telling(
     activity: Sequence[Floats], of: Mapping[str, Feature], count: int, *, layer: int | None = None
 ) -> list[Cell]:
-    """Return up to `count` cells that follow a feature the most closely, each another feature.
+    """Return the `count` cells with the strongest correlations, at most one per feature, the strongest first.
 
-    `activity` is (N, H) for each layer; `layer` is the only one to look in. The closest comes first.
+    `activity` is (N, H) for each layer. `layer` restricts the search to one layer.
     """
     found: list[Cell] = []
     seen: set[int] = set()
@@ -128,7 +127,7 @@ def telling(
 def _closest(
     activity: Sequence[Floats], of: Mapping[str, Feature], layer: int | None
 ) -> Iterator[tuple[float, int, int, int]]:
-    """Yield for each cell, after minus its closest correlation, its layer and number and the place of the feature."""
+    """Yield each cell's best feature: minus its absolute correlation, the layer, the cell and the feature's index."""
     for n, values in enumerate(activity):
         if layer is None or n == layer:
             table = np.abs(correlations(values, of))
@@ -137,9 +136,9 @@ def _closest(
 
 
 def described(activity: Sequence[Floats], of: Mapping[str, Feature], layer: int, number: int) -> Cell:
-    """Return a cell with its responses to all features, the closest first.
+    """Return a cell with its responses to all features, the strongest first.
 
-    Raises `ConfigError` if there is no such cell.
+    Raises `ConfigError` if the layer or the cell does not exist.
     """
     if not 0 <= layer < len(activity):
         raise ConfigError(f"the layer is {layer}; expected 0 to {len(activity) - 1}")
@@ -151,7 +150,7 @@ def described(activity: Sequence[Floats], of: Mapping[str, Feature], layer: int,
 
 
 def liveliest(of: Mapping[str, Feature], chosen: Sequence[Cell], length: int) -> int:
-    """Return where a stretch of `length` tokens starts in which the features that `chosen` follow change the most."""
+    """Return the start of a stretch of `length` tokens where the strongest features of `chosen` vary the most."""
     names = {cell.responses[0].feature for cell in chosen if cell.responses}
     size = len(next(iter(of.values()))) if of else 0
     starts = range(0, max(size - length, 0) + 1, max(length // 4, 1))
@@ -164,12 +163,12 @@ def liveliest(of: Mapping[str, Feature], chosen: Sequence[Cell], length: int) ->
 
 
 def _line_start(column: Feature) -> int:
-    """Return where the first line with something on it starts, 0 if none does."""
+    """Return the start of the first non-empty line, or 0 if there is none."""
     starts = np.flatnonzero((column[:-1] == 0) & (column[1:] > 0))
     return int(starts[0]) + 1 if len(starts) else 0
 
 
 def _share(feature: Feature, at: int, length: int) -> float:
-    """Return how much a feature varies in a stretch, against the whole; no more than 1, so that all have a say."""
+    """Return a feature's deviation in a stretch relative to the whole; at most 1, so that no feature dominates."""
     whole = float(feature.std())
     return min(1.0, float(feature[at : at + length].std()) / whole) if whole else 0.0

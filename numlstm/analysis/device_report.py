@@ -1,7 +1,4 @@
-"""A short report of a device and of what was found on it, to be pasted into an issue.
-
-Knows nothing about how it was found, and prints nothing.
-"""
+"""A short report on a device and the errors measured on it, to paste into an issue."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ Facts = dict[str, str]
 
 
 def facts(backend: Backend, errors: Mapping[str, float], more: Mapping[str, str] | None = None) -> Facts:
-    """Return the device, the versions and the largest error of each kind, by name, in words."""
+    """Return the report's entries as text by name: the device, the versions and the largest error of each kind."""
     found = {
         "numlstm": __version__,
         "device": backend.describe(),
@@ -29,7 +26,7 @@ def facts(backend: Backend, errors: Mapping[str, float], more: Mapping[str, str]
 
 
 def worst(errors: Iterable[tuple[str, float]]) -> dict[str, float]:
-    """Return the largest error of each kind, in the order in which the kinds come; NaN if one is."""
+    """Return the largest error of each kind, in order of first appearance; NaN if any error of that kind is NaN."""
     found: dict[str, float] = {}
     for kind, error in errors:
         before = found.get(kind, error)
@@ -38,6 +35,6 @@ def worst(errors: Iterable[tuple[str, float]]) -> dict[str, float]:
 
 
 def as_text(found: Facts) -> str:
-    """Return the report as lines that keep their shape where Markdown is read."""
+    """Return the report as a Markdown code block with aligned columns."""
     width = max(map(len, found))
     return "\n".join(("```", *(f"{name:<{width}}  {value}" for name, value in found.items()), "```"))

@@ -1,9 +1,8 @@
-"""Proof of a backend's gradients on the machine at hand: by finite differences, and against `reference`.
+"""Check a backend's gradients on this machine: by finite differences, and against the `reference` backend.
 
-Every entry of every array of a subject (see `subjects.py`) is moved, and the loss of the backend's own forward pass, in
-float64, must change as its backward pass says. A backend other than `reference` must also agree with that one in
-float64, in float32 and in whatever of bf16, tf32 and fp16 it can multiply, outputs included. Knows nothing about how a
-backend computes, and prints nothing.
+Each entry of each array of a subject (see `gradient_subjects.py`) is perturbed. The change in the scalar that the
+backend's own forward pass computes, in float64, must match its backward pass. Other backends must also agree with
+`reference`, in outputs and gradients, in float64, in float32, and in each of bf16, tf32 and fp16 that they support.
 """
 
 from __future__ import annotations
@@ -25,20 +24,20 @@ FLOOR = 1e-3
 
 
 class Agreement(NamedTuple):
-    """What agreement with `reference` means: the relative error `allowed` (see `relative_error`) and its `floor`."""
+    """The criterion for agreement with `reference`: `allowed` relative error and its `floor` (see `relative_error`)."""
 
     dtype: str
     allowed: float
     floor: float
 
 
-# bf16: a factor that is rounded to 8 significant bits is off by up to 2^-9 of itself. What is given holds no more, so
-# those that are rounded are h and the gradients of the gates, which go through several products on their way: the next
-# step's, the next layer's, and the weights' own. 2^-6 is eight such errors that add up, of an array's largest entry:
-# smaller ones may be what is left of larger terms. Measured: 0.54 %; with other seeds 0.7 % in the middle of 30, and
-# 2.2 % once, where a layer of one unit had nothing but small entries.
-# tf32 and fp16 have 11 bits. What is given is rounded here; a GPU may cut off what does not fit of its own h and
-# gradients, which is off by up to 2^-10 of the number: four times that. No GPU has been measured.
+# bf16: rounding a factor to 8 significant bits gives a relative error of up to 2^-9. The inputs are already rounded, so
+# only h and the gate gradients are rounded, and they pass through several products: the next step's, the next layer's,
+# and the weight gradients'. 2^-6 allows eight such errors to add up. It is relative to an array's largest entry,
+# because small entries may be differences of larger terms. Measured: 0.54 %; over 30 other seeds a median of 0.7 %, and
+# 2.2 % once, for a layer of one unit with only small entries.
+# tf32 and fp16: 11 significant bits. The inputs are rounded here; a GPU may truncate its own h and gradients, with a
+# relative error of up to 2^-10. 2^-8 allows four times that. Not yet measured on a GPU.
 AGREEMENTS = {
     "float64": Agreement("float64", 1e-10, FLOOR),
     "float32": Agreement("float32", 1e-4, 0.03),
@@ -46,19 +45,20 @@ AGREEMENTS = {
     "tf32": Agreement("float32", 2**-8, 1.0),
     "fp16": Agreement("float32", 2**-8, 1.0),
 }
-ROUNDED = {"bf16": 8, "tf32": 11, "fp16": 11}  # significant bits of what is multiplied, by precision
+ROUNDED = {"bf16": 8, "tf32": 11, "fp16": 11}  # significant bits of the factors, by precision
 
-# Central differences of the sixth order: the error h^6 / 140 times the seventh derivative is small enough to let the
-# step h be long, and the loss's rounding is divided by it. Measured: half or twice this step is worse.
+# Sixth-order central differences: the error, h^6 / 140 times the seventh derivative, is small enough for a long step h,
+# and a long step reduces the effect of the loss's rounding, which is divided by h. Measured: half or twice this step is
+# worse.
 _STEP = 0.01
-# Layer norm divides by the spread of a few units, which bends more.
+# Shorter for layer norm, which divides by the standard deviation of a few units and so has higher curvature.
 _SHORTER = 0.2
 _STENCIL = ((1, 45 / 60), (2, -9 / 60), (3, 1 / 60))
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """What one array's check found: its `shape`, the relative `error` of its worst entry and what is `allowed`."""
+    """The result for one array: its `shape`, the relative `error` of its worst entry, and the `allowed` error."""
 
     what: str
     shape: tuple[int, ...]
@@ -67,19 +67,19 @@ class Row:
 
     @property
     def ok(self) -> bool:
-        """Whether the error is allowed; one that is not a number is not."""
+        """True if the error is within the allowed error; False for NaN."""
         return self.error <= self.allowed
 
     @property
     def kind(self) -> str:
-        """What the array was judged by: finite differences, or the reference and how it was computed."""
+        """The kind of check: finite differences, or comparison with the reference in some precision."""
         title = self.what.rpartition(":")[0]
         return next((f"to reference, {each}" for each in AGREEMENTS if title.endswith(each)), "finite differences")
 
 
-# All of a subject's sizes differ, so that no two axes can be mistaken for one another.
+# All sizes of a subject differ, so that a mix-up of axes fails.
 SMALL = (Sizes(4, 2, 5, 7, (3,)), Sizes(4, 2, 5, 7, (3, 1)), Sizes(4, 2, 7, 6, (3, 1, 5)))
-# Each option by itself and all together; no layer of one unit, which layer norm would make zero.
+# Each option alone, then combined. No layer has a single unit, because layer norm would make it zero.
 VARIANTS = (
     Sizes(3, 2, 4, 5, (3,), projection=6),
     Sizes(3, 2, 4, 5, (6,), layer_norm=True),
@@ -88,17 +88,17 @@ VARIANTS = (
     Sizes(3, 2, 4, 5, (3,), embedding=6, rate=0.4),
     Sizes(3, 4, 3, 7, (6, 5), 2, 2, layer_norm=True, tie_weights=True, hard=True, rate=0.3, recurrent=0.2),
 )
-LARGE = Sizes(5, 7, 11, 70, (33, 18, 20))  # several registers wide, for the comparison with `reference`
-# Where a number has no partner to share a pair with: one step of one row, one row, one input and unit, more rows than
-# a gradient takes at a time. Arrays of a few entries, which a sum could leave all but zero by chance, are avoided.
+LARGE = Sizes(5, 7, 11, 70, (33, 18, 20))  # several SIMD registers wide, for the comparison with `reference`
+# Odd sizes, for kernels that process numbers in pairs: one step of one row, one row, one input and unit, and more rows
+# than a gradient kernel takes at a time. Arrays of a few entries are avoided: their sums could be near zero by chance.
 PAIRED = (Sizes(1, 1, 7, 3, (9,)), Sizes(6, 1, 5, 9, (7, 8)), Sizes(8, 6, 1, 5, (1,)), Sizes(29, 7, 9, 11, (17, 8)))
 
 
 def check(backend: Backend, *, seed: int = 0, threads: int | None = None) -> Iterator[Row]:
-    """Check every gradient of a backend on arrays drawn from `seed`, yielding a row per array.
+    """Check all gradients of a backend on arrays drawn from `seed`; yield a row per array.
 
-    Finite differences are thousands of tiny calls and run on one thread; then the backend uses `threads` (None:
-    one per core) and keeps them. Raises `ConfigError` if that is more than it has.
+    Finite differences run on one thread, because they are thousands of tiny calls. The backend is then set to `threads`
+    (None: one per core) and stays so. Raises `ConfigError` if it does not have that many.
     """
     backend.set_threads(1)
     try:
@@ -114,9 +114,9 @@ def check(backend: Backend, *, seed: int = 0, threads: int | None = None) -> Ite
 
 
 def check_rounded(backend: Backend, precision: str, *, seed: int = 0) -> Iterator[Row]:
-    """Check every output and gradient that a backend computes in a precision of `ROUNDED`, yielding a row per array.
+    """Check all outputs and gradients of a backend in a precision of `ROUNDED`; yield a row per array.
 
-    Raises `BackendError` if the backend cannot do so: see `precision_missing`.
+    Raises `BackendError` if the backend does not support the precision; see `precision_missing`.
     """
     rng = np.random.default_rng(seed)
     for sizes in (LARGE, *PAIRED):
@@ -125,7 +125,7 @@ def check_rounded(backend: Backend, precision: str, *, seed: int = 0) -> Iterato
 
 
 def precision_missing(backend: Backend, precision: str) -> str:
-    """Return "" if a backend can multiply in that precision on this machine, else one line that says why not."""
+    """Return "" if a backend supports the precision on this machine, else the reason in one line."""
     W, b = backend.zeros((1, 4), "float32"), backend.zeros(4, "float32")
     try:
         backend.pack_lstm(W, W, b, tokens=False, precision=precision)
@@ -137,9 +137,9 @@ def precision_missing(backend: Backend, precision: str) -> str:
 def relative_error(found: npt.ArrayLike, expected: npt.ArrayLike, floor: float = FLOOR) -> float:
     """Return the largest |found - expected| / max(|found|, |expected|, floor * max |expected|) over all entries.
 
-    The floor, by default a thousandth of the array's largest expected entry, keeps entries that are all but zero
-    from being judged by their rounding. NaN if an entry is; infinite if the shapes differ, or if nothing but zero is
-    expected, which would prove nothing.
+    The floor, by default a thousandth of the largest expected entry, keeps rounding from dominating the error of
+    near-zero entries. The result is NaN if any entry is NaN. It is infinite if the shapes differ, or if all expected
+    entries are zero, because then a comparison proves nothing.
     """
     a, n = np.asarray(found, np.float64), np.asarray(expected, np.float64)
     largest = np.abs(n).max(initial=0.0)
@@ -150,13 +150,13 @@ def relative_error(found: npt.ArrayLike, expected: npt.ArrayLike, floor: float =
 
 
 def rounded_to(values: npt.ArrayLike, bits: int) -> Values:
-    """Return numbers rounded to the nearest of so many significant bits; ties go to the even one."""
+    """Round numbers to `bits` significant bits, ties to even."""
     mantissa, exponent = np.frexp(values)
     return np.asarray(np.ldexp(np.round(mantissa * 2**bits) / 2**bits, exponent))
 
 
 def finite_differences(value: Callable[[Named], float], inputs: Named, name: str, step: float = _STEP) -> Values:
-    """Return the gradient of `value(inputs)` with respect to `inputs[name]`, by six evaluations an entry."""
+    """Return the gradient of `value(inputs)` with respect to `inputs[name]`, from six evaluations per entry."""
     moved = {**inputs, name: inputs[name].copy()}
     entries = moved[name].reshape(-1)
     gradient = np.zeros(entries.size)
@@ -170,7 +170,7 @@ def finite_differences(value: Callable[[Named], float], inputs: Named, name: str
 
 
 def against_finite_differences(backend: Backend, subject: Subject) -> Iterator[Row]:
-    """Yield a row for each input of a subject: the backward pass against finite differences in float64."""
+    """Compare the backward pass with finite differences in float64; yield a row for each input of a subject."""
     _, found = subject.gradients(backend, subject.inputs)
     for name in subject.inputs:
         step = _STEP * (_SHORTER if subject.curved else 1)
@@ -180,9 +180,9 @@ def against_finite_differences(backend: Backend, subject: Subject) -> Iterator[R
 
 
 def against_reference(backend: Backend, subject: Subject, precision: str) -> Iterator[Row]:
-    """Yield a row for a subject's output and each gradient: a backend in `precision` against `reference` in float64.
+    """Compare a backend in `precision` with `reference` in float64; yield a row for the output and each gradient.
 
-    The precision is one of `AGREEMENTS`. Both read the same numbers, those that it can hold.
+    `precision` is a key of `AGREEMENTS`. Both backends get the same inputs, rounded to that precision.
     """
     agreement = AGREEMENTS[precision]
     bits = ROUNDED.get(precision)

@@ -1,7 +1,7 @@
-"""What `gradcheck` proves gradients of: scalar functions of some arrays, each of which has a gradient.
+"""The subjects of `gradcheck`: scalar functions of named arrays, with a gradient for each array.
 
-Stacks of layers, the dense layer and the loss, each at the seam, and whole networks that read token ids. Knows nothing
-about how a gradient is proved.
+A stack of layers, the dense layer and the loss call the backend directly; the fourth subject is a whole network that
+reads token ids.
 """
 
 from __future__ import annotations
@@ -28,8 +28,8 @@ Named = dict[str, Values]
 class Sizes:
     """The sizes of a subject: T time steps, B rows, D inputs, V outputs, and the hidden units of each layer.
 
-    The options are those of `NetworkSettings` and `Dropout`. A stack of layers has no embedding, and no dropout but
-    that within a layer.
+    The options are those of `NetworkSettings` and `Dropout`. A stack of layers has no embedding, and only recurrent
+    dropout.
     """
 
     T: int
@@ -47,14 +47,14 @@ class Sizes:
 
     @property
     def config(self) -> NetworkSettings:
-        """The network of these sizes, in float64."""
+        """The settings of a float64 network with these sizes."""
         activation = "hard-sigmoid" if self.hard else "sigmoid"
         options = (self.embedding, self.projection, self.layer_norm, self.tie_weights, activation)
         return NetworkSettings(self.V, self.layers, "float64", *options)
 
     @property
     def dropout(self) -> Dropout:
-        """What is left out."""
+        """The dropout with these rates."""
         return Dropout(self.rate, self.recurrent, seed=5, step=7)
 
     @property
@@ -78,20 +78,20 @@ class Subject(Protocol):
 
     title: str
     inputs: Named
-    curved: bool  # whether the function bends so much that finite differences must be short
+    curved: bool  # True if high curvature requires a shorter step for finite differences
 
     def value(self, backend: Backend, inputs: Named) -> float:
-        """Return the scalar, by the backend's forward pass."""
+        """Compute the scalar with the backend's forward pass."""
 
     def gradients(self, backend: Backend, inputs: Named, precision: str = "") -> tuple[Values, Named]:
-        """Return the output of the forward pass and, by the backward pass, the gradient of each input.
+        """Return the output of the forward pass, and each input's gradient from the backward pass.
 
-        `precision` is that of the layers' products (see `Backend.pack_lstm`).
+        `precision` applies to the layers' matrix products (see `Backend.pack_lstm`).
         """
 
 
 class Stack:
-    """Layers above each other that read activations; the scalar is a random linear functional of the last h."""
+    """A stack of layers that reads activations; the scalar is a random linear functional of the last layer's h."""
 
     def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
         self.title, self._sizes, config = sizes.title, sizes, sizes.config
@@ -138,7 +138,7 @@ class Stack:
         return x, passes
 
     def _weights(self, of: dict[str, Array], layer: int) -> tuple[list[Array], Variant]:
-        """Return W_x, W_h and b and the variant of a layer, or their gradients."""
+        """Return a layer's W_x, W_h and b and its variant, or their gradients."""
         arrays = [of[f"lstm.{layer}.{name}"] for name in ("W_x", "W_h", "b")]
         W_p, gain, c_gain, c_bias = (of.get(f"lstm.{layer}.{name}") for name in ("W_p", "gain", "c_gain", "c_bias"))
         return arrays, Variant(W_p, gain, c_gain, c_bias, self._sizes.hard)
@@ -171,7 +171,7 @@ class Dense:
 
 
 class Loss:
-    """The softmax cross-entropy alone: mean nats of random targets."""
+    """The softmax cross-entropy alone: the mean loss in nats on random targets."""
 
     def __init__(self, rng: np.random.Generator, sizes: Sizes) -> None:
         N = sizes.T * sizes.B
@@ -200,7 +200,7 @@ class Network:
         self.curved = sizes.layer_norm
         self.inputs: Named = {}
         for name, shape in parameters.shapes(self._config).items():
-            # Strong gradients are hidden less by the loss's rounding.
+            # Larger output weights give larger gradients, which the loss's rounding affects less.
             bound = 2.0 if name == "output.W" else 0.8
             self.inputs[name] = rng.uniform(-bound, bound, shape)
         self._ids, self._targets = rng.integers(0, sizes.V, (2, sizes.T, sizes.B), np.int32)
@@ -222,7 +222,7 @@ class Network:
         precision = precision or "float32"
         dtype = str(inputs["output.b"].dtype)
         config = dataclasses.replace(self._config, dtype=dtype)
-        # Finite differences ask thousands of times for a network that differs in its parameters alone.
+        # Reuse the model: finite differences ask for thousands of networks that differ only in their parameters.
         wanted = (backend, config, precision)
         if self._used is None or self._used[0] != wanted:
             state = [(backend.asarray(h, dtype), backend.asarray(c, dtype)) for h, c in self._state]

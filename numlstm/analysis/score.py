@@ -1,8 +1,7 @@
-"""How likely a network finds each token of a text, given all before it.
+"""Score each token of a text: its log-probability under a network, given all tokens before it.
 
-The text is one stream and the state is carried from its first token to its last, as `evaluate.evaluate` reads it; it
-is read in short windows, so that a text of any length takes the same memory. Knows nothing about files, pages or
-terminals.
+The text is one stream with carried state, as in `evaluate.evaluate`. It is read in short windows, so memory use does
+not depend on its length.
 
     model = numlstm.load("weights.npz")
     ids = model.vocab.encode("To be, or not to be")
@@ -28,17 +27,17 @@ from ..text.dataset.streams import AnyIds
 Floats = npt.NDArray[np.float64]
 Whole = npt.NDArray[np.integer[Any]]
 
-_WINDOW = 64  # tokens a call, as in `evaluate`
-_HELD = 2**14  # tokens until the memory of mapped ids is given back
-_APART = 10  # tokens from one surprising place to the next: one odd word is one place
+_WINDOW = 64  # tokens per call, as in `evaluate`
+_HELD = 2**14  # tokens between releases of the memory of mapped ids
+_APART = 10  # minimum tokens between surprising places, so that one odd word is one place
 
 
 class Scores(NamedTuple):
-    """What a network said of N tokens in a row, the first of them at `first` in the text.
+    """The scores of N consecutive tokens, the first at index `first` of the text.
 
-    `log_probabilities (N,)` are nats, 0 at most; `ranks (N,)` how many tokens were likelier, 0 for the likeliest one.
-    `likeliest (N, K)` are the ids of the K likeliest tokens, the likeliest first, and `likeliest_logs (N, K)` their
-    log-probabilities.
+    `log_probabilities (N,)` are in nats, at most 0. `ranks (N,)` count the tokens that were likelier: 0 means the
+    likeliest. `likeliest (N, K)` are the ids of the K likeliest tokens, the likeliest first, and
+    `likeliest_logs (N, K)` are their log-probabilities.
     """
 
     first: int
@@ -49,10 +48,11 @@ class Scores(NamedTuple):
 
 
 def scores(model: Model, ids: AnyIds, *, alternatives: int = 0) -> Iterator[Scores]:
-    """Yield what `model` says of each token of `ids (N,)` but the first, which nobody predicts, some at a time.
+    """Yield the scores of all tokens of `ids (N,)` except the first, in chunks.
 
-    `alternatives` is how many of the likeliest tokens are told of each place: no more than the vocabulary has. Raises
-    `ConfigError` for ids outside the vocabulary, and `WeightsError` if weights are so large that computing fails.
+    `alternatives` is the number of likeliest tokens to include for each place, at most the vocabulary size. Raises
+    `ConfigError` if ids are outside the vocabulary, and `WeightsError` if the weights are so large that predictions are
+    not finite.
     """
     state = model.zero_state(1)
     alternatives = min(alternatives, model.config.vocab_size)
@@ -65,14 +65,14 @@ def scores(model: Model, ids: AnyIds, *, alternatives: int = 0) -> Iterator[Scor
 
 
 def log_probabilities(model: Model, ids: AnyIds) -> Floats:
-    """Return the log-probability in nats of each token of `ids (N,)` but the first, (N - 1,)."""
+    """Return the log-probabilities (N - 1,) in nats of all tokens of `ids (N,)` except the first."""
     return np.concatenate([np.empty(0), *(each.log_probabilities for each in scores(model, ids))])
 
 
 def _scored(first: int, logs: Floats, ids: AnyIds, alternatives: int) -> Scores:
     if not np.isfinite(logs).all():
         raise WeightsError(
-            "the model's weights are so large that it predicts no numbers; expected those of a trained one"
+            "the model's weights are so large that its predictions are not finite; expected a trained model"
         )
     found = logs[np.arange(len(ids)), ids]
     ranks = (logs > found[:, None]).sum(axis=1)
@@ -86,15 +86,15 @@ def _likeliest(logs: Floats, count: int) -> npt.NDArray[np.int64]:
         return np.empty((len(logs), 0), np.int64)
     found = np.sort(
         np.argpartition(-logs, count - 1, axis=1)[:, :count], axis=1
-    )  # of thousands of words few are sorted
+    )  # partition first: sorting thousands of words would be slow
     order = np.argsort(-np.take_along_axis(logs, found, axis=1), axis=1, kind="stable")
     return np.take_along_axis(found, order, axis=1)
 
 
 @dataclasses.dataclass
 class Totals:
-    """Sums over the scores that were added: how many `tokens`, their surprise in `nats`, how many of them were the
-    likeliest one (`first`), and how many among the five likeliest (`among_five`).
+    """Sums over the added scores: the number of `tokens`, their surprise in `nats`, and how many tokens were the
+    likeliest (`first`) or among the five likeliest (`among_five`).
     """
 
     tokens: int = 0
@@ -110,7 +110,7 @@ class Totals:
 
 
 class Place(NamedTuple):
-    """A token at `at` in a text, and what `Scores` says of it."""
+    """The token at index `at` of a text, with its scores as in `Scores`."""
 
     at: int
     log_probability: float
@@ -120,9 +120,9 @@ class Place(NamedTuple):
 
 
 class Surprises:
-    """The most surprising places of the scores that were added, the most surprising first in `places`.
+    """The `count` most surprising places of the added scores, in `places`, the most surprising first.
 
-    There are `count` of them, if the text is long enough, and 10 tokens at least from each to the next.
+    Places are at least 10 tokens apart; a short text may have fewer than `count`.
     """
 
     def __init__(self, count: int) -> None:

@@ -1,7 +1,7 @@
-"""A page that colours a text by how surprising a network found it: one HTML file that needs nothing else.
+"""Write a page that colours a text by its surprise under a network: one self-contained HTML file.
 
-Everything that comes from the text is escaped, and its script writes text alone. The colours grow darker, or on a dark
-page lighter, with the surprise, so that they can be told apart without seeing hues. Knows nothing about networks.
+Everything from the text is escaped, and the script only writes text nodes. Colours get darker with the surprise, or
+lighter on a dark page, so they can be told apart without seeing hues.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ from ..text.vocab import display
 from ..text.vocab.base import Vocab
 from .score import Place, Scores, Totals
 
-MOST = 50_000  # tokens on a page; a browser takes a few seconds for as many
+MOST = 50_000  # tokens on a page; a browser takes a few seconds to show that many
 ALTERNATIVES = 5
-STEPS = (1, 2, 3, 4, 6, 8, 11)  # bits at which another colour begins
-_MUCH = 6  # bits, from which the arrow keys stop at a token
+STEPS = (1, 2, 3, 4, 6, 8, 11)  # bits at which the next colour begins
+_MUCH = 6  # bits from which the up and down arrow keys stop at a token
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """A surprising place as a person reads it: where it is, and the text around it.
+    """A surprising place formatted for display, with the text around it.
 
-    `at` is its place in the text, `label` the name of its token, `likelier` names the alternatives.
+    `at` is its index in the text, `label` the name of its token, and `likelier` lists the alternatives.
     """
 
     at: int
@@ -47,7 +47,7 @@ class Row:
 
 
 class Tokens:
-    """Collects what the page tells of the text's first tokens, up to `most` of them: give it all scores in order."""
+    """Collects the page's data on the first `most` tokens of a text; `add` takes the scores in order."""
 
     def __init__(self, vocab: Vocab, ids: AnyIds, most: int = MOST) -> None:
         self.vocab, self.ids = vocab, ids[:most]
@@ -71,11 +71,11 @@ class Tokens:
         return self._labels.setdefault(token, len(self._labels))
 
     def labels(self) -> list[str]:
-        """Return the names of the tokens, by their numbers on this page."""
+        """Return the token names in order of their numbers on this page."""
         return [display.label(self.vocab, token) for token in self._labels]
 
     def units(self) -> list[tuple[str, list[list[int]]]]:
-        """Return each text that can be shown, and what is told of its tokens."""
+        """Return each displayable piece of text with the data of its tokens."""
         found, at = [], 0
         for text, count in display.grouped(display.pieces(self.vocab, self.vocab.decoder(), self.ids)):
             found.append((text, self._told[at : at + count]))
@@ -84,7 +84,7 @@ class Tokens:
 
 
 def page(title: str, tokens: Tokens, totals: Totals, rows: Sequence[Row]) -> str:
-    """Return the page. `totals` and `rows` are of the whole text, whose first tokens are shown."""
+    """Return the page. `totals` and `rows` cover the whole text; the page shows only its first tokens, `tokens`."""
     units, unit = tokens.units(), tokens.vocab.unit
     data = {"labels": tokens.labels(), "tokens": [told for _, told in units], "much": _MUCH}
     wanted = {row.at for row in rows}
@@ -103,7 +103,7 @@ def page(title: str, tokens: Tokens, totals: Totals, rows: Sequence[Row]) -> str
 
 
 def chance(log_probability: float) -> str:
-    """Return a probability for a person: in percent, or what it is one in."""
+    """Format a probability: in percent, or as "1 in N" if small."""
     share = 100 * math.exp(log_probability)
     if share >= 0.1:
         return f"{share:.0f} %" if share >= 9.95 else f"{share:.1f} %"
@@ -112,7 +112,7 @@ def chance(log_probability: float) -> str:
 
 
 def likelier(vocab: Vocab, place: Place, most: int = 3) -> str:
-    """Return the names and probabilities of the likeliest tokens of a place, that which came left out."""
+    """Format the names and probabilities of up to `most` tokens that were likelier than the actual one."""
     pairs = zip(place.likeliest[: min(most, place.rank)], place.likeliest_logs, strict=False)
     return ", ".join(f"{display.label(vocab, token)} {chance(log)}" for token, log in pairs)
 
@@ -145,7 +145,7 @@ def _coloured(units: Sequence[tuple[str, list[list[int]]]], wanted: set[int]) ->
 
 
 def _seen(text: str) -> str:
-    """Return a unit's text as HTML, with a sign where it would have no width."""
+    """Return a unit's text as HTML, with visible signs for tabs, line breaks and empty text."""
     signed = html.escape(display.visible(text)).replace("\t", "<u>⇥</u>\t")
     return signed.replace("\n", '<u aria-hidden="true">↵</u>\n') or "<u>·</u>"
 
@@ -170,5 +170,5 @@ def _row(row: Row, given: int) -> str:
 
 
 def _milli(log_probability: float) -> int:
-    """Return the surprise of a log-probability, in thousandths of a nat."""
+    """Return a log-probability as a surprise in thousandths of a nat."""
     return round(-1000 * float(log_probability))

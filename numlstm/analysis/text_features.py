@@ -1,7 +1,6 @@
-"""Simple features of a text at each of its characters, such as the position in the line, or being inside quotes.
+"""Compute simple features of a text at each character, such as the position in the line or being inside quotes.
 
-They are what single cells of a network are known to respond to (Karpathy, Johnson & Li 2015). Knows nothing about
-networks or tokens.
+Single cells of a network are known to respond to such features (Karpathy, Johnson & Li 2015).
 """
 
 from __future__ import annotations
@@ -14,24 +13,24 @@ import numpy.typing as npt
 
 Feature = npt.NDArray[np.float64]
 
-_FEWEST = 8  # changes of a feature in a text, below which nothing can be said about it
+_FEWEST = 8  # minimum changes of a feature in a text for a meaningful correlation
 _OPENING, _CLOSING = "([{（「『【", ")]}）」』】"
 _VOWELS = frozenset("aeiouyAEIOUY")
 
 
 def features(text: str) -> dict[str, Feature]:
-    """Return features `(N,)` of a text of N characters by what they are called.
+    """Return the features `(N,)` of a text of N characters by name.
 
-    Positions and depths are numbers from 0, the others 0 or 1. Those that change fewer than 8 times are left out.
+    Positions and depths count from 0; the others are 0 or 1. Features that change fewer than 8 times are omitted.
     """
     found = {name: np.asarray(feature(text), np.float64) for name, feature in _FEATURES.items()}
     return {name: values for name, values in found.items() if np.count_nonzero(np.diff(values)) >= _FEWEST}
 
 
 def at_ends(text: dict[str, Feature], lengths: npt.ArrayLike) -> dict[str, Feature]:
-    """Return the features at the last character of each of N pieces of the text, of those lengths, `(N,)` each.
+    """Return the features `(N,)` at the last character of each of N consecutive pieces of a text, given their lengths.
 
-    A piece that is empty has the features of the character before it.
+    An empty piece has the features of the character before it.
     """
     ends = np.maximum(np.cumsum(lengths) - 1, 0)
     return {name: values[ends] for name, values in text.items()}
@@ -71,7 +70,7 @@ def _capital_word(text: str) -> list[bool]:
 
 
 def _capitals(text: str) -> list[bool]:
-    """Whether the line has been in capitals so far, two letters of them at least."""
+    """True where the line so far has at least two letters, all of them capitals."""
     found, letters, upper = [], 0, True
     for c in text:
         if c == "\n":
@@ -87,7 +86,7 @@ def _double_quotes(text: str) -> list[bool]:
     for c in text:
         if c in '"“”«»':
             inside = not inside if c == '"' else c in "“«"
-        elif c == before == "\n":  # a paragraph's end: a quote left open is one forgotten
+        elif c == before == "\n":  # the end of a paragraph closes a quote that was left open
             inside = False
         found.append(inside)
         before = c

@@ -1,1 +1,1 @@
-"""New text from a network: one text or many side by side, their stops and constraints, and beam search."""
+"""Text generation: one text or a batch, stop texts and constraints, and beam search."""

@@ -1,8 +1,8 @@
-"""Texts that are written side by side, and that join and leave as they come: nobody waits for another's end.
+"""Continuous batching: texts generated together, each of which can join or leave at any time.
 
-In each turn those that are new have the next part of their prompts read, and all others get the next few tokens, drawn
-by one call: as many for each. What a text says does not depend on who else is there (see `generate.py`). The network is
-whatever offers the methods of `Drawer`. Knows nothing about where texts come from or where they go.
+Each turn reads the next part of the prompts of new texts, then draws the next few tokens of all other texts in one
+call, the same number for each. A text's content does not depend on the other texts in the batch (see `writing.py`). Any
+object with the methods of `Drawer` can be the network.
 """
 
 from __future__ import annotations
@@ -21,37 +21,37 @@ from ..text.vocab.base import Ids, Vocab
 from . import token_probabilities
 from .sequence import Text
 
-_SECONDS = 0.02  # how long drawing one piece may take, so that text appears as it is made
-_PART = 256  # tokens of a prompt that are read in a turn, at most, so that nobody waits for the whole of a long one
-_TOGETHER = 8192  # tokens of all prompts that are read by one call, at most: layers keep what they make of each
+_SECONDS = 0.02  # time limit for drawing one piece, so that text streams smoothly
+_PART = 256  # maximum prompt tokens read per text and turn, so that other texts do not wait for a long prompt
+_TOGETHER = 8192  # maximum prompt tokens read per call, all texts together: layers keep activations for each
 
 
 class Drawer(Protocol):
-    """What writing asks of a network. A state is h and c, each (B, H), of every layer."""
+    """The network interface that generation needs. A state is h and c, each (B, H), of every layer."""
 
     @property
     def vocab(self) -> Vocab: ...
 
     def zero_state(self, batch_size: int) -> Any:
-        """Return the state that nothing has been read into."""
+        """Return the state before the first token."""
 
     def read(self, ids: npt.NDArray[Any], state: Any) -> Any:
         """Read ids (T, B) and return the state after them."""
 
     def logits(self, ids: npt.NDArray[Any], state: Any) -> tuple[npt.NDArray[Any], Any]:
-        """Read ids (T, B); return the logits (T, B, V) of what follows each, and the state."""
+        """Read ids (T, B); return the logits (T, B, V) of the token after each, and the final state."""
 
     def draw(
         self, ids: npt.NDArray[Any], state: Any, uniforms: Draws | npt.NDArray[np.float64], how: Sampling
     ) -> tuple[npt.NDArray[np.int32], Any]:
-        """Read ids (B), then draw uniforms.shape (N, B) tokens one after the other; return them and the state."""
+        """Read ids (B), then draw N tokens for each text, `uniforms` being (N, B); return them and the final state."""
 
 
 class Batch:
-    """Texts that one network writes side by side; any may join or leave between two turns.
+    """Texts generated together by one network; any text may join or leave between turns.
 
-    Drawing takes about `seconds` of a turn and `each` more for each text, or one token of each if that takes longer:
-    `each` is what it costs to hand on a piece, which should not be more than what it costs to write it.
+    A turn draws for about `seconds`, plus `each` seconds per text, but at least one token per text. Set `each` to the
+    cost of delivering a piece, so that delivery does not take longer than drawing.
     """
 
     def __init__(self, model: Drawer, seconds: float = _SECONDS, each: float = 0.0) -> None:
@@ -62,17 +62,17 @@ class Batch:
         return len(self._members)
 
     def add(self, text: Text) -> None:
-        """Let a text join."""
+        """Add a text to the batch."""
         self._members.append(_Member(text))
 
     def remove(self, text: Text) -> None:
-        """Let a text leave, wherever it is, if it has not yet."""
+        """Remove a text from the batch; do nothing if it has already left."""
         self._members = [each for each in self._members if each.text is not text]
 
     def turn(self) -> list[tuple[Text, str]]:
-        """Take the next step with all texts; return those that were written on, each with what is new of it.
+        """Advance all texts; return each text that was continued with its new piece.
 
-        Those that are at their ends have left then. So has a text after which nothing may follow: it has a `problem`.
+        Finished texts leave the batch. So does a text that no token may follow; its `problem` is set.
         """
         if unread := [each for each in self._members if each.unread]:
             self._read(unread)
@@ -85,7 +85,7 @@ class Batch:
         return said
 
     def _read(self, members: list[_Member]) -> None:
-        """Read the next part of the prompts, side by side."""
+        """Read the next part of the prompts as one batch."""
         longest, started = max(each.unread for each in members), time.perf_counter()
         size = max(1, min(self._reading.size, longest, _TOGETHER // len(members)))
         _read([each for each in members if not each.text.echo], size, self.model.zero_state, self.model.read)
@@ -97,14 +97,14 @@ class Batch:
             self._telling.took(size * len(echoing), time.perf_counter() - started, self.seconds)
 
     def _reading_chances(self, member: _Member) -> Callable[[Ids, Any], Any]:
-        """Return what reads a part of a prompt and takes note of how likely its tokens are."""
+        """Return a function that reads part of a prompt and records the probabilities of its tokens."""
 
         def read(ids: Ids, state: Any) -> Any:
             text, following = member.text, member.text.start[member.read + 1 :][: len(ids)]
             logits, after = self.model.logits(ids, state)
             text.chances += token_probabilities.of(logits[:, 0], following, text.likeliest or 0)
             if not member.read:
-                text.chances[0] = None  # a prompt's first token follows nothing but the sign of its beginning
+                text.chances[0] = None  # only the start token comes before a prompt's first token
             return after
 
         return read
@@ -134,9 +134,9 @@ class Batch:
         return said
 
     def _take_chances(self, members: list[_Member], wanting: list[int], ids: npt.NDArray[np.int32]) -> None:
-        """Take note of how likely the tokens were, of the texts `wanting`, by ids (N + 1, B), the first read before.
+        """Record the token probabilities of the texts `wanting`, for ids (N + 1, B): the last token read, then N drawn.
 
-        What was drawn is read once more, by the network's own distribution: from the state before it.
+        Reads the drawn tokens again, from the state before them, to get the network's own distribution.
         """
         logits, _ = self.model.logits(
             ids[:-1, wanting], _together(self.model.zero_state, [members[n] for n in wanting])
@@ -149,21 +149,21 @@ class Batch:
 
 
 class _Member:
-    """A text of a batch: how much of its beginning was read, its row of a state, and the token that it reads next."""
+    """A text in a batch: how much of its prompt was read, its row in a state, and the next token to read."""
 
     def __init__(self, text: Text) -> None:
         self.text, self.read, self.last = text, 0, int(text.start[-1])
-        self.state: Any = None  # None: that which nothing was read into
+        self.state: Any = None  # None: the zero state
         self.row = 0
         self.mask: npt.NDArray[np.bool_] | None = None
 
     @property
     def unread(self) -> int:
-        """How many tokens are to be read before the first is drawn."""
+        """The number of tokens to read before the first can be drawn."""
         return len(self.text.start) - 1 - self.read
 
     def permitted(self) -> bool:
-        """Whether something may follow the text, by its rules; if nothing may, take note of that."""
+        """True if the rules let at least one token follow the text; otherwise sets the text's `problem`."""
         try:
             self.mask = self.text.allowed() if self.text.rules and self.text.left else None
         except ConfigError as error:
@@ -172,20 +172,20 @@ class _Member:
 
 
 class _Pace:
-    """How many steps are taken by one call, at most `most`: as many as take about as long as they may."""
+    """Adapts the number of steps per call, at most `most`, to the allowed time."""
 
     def __init__(self, size: int, most: int) -> None:
         self.size, self.most = size, most
 
     def took(self, steps: int, seconds: float, allowed: float) -> None:
-        """Take note of how long so many steps took, and might have."""
+        """Record that `steps` steps took `seconds`, and adapt the size to `allowed` seconds."""
         fitting = max(1, min(2 * steps, int(steps * allowed / max(seconds, 1e-9)), self.most))
         if fitting < self.size or 2 * steps > self.size:
             self.size = fitting
 
 
 def _read(members: list[_Member], size: int, zero_state: Callable[[int], Any], read: Callable[..., Any]) -> None:
-    """Read up to `size` tokens of each prompt, side by side as far as the shortest, then without it ..."""
+    """Read up to `size` tokens of each prompt as one batch, which shrinks as shorter prompts end."""
     if not members:
         return
     members = sorted(members, key=lambda each: -min(each.unread, size))
@@ -203,7 +203,7 @@ def _read(members: list[_Member], size: int, zero_state: Callable[[int], Any], r
 
 
 def _together(zero_state: Callable[[int], Any], members: Sequence[_Member]) -> Any:
-    """Return one state of all members, in their order: the one that holds just these, or a new one."""
+    """Return one state with a row per member, in order: their current state if it already fits, else a new one."""
     first, B = members[0].state, len(members)
     if (
         first is not None
@@ -212,7 +212,7 @@ def _together(zero_state: Callable[[int], Any], members: Sequence[_Member]) -> A
     ):
         return first
     state, low = zero_state(B), 0
-    for high in range(1, B + 1):  # by slices, which every kind of array has, as long as rows follow each other
+    for high in range(1, B + 1):  # copy runs of adjacent rows by slicing, which every array type supports
         start, end = members[low], members[high - 1]
         if high < B and members[high].state is start.state and members[high].row == end.row + 1:
             continue
@@ -225,12 +225,12 @@ def _together(zero_state: Callable[[int], Any], members: Sequence[_Member]) -> A
 
 
 def _uniform(texts: list[Text]) -> bool:
-    """Whether more than one token may be drawn by a call: no rules, and one window for all penalties."""
+    """True if one call may draw several tokens: there are no rules, and all penalty windows have the same length."""
     return not any(text.rules for text in texts) and len({len(t.recent) for t in texts if t.recent is not None}) < 2
 
 
 def _numbers(texts: list[Text], size: int) -> Draws | npt.NDArray[np.float64]:
-    """Return the numbers that the next `size` tokens are drawn by."""
+    """Return the random numbers for the next `size` tokens."""
     places = [text.config.length - text.left for text in texts]
     seeds, streams = [text.config.seed for text in texts], [text.number for text in texts]
     if len(set(places)) == 1 == len(set(seeds)):

@@ -1,8 +1,7 @@
-"""Beam search (Graves 2012): the likeliest text that is found by going on from several at a time.
+"""Beam search (Graves 2012): find a likely text by extending the best candidates in parallel.
 
-A text's log-probability is the sum of its tokens' under the model, with nothing drawn and no temperature; it falls
-with each token, so that of two texts, of which one was stopped, the shorter is often the likelier. Knows nothing about
-files.
+A text's log-probability is the sum over its tokens under the model, without sampling or temperature. It falls with each
+token, so a text ended early by a stop is often likelier than a longer one.
 """
 
 from __future__ import annotations
@@ -22,7 +21,7 @@ Tokens = npt.NDArray[np.int32]
 
 
 class Path(NamedTuple):
-    """A text on the way: its tokens, its log-probability in nats and the place of its state in the batch."""
+    """A candidate: its tokens, its log-probability in nats, and the batch row of the state before its last token."""
 
     ids: Tokens
     score: float
@@ -30,10 +29,10 @@ class Path(NamedTuple):
 
 
 def search(model: Network, prompt: str, config: SamplingSettings, beams: int, *, drop_unknown: bool = False) -> Written:
-    """Return the likeliest text found of `config.length` tokens, or shorter where it ends before.
+    """Return the likeliest text found with `config.length` tokens, or fewer if a stop or a rule ends it.
 
-    The `beams` likeliest texts of each length are gone on from. Of `config` the length, `stop`, `ban` and `initials`
-    are heeded. Equally likely texts come in the order of their tokens. Raises as `generate` does.
+    Keeps the `beams` likeliest candidates of each length. Of `config`, only the length, `stop`, `ban` and `initials`
+    apply. Ties are broken by token order. Raises the same errors as `generate`.
     """
     nothing = np.empty(0, np.int32)
     start = _text(model, prompt, config, nothing, drop_unknown).start
@@ -46,7 +45,7 @@ def search(model: Network, prompt: str, config: SamplingSettings, beams: int, *,
         for row, text in enumerate(texts):
             scores[row] = np.where(text.permitted() if text.rules else True, scores[row], -np.inf)
         if texts and best is None and (scores == -np.inf).all():
-            texts[0].allowed()  # says what nothing may follow
+            texts[0].allowed()  # raises the error that names the text
         after: list[Path] = []
         for path in _likeliest(live, scores):
             if texts and _text(model, prompt, config, path.ids, drop_unknown).finished:
@@ -71,14 +70,14 @@ def _ruled(config: SamplingSettings) -> bool:
 
 
 def _text(model: Network, prompt: str, config: SamplingSettings, ids: Tokens, drop_unknown: bool) -> Text:
-    """Return the text of so many tokens."""
+    """Return the text that consists of the prompt and `ids`."""
     text = Text(0, model.vocab, prompt, config, drop_unknown)
     text.take(ids)
     return text
 
 
 def _likeliest(live: list[Path], scores: npt.NDArray[np.float64]) -> Iterator[Path]:
-    """Yield what goes on from the texts (B) by one token (V), the likeliest first, by scores (B, V)."""
+    """Yield the candidates (B) extended by one token (V), the likeliest first, given scores (B, V)."""
     flat = scores.ravel()
     for place in np.argsort(-flat, kind="stable"):
         parent, token = divmod(int(place), scores.shape[1])
@@ -88,6 +87,6 @@ def _likeliest(live: list[Path], scores: npt.NDArray[np.float64]) -> Iterator[Pa
 
 
 def _chosen(model: Network, state: Any, parents: list[int]) -> Any:
-    """Return the states of the texts that are gone on from."""
+    """Return the state rows of the candidates in `parents`."""
     to_numpy, asarray = model.backend.to_numpy, model.backend.asarray
     return [tuple(asarray(to_numpy(part)[parents]) for part in pair) for pair in state]

@@ -1,7 +1,7 @@
-"""Rules about the text that is written: what must not be in it, and what its lines or words begin with.
+"""Constraints on generated text: banned texts, and initials of lines or words.
 
-A rule is told the text as it comes and says of every token what it would add, whether it may: so it holds for the text
-itself, however the vocabulary cuts it. Knows nothing about networks or random numbers.
+A rule follows the text and, for the text each token would add, decides if it is allowed. It therefore applies to the
+text itself, however the vocabulary splits it into tokens.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ import numpy.typing as npt
 from ..errors import ConfigError
 from ..text.vocab.base import Vocab
 
-_MARKS = 3  # characters that are no letters, at most, between the end of a word and the white space before the next
+_MARKS = 3  # maximum punctuation characters between the end of a word and the white space after it
 
 
 class Rule(Protocol):
     def permits(self, additions: Sequence[str | None]) -> npt.NDArray[np.bool_]:
-        """Say of each text that may come next whether it may; None is for what may not in any case."""
+        """Return, for each possible next piece of text, True if it is allowed; None is never allowed."""
 
     def take(self, text: str) -> tuple[str, bool]:
-        """Take note of the text that came; return what of it belongs to the text, and whether that is at its end."""
+        """Record the next piece of text; return the part of it to keep, and True if the text ends there."""
 
 
 class Ban:
-    """Keeps a text out of what is written, also across the end of what was there before."""
+    """Keeps the text `banned` out of generated text, even where it would start in the text before."""
 
     def __init__(self, banned: str, before: str) -> None:
         self.banned, self.reach = banned, len(banned) - 1
@@ -45,18 +45,18 @@ class Ban:
 
 
 class Initials:
-    """Lets each new line, or each new word, begin with the next of some letters, large or small.
+    """Makes each new line, or each new word, begin with the next of `letters`, in upper or lower case.
 
-    A line begins after a line's end, or with the text if nothing is before it, and none is empty. A word is letters and
-    digits, with what combines with them and apostrophes within; between two of them there is no more than a few marks
-    and then one white space. The text ends where the line or word of the last letter ends.
+    A line begins after a line break, or at the start of the text if there is no text before; no line is empty. A word
+    consists of letters, digits, combining marks and inner apostrophes. Words are separated by at most three punctuation
+    characters, then one white space. The text ends with the line or word of the last letter.
     """
 
     def __init__(self, letters: str, words: bool, before: str) -> None:
         self.letters = [_variants(letter) for letter in "".join(letters.split())]
         self.words, self.reached = words, 0
         self.known: dict[tuple[object, ...], dict[str, bool]] = {}
-        # Of a word: True within one, else the number of characters since, and whether white space was among them.
+        # inside: in a line or word; gap: characters since the last word; spaced: white space was among them.
         self.inside, self.gap, self.spaced = False, 0, True
         for char in before[-64:]:
             self._pass(char)
@@ -65,7 +65,7 @@ class Initials:
 
     @property
     def missing(self) -> int:
-        """How many letters did not come."""
+        """The number of letters not yet used."""
         return len(self.letters) - self.reached
 
     def permits(self, additions: Sequence[str | None]) -> npt.NDArray[np.bool_]:
@@ -105,7 +105,7 @@ class Initials:
             (self.inside, self.gap, self.spaced), self.reached = before, reached
 
     def _ends(self, char: str) -> bool:
-        """Whether the line or word of the last letter is at its end before this character."""
+        """True if `char` ends the line or word of the last letter."""
         return not self.missing and self.inside and not (self._in_word(char) if self.words else char != "\n")
 
     def _begins(self, char: str) -> bool:
@@ -116,7 +116,7 @@ class Initials:
             return True
         if char in self.letters[self.reached]:
             return True
-        if "\udc80" <= char <= "\udcff":  # the first bytes of a character, of which the rest may follow
+        if "\udc80" <= char <= "\udcff":  # the first bytes of a character; the rest may follow
             return any(_escaped(letter).startswith(rest) for letter in self.letters[self.reached])
         if not self.words or self.spaced or self._in_word(char):
             return False
@@ -137,9 +137,10 @@ class Initials:
 
 
 def rules(vocab: Vocab, before: str, ban: Sequence[str], initials: str, initials_of: str) -> list[Rule]:
-    """Return the rules for a text that goes on from `before`.
+    """Return the rules for a continuation of `before`.
 
-    Raises `ConfigError` if initials hold no letter, or something else, or no token of the vocabulary begins with one.
+    Raises `ConfigError` if `initials` is blank or has characters other than letters and digits, or if no token of the
+    vocabulary begins with one of them.
     """
     found: list[Rule] = [Ban(text, before) for text in ban]
     if initials:
@@ -156,16 +157,16 @@ def _check(rule: Initials, vocab: Vocab) -> None:
     for letter in rule.letters:
         shown = min(letter)
         if not shown.isalnum():
-            raise ConfigError(f"initials hold {shown!r}; expected letters or digits")
+            raise ConfigError(f"initials contain {shown!r}; expected letters or digits")
         if not letter & firsts and not vocab.reads_bytes:
             raise ConfigError(f"no {vocab.unit} of the vocabulary begins with {shown!r}; choose other initials")
 
 
 def _variants(letter: str) -> frozenset[str]:
-    """Return a letter, large and small."""
+    """Return a letter in upper and lower case."""
     return frozenset(each for each in (letter, letter.upper(), letter.lower()) if len(each) == 1)
 
 
 def _escaped(text: str) -> str:
-    """Return a text's bytes as Python's "surrogateescape" makes them where they are no whole character."""
+    """Return each non-ASCII byte of a text's UTF-8 as a lone surrogate (Python's "surrogateescape")."""
     return text.encode().decode("ascii", "surrogateescape")

@@ -1,7 +1,4 @@
-"""One text as it is written: what it goes on from, what its settings say of the next token, and what it says so far.
-
-Knows nothing about networks, or about other texts that are written beside it.
-"""
+"""One text during generation: its prompt, the constraints on its next token, and the text so far."""
 
 from __future__ import annotations
 
@@ -21,10 +18,10 @@ if TYPE_CHECKING:
 
 
 class Written(NamedTuple):
-    """A text that was written: the prompt as it is shown before it, what is new, and the ids of both.
+    """A generated text: the prompt as displayed (`start`), the new `text`, and the ids of both.
 
-    Where the text ended before its length, the last of `ids` may say more than the text. `missing` counts the initials
-    that did not come.
+    If a stop or a rule ended the text, the last of `ids` may decode to more than the text. `missing` counts the
+    initials that were not reached.
     """
 
     start: str
@@ -35,11 +32,11 @@ class Written(NamedTuple):
 
 
 class Text:
-    """One text: what it goes on from, and what is known of it as it is written.
+    """One text being generated: its prompt and its progress.
 
-    `number` is its place among those of one seed. With `likeliest`, `chances` tells of each token how likely it was to
-    the network, beside so many that were likelier or as likely; with `echo` of the prompt's too, of whose first nothing
-    is told (None). A `problem` is why it ended before its time.
+    `number` is its index among the texts that share a seed. If `likeliest` is given, `chances` holds the probability
+    of each token under the network, with that many of the likeliest tokens. With `echo` it also covers the prompt, with
+    None for the first prompt token. `problem` is the error that ended the text early, if any.
     """
 
     def __init__(
@@ -55,7 +52,7 @@ class Text:
     ) -> None:
         self.number, self.vocab, self.config = number, vocab, config
         self.prompt_ids = vocab.encode_prompt(prompt, drop_unknown=drop_unknown)
-        # As a line begins: in the middle of one, read from zeros, a network may never find its way.
+        # Start at a line's beginning: from a zero state in the middle of a line, a network may never recover.
         self.start = np.concatenate([np.array([vocab.start_id], vocab.id_dtype), self.prompt_ids])
         self.shown = shown_prompt(vocab, prompt, self.prompt_ids, drop_unknown)
         self.decoder = vocab.decoder(after=self.prompt_ids)
@@ -72,11 +69,11 @@ class Text:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will be drawn."""
+        """True if no more tokens will be drawn."""
         return self.finished or not self.left or self.problem is not None
 
     def take(self, tokens: npt.NDArray[np.int32]) -> str:
-        """Take note of the tokens that were drawn; return what is certain of the text."""
+        """Record drawn tokens; return the new text that is already certain."""
         self.drawn.append(tokens)
         self.left -= len(tokens)
         if self.recent is not None:
@@ -84,7 +81,7 @@ class Text:
         return self._take(self.decoder.feed(tokens))
 
     def end(self) -> str:
-        """Return the rest, now that nothing follows."""
+        """End the text; return what was held back."""
         rest = self._take(self.decoder.end())
         if self.stops is not None and not self.finished:
             self.said.append(self.stops.end())
@@ -104,15 +101,17 @@ class Text:
         return text
 
     def allowed(self) -> npt.NDArray[np.bool_]:
-        """Return which tokens (V) may come next; raises `ConfigError` if none may."""
+        """Return the mask (V) of tokens allowed next. Raises `ConfigError` if there are none."""
         mask = self.permitted()
         if not mask.any():
             tail = (self.shown + "".join(self.said))[-20:]
-            raise ConfigError(f"nothing may follow {tail!r}: all is ruled out; ban less, or choose other initials")
+            raise ConfigError(
+                f"no token is allowed after {tail!r}: all are ruled out; ban less, or choose other initials"
+            )
         return mask
 
     def permitted(self) -> npt.NDArray[np.bool_]:
-        """Return what the rules permit (V), which may be nothing."""
+        """Return the mask (V) of tokens that the rules permit, which may be empty."""
         additions = self.decoder.peek()
         return np.asarray(np.logical_and.reduce([rule.permits(additions) for rule in self.rules]))
 
@@ -125,7 +124,7 @@ class Text:
 
 
 def shown_prompt(vocab: Vocab, prompt: str, ids: Ids, drop_unknown: bool) -> str:
-    """Return a prompt as it is shown before the text: as typed, even where a word is unknown, less what is dropped."""
+    """Return a prompt as displayed before the text: as typed, unknown words included unless they are dropped."""
     if drop_unknown:
         return vocab.decode(ids)
     return prompt.rstrip(" ") if vocab.level == "word" else prompt
@@ -148,7 +147,7 @@ def _rules(vocab: Vocab, before: str, config: SamplingSettings) -> list[Rule]:
 
 
 def _recent(ids: Ids, config: SamplingSettings) -> npt.NDArray[np.int32] | None:
-    """Return the last tokens of a prompt, -1 where there are none; None if nobody looks at them."""
+    """Return the penalty window: the last tokens of a prompt, padded with -1. None if there is no penalty."""
     if config.repetition_penalty == 1:
         return None
     recent = np.full(config.penalty_window, -1, np.int32)
@@ -158,7 +157,7 @@ def _recent(ids: Ids, config: SamplingSettings) -> npt.NDArray[np.int32] | None:
 
 
 def _reaching(vocab: Vocab, before: Ids, ids: npt.NDArray[np.int32], size: int) -> int:
-    """Return how many of the ids it takes to say so many characters."""
+    """Return how many of `ids` it takes to decode to `size` characters."""
     decoder, said = vocab.decoder(after=before), 0
     for n, token in enumerate(ids):
         if said >= size:

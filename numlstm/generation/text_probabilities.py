@@ -1,7 +1,4 @@
-"""How likely a network holds tokens to be that follow others: its own distribution, whatever they were drawn by.
-
-Knows nothing about how texts are drawn or files.
-"""
+"""Log-probabilities of tokens under a network, by its own distribution: without temperature or other settings."""
 
 from __future__ import annotations
 
@@ -11,13 +8,13 @@ import numpy.typing as npt
 from ..network.network import Network
 from .token_probabilities import log_softmax
 
-_WINDOW = 256  # tokens whose logits are held at a time
+_WINDOW = 256  # tokens per call: bounds the memory for logits
 
 
 def log_probabilities(model: Network, before: npt.ArrayLike, ids: npt.ArrayLike) -> npt.NDArray[np.float64]:
-    """Return the log-probability in nats of each of ids (N), read after the ids `before`.
+    """Return the log-probability in nats (N) of each of ids (N), given the ids `before` and those before it.
 
-    All of it is read as a line begins: after a line's end, as texts are written.
+    Reads a line break first, as in generation, so `before` begins a line.
     """
     first, after = np.append(model.vocab.start_id, np.asarray(before, np.int64)), np.asarray(ids, np.int64)
     whole, state = np.concatenate([first, after]), model.zero_state(1)

@@ -1,7 +1,4 @@
-"""How likely tokens are to a network, by its logits: its own distribution, whatever they were drawn by.
-
-Knows nothing about networks or texts.
-"""
+"""Token log-probabilities from logits: the network's own distribution, without temperature or other settings."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ import numpy.typing as npt
 
 
 class Chance(NamedTuple):
-    """A token's log-probability in nats where it stands, and the likeliest tokens there with theirs, likeliest first.
+    """A token's log-probability in nats at its position, and the likeliest tokens there with their log-probabilities.
 
-    Of tokens equally likely the one of the lower id comes first.
+    `likeliest` is sorted by decreasing probability; ties by id.
     """
 
     id: int
@@ -29,7 +26,7 @@ def log_softmax(logits: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
 
 
 def of(logits: npt.NDArray[Any], ids: npt.ArrayLike, most: int) -> list[Chance]:
-    """Return how likely each of ids (N) is where the logits (N, V) stand, beside the `most` likeliest there."""
+    """Return the log-probability of each of ids (N) under logits (N, V), with the `most` likeliest tokens there."""
     nats, found = log_softmax(logits), []
     most = min(most, nats.shape[1])
     for row, token in zip(nats, np.asarray(ids), strict=True):

@@ -1,1 +1,1 @@
-"""The network, its parameters, the file that holds them, and its loss on a text."""
+"""The network, its parameters, the weights file, and evaluation."""

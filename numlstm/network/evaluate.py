@@ -1,7 +1,4 @@
-"""The loss of a network on a text: the state carried from the first token to the last, or windows read from nothing.
-
-Knows nothing about training or files.
-"""
+"""Evaluate a network's loss on a text: with the state carried from start to end, or on windows from a zero state."""
 
 from __future__ import annotations
 
@@ -16,32 +13,32 @@ from ..text.dataset.memory_map import release
 from ..text.dataset.streams import AnyIds
 from .network import Network, State, Tapes
 
-_HELD = 2**14  # tokens that a stream reads before the memory of mapped ids is given back
-_WINDOW = 64  # tokens a call; the result does not depend on it
-_CONTEXT = 256  # tokens that a stream reads first, so that its state is what the text before would have left
-_UNREAD = 64  # losses that are left on the device before they are read: reading waits for it
-_SHORTEST = 1024  # tokens a stream must have to be worth a context of its own
-_COLD_BATCH = 64  # windows read side by side
-_COLD_MOST = 200 * _COLD_BATCH  # windows: as many as nanoGPT's character model is evaluated on
-_COLD_COVER = 4  # how often a text is covered by windows, where that takes fewer
+_HELD = 2**14  # tokens a stream reads before it releases the memory of mapped ids
+_WINDOW = 64  # tokens per call; does not affect the result
+_CONTEXT = 256  # warm-up tokens a stream reads, so that it starts with nearly the state the text before would leave
+_UNREAD = 64  # losses left on the device before they are fetched: fetching waits for the device
+_SHORTEST = 1024  # minimum tokens for a stream to be worth its warm-up
+_COLD_BATCH = 64  # windows per batch
+_COLD_MOST = 200 * _COLD_BATCH  # maximum number of windows, the number nanoGPT's character model is evaluated on
+_COLD_COVER = 4  # how many times the windows cover the text, up to that maximum
 
 
 def evaluate(model: Network, ids: AnyIds, *, streams: int = 1) -> float:
-    """Return the mean loss in nats per token over the N - 1 tokens that follow another in `ids (N,)`.
+    """Return the mean loss in nats per token over the last N - 1 tokens of `ids (N,)`.
 
-    With one stream the state is carried over the whole text. More streams cut it into as many parts, read side by side
-    and so faster; each first reads the 256 tokens before its part, which leaves the loss the same to about
-    a thousandth. Returns NaN for fewer than two ids.
+    With one stream the state is carried over the whole text. With more, the text is split into that many parts, read
+    as one batch, which is faster. Each stream first reads the 256 tokens before its part; this changes the loss by
+    about a thousandth. Returns NaN for fewer than two ids.
     """
     N = len(ids) - 1
     return losses(model, ids, [len(ids)], streams=streams)[0] / N if N > 0 else float("nan")
 
 
 def losses(model: Network, ids: AnyIds, ends: Sequence[int], *, streams: int = 1) -> list[float]:
-    """Return the summed loss in nats over each of the parts of `ids (N,)` that end before the places `ends`.
+    """Return the summed loss in nats of each part of `ids (N,)`; part n ends before index `ends[n]`.
 
-    The state is carried from each part to the next, and each token is counted in its own part; the very first one is
-    predicted by nobody. `streams` is as in `evaluate`, for each part.
+    The state is carried from part to part. Each token counts towards its own part; the first of all is not predicted.
+    `streams` is as in `evaluate`, for each part.
     """
     found, state, first = [], model.zero_state(1), 1
     for end in ends:
@@ -54,13 +51,13 @@ def losses(model: Network, ids: AnyIds, ends: Sequence[int], *, streams: int = 1
 
 
 def _part(model: Network, ids: AnyIds, first: int, end: int, state: State, streams: int) -> tuple[float, State]:
-    """Return the summed loss over the tokens from `first` to before `end`, and the state (1 stream) after them."""
+    """Return the summed loss over tokens `first` to `end - 1`, and the state (one stream) after them."""
     N = end - first
     streams = max(1, min(streams, N // _SHORTEST))
     length = N // streams
-    starts = [first - 1 + n * length for n in range(streams)]  # where each stream reads its first token
+    starts = [first - 1 + n * length for n in range(streams)]  # index of each stream's first input token
     if streams > 1:
-        # The first stream goes on from `state`, whatever it reads here.
+        # The first stream's warm-up is discarded below: it continues from `state`.
         context = np.stack([ids[max(0, at - _CONTEXT) : at] if n else ids[:_CONTEXT] for n, at in enumerate(starts)], 1)
         side_by_side = model.read(context, model.zero_state(streams))
         for (h, c), (h0, c0) in zip(side_by_side, state, strict=True):
@@ -73,7 +70,7 @@ def _part(model: Network, ids: AnyIds, first: int, end: int, state: State, strea
 
 
 def _total(model: Network, ids: AnyIds, starts: Sequence[int], length: int, state: State) -> tuple[float, State]:
-    """Return the summed loss of streams that each read `length` tokens from their start, and the state after."""
+    """Return the summed loss of streams that each read `length` tokens from their start, and the final state."""
     total, unread = 0.0, []
     tapes: Tapes = {}
     for first in range(0, length, _WINDOW):
@@ -92,7 +89,7 @@ def _total(model: Network, ids: AnyIds, starts: Sequence[int], length: int, stat
 
 @dataclasses.dataclass(frozen=True)
 class Cold:
-    """A mean loss in nats per token over `windows` random windows, and its standard error from their choice."""
+    """The mean loss in nats per token over `windows` random windows, and its standard error due to sampling them."""
 
     nats: float
     standard_error: float
@@ -102,18 +99,18 @@ class Cold:
 def evaluate_cold(model: Network, ids: AnyIds, length: int, *, seed: int = 0) -> Cold:
     """Return the mean loss over all positions of random windows of `length` tokens, each read from a zero state.
 
-    This is how nanoGPT estimates its losses: a token has at most `length` tokens before it, on average half as many.
-    Windows start anywhere with the same probability, drawn from `seed`, and may overlap. There are as many as cover the
-    text four times, in whole batches of 64, at least two and at most 200. Raises `ConfigError` for a length below 1 and
-    `CorpusError` if the text is no longer than a window.
+    nanoGPT estimates its losses this way: a token has at most `length` tokens of context, on average half of that.
+    Window starts are drawn uniformly from `seed`; windows may overlap. Uses enough windows to cover the text four
+    times, in full batches of 64, at least 2 and at most 200 batches. Raises `ConfigError` if `length` is below 1 or
+    `seed` is negative, and `CorpusError` if the text is no longer than a window.
     """
     if length < 1:
-        raise ConfigError(f"the windows' length is {length}; expected at least 1")
+        raise ConfigError(f"the window length is {length}; expected at least 1")
     if seed < 0:
         raise ConfigError(f"the seed is {seed}; expected a whole number from 0")
     if len(ids) <= length:
         raise CorpusError(
-            f"the text has {len(ids)} tokens; expected more than the {length} of a window: give more text, or shorter "
+            f"the text has {len(ids)} tokens; expected more than the window length, {length}: use more text or shorter "
             "windows"
         )
     windows = min(_COLD_COVER * math.ceil(len(ids) / length), _COLD_MOST)

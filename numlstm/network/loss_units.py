@@ -1,7 +1,4 @@
-"""Other ways to say a loss in nats per token.
-
-Knows nothing about networks or texts.
-"""
+"""Convert a loss in nats per token to bits or perplexity."""
 
 from __future__ import annotations
 
@@ -14,5 +11,5 @@ def bits(nats: float) -> float:
 
 
 def perplexity(nats: float) -> float:
-    """Return of how many equally likely tokens a loss in nats amounts to; past e^700 it is cut off there."""
+    """Return the perplexity of a loss in nats: the equivalent number of equally likely tokens, at most e^700."""
     return math.exp(min(nats, 700.0))

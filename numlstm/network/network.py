@@ -1,12 +1,12 @@
 """A network: token ids in, logits out, and gradients back through all of its layers.
 
-NOTATION, here and everywhere. `x` input, `h` hidden, `c` cell; gates always in the order `i f g o`. Shape
+NOTATION, used throughout the package. `x` input, `h` hidden, `c` cell; gates always in the order `i f g o`. Shape
 letters: T time, B batch, D input size, H hidden size, V vocabulary size, L layers, P parameters;
-time-major, (T, B, ...). `W_x (D, 4H)`, `W_h (H, 4H)`, `b (4H)`; the output has `W (H, V)`, `b (V)`. With a projection
-h has R entries and R takes the place of H but in 4H. `d` + name is the gradient of the loss with respect to that name.
-Loss is mean nats per token.
+time-major, (T, B, ...). `W_x (D, 4H)`, `W_h (H, 4H)`, `b (4H)`; the output has `W (H, V)`, `b (V)`. With a projection,
+h has R entries and R replaces H except in 4H. `d` + name is the gradient of the loss with respect to that name.
+Losses are mean nats per token.
 
-`torch.nn.LSTM`'s weight_ih is W_x.T, its weight_hh is W_h.T, and its two biases add up to b.
+In terms of `torch.nn.LSTM`: weight_ih is W_x.T, weight_hh is W_h.T, and bias_ih + bias_hh is b.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ..text.vocab.base import Vocab
 from . import parameters
 
 State = list[tuple[Array, Array]]  # h (B, R) and c (B, H) of every layer
-# By (T, B): for each layer a tape, then what dropout leaves of the embedding and of each layer's h.
+# By (T, B): the tape of each layer, then the embedding and each layer's h after dropout.
 Tapes = dict[tuple[int, int], list[Any]]
 
 NO_DROPOUT = Dropout()
@@ -42,8 +42,8 @@ class Network:
     """A network of stacked LSTM layers and a dense output, on one device.
 
     `flat (P,)` holds all parameters and `grads (P,)` the gradients of the last `gradients_` call, both on the device.
-    Whoever writes to `flat` calls `pack` before the network is used again. `precision` is that of the LSTM layers'
-    products, "float32" or "bf16" (see `settings.precision`); all that is kept stays in the parameters' dtype.
+    After writing to `flat`, call `pack` before using the network again. `precision` is the precision of the LSTM
+    layers' matrix products, "float32" or "bf16" (see `settings.precision`); stored arrays keep the parameters' dtype.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Network:
         self._output: Any = None
         self._tapes: Tapes = {}
         self._embedding = self._views.get("embedding.W")
-        # The output's weights and their gradient. Tied ones are copies of the embedding's, transposed.
+        # The output weights and their gradient. Tied weights are a transposed copy of the embedding's.
         tied = (config.embedding, config.vocab_size) if config.tie_weights else 0
         self._output_W: Array = self._views.get("output.W", backend.zeros(tied, config.dtype))
         self._output_dW: Array = self._grad_views.get("output.W", backend.zeros(tied, config.dtype))
@@ -86,22 +86,22 @@ class Network:
         precision: str = "float32",
         **options: Any,
     ) -> _N:
-        """Make a new network with parameters drawn from `seed`; `options` are further ones of `NetworkSettings`.
+        """Create a network with parameters drawn from `seed`; `options` are other settings of `NetworkSettings`.
 
         >>> numlstm.Model.create(vocab_size=65, layers=(128, 128), seed=0, device="reference")
         <numlstm model: layers 128,128, 239,297 parameters, on reference>
 
-        Raises `ConfigError` for a setting out of range and `BackendError` if the device does not work or cannot compute
-        with that precision.
+        Raises `ConfigError` if a setting is out of range, and `BackendError` if the device does not work or does not
+        support `precision`.
         """
         config = NetworkSettings(vocab_size, tuple(layers), dtype, **options)
         return cls(config, parameters.initialise(config, seed), registry.load(device), vocab=vocab, precision=precision)
 
     @property
     def vocab(self) -> Vocab:
-        """The vocabulary. Raises `CorpusError` if the network was made without one."""
+        """The vocabulary. Raises `CorpusError` if the network was created without one."""
         if self._vocab is None:
-            raise CorpusError("this model has no vocabulary; expected one to turn ids into text: pass vocab=")
+            raise CorpusError("this model has no vocabulary; expected one to convert ids to text: pass vocab=")
         return self._vocab
 
     @property
@@ -110,21 +110,21 @@ class Network:
         return {name: self.backend.to_numpy(view) for name, view in self._views.items()}
 
     def set_params(self, named: Mapping[str, npt.ArrayLike]) -> None:
-        """Replace all parameters by arrays of the same names and shapes; raises `ConfigError` otherwise."""
+        """Replace all parameters. Raises `ConfigError` if names or shapes do not match."""
         self.flat[...] = self.backend.asarray(parameters.flatten(named, self.config))
         self.pack()
 
     @property
     def packed(self) -> list[Any]:
-        """The packed weights of all parameters, which `Backend.adam_` renews in the pass that updates them.
+        """The packed weights of all layers and the output, which `Backend.adam_` repacks while it updates them.
 
-        None where some parameters are packed otherwise: whoever updates them calls `pack` then.
+        Empty for networks with an embedding, a projection or layer norm: call `pack` after updating those.
         """
         c = self.config
         return [] if c.embedding or c.projection or c.layer_norm else [*self._layers, self._output]
 
     def pack(self) -> None:
-        """Tell the backend that the parameters have changed."""
+        """Repack the weights for the backend after the parameters have changed."""
         w, precision = self._views, "" if self.precision == "float32" else self.precision
         for n, packed in enumerate(self._layers):
             W_x, W_h, b = (w[f"lstm.{n}.{name}"] for name in ("W_x", "W_h", "b"))
@@ -142,12 +142,12 @@ class Network:
         self._output = self.backend.pack_dense(self._output_W, w["output.b"], packed=self._output)
 
     def _variant(self, of: Mapping[str, Array], layer: int) -> Variant:
-        """Return what a layer has beyond the plain LSTM, of the parameters or of the gradients."""
+        """Return a layer's additions to the plain LSTM, as parameters or as gradients depending on `of`."""
         W_p, gain, c_gain, c_bias = (of.get(f"lstm.{layer}.{name}") for name in ("W_p", "gain", "c_gain", "c_bias"))
         return Variant(W_p, gain, c_gain, c_bias, self.config.gate_activation == "hard-sigmoid")
 
     def zero_state(self, batch_size: int) -> State:
-        """Return the state of every layer, h (B, R) and c (B, H), before anything was read."""
+        """Return a zero state: h (B, R) and c (B, H) of every layer."""
         zeros, dtype = self.backend.zeros, self.config.dtype
         return [(zeros(h, dtype), zeros(c, dtype)) for h, c in self._state_shapes(batch_size)]
 
@@ -165,9 +165,9 @@ class Network:
         >>> round(loss, 2), gradients["lstm.0.W_h"].shape
         (1.49, (272, 1088))
 
-        `ids` and `targets` are whole numbers (T, B), or (T) of one text; `state` is what an earlier call returned
-        (None: zeros), through which no gradient flows. `dropout` says what the step leaves out. Raises `ConfigError`
-        for ids outside the vocabulary or shapes that do not fit.
+        `ids` and `targets` are integers (T, B), or (T) for one text. `state` comes from an earlier call (None: zeros);
+        no gradient flows through it. `dropout` sets what this step drops. Raises `ConfigError` if ids are outside the
+        vocabulary or shapes do not match.
         """
         loss, after = self.gradients_(*self._checked_pair(ids, targets), state, dropout=dropout)
         return float(loss), {name: self.backend.to_numpy(view) for name, view in self._grad_views.items()}, after
@@ -181,10 +181,10 @@ class Network:
         dropout: Dropout = NO_DROPOUT,
         loss_scale: Array = None,
     ) -> tuple[Number, State]:
-        """Do as `loss_and_gradients`, for ids (T, B) on the device, of which nothing is checked.
+        """Like `loss_and_gradients`, for ids and targets (T, B) already on the device and without checks.
 
-        Leaves the gradients in `grads`, multiplied by the first entry of `loss_scale` if there is one. Does not wait
-        for the device.
+        Writes the gradients to `grads`, multiplied by the first entry of `loss_scale` if given. Does not wait for the
+        device.
         """
         h, after = self._forward(x, state, self._tapes, dropout)
         loss, dlogits = self._loss(h, y, loss_scale)
@@ -217,18 +217,19 @@ class Network:
         tapes: Tapes | None = None,
         dropout: Dropout = NO_DROPOUT,
     ) -> tuple[Number, State]:
-        """Return the mean loss in nats per token of ids and targets (T, B), or (T) of one text, and the state after.
+        """Return the mean loss in nats per token of ids and targets (T, B), or (T) for one text, and the final state.
 
-        `tapes` keeps memory between calls. Does not wait for the device: float() of the loss does.
+        Pass the same `tapes` to several calls to reuse their buffers. Does not wait for the device; float() of the loss
+        does.
         """
         x, y = self._checked_pair(ids, targets)
         h, after = self._forward(x, state, {} if tapes is None else tapes, dropout)
         return self._loss(h, y)[0], after
 
     def logits(self, ids: npt.ArrayLike, state: State | None = None) -> tuple[npt.NDArray[Any], State]:
-        """Return the logits (T, B, V) of what follows each of ids (T, B), and the state after.
+        """Return the logits (T, B, V) of the token after each of ids (T, B), and the final state.
 
-        Of one text's ids (T) the logits are (T, V). Raises `ConfigError` for ids outside the vocabulary.
+        For one text's ids (T) the logits are (T, V). Raises `ConfigError` if ids are outside the vocabulary.
 
         >>> model = numlstm.load("shakespeare", device="reference")
         >>> logits, state = model.logits(model.vocab.encode("To be"))
@@ -241,18 +242,18 @@ class Network:
         return self.backend.to_numpy(logits).reshape(*np.shape(ids), self.config.vocab_size), after
 
     def read(self, ids: npt.ArrayLike, state: State) -> State:
-        """Read ids (T, B), T being 0 or more, and return the state after them."""
+        """Read ids (T, B), where T may be 0, and return the state after them."""
         x = self._checked(ids)
         return self._forward(self.backend.asarray(x), state, {}, NO_DROPOUT)[1] if len(x) else state
 
     def draw(
         self, ids: npt.ArrayLike, state: State, uniforms: Draws | npt.NDArray[np.float64], how: Sampling | float = 1.0
     ) -> tuple[npt.NDArray[np.int32], State]:
-        """Read ids (B) and draw tokens (N, B) one after the other: see `Backend.generate`.
+        """Read ids (B), then sample N tokens for each of the B streams, (N, B): see `Backend.generate`.
 
-        By numbers that the device makes, or by those given (N, B), in [0, 1). `how` is what `sampling.of` returns, or
-        the temperature of all streams. Raises `ConfigError` if the sizes do not fit each other or the temperature is no
-        number from 0.
+        `uniforms` are the random numbers (N, B) in [0, 1), or `Draws` that tell the device how to make them. `how` is
+        the result of `sampling.of`, or one temperature for all streams. Raises `ConfigError` if shapes do not match or
+        the temperature is not a number of 0 or more.
         """
         x = self._checked(np.asarray(ids)[None])[0]
         self._check_state(state, len(x))
@@ -263,37 +264,40 @@ class Network:
             how.allowed is not None and how.allowed.shape[1] != self.config.vocab_size
         ):
             raise ConfigError(
-                f"the settings are those of other texts; expected {len(x)} of {self.config.vocab_size} tokens"
+                f"the sampling settings do not match; expected settings for {len(x)} streams and "
+                f"{self.config.vocab_size} tokens"
             )
         numbers = self.backend.uniforms(*uniforms) if isinstance(uniforms, Draws) else uniforms
         return self.backend.generate(self._layers, self._output, state, x, numbers, how, self._embedding)
 
     def _checked(self, ids: npt.ArrayLike) -> npt.NDArray[np.int32]:
-        """Return ids (T, B) that are in the vocabulary; those of one text (T) are (T, 1)."""
+        """Check that ids are in the vocabulary; return them as (T, B), or (T, 1) for one text (T)."""
         array = np.asarray(ids)
         if array.ndim not in (1, 2) or array.dtype.kind not in "iu":
             raise ConfigError(f"ids are {array.dtype} of shape {array.shape}; expected whole numbers (T, B) or (T)")
         if array.size and not (array.min() >= 0 and array.max() < self.config.vocab_size):
             raise ConfigError(
-                f"ids run from {array.min()} to {array.max()}; expected 0 to {self.config.vocab_size - 1}"
+                f"ids range from {array.min()} to {array.max()}; expected 0 to {self.config.vocab_size - 1}"
             )
         return (array if array.ndim == 2 else array[:, None]).astype(np.int32, copy=False)
 
     def _checked_pair(self, ids: npt.ArrayLike, targets: npt.ArrayLike) -> tuple[Array, Array]:
-        """Return ids and targets on the device."""
+        """Check ids and targets; return them on the device."""
         x, y = self._checked(ids), self._checked(targets)
         if x.shape != y.shape or not x.size:
-            raise ConfigError(f"ids have shape {x.shape} and targets {y.shape}; expected the same, of at least (1, 1)")
+            raise ConfigError(
+                f"ids have shape {x.shape} and targets {y.shape}; expected the same shape, at least (1, 1)"
+            )
         return self.backend.asarray(x), self.backend.asarray(y)
 
     def _check_state(self, state: State, B: int) -> None:
         found = [(tuple(h.shape), tuple(c.shape)) for h, c in state]
         expected = self._state_shapes(B)
         if found != expected:
-            raise ConfigError(f"the state has shapes {found}; expected {expected}, h and c of each layer")
+            raise ConfigError(f"the state has shapes {found}; expected {expected}: h and c of each layer")
 
     def hidden(self, ids: npt.ArrayLike, state: State | None = None) -> list[npt.NDArray[Any]]:
-        """Return h (T, B, R) of each layer after each of ids (T, B), or (T, R) after those of one text (T)."""
+        """Return h (T, B, R) of each layer after each of ids (T, B), or (T, R) for one text (T)."""
         found: list[npt.NDArray[Any]] = []
         self._forward(self.backend.asarray(self._checked(ids)), state, {}, NO_DROPOUT, found)
         return [h.reshape(*np.shape(ids), h.shape[-1]) for h in found]

@@ -1,10 +1,10 @@
-"""The parameters of a network: one flat array, named views into it, and how they start.
+"""The parameters of a network: one flat array, named views into it, and their initialisation.
 
-Names and shapes (see the NOTATION block of `model.py`): `embedding.W (V, E)` where tokens are embedded; for each layer
-l `lstm.l.W_x (D, 4H)`, `lstm.l.W_h (R, 4H)` and `lstm.l.b (4H)`, with a projection `lstm.l.W_p (H, R)`, with layer norm
-`lstm.l.gain (4H)`, `lstm.l.c_gain (H)` and `lstm.l.c_bias (H)`; then `output.W (R, V)`, unless it is the embedding's,
-and `output.b (V)`. R is the size of h: H, or the projection's. One flat array makes the optimizer, clipping, saving and
-copying one operation each. Knows nothing about devices or files.
+Names and shapes (see the NOTATION block of `network.py`): `embedding.W (V, E)` if tokens are embedded. For each layer
+l, `lstm.l.W_x (D, 4H)`, `lstm.l.W_h (R, 4H)` and `lstm.l.b (4H)`; with a projection `lstm.l.W_p (H, R)`; with layer
+norm `lstm.l.gain (4H)`, `lstm.l.c_gain (H)` and `lstm.l.c_bias (H)`. Then `output.W (R, V)`, unless tied to the
+embedding, and `output.b (V)`. R is the size of h: H, or the projection size. With one flat array, an optimizer step,
+clipping, saving and copying are one operation each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.floating[Any]]
 
 
 def shapes(config: NetworkSettings) -> dict[str, tuple[int, ...]]:
-    """Return the shape of every parameter by name, in the order in which the flat array holds them."""
+    """Return the shape of every parameter by name, in the order of the flat array."""
     found: dict[str, tuple[int, ...]] = {}
     D = config.vocab_size
     if config.embedding:
@@ -39,7 +39,7 @@ def shapes(config: NetworkSettings) -> dict[str, tuple[int, ...]]:
 
 
 def layer_shapes(D: int, H: int, R: int, config: NetworkSettings) -> dict[str, tuple[int, ...]]:
-    """Return the shapes of one layer's parameters by the ends of their names: D inputs, H units, h of R entries."""
+    """Return the shapes of one layer's parameters by name without prefix: D inputs, H units, h of R entries."""
     found: dict[str, tuple[int, ...]] = {"W_x": (D, 4 * H), "W_h": (R, 4 * H), "b": (4 * H,)}
     if config.projection:
         found["W_p"] = (H, R)
@@ -66,12 +66,12 @@ def views(flat: FloatArray, config: NetworkSettings) -> dict[str, FloatArray]:
 def flatten(named: Mapping[str, npt.ArrayLike], config: NetworkSettings) -> FloatArray:
     """Copy arrays by parameter name into a new flat array `(P,)` of the config's dtype.
 
-    Raises `ConfigError` if a name is missing or unknown, or a shape is not the one expected.
+    Raises `ConfigError` if a name is missing or unknown, or a shape is wrong.
     """
     expected = shapes(config)
     if set(named) != set(expected):
         odd = ", ".join(sorted(set(named) ^ set(expected)))
-        raise ConfigError(f"parameters missing or unknown: {odd}; expected {', '.join(expected)}")
+        raise ConfigError(f"missing or unknown parameters: {odd}; expected {', '.join(expected)}")
     flat: FloatArray = np.empty(count(config), config.dtype)
     for name, view in views(flat, config).items():
         value = np.asarray(named[name])
@@ -82,13 +82,13 @@ def flatten(named: Mapping[str, npt.ArrayLike], config: NetworkSettings) -> Floa
 
 
 def initialise(config: NetworkSettings, seed: int) -> FloatArray:
-    """Draw the starting parameters `(P,)`: uniform in ±1/sqrt(n), n being how many inputs a unit adds up.
+    """Draw initial parameters `(P,)`, uniform in ±1/sqrt(n), where n is the number of inputs a unit sums (its fan-in).
 
-    For a token that is 1: a token picks one row of `W_x`, and rows as small as those of the other weights
-    cost 0.2 nats after the first epoch. Biases are drawn like `W_h`: starting them at zero costs 0.05 nats. The
-    forget gates' biases start at 1 (Gers et al. 2000). With layer norm gains start at 1 and biases, but the forget
-    gates', at 0: what they scale and move has been normalised. Each parameter has a generator of its own, seeded with
-    `seed` and its place, that draws in float64, so that the dtype changes nothing but the rounding.
+    For token inputs n is 1, because a token selects one row of `W_x`; rows as small as those of the other weights
+    cost 0.2 nats after the first epoch. Biases are drawn like `W_h`: zero biases cost 0.05 nats. Forget gate biases
+    start at 1 (Gers et al. 2000). With layer norm, gains start at 1 and all biases except the forget gates' at 0,
+    because their inputs are normalised. Each parameter has its own generator, seeded with `seed` and its position. It
+    draws in float64, so the dtype affects only the rounding.
     """
     flat: FloatArray = np.empty(count(config), config.dtype)
     for place, (name, view) in enumerate(views(flat, config).items()):
@@ -106,7 +106,7 @@ def initialise(config: NetworkSettings, seed: int) -> FloatArray:
 
 
 def _inputs(name: str, config: NetworkSettings) -> int:
-    """Return how many inputs are added up for each unit that the parameter belongs to."""
+    """Return the fan-in of the units that the parameter belongs to."""
     if name == "embedding.W":
         return config.embedding if config.tie_weights else 1
     if name.startswith("output."):

@@ -1,7 +1,4 @@
-"""A weights file to give away: small, and telling nothing of the machine that it was made on.
-
-Knows nothing about where files lie or who is told.
-"""
+"""Prepare a weights file for sharing: small, and without details of the machine it was trained on."""
 
 from __future__ import annotations
 
@@ -15,16 +12,16 @@ from typing import Any
 
 from .weights_file import WeightsFile
 
-_EPOCHS = 100  # of the history that are kept
+_EPOCHS = 100  # maximum number of epochs kept in the history
 _OPTION = re.compile(r"(--[\w-]+=|-o(?!$))?(.*)", re.DOTALL)
-_SECRETS = re.compile(r"(?<=://)[^/?]*@|\?.*", re.DOTALL)  # the user and password, and what follows the path
+_SECRETS = re.compile(r"(?<=://)[^/?]*@|\?.*", re.DOTALL)  # user and password, and the query string
 
 
 def to_share(file: WeightsFile, about: Mapping[str, str]) -> WeightsFile:
-    """Return what a copy to give away holds: the best parameters, without training state.
+    """Return a copy for sharing, with the best parameters and no training state.
 
-    `about` says what the model was trained on and who may use it: title, author, licence, url. Folders are taken off
-    the names of texts and files, passwords off URLs, and of a long history every so many epochs are left.
+    `about` describes the training text and its licence: title, author, licence, url. Folders are stripped from the
+    names of texts and files, and passwords from URLs. A long history is thinned to evenly spaced epochs.
     """
     summary: dict[str, Any] = dict(file.summary)
     if "corpus" in summary:
@@ -38,7 +35,7 @@ def to_share(file: WeightsFile, about: Mapping[str, str]) -> WeightsFile:
 
 
 def _name(word: str) -> str:
-    """Return a path, which may follow an option in the same word, without its folders, and a URL without passwords."""
+    """Strip the folders from a path, or user, password and query from a URL; `word` may begin with an option."""
     option, path = _OPTION.fullmatch(word).groups("")  # type: ignore[union-attr]
     if "://" in path and not path.startswith("file:"):
         return option + _SECRETS.sub("", path)

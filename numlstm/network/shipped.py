@@ -1,6 +1,6 @@
-"""The models that ship with the package, by name.
+"""Find the models that ship with the package, by name.
 
-They lie in the installed package, or at the top of a source checkout. Knows nothing about what a weights file holds.
+They are in the installed package, or at the top of a source checkout.
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ _PLACES = (Path(__file__).parents[1] / "models", Path(__file__).parents[2] / "mo
 
 
 def models() -> dict[str, Path]:
-    """Return the files of the models that ship, by name."""
+    """Return the files of the shipped models by name."""
     folder = next((place for place in _PLACES if place.is_dir()), _PLACES[0])
     return {path.stem: path for path in sorted(folder.glob("*.npz"))}
 
 
 def model_path(name: str) -> Path | None:
-    """Return the file of the model that ships under that name, None if there is none."""
-    if not name.isidentifier():  # a path; looking it up would take longer
+    """Return the file of the shipped model with that name, or None."""
+    if not name.isidentifier():  # a path: skip the folder listing
         return None
     return models().get(name)

@@ -1,11 +1,10 @@
-"""Weights files: save a trained network with what an exact resume needs, and load it with every check.
+"""Weights files: save a trained network, with the state for an exact resume, and load it with full validation.
 
-The format, version 1, is an npz file: the best parameters under their names, `meta` with one JSON document in a 0-d
-string array, and, if training can go on from the file, `optimizer.` + name for each of `TrainingSettings.kept` (`m` and
-`v` for Adam), `training.h.L`, `training.c.L` for each layer L and `training.params`, which is left out where it
-equals the best parameters. A copy to share holds the best parameters as 16-bit floats, which `meta` tells under
-`stored`, and nothing to go on from. Knows nothing about devices, backends or how training works, and not what a
-summary or record means.
+The format, version 1, is an npz file. It holds the best parameters under their names, and `meta`, one JSON document in
+a 0-d string array. If training can resume from the file, it also holds `optimizer.` + name for each of
+`TrainingSettings.kept` (`m` and `v` for Adam), `training.h.L` and `training.c.L` for each layer L, and
+`training.params`, which is omitted if equal to the best parameters. A copy for sharing holds the best parameters as
+16-bit floats, recorded in `meta` under `stored`, and no training state. The summary and record are opaque JSON here.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ GATES = "ifgo"
 HALF = "float16"
 
 _INSTEAD = (
-    " and may hold hours of work; use `overwrite` to replace it, `resume` to go on with it, or name another `output`"
+    " and may hold hours of work; use `overwrite` to replace it, `resume` to continue it, or choose another `output`"
 )
 _LATEST = "training.params"
 _META_TYPES = {"config": dict, "vocab": dict, "summary": dict, "training": (dict, type(None))}
@@ -47,11 +46,11 @@ Shapes = dict[str, tuple[int, ...]]
 
 @dataclasses.dataclass(eq=False)
 class TrainState:
-    """What an exact resume needs besides the best parameters.
+    """The state, besides the best parameters, that an exact resume needs.
 
-    `params (P,)` after `step` updates, what the optimizer remembers by the names of `TrainingSettings.kept`, each
-    `(P,)`, and per layer the carried h and c, `(B, its size)` with B the batch size. `record` is kept as JSON and not
-    interpreted.
+    `params (P,)` are the parameters after `step` updates. `slots` holds the optimizer's state, each array `(P,)`, by
+    the names in `TrainingSettings.kept`. `h` and `c` are the carried states per layer, (B, R) and (B, H), with B the
+    batch size. `record` is stored as JSON and not interpreted.
     """
 
     config: TrainingSettings
@@ -67,8 +66,8 @@ class TrainState:
 class WeightsFile:
     """The contents of a weights file.
 
-    `params (P,)` are the best parameters: those with the lowest validation loss. `summary` is kept as
-    JSON and not interpreted. `state` is None if training cannot go on from this file.
+    `params (P,)` are the best parameters: those with the lowest validation loss. `summary` is stored as
+    JSON and not interpreted. `state` is None if training cannot resume from this file.
     """
 
     config: NetworkSettings
@@ -79,7 +78,7 @@ class WeightsFile:
 
 
 class Outline(NamedTuple):
-    """What a weights file tells of itself without its arrays; `training` is None if training cannot go on from it."""
+    """A weights file's metadata, without its arrays; `training` is None if training cannot resume from it."""
 
     config: NetworkSettings
     vocab: Vocab
@@ -88,15 +87,15 @@ class Outline(NamedTuple):
 
 
 def save(path: StrPath, file: WeightsFile, *, half: bool = False) -> None:
-    """Write a weights file in one step: a crash leaves the old file or the new one.
+    """Write a weights file atomically: a crash leaves the old file or the new one.
 
-    With `half`, which a file without training state may have, parameters are stored as 16-bit floats: to three
-    digits, in half the space. Numbers in the summary and record that are not finite become null. Raises `WeightsError`
-    if the file cannot be written, or if its parts do not fit together so that `load` would refuse it.
+    `half` stores the parameters as 16-bit floats, with three digits in half the space; the file must have no training
+    state. Non-finite numbers in the summary and record become null. Raises `WeightsError` if the file cannot be
+    written, or if its parts are inconsistent, so that `load` would reject it.
     """
     _check_vocab(file.vocab, file.config)
     if half and file.state:
-        raise WeightsError("16-bit floats cannot be trained on with; expected a file without training state")
+        raise WeightsError("training cannot resume from 16-bit floats; expected a file without training state")
     arrays = _arrays(file)
     expected = _expected(file.config, file.state.config if file.state else None, _LATEST in arrays)
     if set(arrays) != set(expected):
@@ -109,15 +108,15 @@ def save(path: StrPath, file: WeightsFile, *, half: bool = False) -> None:
 
 
 def check_meta(file: WeightsFile) -> None:
-    """Check before hours of training that what `save` writes besides arrays is not too long; raises `WeightsError`."""
+    """Check, before hours of training, that the metadata is not too large to save; raises `WeightsError`."""
     _meta_text(file)
 
 
 def load(path: StrPath) -> WeightsFile:
-    """Read a weights file, or the model that ships under that name, checking all before anything large is allocated.
+    """Read a weights file, or the shipped model with that name; validate it before allocating anything large.
 
-    Raises `WeightsError` if it is missing, foreign, damaged, newer than this library, or if its parts
-    do not fit together.
+    Raises `WeightsError` if the file is missing, in another format, damaged, newer than this library, or if its parts
+    are inconsistent.
     """
     with npz.reading(_place(path)) as file:
         config, vocab, train_config, meta, expected = _read_outline(file)
@@ -127,9 +126,9 @@ def load(path: StrPath) -> WeightsFile:
 
 
 def outline(path: StrPath) -> Outline:
-    """Return what a weights file tells of itself, checked as `load` checks it but for the numbers in its arrays.
+    """Return a weights file's metadata, checked like `load` except for the values in the arrays.
 
-    Reads a few kilobytes, however large the file is. Raises `WeightsError`.
+    Reads only a few kilobytes, even from a large file. Raises `WeightsError`.
     """
     with npz.reading(_place(path)) as file:
         config, vocab, train_config, meta, _ = _read_outline(file)
@@ -151,24 +150,24 @@ def _read_outline(
 
 
 def _place(path: StrPath) -> StrPath:
-    """Return the path of a file, or of the model that ships under a name."""
+    """Return the path of a weights file, or of the shipped model with that name."""
     found = shipped.model_path(str(path))
     if found is None and str(path).isidentifier() and not os.path.exists(path):
         names = ", ".join(shipped.models())
         raise WeightsError(
-            f"there is no file {path}, and no model of that name ships; expected a weights file, or one of {names}"
+            f"there is no file or shipped model named {path}; expected a weights file, or one of {names}"
         )
     return found or path
 
 
 def check_output(path: StrPath, *, overwrite: bool, instead: str = _INSTEAD) -> None:
-    """Check before hours of training that `save` will be able to write the file, making its folder.
+    """Check, before hours of training, that `save` will be able to write the file; create its folder.
 
-    What killed processes left half written beside it is removed. Raises `StorageError` if it exists and
-    `overwrite` is false, saying what to do `instead`, or if it cannot be written.
+    Removes partial files that killed processes left beside it. Raises `StorageError` if the file cannot be written, or
+    if it exists and `overwrite` is false; `instead` is the end of that message and says what to do.
     """
     if shipped.model_path(str(path)):
-        raise StorageError(f"{path} is the name of a model that ships; expected another for a file, such as {path}.npz")
+        raise StorageError(f"{path} is the name of a shipped model; expected another file name, such as {path}.npz")
     atomic.check_output(path, overwrite=overwrite, instead=instead)
 
 
@@ -200,7 +199,7 @@ def _arrays(file: WeightsFile) -> dict[str, FloatArray]:
 
 
 def _same_bits(a: FloatArray, b: FloatArray) -> bool:
-    # Not ==, which takes -0.0 for 0.0: a resumed run must go on with the very same bits.
+    # Not ==, for which -0.0 equals 0.0: a resumed run must continue from the same bits.
     return np.array_equal(np.ascontiguousarray(a).view(np.uint8), np.ascontiguousarray(b).view(np.uint8))
 
 
@@ -208,7 +207,7 @@ def _halved(name: str, array: FloatArray) -> FloatArray:
     with np.errstate(over="ignore"):
         half: FloatArray = array.astype(np.float16)
     if not np.isfinite(half).all():
-        raise WeightsError(f"{name} has numbers up to {np.abs(array).max():g}; expected at most 65504 for 16 bits")
+        raise WeightsError(f"{name} has values up to {np.abs(array).max():g}; expected at most 65504 for 16-bit floats")
     return half
 
 
@@ -221,7 +220,7 @@ def _check_array(name: str, array: FloatArray, shape: tuple[int, ...], config: N
 
 def _check_finite(name: str, array: FloatArray) -> None:
     if not np.isfinite(array).all():
-        raise WeightsError(f"{name} contains values that are not finite; use an earlier file or train again")
+        raise WeightsError(f"{name} contains non-finite values; use an earlier file or train again")
 
 
 def _check_vocab(vocab: Vocab, config: NetworkSettings) -> None:
@@ -255,7 +254,7 @@ def _meta_text(file: WeightsFile, half: bool = False) -> str:
     if 4 * len(text) + 1024 > npz.MAX_TEXT:
         raise WeightsError(
             f"cannot save {len(text):,} characters of settings, losses, vocabulary and names of texts; expected at "
-            f"most {npz.MAX_TEXT // 4:,}: join many texts into one file, or take a smaller vocabulary"
+            f"most {npz.MAX_TEXT // 4:,}: join many texts into one file, or use a smaller vocabulary"
         )
     return text
 
@@ -273,10 +272,10 @@ def _plain(value: Any) -> Any:
 def _read_meta(file: npz.NpzReader) -> dict[str, Any]:
     if "meta" not in file.names:
         held = ", ".join(sorted(file.names))
-        raise WeightsError(f"it was not written by numlstm: there is no meta, but {held!r:.80}")
+        raise WeightsError(f"it was not written by numlstm: it has no meta, only {held!r:.80}")
     meta = json.loads(file.text("meta"), parse_constant=_refuse_constant)
     if not isinstance(meta, dict) or meta.get("format") != FORMAT:
-        raise WeightsError(f"its meta does not say that it is of the format {FORMAT!r}; expected one that does")
+        raise WeightsError(f"its meta does not name the format {FORMAT!r}; expected a file written by numlstm")
     _check_version(meta.get("version"))
     _check_types(meta, _META_TYPES, "meta")
     if meta.get("gates") != GATES:
@@ -284,7 +283,10 @@ def _read_meta(file: npz.NpzReader) -> dict[str, Any]:
     if meta["training"] is not None:
         _check_types(meta["training"], _TRAINING_TYPES, "meta's training")
     if meta.setdefault("stored", None) not in (None, HALF) or (meta["stored"] and meta["training"] is not None):
-        raise WeightsError(f"its arrays are stored as {meta['stored']!r:.40}; expected as they are, or as {HALF!r}")
+        raise WeightsError(
+            f"its arrays are stored as {meta['stored']!r:.40}; expected the network's own dtype, or {HALF!r} without "
+            "training state"
+        )
     return meta
 
 

@@ -132,7 +132,7 @@ def test_initials_that_no_token_begins_with():
         assert len(rules(vocab, "", ["x"], "Ap", "word")) == 2
         with pytest.raises(ConfigError, match=f"no {unit} of the vocabulary begins with '[Xx]'"):
             rules(vocab, "", [], "axp", "line")
-    with pytest.raises(ConfigError, match="initials hold '!'; expected letters"):
+    with pytest.raises(ConfigError, match="initials contain '!'; expected letters"):
         rules(CharVocab("!a"), "", [], "a!", "line")
 
 

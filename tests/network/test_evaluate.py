@@ -89,7 +89,7 @@ def test_the_shortest_text_for_cold_windows(model: Model, ids: Any) -> None:
     only = evaluate_cold(model, ids[:8], 7)
     assert only.nats == pytest.approx(evaluate(model, ids[:8]))
     assert only.windows == 128
-    with pytest.raises(CorpusError, match="more than the 8 of a window"):
+    with pytest.raises(CorpusError, match="more than the window length, 8"):
         evaluate_cold(model, ids[:8], 8)
     with pytest.raises(ConfigError, match="at least 1"):
         evaluate_cold(model, ids, 0)

@@ -55,9 +55,9 @@ def test_flatten_is_the_way_back():
 
 def test_flatten_names_what_does_not_fit():
     named = dict(parameters.views(parameters.initialise(CONFIG, 0), CONFIG))
-    with pytest.raises(ConfigError, match=r"missing or unknown: output\.b; expected lstm\.0\.W_x"):
+    with pytest.raises(ConfigError, match=r"missing or unknown parameters: output\.b; expected lstm\.0\.W_x"):
         parameters.flatten({name: value for name, value in named.items() if name != "output.b"}, CONFIG)
-    with pytest.raises(ConfigError, match="missing or unknown: colour;"):
+    with pytest.raises(ConfigError, match="missing or unknown parameters: colour;"):
         parameters.flatten({**named, "colour": np.zeros(3)}, CONFIG)
     for wrong in (np.zeros((20, 7)), np.zeros(140), np.zeros((1, 20)), 0.0):
         with pytest.raises(ConfigError, match=r"parameter lstm\.0\.W_x has shape .*; expected \(7, 20\)"):

@@ -113,7 +113,7 @@ def test_models_that_ship_load_by_name_and_tell_what_they_are() -> None:
 
 
 def test_a_name_that_is_none_says_which_there_are(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match=r"no model of that name ships.*python.*shakespeare"):
+    with pytest.raises(WeightsError, match=r"no file or shipped model named .*python.*shakespeare"):
         weights_file.load("shakespear")
     with pytest.raises(WeightsError, match="there is no file"):
         weights_file.load(tmp_path / "shakespeare.npz")

@@ -203,8 +203,8 @@ class TestRefusesToSave:
     @pytest.mark.parametrize(
         ("change", "message"),
         [
-            (lambda file: file.params.__setitem__(3, np.nan), "params contains values that are not finite"),
-            (lambda file: file.state.slots["v"].__setitem__(0, np.inf), "optimizer.v contains values that are not"),
+            (lambda file: file.params.__setitem__(3, np.nan), "params contains non-finite values"),
+            (lambda file: file.state.slots["v"].__setitem__(0, np.inf), "optimizer.v contains non-finite values"),
             (lambda file: file.state.slots.update(m=file.state.slots["m"][1:]), "cannot save optimizer.m"),
             (lambda file: setattr(file.state, "h", file.state.h[:1]), "training.h.1"),
             (lambda file: setattr(file.state, "params", file.params.astype("f8")), "float64"),
@@ -595,7 +595,7 @@ class TestClaims:
         [
             (lambda meta: meta.update(version=2), "upgrade numlstm"),
             (lambda meta: meta.update(version="1"), "its format version is '1'"),
-            (lambda meta: meta.update(format="other"), "does not say that it is of the format 'numlstm'"),
+            (lambda meta: meta.update(format="other"), "does not name the format 'numlstm'"),
             (lambda meta: meta.update(gates="ifog"), "expected 'ifgo'"),
             (lambda meta: meta.pop("vocab") and None, "'vocab' of its meta is missing"),
             (lambda meta: meta.update(summary=[]), "'summary' of its meta is a list"),
@@ -609,7 +609,7 @@ class TestClaims:
             (lambda meta: meta["training"]["config"].update(lr=10**400), "`lr` is 1000"),
             (lambda meta: meta["training"].update(step=-1), "its step is -1"),
             (lambda meta: meta["training"].update(step=True), "'step' of its meta's training is a bool"),
-            (lambda meta: meta.update(training=None), "the unknown ['optimizer.m'"),
+            (lambda meta: meta.update(training=None), "unknown arrays ['optimizer.m'"),
             (lambda meta: meta["summary"].update(loss=float("nan")), "NaN, which is not JSON"),
         ],
     )
@@ -646,12 +646,12 @@ class TestForeign:
         ("data", "message"),
         [
             (b"", "it is empty"),
-            (b"P", "no npz archive"),
+            (b"P", "not an npz archive"),
             (b"PK", "damaged or cut short"),
             (b"PK\x05\x06" + bytes(18), "no meta"),
-            (b"To be, or not to be\n" * 50, "no npz archive"),
-            (pickle.dumps({"a": np.zeros(3)}), "no npz archive"),
-            (npy(np.zeros(3)), "no npz archive"),
+            (b"To be, or not to be\n" * 50, "not an npz archive"),
+            (pickle.dumps({"a": np.zeros(3)}), "not an npz archive"),
+            (npy(np.zeros(3)), "not an npz archive"),
         ],
     )
     def test_another_kind_of_file(self, path, data, message):
@@ -672,9 +672,9 @@ class TestForeign:
 
     def test_an_npz_and_a_zip_of_someone_else(self, path):
         np.savez(path, a=np.zeros(3), b=np.ones(2))
-        assert "it was not written by numlstm: there is no meta, but 'a, b'" in outcome(path, None)
+        assert "it was not written by numlstm: it has no meta, only 'a, b'" in outcome(path, None)
         rezip(path, {"word/document.xml": b"<xml/>"})
-        assert "'word/document.xml', which is no array" in outcome(path, None)
+        assert "'word/document.xml', which is not an array" in outcome(path, None)
 
     @pytest.mark.parametrize("name", ["meta", "lstm.0.W_x", "optimizer.m"])
     def test_an_array_of_objects_is_never_unpickled(self, path, saved, name):
@@ -697,7 +697,7 @@ class TestForeign:
         assert outcome(path, saved) == "same"
         for array in (np.array([text]), np.array([text] * 2)):
             rezip(path, {**members(path), "meta.npy": npy(array)})
-            assert "expected one string" in outcome(path, saved)
+            assert "expected a single string" in outcome(path, saved)
 
     def test_a_header_that_says_one_thing_three_times(self, path, saved):
         text = b"{" + b"'descr': '<f4', " * 3 + b"}"
@@ -720,12 +720,12 @@ class TestForeign:
     def test_an_array_in_another_format(self, path, saved, start):
         contents = members(path)
         rezip(path, {**contents, "output.b.npy": start + contents["output.b.npy"][len(start) :]})
-        assert "output.b is no array in the npy format 1.0" in outcome(path, saved)
+        assert "output.b is not an array in the npy format 1.0" in outcome(path, saved)
 
     def test_an_array_too_many_or_too_few(self, path, saved):
         contents = members(path)
         rezip(path, {**contents, "extra.npy": npy(np.zeros(1))})
-        assert "the unknown ['extra']" in outcome(path, saved)
+        assert "unknown arrays ['extra']" in outcome(path, saved)
         for name in contents:
             rezip(path, {other: data for other, data in contents.items() if other != name})
             if name != "training.params.npy":
@@ -734,7 +734,7 @@ class TestForeign:
     def test_a_name_that_occurs_twice(self, path, saved):
         with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
             archive.writestr("output.b.npy", npy(np.zeros(11, "f4")))
-        assert "two members of the same name" in outcome(path, saved)
+        assert "two members with the same name" in outcome(path, saved)
 
     def test_a_compressed_archive(self, path, saved):
         rezip(path, members(path), zipfile.ZIP_DEFLATED)
@@ -752,4 +752,4 @@ class TestForeign:
         array = np.load(path)[name]
         array.flat[1] = value
         rezip(path, {**members(path), f"{name}.npy": npy(array)})
-        assert f"its array {name} contains values that are not finite" in outcome(path, saved)
+        assert f"its array {name} contains non-finite values" in outcome(path, saved)

@@ -1,7 +1,6 @@
-"""Pictures of what cells respond to: for each cell a text, on ground of the colours of its activations.
+"""Draw cell activations: for each cell the text, on a background coloured by the cell's activations.
 
-`.svg` and `.html` are written directly and need nothing else, `.png` and `.pdf` are drawn with matplotlib. Knows
-nothing about networks.
+`.svg` and `.html` are written directly; `.png` and `.pdf` are drawn with matplotlib.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ _DIRECT, _PLOTTED = SUFFIXES[:2], SUFFIXES[2:]
 
 
 def check_output(path: str | os.PathLike[str]) -> None:
-    """Check that a picture can be drawn there.
+    """Check that a picture can be written to `path`.
 
     Raises `ConfigError` as `check_picture` does, and `StorageError` if the file cannot be written.
     """
@@ -29,7 +28,7 @@ def check_output(path: str | os.PathLike[str]) -> None:
 
 
 def save(drawing: Drawing, path: str | os.PathLike[str]) -> None:
-    """Draw to a file, in the format that its name says; raises as `check_output` does."""
+    """Draw to a file in the format of its suffix. Raises the same errors as `check_output`."""
     check_output(path)
     picture = _picture(drawing, Path(path).suffix.lower())
     with writing(path) as file:

@@ -1,7 +1,6 @@
-"""Where the tokens of a text stand on lines of a fixed width, and which colour an activation has.
+"""Lay out the tokens of a text on lines of fixed width, and choose the colour of an activation.
 
-The colours run from blue over white to red, which people with any kind of colour vision can tell apart (Brewer's RdBu).
-Knows nothing about networks, and nothing about terminals or pictures.
+The colours run from blue through white to red (Brewer's RdBu), distinguishable with any kind of colour vision.
 """
 
 from __future__ import annotations
@@ -18,14 +17,14 @@ from ...text.vocab import display
 
 Colour = tuple[int, int, int]
 
-LEVELS = 20  # on either side of 0: as many colours as can be told apart, and few enough to be named in a page
+LEVELS = 20  # on each side of 0: as many colours as can be told apart, and few enough for a CSS class each
 _STOPS = (-1.0, -0.5, 0.0, 0.5, 1.0)
 _COLOURS = ((0x21, 0x66, 0xAC), (0x92, 0xC5, 0xDE), (0xF7, 0xF7, 0xF7), (0xF4, 0xA5, 0x82), (0xB2, 0x18, 0x2B))
 
 
 @dataclasses.dataclass(frozen=True)
 class Panel:
-    """A cell's heading, a note below it, and its activations (N,) from -1 to 1, for each of a text's units."""
+    """A cell's heading, a note below it, and its activations (N,) from -1 to 1, one for each unit of the text."""
 
     heading: str
     note: str
@@ -34,7 +33,7 @@ class Panel:
 
 @dataclasses.dataclass(frozen=True)
 class Drawing:
-    """What is to be drawn: a title, what the colours stand for, the `units` of a text, and a panel for each cell."""
+    """The content of a picture: a title, a legend for the colours, the `units` of a text, and a panel for each cell."""
 
     title: str
     legend: str
@@ -44,7 +43,7 @@ class Drawing:
 
 @dataclasses.dataclass(frozen=True)
 class Glyph:
-    """A unit on a line: where it begins, how many columns it takes, what is written there, and which unit it is."""
+    """A unit on a line: its first column, its width in columns, its text, and the unit's index."""
 
     column: int
     columns: int
@@ -58,20 +57,20 @@ def level(value: float) -> int:
 
 
 def colour(of_level: int) -> Colour:
-    """Return the background of a level, as red, green and blue from 0 to 255."""
+    """Return the background colour of a level, as red, green and blue from 0 to 255."""
     place = of_level / LEVELS
     red, green, blue = (round(float(np.interp(place, _STOPS, part))) for part in zip(*_COLOURS, strict=True))
     return red, green, blue
 
 
 def ink(of_level: int) -> Colour:
-    """Return the colour of writing on that of a level: black or white, whichever stands out more."""
+    """Return the text colour for a level: black or white, whichever has more contrast."""
     luminance = _luminance(colour(of_level))
     return (0, 0, 0) if (luminance + 0.05) / 0.05 >= 1.05 / (luminance + 0.05) else (255, 255, 255)
 
 
 def _luminance(of: Colour) -> float:
-    """Return the relative luminance of a colour, as the Web Content Accessibility Guidelines define it."""
+    """Return the relative luminance of a colour (Web Content Accessibility Guidelines)."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in (c / 255 for c in of)]
     return float(np.dot((0.2126, 0.7152, 0.0722), linear))
 
@@ -81,9 +80,9 @@ def hexadecimal(of: Colour) -> str:
 
 
 def lines(units: Sequence[str], width: int) -> list[list[Glyph]]:
-    """Return the lines of a text, of `width` columns at most, broken at spaces where there are any.
+    """Break a text into lines of at most `width` columns, at spaces if possible.
 
-    A line's end is a glyph of its own, ↵. What has no width stands with the unit before it.
+    A line break is a glyph of its own, ↵. A unit without width joins the glyph before it.
     """
     found: list[list[Glyph]] = [[]]
     for place, unit in enumerate(units):
@@ -95,7 +94,7 @@ def lines(units: Sequence[str], width: int) -> list[list[Glyph]]:
 
 
 def columns(text: str) -> int:
-    """Return how many columns of a fixed width a text takes: East Asian characters two, combining marks none."""
+    """Return the width of a text in columns: two for East Asian wide characters, none for combining marks."""
     return sum(map(_columns, text))
 
 
@@ -106,7 +105,7 @@ def _columns(character: str) -> int:
 
 
 def _parts(unit: str, width: int) -> list[tuple[str, bool]]:
-    """Return what is written for a unit, cut where it is longer than a line, and whether a line ends after it."""
+    """Return the displayed pieces of a unit, split to fit a line, each with True if a line break follows."""
     found: list[tuple[str, bool]] = []
     for line in display.visible(unit).replace("\t", "⇥").splitlines(keepends=True) or [""]:
         ends = line.endswith("\n")
@@ -124,7 +123,7 @@ def _put(found: list[list[Glyph]], new: Glyph, width: int) -> None:
         line.append(Glyph(last.column, last.columns, last.text + new.text, new.unit))
         return
     column = line[-1].column + line[-1].columns if line else 0
-    if column + new.columns > width and new.text != "↵":  # which may stand in the margin
+    if column + new.columns > width and new.text != "↵":  # ↵ may extend into the margin
         rest = _rest(line)
         found.append([])
         for glyph in rest:
@@ -138,7 +137,7 @@ def _put(found: list[list[Glyph]], new: Glyph, width: int) -> None:
 
 
 def _rest(line: list[Glyph]) -> list[Glyph]:
-    """Take away what stands after the last space of a full line, if that is not more than half of it."""
+    """Remove and return the glyphs after the last space of a full line, if they are at most half of it."""
     for at in range(len(line) - 1, len(line) // 2, -1):
         if line[at].text.endswith(" "):
             rest = line[at + 1 :]

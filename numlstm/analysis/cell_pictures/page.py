@@ -1,7 +1,6 @@
-"""A page of what cells respond to: a text for each cell, which wraps as the window asks, and can be searched.
+"""Write a page of cell activations: for each cell a coloured text that wraps with the window and can be searched.
 
-One HTML file that needs nothing else and has no script; all that comes from the text is escaped. Knows nothing about
-networks.
+The page is one self-contained HTML file without scripts. Everything from the text is escaped.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ _FONTS = "ui-monospace, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 
 
 def page(drawing: Drawing) -> str:
-    """Return the drawing as a page, whose texts wrap as the window asks and can be read, searched and copied."""
+    """Return the drawing as an HTML page."""
     steps = range(-LEVELS, LEVELS + 1)
     rules = "".join(
         f".v{step + LEVELS}{{background:{hexadecimal(colour(step))};color:{hexadecimal(ink(step))}}}" for step in steps
@@ -47,7 +46,7 @@ def page(drawing: Drawing) -> str:
 
 
 def _spans(drawing: Drawing, values: Any) -> str:
-    """Return the text of a panel, coloured; tokens side by side that have the same colour share a span."""
+    """Return the coloured text of a panel; adjacent tokens of the same colour share an element."""
     pairs = zip(drawing.units, values, strict=True)
     parts = []
     for step, same in itertools.groupby(pairs, lambda pair: level(float(pair[1]))):

@@ -1,4 +1,4 @@
-"""A picture of cells as a PNG or a PDF, drawn with matplotlib, without a display."""
+"""Draw a picture of cells as PNG or PDF, with matplotlib and without a display."""
 
 from __future__ import annotations
 
@@ -9,20 +9,20 @@ from typing import Any
 from .layout import Drawing, hexadecimal
 from .shapes import COLUMN, Box, Writing, shapes
 
-_EM = 0.602  # of a letter of DejaVu Sans Mono, matplotlib's own font: how wide it is
-_PIXEL = 0.72  # points, at 100 pixels an inch
+_EM = 0.602  # width of a letter, in ems, of DejaVu Sans Mono, which comes with matplotlib
+_PIXEL = 0.72  # points per pixel, at 100 pixels per inch
 _DPI = 200
 
 
 def plotted(drawing: Drawing, kind: str) -> bytes:
-    """Return the drawing as matplotlib saves it, `kind` being "png" or "pdf"."""
+    """Return the drawing as the bytes of a file; `kind` is "png" or "pdf"."""
     import matplotlib
     from matplotlib.figure import Figure
 
     width, height, boxes, writing = shapes(drawing)
     settings: Any = {"text.hinting": "no_hinting", "text.parse_math": False, "font.family": "DejaVu Sans Mono"}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph")  # a character that the font lacks is an empty box
+        warnings.filterwarnings("ignore", message="Glyph")  # a character missing from the font becomes an empty box
         figure = Figure(figsize=(width / 100, height / 100), dpi=_DPI)
         panel = figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         panel.set_axis_off()

@@ -1,7 +1,4 @@
-"""The boxes and the writing that a picture of cells consists of, in pixels from its top left corner.
-
-Knows nothing about how they are drawn.
-"""
+"""The boxes and texts of a picture of cells, in pixels from its top left corner."""
 
 from __future__ import annotations
 
@@ -11,11 +8,11 @@ from typing import Any, NamedTuple
 
 from .layout import LEVELS, Colour, Drawing, Glyph, colour, ink, level, lines
 
-WIDTH = 76  # columns of a line
-COLUMN = 8  # pixels
+WIDTH = 76  # columns per line
+COLUMN = 8  # pixels per column
 DIM: Colour = (0x44, 0x44, 0x44)
 
-_LINE, _MARGIN, _HEAD, _TOP = 19, 16, 44, 74  # pixels: a line, the margin, a panel's heading, title and legend
+_LINE, _MARGIN, _HEAD, _TOP = 19, 16, 44, 74  # pixels: a line, the margin, a panel's heading, title with legend
 _BLACK: Colour = (0, 0, 0)
 _STEP = 3  # pixels of each colour in the legend
 
@@ -29,7 +26,7 @@ class Box(NamedTuple):
 
 
 class Writing(NamedTuple):
-    """A text whose line it stands on is at `y`. With `glyphs` each of them has its own columns, from `x` on."""
+    """A text with its baseline at `y`. If there are `glyphs`, each is placed at its own column, starting from `x`."""
 
     x: float
     y: float
@@ -48,7 +45,7 @@ class Shapes(NamedTuple):
 
 
 def shapes(drawing: Drawing) -> Shapes:
-    """Return what a drawing consists of."""
+    """Return the boxes and texts of a drawing, with its width and height."""
     laid = lines(drawing.units, WIDTH)
     boxes = [Box(_MARGIN + _STEP * n, 40, _STEP, 14, colour(step)) for n, step in enumerate(range(-LEVELS, LEVELS + 1))]
     legend = _MARGIN + _STEP * (2 * LEVELS + 1) + 12
@@ -70,7 +67,7 @@ def shapes(drawing: Drawing) -> Shapes:
 
 
 def _ground(line: list[Glyph], top: float, values: Any) -> Iterator[Box]:
-    """Yield a box for each stretch of a line that has the same colour."""
+    """Yield a background box for each run of glyphs with the same colour."""
     for step, same in itertools.groupby(line, lambda glyph: level(float(values[glyph.unit]))):
         run = list(same)
         width = COLUMN * sum(glyph.columns for glyph in run)
@@ -78,7 +75,7 @@ def _ground(line: list[Glyph], top: float, values: Any) -> Iterator[Box]:
 
 
 def _written(line: list[Glyph], top: float, values: Any) -> Iterator[Writing]:
-    """Yield the writing for each stretch of a line that is written in the same colour."""
+    """Yield a text for each run of glyphs with the same text colour."""
     for fill, same in itertools.groupby(line, lambda glyph: ink(level(float(values[glyph.unit])))):
         run = tuple(same)
         text = "".join(glyph.text for glyph in run)

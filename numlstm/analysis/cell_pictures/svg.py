@@ -1,4 +1,4 @@
-"""A picture of cells as SVG, which needs nothing else; all text in it is escaped."""
+"""Draw a picture of cells as a self-contained SVG; all text in it is escaped."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _written(of: Writing) -> str:
 
 
 def _place(of: Writing) -> str:
-    """Return where a text begins, and what puts each character in its columns, whatever the font."""
+    """Return the attributes that place a text, keeping each character in its columns whatever the font."""
     if not of.glyphs:
         return f'x="{of.x:g}"'
     if of.text.isascii():
