@@ -1,1 +1,1 @@
-"""What a training run reports: events, logs, TensorBoard, curves, plots and advice."""
+"""Reports on training runs: logs, TensorBoard, curves, plots, gate statistics and advice."""

@@ -1,8 +1,8 @@
-"""What a run's sizes and losses say about its settings: one line of advice each, with the option to change.
+"""Advice on a run's settings from its sizes and losses: one line each, with the option to change.
 
-Pure functions of plain numbers; the thresholds are measured or sourced where they stand. The measured ones are from
-beginnings of Shakespeare's plays (tinyshakespeare), default settings unless said otherwise, the last tenth of each for
-validation. Knows nothing about networks, texts, or who shows the advice.
+Pure functions of plain numbers. Each threshold is measured or cited where it is defined. The measured ones come from
+the first characters of Shakespeare's plays (tinyshakespeare), with default settings unless stated otherwise and the
+last tenth of each excerpt for validation.
 """
 
 from __future__ import annotations
@@ -10,26 +10,26 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 
-# On other plays than those trained on, a 5-gram model (`benchmarks/ngram.py`) is better than the network by 0.13, 0.24
-# and 0.08 nats per character where both have 3,000, 10,000 and 30,000 characters to learn from.
+# On plays outside the training text, a 5-gram model (`benchmarks/ngram.py`) beats the network by 0.13, 0.24 and 0.08
+# nats per character when both train on 3,000, 10,000 and 30,000 characters.
 SMALL_TEXT = 30_000
-# From one epoch to the next the validation loss wavers: in runs of 3,000 to 100,000 characters it was up to 1.4 % above
-# its lowest so far and fell again, but never by more than 1 % twice in a row.
+# The validation loss fluctuates between epochs: in runs on 3,000 to 100,000 characters it rose up to 1.4 % above its
+# lowest so far and fell again, but it was never more than 1 % above twice in a row.
 RISE = 1.01
 EPOCHS_RISEN = 2
-# char-rnn's README: parameters and characters should be of the same order of magnitude, and training and validation
-# losses that are about equal mean underfitting. With 27,000 characters, the lowest validation loss was 1.84 nats for
-# 2 x 128 units, 9 parameters for each character, and 1.87, in ten times as long, for 512, which are 44.
+# char-rnn's README: parameters and characters should be of the same order of magnitude, and roughly equal training and
+# validation losses mean underfitting. With 27,000 characters, the lowest validation loss was 1.84 nats for 2 x 128
+# units (9 parameters per character), and 1.87 nats for 512 units (44 per character), which took ten times as long.
 LARGE_NETWORK = 30
-EQUAL = 1.03  # on the same text the ratio of the two was 1.02 with 16 units (2.12 nats), and 1.17 with 64 (1.89)
-STILL_FALLING = 0.99  # the last epoch's validation loss beside the one before
+EQUAL = 1.03  # on the same text, validation / training loss was 1.02 with 16 units (2.12 nats) and 1.17 with 64 (1.89)
+STILL_FALLING = 0.99  # the last epoch's validation loss, relative to the one before
 
-Loss = tuple[int, float, float | None]  # the steps made, training and validation loss
+Loss = tuple[int, float, float | None]  # steps so far, training loss, validation loss
 
 
 @dataclasses.dataclass(frozen=True)
 class Advice:
-    """A line of advice, and the name of what it is about, by which it is given once."""
+    """A line of advice and its topic, `about`. Each topic is shown once."""
 
     about: str
     line: str
@@ -37,7 +37,7 @@ class Advice:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What the advice depends on besides losses. `epochs` is how many the run is to make, rounded up."""
+    """What the advice depends on besides losses. `epochs` is the total for the run, rounded up."""
 
     parameters: int
     training_tokens: int
@@ -50,28 +50,28 @@ class Setting:
 
 
 def at_the_start(setting: Setting) -> Advice | None:
-    """Return what the sizes of the text and the network say before anything is trained."""
+    """Return advice on the sizes of the text and the network, before training; None if both are fine."""
     tokens = setting.training_tokens
     if tokens < SMALL_TEXT:
-        dropout = "" if setting.dropout else ", or make the most of this one with `dropout` 0.3"
+        dropout = "" if setting.dropout else ", or train on this one with `dropout` 0.3"
         return Advice(
             "small text",
-            f"the text is very small: {tokens:,} {setting.token}s to train on, where {SMALL_TEXT:,} are the least to "
-            f"learn words from; give more text{dropout}",
+            f"the text is very small: {tokens:,} {setting.token}s to train on; expected at least {SMALL_TEXT:,} to "
+            f"learn words from: use more text{dropout}",
         )
     times = setting.parameters / tokens
     smaller = _smaller(setting.layers, (LARGE_NETWORK / 3 / times) ** 0.5)
-    if times > LARGE_NETWORK and smaller:  # if not, it is the vocabulary that is large
+    if times > LARGE_NETWORK and smaller:  # otherwise the vocabulary is the large part
         return Advice(
             "large network",
-            f"the network is very large for the text: {times:.0f} parameters for each {setting.token}; `layers` "
-            f"{smaller} would learn as much, and sooner",
+            f"the network is very large for the text: {times:.0f} parameters per {setting.token}; `layers` "
+            f"{smaller} would learn as much, and faster",
         )
     return None
 
 
 def after_an_epoch(setting: Setting, history: Sequence[Loss]) -> Advice | None:
-    """Return what the losses of the epochs so far say: whether the run learns its text by heart."""
+    """Return advice if the losses so far show overfitting, else None."""
     known = [(train, val) for _, train, val in history if val is not None]
     if len(known) <= EPOCHS_RISEN:
         return None
@@ -88,7 +88,7 @@ def after_an_epoch(setting: Setting, history: Sequence[Loss]) -> Advice | None:
 
 
 def at_the_end(setting: Setting, history: Sequence[Loss]) -> Advice | None:
-    """Return what the losses of a run that is at its end say: whether it could have learned more."""
+    """Return advice if a finished run could have learned more, else None."""
     known = [(train, val) for _, train, val in history if val is not None]
     if not known:
         return None
@@ -97,24 +97,24 @@ def at_the_end(setting: Setting, history: Sequence[Loss]) -> Advice | None:
         fell = 100 * (1 - val / known[-2][1])
         return Advice(
             "underfitting",
-            f"underfitting: the validation loss still fell by {fell:.1f} % in the last epoch; train longer, such as "
-            f"`epochs` {2 * setting.epochs}",
+            f"underfitting: the validation loss still fell by {fell:.1f} % in the last epoch; train longer, for "
+            f"example `epochs` {2 * setting.epochs}",
         )
-    # Dropout alone makes the training loss higher than it is without: then the two cannot be compared.
+    # Dropout raises the training loss, so the two losses cannot be compared.
     if setting.dropout or setting.recurrent_dropout or len(known) < 2 or val > EQUAL * train:
         return None
     if setting.parameters > setting.training_tokens:
-        return None  # the network is not what keeps it from learning
+        return None  # the network is large enough
     return Advice(
         "underfitting",
-        f"underfitting: the losses on training and validation text are about equal ({train:.3f} and {val:.3f}); a "
-        f"larger network would learn more, such as `layers` {_scaled(setting.layers, 2.0)}",
+        f"underfitting: the training and validation losses are about equal ({train:.3f} and {val:.3f}); a larger "
+        f"network would learn more, for example `layers` {_scaled(setting.layers, 2.0)}",
     )
 
 
 def _against_overfitting(setting: Setting) -> str:
-    # With 27,000 characters, after 40 epochs the validation loss was 21 % above its lowest, with dropout 0.3 8 %; the
-    # lowest was 1.84 and 1.83 nats.
+    # With 27,000 characters, the validation loss after 40 epochs was 21 % above its lowest (1.84 nats). With dropout
+    # 0.3 it was 8 % above (1.83 nats).
     if not setting.dropout:
         other = "`dropout` 0.3"
     elif setting.dropout < 0.5:
@@ -127,11 +127,11 @@ def _against_overfitting(setting: Setting) -> str:
 
 
 def _smaller(layers: Sequence[int], factor: float) -> str:
-    """Return smaller layer sizes as the option takes them, or "" if these are as small as is ever advised."""
+    """Return smaller layer sizes in the option's syntax, or "" if they are already the smallest ever advised."""
     sizes = [min(size, int(scaled)) for size, scaled in zip(layers, _scaled(layers, factor).split(","), strict=True)]
     return ",".join(map(str, sizes)) if sizes != list(layers) else ""
 
 
 def _scaled(layers: Sequence[int], factor: float) -> str:
-    """Return layer sizes as the option takes them: made larger or smaller, in multiples of 16."""
+    """Return scaled layer sizes in the option's syntax, rounded to multiples of 16."""
     return ",".join(str(max(16, round(factor * size / 16) * 16)) for size in layers)

@@ -1,7 +1,4 @@
-"""The losses of a run as numbers to draw, taken from its log.
-
-Knows nothing about pictures.
-"""
+"""A run's loss curves as numbers, read from its log."""
 
 from __future__ import annotations
 
@@ -17,14 +14,14 @@ from .run_log import Event, read
 
 AXES = ("steps", "seconds", "tokens")
 
-Point = tuple[float, float]  # on the axis, and the loss in nats per token
+Point = tuple[float, float]  # position on the axis, loss in nats per token
 
 
 @dataclasses.dataclass(frozen=True)
 class Curves:
-    """A run's losses in nats per token, with a label that tells it from the others.
+    """A run's losses in nats per token, with a label that tells it from other runs.
 
-    `best` is the lowest validation loss and the step it came at, None where nothing was validated.
+    `best` is the lowest validation loss and its step, None if nothing was validated.
     """
 
     label: str
@@ -35,9 +32,9 @@ class Curves:
 
 
 def load(paths: Sequence[str | os.PathLike[str]], axis: str = "steps") -> list[Curves]:
-    """Read logs; `axis` is what the losses are given over: steps, seconds of training, or tokens predicted.
+    """Read loss curves from logs; `axis` is the x axis: steps, seconds of training, or tokens predicted.
 
-    Raises `LogError` if one cannot be read or tells of no loss, or if there is no such axis.
+    Raises `LogError` if a log cannot be read or has no losses, or if the axis is unknown.
     """
     if axis not in AXES:
         raise LogError(f"--x is {axis!r}; expected {', '.join(AXES)}")
@@ -45,14 +42,14 @@ def load(paths: Sequence[str | os.PathLike[str]], axis: str = "steps") -> list[C
 
 
 def labels(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
-    """Return a label for each log: its name without the suffix, with as many folders as tell the logs apart."""
+    """Return a label for each log: its name without the suffix, with enough folders to tell the logs apart."""
     files = [Path(path).absolute() for path in paths]
     parts = [_name(file, [other for other in files if other != file]).parts for file in files]
     return [_label(own, [other for other in parts if other != own]) for own in parts]
 
 
 def _name(file: Path, others: Sequence[Path]) -> Path:
-    """Return a path without its suffix, unless another differs in that alone: lr0.1 and lr0.01."""
+    """Return a path without its suffix, unless another path differs only in the suffix, such as lr0.1 and lr0.01."""
     bare = file.parent / file.stem
     return file if any(bare == other.parent / other.stem for other in others) else bare
 
@@ -63,7 +60,7 @@ def _label(own: tuple[str, ...], others: Sequence[tuple[str, ...]]) -> str:
 
 
 def smoothed(points: Sequence[Point], span: float = 0.02) -> list[Point]:
-    """Return running means over about `span` of the points, which keep the first few as they are."""
+    """Return running means over about `span` of the points; the first few average only the points so far."""
     weight = max(1, round(span * len(points)))
     found: list[Point] = []
     mean = 0.0
@@ -79,7 +76,7 @@ def _curves(path: str | os.PathLike[str], label: str, axis: str) -> Curves:
     training = _points(events, "step", "loss", places)
     validation = _points(events, "epoch", "val_loss", places)
     if not training and not validation:
-        raise LogError(f"{path} tells of no step yet; expected a log of a run that has begun")
+        raise LogError(f"{path} has no steps yet; expected the log of a run that has begun")
     best = min(_points(events, "epoch", "val_loss", [event["step"] for event in events]), key=_loss, default=None)
     corpora = [event.get("corpus") for event in events if event["event"] == "start"]
     level = corpora[-1].get("level") if corpora and isinstance(corpora[-1], dict) else None
@@ -88,7 +85,7 @@ def _curves(path: str | os.PathLike[str], label: str, axis: str) -> Curves:
 
 
 def _points(events: Sequence[Event], kind: str, name: str, places: Sequence[float]) -> list[Point]:
-    """Return where a loss of events of a kind lies; one that is unknown, or that a damaged log lacks, is left out."""
+    """Return the points of a loss in one kind of event, without losses that are unknown or lost in a damaged log."""
     told = [(place, _number(e, name)) for e, place in zip(events, places, strict=True) if e["event"] == kind]
     return [(place, loss) for place, loss in told if loss is not None]
 
@@ -103,11 +100,11 @@ def _number(event: Event, name: str) -> float | None:
 
 
 def _places(events: Sequence[Event], axis: str) -> list[float]:
-    """Return where each event lies on the axis."""
+    """Return the position of each event on the axis."""
     found, seconds, tokens, last = [], 0.0, 0.0, 0
     for event in events:
         seconds = _number(event, "run_seconds") or seconds
-        if event["event"] == "step":  # not every step is told: those left out predicted as many tokens
+        if event["event"] == "step":  # skipped steps predicted as many tokens as this one
             tokens += (_number(event, "tokens") or 0) * max(0, event["step"] - last)
             last = event["step"]
         found.append({"steps": event["step"], "seconds": seconds, "tokens": tokens}[axis])

@@ -1,9 +1,8 @@
-"""How far the gates of a network open while it reads a text: whether they work, or are stuck.
+"""How far a network's gates open while it reads a text: whether they work or are stuck.
 
-The shares near the ends of a gate's range are what Karpathy, Johnson & Li (2015, "Visualizing and understanding
-recurrent networks") call left and right saturated. The reading is done by the reference backend on a copy of the
-parameters, so that whatever trains is not disturbed and no other backend need keep its gates. Knows nothing about
-training or files.
+The fractions near the ends of a gate's range are the left- and right-saturated gates of Karpathy, Johnson & Li (2015,
+"Visualizing and understanding recurrent networks"). The reference backend reads the text with a copy of the
+parameters, so training is not disturbed and no other backend has to keep its gates.
 """
 
 from __future__ import annotations
@@ -26,16 +25,16 @@ _NEAR = 0.1  # of the range: Karpathy et al. count below 0.1 and above 0.9
 
 
 def measured(model: Model, ids: AnyIds) -> list[dict[str, dict[str, Any]]]:
-    """Return, for each layer and each of its gates, `mean`, `low`, `high` and `counts`, as `events.py` tells.
+    """Return `mean`, `low`, `high` and `counts` for each gate of each layer, as defined in `events.py`.
 
-    `ids (N,)` is read in up to 4 places for 64 tokens each, of which the first 16 are not counted: there the state is
-    that of a text's beginning. Nothing is returned for fewer than 2 ids.
+    Reads up to 4 windows of 64 tokens from `ids (N,)`. The first 16 tokens of each are not counted, because the state
+    still reflects the start of a text. The list is empty for fewer than 2 ids.
     """
     return [{gate: _told(gate, values) for gate, values in layer.items()} for layer in activations(model, ids)]
 
 
 def activations(model: Model, ids: AnyIds) -> list[dict[str, npt.NDArray[Any]]]:
-    """Return the activations of each layer's gates i f g o in those places, (N,) each."""
+    """Return the activations of each layer's gates i f g o in the counted positions, one flat array per gate."""
     length = min(_LENGTH, (len(ids) - 1) // _STREAMS) or len(ids) - 1
     if length < 1:
         return []
@@ -50,7 +49,7 @@ def activations(model: Model, ids: AnyIds) -> list[dict[str, npt.NDArray[Any]]]:
 
 
 def of_layers(model: Model, tapes: Tapes) -> list[Any]:
-    """Return what the reference backend kept of each layer: after a network's layers its tapes hold other things."""
+    """Return the reference backend's tape of each layer, without the tapes of other parts that follow them."""
     (kept,) = tapes.values()
     return kept[: len(model.config.layers)]
 

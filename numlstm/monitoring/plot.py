@@ -1,7 +1,7 @@
-"""A picture of one or several runs: training and validation loss.
+"""Plot the training and validation losses of one or more runs.
 
-Each run has a colour; a pale line is its training loss, smoothed, a strong one with dots its validation loss. Drawn
-with matplotlib, without a display. Knows nothing about logs.
+Each run has a colour: a pale line for the smoothed training loss, a strong line with dots for the validation loss.
+Drawn with matplotlib, without a display.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from .curves import Curves, smoothed
 
 SUFFIXES = (".png", ".svg", ".pdf")
 
-# Okabe & Ito's colours, which people with any kind of colour vision can tell apart; then again with other lines.
+# Okabe & Ito's colours, distinguishable with any kind of colour vision. After the last they repeat with other dashes.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#333333")
 _DASHES: tuple[Any, ...] = ("-", "--", ":", "-.")
 _MOST_DOTS = 30
-_BEGINNING = 0.04  # of a run, where the loss falls so far that the rest would look flat
+_BEGINNING = 0.04  # fraction of a run in which the loss falls so far that the rest would look flat
 _AXES = {"steps": "steps", "seconds": "seconds of training", "tokens": "{}s predicted"}
 
 
 def check_picture(path: str | os.PathLike[str], suffixes: Sequence[str] = SUFFIXES, direct: Sequence[str] = ()) -> None:
-    """Raise `ConfigError` if a file's name is not that of a picture, or matplotlib is missing: `direct` need none."""
+    """Raise `ConfigError` if `path` is not a picture name or matplotlib is missing (not needed for `direct`)."""
     suffix = Path(path).suffix.lower()
     if suffix not in suffixes:
-        raise ConfigError(f"{path} is no name of a picture; expected one that ends in {', '.join(suffixes)}")
+        raise ConfigError(f"{path} is not the name of a picture; expected one that ends in {', '.join(suffixes)}")
     if suffix not in direct and importlib.util.find_spec("matplotlib") is None:
         other = f", or draw a {' or '.join(direct)}" if direct else ""
         raise ConfigError(f"{path} needs matplotlib, which is not installed: pip install 'numlstm[plot]'{other}")
 
 
 def draw(runs: Sequence[Curves], path: str | os.PathLike[str], axis: str = "steps") -> None:
-    """Draw runs to a file, over the axis that their points are given on.
+    """Draw runs to a picture file; `axis` is the one that their points were loaded with.
 
     Raises `ConfigError` as `check_picture` does, and `StorageError` if the file cannot be written.
     """
@@ -78,7 +78,7 @@ def _figure(runs: Sequence[Curves], axis: str) -> Any:
 
 
 def _legends(figure: Any, panel: Any, runs: Sequence[Curves]) -> None:
-    """Say what pale and strong lines are, in the corner where no curve is, and name the runs below the panel."""
+    """Explain pale and strong lines in the corner without curves, and name the runs below the panel."""
     from matplotlib.lines import Line2D
 
     kinds = [
@@ -96,17 +96,17 @@ def _legends(figure: Any, panel: Any, runs: Sequence[Curves]) -> None:
 
 
 def _plain(label: str) -> str:
-    """Return a label that matplotlib can draw, and as it is: between two $ it would read a formula."""
+    """Return a label that matplotlib can draw literally; text between two $ would become a formula."""
     return label.encode("utf-8", "replace").decode().replace("$", r"\$")
 
 
 def _look(place: int) -> tuple[str, Any]:
-    """Return the colour and the dashes of the run in that place."""
+    """Return the colour and dash pattern of the run at that index."""
     return _COLOURS[place % len(_COLOURS)], _DASHES[place // len(_COLOURS) % len(_DASHES)]
 
 
 def _limits(runs: Sequence[Curves]) -> tuple[float, float]:
-    """Return the lowest and highest loss to show: all but the fall at a run's beginning."""
+    """Return the limits of the loss axis, which leave out the steep fall at a run's beginning."""
     lows, highs = [], []
     for run in runs:
         lines = [smoothed(run.training)[int(_BEGINNING * len(run.training)) :], run.validation]

@@ -1,9 +1,8 @@
-"""A run's log: a file of JSON objects, one a line, written as things happen and read again.
+"""A run's log: one JSON object per line, appended as events happen, and read back.
 
-Each line is handed to the system at once, so that the log of a run that was killed can be read up to its last event. A
-line that was torn, by a crash or a full disk, is passed over. What the objects say is told in `events.py`; all that
-this module knows of them is that `event` says what kind each is and that a `start` at some `step` takes the place
-of whatever an earlier run in the same file did after that step.
+Lines are written unbuffered, so the log of a killed run is readable up to its last event. A line torn by a crash or a
+full disk is skipped. `events.py` defines the objects. This module only relies on `event`, their kind, and `step`: a
+`start` discards the events that an earlier run in the same file recorded after that step.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ _BEGINNING = b'{"event": '
 
 
 class RunLog:
-    """A log that is added to. Raises `LogError` if the file cannot be written, or holds something else."""
+    """A log opened for appending. Raises `LogError` if the file cannot be written or is not a log."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self.path = Path(path)
@@ -32,7 +31,7 @@ class RunLog:
             self._torn, new = _ends_within_a_line(self.path), not self.path.exists()
             self.path.open("ab").close()
             if new:
-                self.path.unlink()  # a run that does not come to its start leaves no empty log
+                self.path.unlink()  # a run that fails before it starts leaves no empty log
         except OSError as error:
             raise LogError(
                 f"{self.path} cannot be written: {error.strerror or error}; name another file for `log`"
@@ -40,7 +39,7 @@ class RunLog:
         self._file: io.FileIO | None = None
 
     def write(self, event: Event) -> None:
-        """Append an event; numbers that are not finite become null. Raises `LogError` if it cannot be written."""
+        """Append an event; non-finite numbers become null. Raises `LogError` if it cannot be written."""
         line = (json.dumps(_finite(event), ensure_ascii=False, allow_nan=False) + "\n").encode("utf-8", "replace")
         line = b"\n" * self._torn + line
         written, reason = 0, "no room"
@@ -49,20 +48,20 @@ class RunLog:
             written = self._file.write(line) or 0
         except OSError as error:
             reason = error.strerror or str(error)
-        # What is left of a line that was not written whole must not run into the next one.
+        # A partly written line must not run into the next one.
         self._torn = written not in (0, len(line)) or (self._torn and not written)
         if written < len(line):
-            raise LogError(f"{self.path} cannot be written: {reason}; what happens now is missing from it")
+            raise LogError(f"{self.path} cannot be written: {reason}; this event is missing from it")
 
     def close(self) -> None:
-        """Close the file; writing again opens it again, as a run that goes on does."""
+        """Close the file. The next `write` reopens it, as when a run continues."""
         if self._file is not None:
             self._file.close()
             self._file = None
 
 
 def read(path: str | os.PathLike[str]) -> list[Event]:
-    """Return the events of the last run in a log, as one run however often it was stopped and resumed.
+    """Return the events of the last run in a log; a run that was stopped and resumed counts as one.
 
     Raises `LogError` if the file cannot be read or holds no event.
     """
@@ -86,7 +85,7 @@ def _one_run(events: list[Event]) -> list[Event]:
 
 
 def parsed(line: bytes) -> Event | None:
-    """Return the event that a line tells, None if it was torn or tells none."""
+    """Return the event on a line, None if the line is torn or is not an event."""
     try:
         event = json.loads(line)
     except (ValueError, RecursionError):
@@ -96,13 +95,13 @@ def parsed(line: bytes) -> Event | None:
 
 
 def _ends_within_a_line(path: Path) -> bool:
-    """Whether something must be added before the next line; raises `LogError` if the file is no log."""
+    """Return True if the file ends in the middle of a line; raises `LogError` if it is not a log."""
     if not path.exists() or not path.stat().st_size:
         return False
     with open(path, "rb") as file:
         first = file.read(len(_BEGINNING))
         if not _BEGINNING.startswith(first):
-            raise LogError(f"{path} exists and is no log of a run; name another file for `log`")
+            raise LogError(f"{path} exists and is not the log of a run; name another file for `log`")
         file.seek(-1, os.SEEK_END)
         return file.read(1) != b"\n"
 

@@ -1,8 +1,7 @@
-"""The events of a run as TensorBoard shows them: curves, samples as text, the gates as histograms.
+"""Write a run's events for TensorBoard: curves, samples as text, gates as histograms.
 
-Written with tensorboardX's builders of summaries and its plain writer of records. Not with its `SummaryWriter`, which
-stops the whole program on a full disk: its thread ends at the error, and its queue, once full, waits for ever.
-Knows nothing about networks or training.
+Uses tensorboardX's summary builders and its plain record writer. Its `SummaryWriter` would hang the whole program on a
+full disk: its thread dies at the error, and its queue, once full, blocks forever.
 """
 
 from __future__ import annotations
@@ -31,13 +30,13 @@ _FLUSH_SECONDS = 5.0
 
 
 def check_installed() -> None:
-    """Raise `LogError` if the library that TensorBoard's files are written with is not installed."""
+    """Raise `LogError` if tensorboardX, which writes TensorBoard's files, is not installed."""
     if importlib.util.find_spec("tensorboardX") is None:
         raise LogError("`tensorboard` needs tensorboardX, which is not installed: pip install 'numlstm[tensorboard]'")
 
 
 class Board:
-    """A new event file in a folder, for TensorBoard. Raises `LogError` if it cannot be made."""
+    """A new TensorBoard event file in a folder. Raises `LogError` if it cannot be created."""
 
     def __init__(self, folder: str | os.PathLike[str]) -> None:
         check_installed()
@@ -53,7 +52,7 @@ class Board:
             ) from error
 
     def write(self, event: Event) -> None:
-        """Add what an event tells. Raises `LogError` if that fails, and adds nothing more from then on."""
+        """Write an event. Raises `LogError` if that fails; later events are then ignored."""
         if self._failed:
             return
         try:
@@ -76,14 +75,14 @@ class Board:
         """Close the file."""
         writer, self._writer = self._writer, None
         if writer is not None:
-            with contextlib.suppress(OSError):  # what cannot be written at the end was told before, or is little
+            with contextlib.suppress(OSError):  # an earlier write reported the failure, or little is lost
                 writer.close()
 
     def _opened(self) -> Any:
         from tensorboardX.proto import event_pb2
         from tensorboardX.record_writer import RecordWriter
 
-        # A run that is resumed within a second must not write over the file of the one before.
+        # A run resumed within a second must not overwrite the previous file.
         now = time.time_ns()
         name = f"events.out.tfevents.{now // 10**9}.{socket.gethostname()}.{os.getpid()}.{now % 10**9}"
         writer = RecordWriter(str(self.folder / name))
@@ -95,7 +94,7 @@ class Board:
 
         if event["event"] == "start":
             self.name = UNITS.get(event["corpus"]["level"], "token")
-            if event["step"]:  # what a run that was killed did after this step is shown no more
+            if event["step"]:  # hides what a killed run recorded after this step
                 session = event_pb2.SessionLog(status=event_pb2.SessionLog.SessionStatus.Value("START"))
                 yield event_pb2.Event(step=event["step"] + 1, session_log=session)
         for summary in self._summaries(event):
@@ -135,13 +134,13 @@ class Board:
 
 
 def _verbatim(text: str) -> str:
-    """Return Markdown that shows a text as it is, whose lines TensorBoard would join; "?" is a byte that is no text."""
+    """Return Markdown that shows a text verbatim; TensorBoard would join its lines. Undecodable bytes become "?"."""
     text = text.encode("utf-8", "replace").decode()
     return "\n".join("    " + line for line in text.split("\n"))
 
 
 def _histogram(tag: str, span: tuple[float, float], gate: dict[str, Any]) -> Any:
-    """Return a histogram of which only the counts are known: the middle of a bin stands for what is in it."""
+    """Return a histogram made from counts alone: the middle of each bin stands for its values."""
     from tensorboardX import summary
 
     low, high = span

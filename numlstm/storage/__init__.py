@@ -1,1 +1,1 @@
-"""Files: written whole or not at all, here or at a URL; temporary names, npz members, cache folders."""
+"""Files: atomic writes to local paths and URLs, temporary file names, npz archives, the cache folder."""

@@ -1,7 +1,6 @@
-"""A file that is written whole or not at all, here or at a URL: a crash never leaves a broken one.
+"""Write files atomically, to a local path or a URL: a crash never leaves a broken one.
 
-Writing goes through a temporary file beside the target, which takes its place at the end. Knows nothing about what is
-in the file.
+Data is written to a temporary file beside the target, which replaces the target at the end.
 """
 
 from __future__ import annotations
@@ -24,17 +23,18 @@ INSTEAD = "; use `overwrite` to replace it, or name another `output`"
 
 @contextlib.contextmanager
 def writing(path: StrPath) -> Iterator[IO[bytes]]:
-    """Give a file to write to that takes the place of `path` in one step, at the end: a reader sees the old or the new.
+    """Context manager: yield a file that atomically replaces `path` when the block succeeds.
 
-    A symbolic link is followed, and an existing file keeps its permissions. At a URL that is as far as the store can.
-    Raises `StorageError` if the file cannot be written; an earlier one is then untouched.
+    Readers see the old file or the new one. Symbolic links are followed, and an existing file keeps its permissions. A
+    URL is replaced as atomically as its store allows. Raises `StorageError` if the file cannot be written; an existing
+    file is then unchanged.
     """
     if remote.is_remote(path):
         with _uploading(str(path)) as file:
             yield file
         return
     target = output_target(path)
-    before = "the file that was there is untouched" if target.exists() else "nothing was written"
+    before = "the existing file is unchanged" if target.exists() else "nothing was written"
     try:
         with replacing(target) as file:
             yield file
@@ -59,7 +59,10 @@ def _uploading(url: str) -> Iterator[IO[bytes]]:
 
 
 def exists(path: StrPath) -> bool:
-    """Whether there is such a file, here or elsewhere; raises `StorageError` if it can be none or nobody can tell."""
+    """Return True if the file exists, locally or remotely.
+
+    Raises `StorageError` if `path` cannot name a file or its store cannot be reached.
+    """
     if not remote.is_remote(path):
         return output_target(path).exists()
     try:
@@ -69,10 +72,10 @@ def exists(path: StrPath) -> bool:
 
 
 def check_output(path: StrPath, *, overwrite: bool, instead: str = INSTEAD) -> None:
-    """Check, before anything is read or computed, that `path` can be written and is not there unless `overwrite`.
+    """Check, before any work is done, that `path` can be written and does not exist unless `overwrite`.
 
-    Makes its folder, and removes what killed processes left half written beside it. Raises `StorageError`; of a file
-    that exists it says what to do `instead`.
+    Creates its folder and removes temporary files that killed processes left beside it. Raises `StorageError`; if the
+    file exists, the message ends with `instead`.
     """
     if not overwrite and exists(path):
         raise StorageError(f"{path} exists{instead}")
@@ -80,9 +83,9 @@ def check_output(path: StrPath, *, overwrite: bool, instead: str = INSTEAD) -> N
 
 
 def check_writable(path: StrPath) -> None:
-    """Make the file's folder and check that `writing` will be able to write there; raises `StorageError` if not.
+    """Create the file's folder and check that `writing` can write there; raises `StorageError` if not.
 
-    What killed processes left half written beside it is removed.
+    Removes temporary files that killed processes left beside it.
     """
     try:
         if remote.is_remote(path):
@@ -102,12 +105,12 @@ def check_writable(path: StrPath) -> None:
 
 
 def output_target(path: StrPath) -> Path:
-    """Return the file that writing to `path` would replace or make: links are followed.
+    """Return the file that writing to `path` would replace or create, with symbolic links resolved.
 
-    Raises `StorageError` if that is a folder or a device, or a name that no file can have.
+    Raises `StorageError` if it is a folder or a device, or not a valid file name.
     """
-    if os.fspath(path).endswith(("/", os.sep)):  # which `realpath` would drop
-        raise StorageError(f"{path} is the name of a folder; expected that of a file")
+    if os.fspath(path).endswith(("/", os.sep)):  # `realpath` would drop the separator
+        raise StorageError(f"{path} is the name of a folder; expected the name of a file")
     target = Path(os.path.realpath(path))
     try:
         mode = os.stat(target).st_mode
@@ -115,26 +118,26 @@ def output_target(path: StrPath) -> Path:
         return target
     except OSError as error:
         raise StorageError(f"{path} cannot be written: {error.strerror or error}") from error
-    if not stat.S_ISREG(mode):  # replacing /dev/null by a file would be a bad surprise
+    if not stat.S_ISREG(mode):  # replacing /dev/null with a file would be a nasty surprise
         raise StorageError(f"{path} is {kind(mode)}; expected the name of a file")
     return target
 
 
 @contextlib.contextmanager
 def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
-    """Give a file to write to, `name` being its path, that takes the place of `target` when the block ends well.
+    """Context manager: yield a file that atomically replaces `target` when the block succeeds; `name` is its path.
 
-    Unless it is `durable`, a power cut may leave the name to an incomplete file: for caches that check what they read.
-    Raises `OSError`; an earlier file is then untouched.
+    If not `durable`, a power cut may leave an incomplete file as `target`: use it for caches that check what they read.
+    Raises `OSError`; an existing file is then unchanged.
     """
     temporary = temporary_beside(target)
     try:
-        with open(temporary, "xb") as file:  # not tempfile, which makes files that only their owner can read
+        with open(temporary, "xb") as file:  # not tempfile: only the owner could read the file
             _copy_permissions(target, temporary)
             yield file
             file.flush()
             if durable:
-                os.fsync(file.fileno())  # before the name changes, or a power cut could leave it to an empty file
+                os.fsync(file.fileno())  # before the rename, or a power cut could leave an empty file
         os.replace(temporary, target)
     except BaseException:  # Ctrl-C too
         with contextlib.suppress(OSError):
@@ -145,20 +148,20 @@ def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
 
 
 def kind(mode: int) -> str:
-    """Return what a mode that is no regular file's stands for."""
+    """Return the name of the file type of a `mode` that is not a regular file's."""
     return "a folder" if stat.S_ISDIR(mode) else "a device or pipe"
 
 
 def _copy_permissions(source: Path, to: Path) -> None:
-    if os.name == "posix":  # elsewhere there is only a read-only bit, which would hinder the replacing
-        with contextlib.suppress(OSError):  # no earlier file, or a file system without permissions
+    if os.name == "posix":  # elsewhere there is only a read-only bit, which would block the replacement
+        with contextlib.suppress(OSError):  # no existing file, or a file system without permissions
             os.chmod(to, stat.S_IMODE(os.stat(source).st_mode) & 0o777)
 
 
 def _sync_folder(folder: Path) -> None:
     if os.name != "posix":
         return
-    with contextlib.suppress(OSError):  # not every file system can; the file itself is whole either way
+    with contextlib.suppress(OSError):  # some file systems cannot; the file is complete either way
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -1,7 +1,4 @@
-"""Where what can be made again is kept: a folder of the user's own, or the one that `NUMLSTM_CACHE_DIR` names.
-
-Knows nothing about what is kept.
-"""
+"""Locate the cache folder: `NUMLSTM_CACHE_DIR` if it is set, otherwise a folder in the user's cache directory."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from pathlib import Path
 
 
 def folder() -> Path:
-    """Return the folder, which need not exist yet; one for temporary files where the user has no other."""
+    """Return the cache folder, which need not exist yet; falls back to a private temporary folder."""
     if os.environ.get("NUMLSTM_CACHE_DIR"):
         return Path(os.environ["NUMLSTM_CACHE_DIR"]).absolute()
     usual = _user_cache() / "numlstm"
@@ -36,7 +33,7 @@ def _user_cache() -> Path:
 
 
 def _can_write(path: Path) -> bool:
-    if not path.is_absolute():  # there is no home
+    if not path.is_absolute():  # no home directory
         return False
     with contextlib.suppress(OSError):
         path.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -44,8 +41,8 @@ def _can_write(path: Path) -> bool:
 
 
 def _is_private(path: Path) -> bool:
-    """Whether nobody else can have put files into a folder: others may write to the one around it."""
+    """Return True if no other user can have put files into the folder. Its parent may be writable by everyone."""
     if not hasattr(os, "getuid"):
-        return True  # on Windows each user has a folder for temporary files
+        return True  # on Windows each user has their own temporary folder
     found = os.lstat(path)
     return stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o022

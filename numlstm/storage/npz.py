@@ -1,12 +1,11 @@
-"""Read npz files that cannot be trusted, and write them.
+"""Read untrusted npz files, and write npz files.
 
-An npz file is a zip archive of arrays in the npy format. Reading believes nothing that the file claims:
-names, sizes, dtypes and shapes are compared with what the caller expects and with the length of the file
-before anything is allocated, and reading to a member's end checks its CRC. A file may be a URL: it is then copied
-to one here. Knows nothing about networks, training or what the arrays mean.
+An npz file is a zip archive of arrays in the npy format. Reading trusts nothing in the file: names, sizes, dtypes and
+shapes are compared with what the caller expects and with the length of the file before anything is allocated, and
+reading to a member's end checks its CRC. A URL is downloaded to a temporary file first.
 
-The npy header is read by a regular expression: numpy's own reader evaluates it as a Python literal, may
-warn, builds whatever dtype it names and lets tokenizer errors through.
+The npy header is parsed with a regular expression: numpy's own reader evaluates it as a Python literal, may
+warn, builds any dtype it names and lets tokenizer errors through.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ from ..errors import NumlstmError, WeightsError
 from . import remote
 from .atomic import StrPath, kind, writing
 
-MAX_TEXT = 2**26  # bytes of a text array: 16 million characters, room for every symbol of Unicode
+MAX_TEXT = 2**26  # bytes of a text array: 16 million characters, enough for every Unicode character
 _MAX_DIRECTORY = 2**20
 _MAX_HEADER = 1024
 _CHUNK = 2**20
-_PLAIN_FLAGS = 0x0808  # sizes after the data, names in UTF-8: all else is encryption or the like
+_PLAIN_FLAGS = 0x0808  # sizes after the data, names in UTF-8: other flags mean encryption or the like
 
 _END = struct.Struct("<4s4H2LH")
 _NPY = struct.Struct("<6s2BH")
@@ -47,13 +46,13 @@ _HEADER = re.compile(
     re.VERBOSE,
 )
 
-# What zipfile, struct, json and the decoders raise for damaged input. RecursionError: deep JSON.
+# Raised by zipfile, struct, json and the decoders for damaged input. RecursionError: deep JSON.
 _BROKEN = (zipfile.BadZipFile, struct.error, EOFError, NotImplementedError)
 _ABSURD = (ValueError, OverflowError, RecursionError)
 
 
 class NpzReader:
-    """Read the members of an npz archive whose directory has been checked; `reading` makes it."""
+    """Reads the members of an npz archive whose directory has been checked; created by `reading`."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
         self._archive = archive
@@ -65,9 +64,9 @@ class NpzReader:
         return frozenset(self._members)
 
     def text(self, name: str) -> str:
-        """Return the string that a 0-d string array holds.
+        """Return the string in a 0-d string array.
 
-        Raises `WeightsError` if it is another kind of array or has more than `MAX_TEXT` bytes.
+        Raises `WeightsError` if it is another kind of array or larger than `MAX_TEXT` bytes.
         """
         info = self._members[name]
         if info.file_size > MAX_TEXT:
@@ -77,26 +76,26 @@ class NpzReader:
             size = info.file_size - member.tell()
             if header.shape != () or header.descr != f"<U{size // 4}" or size % 4:
                 found = f"{header.descr}{list(header.shape)} in {size} bytes"
-                raise WeightsError(f"its {name} is {found}; expected one string, no array of anything else")
+                raise WeightsError(f"its {name} is {found}; expected a single string")
             return member.read(size).decode("utf-32-le").rstrip("\0")
 
     def require(self, shapes: Mapping[str, tuple[int, ...]], dtype: npt.DTypeLike, besides: str) -> None:
-        """Check that the file holds arrays of these names, shapes and this dtype, and only `besides` too.
+        """Check that the file holds arrays of these names, shapes and this dtype, plus `besides`, and no others.
 
-        Reads the headers alone, so that the arrays may be allocated afterwards: they are no larger
+        Reads only the headers. The caller can then safely allocate the arrays: together they are no larger
         than the file. Raises `WeightsError` at the first difference.
         """
         expected = {*shapes, besides}
         if self.names != expected:
             missing, unknown = sorted(expected - self.names), sorted(self.names - expected)
-            raise WeightsError(f"it lacks the arrays {missing!s:.200} and has the unknown {unknown!s:.200}")
+            raise WeightsError(f"it lacks the arrays {missing!s:.200} and has unknown arrays {unknown!s:.200}")
         for name, shape in shapes.items():
             self._open(name, shape, np.dtype(dtype)).close()
 
     def read(self, name: str, out: npt.NDArray[Any]) -> None:
-        """Fill `out`, C-contiguous, with the array of that name, its shape and its dtype.
+        """Read the array `name` into `out`, which is C-contiguous.
 
-        Raises `WeightsError` if the file's differ.
+        Raises `WeightsError` if the file's array differs from `out` in shape or dtype.
         """
         rest = out.data.cast("B")
         with self._open(name, out.shape, out.dtype) as member:
@@ -132,7 +131,7 @@ class _Header:
 def _read_header(member: IO[bytes], name: str) -> _Header:
     magic, major, minor, length = _NPY.unpack(member.read(_NPY.size))
     if magic != b"\x93NUMPY" or (major, minor) != (1, 0) or length > _MAX_HEADER:
-        raise WeightsError(f"its member {name} is no array in the npy format 1.0 with a plain header")
+        raise WeightsError(f"its member {name} is not an array in the npy format 1.0 with a plain header")
     found = _HEADER.fullmatch(member.read(length).decode("ascii"))
     if found is None or None in found.groups():
         raise WeightsError(f"its array {name} has a header that does not describe a plain array of numbers")
@@ -142,10 +141,10 @@ def _read_header(member: IO[bytes], name: str) -> _Header:
 
 @contextlib.contextmanager
 def reading(path: StrPath) -> Iterator[NpzReader]:
-    """Open an npz file and check its directory.
+    """Context manager: open an npz file, check its directory and yield its reader.
 
-    Raises `WeightsError`, with the path in front, for whatever is wrong with the file, also while the
-    `with` block reads it: other errors of numlstm that the block raises become one.
+    Raises `WeightsError`, prefixed with the path, for anything wrong with the file, also while the
+    `with` block reads it: any `NumlstmError` from the block becomes a `WeightsError`.
     """
     try:
         with _here(path) as local, _open_regular(local) as file, _open_archive(file) as archive:
@@ -159,13 +158,13 @@ def reading(path: StrPath) -> Iterator[NpzReader]:
     except MemoryError as error:
         raise WeightsError(f"{path} needs more memory than this machine has free") from error
     except (*_BROKEN, *_ABSURD) as error:
-        advice = "use a copy of it or train again"
+        advice = "use a backup or train again"
         raise WeightsError(f"{path} is damaged or cut short ({_one_line(error)}); {advice}") from error
 
 
 @contextlib.contextmanager
 def _here(path: StrPath) -> Iterator[StrPath]:
-    """Give the path of the file, or of a copy that is removed when the block ends."""
+    """Context manager: yield a local path of the file. A remote file is downloaded, and removed afterwards."""
     if not remote.is_remote(path):
         yield path
         return
@@ -178,12 +177,12 @@ def _here(path: StrPath) -> Iterator[StrPath]:
 
 
 def _one_line(error: Exception) -> str:
-    # A message may quote the file, and a file may hold line breaks and commands to the terminal.
+    # The message may quote the file, and the file may contain line breaks and terminal escape sequences.
     return "".join(symbol if symbol.isprintable() else "?" for symbol in str(error)[:500])
 
 
 def _open_regular(path: StrPath) -> IO[bytes]:
-    mode = os.stat(path).st_mode  # before opening: opening a named pipe would wait for its other end
+    mode = os.stat(path).st_mode  # before opening: opening a named pipe would block until its other end opens
     if not stat.S_ISREG(mode):
         raise WeightsError(f"it is {kind(mode)}; expected a weights file")
     return open(path, "rb")
@@ -192,11 +191,11 @@ def _open_regular(path: StrPath) -> IO[bytes]:
 def _open_archive(file: IO[bytes]) -> zipfile.ZipFile:
     length = os.fstat(file.fileno()).st_size
     if file.read(2) != b"PK":
-        what = "no npz archive" if length else "empty"
+        what = "not an npz archive" if length else "empty"
         raise WeightsError(f"it is {what}; expected a weights file that numlstm wrote")
     _check_end(file, length)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # zipfile warns of odd extra fields; they do not matter here
+        warnings.simplefilter("ignore")  # zipfile warns about odd extra fields, which are harmless here
         archive = zipfile.ZipFile(file)
     _check_members(archive.infolist(), length)
     return archive
@@ -214,19 +213,19 @@ def _check_end(file: IO[bytes], length: int) -> None:
 def _check_members(members: list[zipfile.ZipInfo], length: int) -> None:
     for info in members:
         if not info.filename.endswith(".npy"):
-            raise WeightsError(f"it holds {info.filename!r:.80}, which is no array; expected a weights file")
+            raise WeightsError(f"it holds {info.filename!r:.80}, which is not an array; expected a weights file")
         if info.compress_type != zipfile.ZIP_STORED or info.compress_size != info.file_size:
-            raise WeightsError(f"its member {info.filename!r:.80} is compressed; expected it stored as it is")
+            raise WeightsError(f"its member {info.filename!r:.80} is compressed; expected it stored uncompressed")
         if info.flag_bits & ~_PLAIN_FLAGS:
-            raise WeightsError(f"its member {info.filename!r:.80} is encrypted or patched; expected it plain")
+            raise WeightsError(f"its member {info.filename!r:.80} is encrypted or patched; expected a plain member")
     if len({info.filename for info in members}) < len(members):
-        raise WeightsError("it holds two members of the same name; expected each once")
+        raise WeightsError("it holds two members with the same name; expected unique names")
     if sum(info.file_size for info in members) > length:
         raise WeightsError(f"its members claim more than the {length} bytes of the file")
 
 
 def write(path: StrPath, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write arrays to an npz file, uncompressed, in one step: see `whole_file.writing`.
+    """Write arrays to an uncompressed npz file, atomically as `atomic.writing` does.
 
     The same arrays give the same bytes. Raises `StorageError` if the file cannot be written.
     """
@@ -237,7 +236,7 @@ def write(path: StrPath, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
 def _write_archive(file: IO[bytes], arrays: Mapping[str, npt.NDArray[Any]]) -> None:
     with zipfile.ZipFile(file, "w") as archive:
         for name, array in arrays.items():
-            info = zipfile.ZipInfo(f"{name}.npy")  # with a fixed time, unlike numpy.savez
+            info = zipfile.ZipInfo(f"{name}.npy")  # its timestamp is fixed, unlike numpy.savez's
             with archive.open(info, "w", force_zip64=True) as member:
                 plain = np.asarray(array, order="C")
                 np.lib.format.write_array(member, plain, version=(1, 0), allow_pickle=False)

@@ -1,7 +1,6 @@
-"""Files that are not on this machine: `s3://`, `gs://`, `https://` and all else that `fsspec` knows.
+"""Remote files: `s3://`, `gs://`, `https://` and any other scheme that `fsspec` supports.
 
-Whatever goes wrong comes out as an `OSError`, as it would from a file here, so that the same code can deal with it.
-Knows nothing about texts, weights or what else the files hold.
+Every failure is raised as an `OSError`, as for a local file, so callers handle both the same way.
 """
 
 from __future__ import annotations
@@ -16,21 +15,21 @@ from typing import Any, BinaryIO, cast
 StrPath = str | os.PathLike[str]
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]+(?:::[A-Za-z0-9+.\-]+)*://")
-# Where an object appears whole or not at all; elsewhere it is written under another name first, and renamed.
+# Stores whose uploads are atomic. Elsewhere a file is uploaded under a temporary name, then renamed.
 _WHOLE_AT_ONCE = frozenset({"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "oss", "http", "https", "memory"})
-# What a store may say of when a file was written, or of which version it is.
+# The keys under which stores report when a file was written, or its version.
 _VERSIONS = ("mtime", "LastModified", "last_modified", "updated", "modified", "created", "ETag", "etag")
 
 
 def is_remote(name: StrPath) -> bool:
-    """Whether a name is that of a file elsewhere: a scheme, then `://`."""
+    """Return True if a name is a URL: a scheme, then `://`."""
     return isinstance(name, str) and _SCHEME.match(name) is not None
 
 
 def listing(url: str) -> list[str]:
-    """Return the files that a URL stands for: those that a pattern with `*` matches, those in a folder, or itself.
+    """Return the files that a URL stands for: the matches of a pattern with `*`, the files in a folder, or itself.
 
-    Raises `OSError`; `FileNotFoundError` if there is none.
+    The list is empty if a pattern matches nothing. Raises `OSError` if the store cannot be read.
     """
     with _as_os_errors(url):
         fs, path = _connect(url)
@@ -44,9 +43,9 @@ def listing(url: str) -> list[str]:
 
 
 def version(url: str) -> tuple[int | None, str]:
-    """Return a file's size in bytes, if it is known, and what changes when it is written again, "" if nothing does.
+    """Return a file's size in bytes and a version string that changes when the file is rewritten.
 
-    Raises `OSError`.
+    The size is None, and the version "", if the store does not report it. Raises `OSError`.
     """
     with _as_os_errors(url):
         fs, path = _connect(url)
@@ -56,28 +55,28 @@ def version(url: str) -> tuple[int | None, str]:
 
 
 def open_to_read(url: str) -> BinaryIO:
-    """Open a file for reading its bytes from the start; raises `OSError`, also while it is read."""
+    """Open a file for binary reading. Opening and reading raise `OSError`."""
     with _as_os_errors(url):
         fs, path = _connect(url)
         return cast(BinaryIO, _Reader(url, fs.open(path, "rb")))
 
 
 def exists(url: str) -> bool:
-    """Whether there is such a file; raises `OSError` if that cannot be known."""
+    """Return True if the file exists; raises `OSError` if the store cannot tell."""
     with _as_os_errors(url):
         fs, path = _connect(url)
         return bool(fs.exists(path))
 
 
 def download(url: str, to: StrPath) -> None:
-    """Copy a remote file to a new one here; raises `OSError`."""
+    """Download a remote file to a new local file; raises `OSError`."""
     with open_to_read(url) as source, open(to, "xb") as target:
         while piece := source.read(2**20):
             target.write(piece)
 
 
 def upload(path: StrPath, url: str) -> None:
-    """Copy a file here to a remote one, so that whoever reads sees the old one or the new, as far as the store can.
+    """Upload a local file. Readers see the old file or the new one, as far as the store allows.
 
     Raises `OSError`.
     """
@@ -98,7 +97,7 @@ def upload(path: StrPath, url: str) -> None:
 
 
 def check_writable(url: str) -> None:
-    """Write a small file beside a remote one and remove it; raises `OSError` if that cannot be done."""
+    """Check that a URL can be written, by creating and removing a small file beside it; raises `OSError` if not."""
     with _as_os_errors(url):
         fs, target = _connect(url)
         folder = target.rpartition("/")[0]
@@ -110,7 +109,7 @@ def check_writable(url: str) -> None:
 
 
 class _Reader:
-    """A remote file whose errors are `OSError`."""
+    """A remote file that raises every error as `OSError`."""
 
     def __init__(self, url: str, file: Any) -> None:
         self.url, self.file = url, file
@@ -151,13 +150,13 @@ def _as_os_errors(url: str) -> Iterator[None]:
             raise
         raise OSError(errno.EIO, _one_line(error)) from error
     except ImportError as error:  # a scheme whose package is missing
-        raise OSError(errno.EIO, f"{_one_line(error)}: pip install 'numlstm[remote]' brings the usual ones") from error
-    except Exception as error:  # each store has errors of its own
+        raise OSError(errno.EIO, f"{_one_line(error)}: pip install 'numlstm[remote]' installs common ones") from error
+    except Exception as error:  # each store has its own exceptions
         raise OSError(errno.EIO, _one_line(error)) from error
 
 
 def _is_elsewhere(cause: BaseException | None) -> bool:
-    """Whether a file that was not found may well exist: fsspec says so too where a web server refuses or is away."""
+    """Return True if a file "not found" may exist: fsspec also says that if a web server refuses or is unreachable."""
     status = getattr(cause, "status", None)
     if isinstance(status, int):
         return status not in (404, 410)

@@ -1,7 +1,4 @@
-"""Names for files that are being written, which tell later whether somebody still writes them.
-
-Knows nothing about what is in them.
-"""
+"""Temporary file names that tell whether the process writing the file is still running."""
 
 from __future__ import annotations
 
@@ -14,16 +11,16 @@ _NAME = re.compile(r"\..*\.([0-9a-f]{8})-(\d+)-[0-9a-f]{16}\.tmp", re.DOTALL)
 
 
 def temporary_beside(target: Path) -> Path:
-    """Return a new name in the target's folder, hidden, that no other process will choose; it tells whose it is."""
+    """Return a unique hidden name in the target's folder that contains this machine's and process's ids."""
     return target.with_name(f".{target.name[:40]}.{_machine()}-{os.getpid()}-{os.urandom(8).hex()}.tmp")
 
 
 def remove_abandoned(target: Path) -> None:
-    """Remove what processes that were killed while they wrote `target` have left beside it.
+    """Remove the temporary files of processes that were killed while they wrote `target`.
 
-    A file is left alone if its process may be at work: if it runs, or belongs to another machine or user.
+    A file is kept if its process may still be writing: if it is running, or belongs to another machine or user.
     """
-    with contextlib.suppress(OSError):  # a folder that cannot be listed keeps what it has
+    with contextlib.suppress(OSError):  # a folder that cannot be listed is left as it is
         for path in list(target.parent.iterdir()):
             if path.name.startswith(f".{target.name[:40]}.") and is_abandoned(path):
                 with contextlib.suppress(OSError):
@@ -31,14 +28,14 @@ def remove_abandoned(target: Path) -> None:
 
 
 def is_abandoned(path: Path) -> bool:
-    """Whether a file has a name that `temporary_beside` gave on this machine, and its process does not run."""
+    """Return True if `temporary_beside` named the file on this machine and its process is no longer running."""
     found = _NAME.fullmatch(path.name)
     return found is not None and found[1] == _machine() and not _may_run(int(found[2]))
 
 
 def _machine() -> str:
-    # Process ids mean something on one machine only, and a folder may be shared by several. Imported here because only
-    # writing needs them, and whoever only reads starts faster.
+    # Process ids are only meaningful on one machine, and several may share a folder. Imported here because only
+    # writing needs these modules: reading starts faster without them.
     import hashlib
     import platform
 
@@ -46,7 +43,7 @@ def _machine() -> str:
 
 
 def _may_run(process: int) -> bool:
-    if os.name != "posix":  # where asking would end it
+    if os.name != "posix":  # elsewhere `os.kill` could end the process
         return True
     try:
         os.kill(process, 0)

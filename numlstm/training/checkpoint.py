@@ -1,7 +1,4 @@
-"""When and where a run is saved: now and then, at the end come what may, and snapshots of chosen epochs.
-
-Knows nothing about how a run is shown or stopped.
-"""
+"""Save a run: periodically, at the end even if its file cannot be written, and as snapshots of chosen epochs."""
 
 from __future__ import annotations
 
@@ -18,7 +15,7 @@ from .state import TrainingState
 
 
 def snapshot_path(path: str, epoch: int) -> str:
-    """Return where the snapshot of an epoch goes: weights.npz has weights-epoch5.npz beside it."""
+    """Return the path of an epoch's snapshot: weights-epoch5.npz beside weights.npz."""
     root, ending = os.path.splitext(path)
     return f"{root}-epoch{epoch}{ending}"
 
@@ -30,23 +27,23 @@ def check_snapshots(path: str, epochs: Sequence[int], *, overwrite: bool) -> Non
 
 
 class Saver:
-    """Writes the run to its file now and then, and remembers when. What fails is told by `say`, and that is all."""
+    """Saves the run periodically. A failed save or snapshot is reported through `say` and does not stop the run."""
 
     def __init__(self, run: TrainingState, path: str, every: Every, say: Callable[[str], None]) -> None:
         self.run, self.path, self.every, self.say = run, path, every, say
         self.last, self.began = time.monotonic(), run.step
         self.last_step = run.step
-        self.saved = (-1, False)  # the step, and whether what it came to was told
+        self.saved = (-1, False)  # the step, and whether its epoch's result was recorded
         self.snapshots = frozenset(run.record.snapshot_epochs)
 
     def due(self) -> bool:
-        """Return whether the run, between two steps, is to be saved now; it may have made several since the last."""
+        """Return True if the run should be saved now; several steps may have passed since the last call."""
         if self.every.steps:
             return self.run.step // self.every.steps > self.last_step // self.every.steps
         return time.monotonic() - self.last > self.every.seconds
 
     def save(self) -> None:
-        """Save; a failure is told: there may be room by the next time."""
+        """Save the run. A failure is only reported: there may be room by the next time."""
         self.last, self.last_step = time.monotonic(), self.run.step
         try:
             self._write(self.path)
@@ -54,7 +51,7 @@ class Saver:
             self.say(f"not saved: {error}")
 
     def snapshot(self, epoch: int) -> None:
-        """Write the snapshot of an epoch if asked to; before the run is saved, so that a crash repeats the epoch."""
+        """Write the snapshot of an epoch if requested; before the run is saved, so that a crash repeats the epoch."""
         if epoch not in self.snapshots:
             return
         try:
@@ -63,7 +60,7 @@ class Saver:
             self.say(f"no snapshot of epoch {epoch}: {error}")
 
     def save_or_rescue(self) -> None:
-        """Save, if need be to the folder for temporary files; raises `StorageError` that says where."""
+        """Save anything new; if that fails, save to the temporary folder and raise `StorageError` that says where."""
         if self.saved == (self.run.step, self.run.epoch_recorded):
             return
         try:
@@ -83,7 +80,7 @@ class Saver:
         return f"the run was saved to {rescue} instead"
 
     def what_is_kept(self) -> str:
-        """Return which step the file holds, in a few words."""
+        """Return a short description of what the file holds."""
         step, _ = self.saved
         if step >= 0:
             return f"{self.path} holds step {step:,}"

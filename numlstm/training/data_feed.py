@@ -1,6 +1,6 @@
-"""Hands a run's batches to the device: from a text that it holds, or window by window from memory or disk here.
+"""Feed a run's batches to the device: from a text held on the device, or batch by batch from host memory or disk.
 
-A device that queues its work computes one batch while the next is read here. Knows nothing about networks or steps.
+A device that queues its work computes one batch while the host reads the next.
 """
 
 from __future__ import annotations
@@ -10,13 +10,13 @@ from ..errors import CorpusError
 from ..text.dataset.memory_map import release
 from ..text.dataset.streams import AnyIds, Batches
 
-_CHECKED = 2**24  # ids that are looked at together
+_CHECKED = 2**24  # ids checked at a time
 
 
 class Feed:
     """The batches of a text on a device.
 
-    Raises `CorpusError`, when it is made or when a batch is read, if the text has ids beyond the vocabulary.
+    The constructor or `batch` raises `CorpusError` if the text has ids outside the vocabulary.
     """
 
     def __init__(self, reader: Batches, backend: Backend, vocab_size: int) -> None:
@@ -28,7 +28,7 @@ class Feed:
         self._vocab_size = vocab_size
 
     def batch(self, epoch: int, position: int) -> tuple[Array, Array, int]:
-        """Return inputs and targets (T, B) on the device at a position of an epoch, and the position after them."""
+        """Return inputs and targets (T, B) on the device at a position of an epoch, and the next position."""
         if self._text is not None:
             starts, length, after = self.reader.places(epoch, position)
             return *self.backend.window(self._text, starts, length), after
@@ -45,5 +45,5 @@ def _check(ids: AnyIds, vocab_size: int) -> None:
         if int(part.max()) >= vocab_size or int(part.min()) < 0:
             raise CorpusError(
                 f"the encoded text has ids from {part.min()} to {part.max()}; expected 0 to {vocab_size - 1}: "
-                "its file in the cache is damaged: remove it, and it is made again"
+                "its file in the cache is damaged: delete it, and it is rebuilt"
             )

@@ -1,4 +1,4 @@
-"""`train`, `new_run` and `resume_run`: how Python code begins to train."""
+"""`train`, `new_run` and `resume_run`: train from Python."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ def train(
     progress: bool | None = None,
     **settings: Any,
 ) -> Model:
-    """Train a model on a text and return it, with the best parameters that validation found.
+    """Train a model on a text and return it, with the parameters of the lowest validation loss.
 
     >>> model = numlstm.train("corpus.txt", layers=(32, 32), epochs=2, output="weights.npz")
     >>> text = model.generate("Day ", length=200)
 
-    `corpus` is a file, folder, glob, URL or the name of a corpus, or several of them; `text` is the text itself. A
-    progress bar shows on a terminal and in a notebook; `progress=False` turns it off. Ctrl-C ends the training after
+    `corpus` is a file, folder, glob, URL or the name of a corpus, or a list of them; `text` is the text itself. A
+    progress bar appears on a terminal and in a notebook; `progress=False` turns it off. Ctrl-C stops training after
     the current step; with `output` the run is saved first.
 
     Raises `ConfigError` for a setting that does not exist or is out of range, `CorpusError` for a text that cannot be
     read, `BackendError` for a device that does not work, `StorageError` for an output that cannot be written, and
-    `DivergedError` if the loss is no longer a finite number.
+    `DivergedError` if the loss is no longer finite.
     """
     run = new_run(corpus, text=text, **settings)
     with stop_asked() as stop:
@@ -59,7 +59,7 @@ def train(
 def new_run(
     corpus: Sources | None = None, *, text: str | None = None, report: Report | None = None, **settings: Any
 ) -> Run:
-    """Make a training run on a text, to be trained by iterating over it.
+    """Create a training run on a text. Iterate over it to train.
 
     >>> run = numlstm.new_run(text="Once upon a time. " * 99, layers=16, batch_size=4, seq_len=16, epochs=2, seed=0)
     >>> for event in run:
@@ -68,8 +68,8 @@ def new_run(
     epoch 1: ... nats per character
     epoch 2: ... nats per character
 
-    Text and settings are those of `train`. Nothing is saved without `output`, and no samples are written without
-    `sample_length`. `report` is called with how much of the text is read. Raises as `train` does.
+    `corpus`, `text` and settings are those of `train`. Without `output` nothing is saved, and without `sample_length`
+    no samples are written. `report` is called with the progress of reading the text. Raises as `train` does.
     """
     given = _checked(settings)
     sources = _sources(corpus, text)
@@ -91,15 +91,15 @@ def resume_run(
     report: Report | None = None,
     **settings: Any,
 ) -> Run:
-    """Continue the run in a weights file, with the same bits as if it had never stopped unless settings change.
+    """Resume the run in a weights file, bit for bit as if it had never stopped, unless settings change.
 
     >>> model = numlstm.train("corpus.txt", layers=16, epochs=1, output="half.npz")
     >>> run = numlstm.resume_run("half.npz", epochs=2)
     >>> losses = [event.loss for event in run]
 
-    The text is read again from where it was, unless `corpus` or `text` gives it. `epochs` and `steps` are totals.
-    The network's settings cannot change; those of steps and optimizer can. The run is saved to `path` unless `output`
-    names another file. Raises as `train` does, and `WeightsError` if the file holds no run.
+    The text is read again from its original source, unless `corpus` or `text` is given. `epochs` and `steps` are
+    totals. The network's settings cannot change; those of training and the optimizer can. The run is saved to `path`
+    unless `output` names another file. Raises as `train` does, and `WeightsError` if the file holds no run.
     """
     given = {"output": os.fspath(path), **_checked(settings)}
     own = given["output"] == os.fspath(path)
@@ -112,7 +112,7 @@ def resume_run(
 
 def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     if "resume" in settings:
-        raise ConfigError("there is no setting 'resume' here; expected resume_run, which goes on with a run")
+        raise ConfigError("there is no setting 'resume' here; call resume_run to resume a run")
     given = {name: value for name, value in settings.items() if value is not None}
     for name in ("max_time", "save_every"):  # numbers are seconds
         if isinstance(given.get(name), (int, float)):

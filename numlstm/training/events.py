@@ -1,17 +1,17 @@
-"""What happens in a run, as plain dicts that JSON can hold: what logs and TensorBoard are made from.
+"""The events of a run as JSON-serialisable dicts, which logs and TensorBoard files are made from.
 
 EVENTS. Each has `event`, its kind; `time`, seconds since 1970; and `step`, the updates made so far. Losses are in nats
-per token, and what is unknown is None (null). The names stay as they are; there may be more of them one day.
+per token; unknown values are None (null). Names never change; new ones may be added.
 
-    start   step (0, or where a resumed run goes on), steps and epochs (in all; no epochs if only steps were asked for),
+    start   step (0, or where a resumed run continues), steps and epochs (totals; no epochs if steps were requested),
             output, device, versions, parameters (how many), model and training (every setting), corpus: sources,
             digest, level, vocabulary, tokens, training_tokens, validation_tokens
     step    epoch, loss, epoch_loss (the mean of the epoch so far), gradient_norm, clipped_norm (after clipping), lr,
             tokens (predicted by this step), seconds (of this step), tokens_per_second, run_seconds (trained so far,
-            over all resumes). Of runs longer than 10,000 steps only every n-th is told, n being steps // 10,000
-    epoch   epoch, loss (the mean while it was trained), val_loss, val_bits, val_perplexity, best, run_seconds
+            over all resumes). Of runs longer than 10,000 steps, only every n-th step is logged (n = steps // 10,000)
+    epoch   epoch, loss (the mean during training), val_loss, val_bits, val_perplexity, best, run_seconds
     sample  prompt, temperature, text
-    gates   layer, and for each of i f g o: mean, low and high (shares near the ends of its range), counts (of
+    gates   layer, and for each of i f g o: mean, low and high (fractions near the ends of its range), counts (in
             `gates.BINS` equal parts of the range)
     end     reason ("done", "stopped", "diverged", "failed"), best_loss, best_step, run_seconds
 
@@ -42,7 +42,7 @@ _MOST_STEPS = 10_000
 
 
 def start(run: TrainingState, text: Corpus, output: str) -> Event:
-    """Return what is about to be trained on what."""
+    """Return the event that describes the run and its text."""
     training, validation = split(text.ids, run.config.val_split)
     record = run.record.corpus
     corpus = {
@@ -71,12 +71,12 @@ def start(run: TrainingState, text: Corpus, output: str) -> Event:
 
 
 def is_told(run: TrainingState, step: Step) -> bool:
-    """Whether the step is one of those that are told."""
+    """Return True if the step is logged."""
     return step.last or step.step % max(1, run.config.steps // _MOST_STEPS) == 0
 
 
 def step(run: TrainingState, step: Step) -> Event:
-    """Return what an update did."""
+    """Return the event of an update."""
     facts = dataclasses.asdict(step)
     names = ("epoch", "loss", "epoch_loss", "gradient_norm", "clipped_norm", "lr", "tokens", "seconds")
     return _event(
@@ -89,7 +89,7 @@ def step(run: TrainingState, step: Step) -> Event:
 
 
 def epoch(run: TrainingState, epoch: Epoch) -> Event:
-    """Return what an epoch came to."""
+    """Return the event of an epoch's end."""
     loss = epoch.val_loss
     return _event(
         "epoch",
@@ -105,19 +105,19 @@ def epoch(run: TrainingState, epoch: Epoch) -> Event:
 
 
 def sample(run: TrainingState, prompt: str, temperature: float, text: str) -> Event:
-    """Return a text that the network wrote."""
+    """Return the event of a text that the network wrote."""
     return _event("sample", run.step, prompt=prompt, temperature=temperature, text=text)
 
 
 def gate_counts(run: TrainingState, ids: AnyIds) -> list[Event]:
-    """Return, for each layer, how far its gates are open while the network reads `ids (N,)`; none if N is 0."""
+    """Return an event per layer: how far its gates open while the network reads `ids (N,)`; none if N is below 2."""
     return [
         _event("gates", run.step, layer=layer, **found) for layer, found in enumerate(gates.measured(run.judged(), ids))
     ]
 
 
 def end(run: TrainingState, reason: str) -> Event:
-    """Return how a run ended, or why it stopped."""
+    """Return the event of a run's end, with the reason."""
     record = run.record
     facts = {"best_loss": record.best_loss, "best_step": record.best_step, "run_seconds": record.seconds}
     return _event("end", run.step, reason=reason, **facts)

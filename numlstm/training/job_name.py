@@ -1,7 +1,6 @@
-"""A name for a run, made of what shapes its weights: the text and the network.
+"""A run's name, built from what determines its weights: the text and the network.
 
-Settings that may change while a run goes on, such as the learning rate, are no part of it, so that the same name is the
-same run. Knows nothing about files.
+Settings that may change when a run resumes, such as the learning rate, are left out: the same name means the same run.
 """
 
 from __future__ import annotations
@@ -17,11 +16,11 @@ from ..settings.training import TrainingSettings
 
 PLACE = "{job}"
 
-_LONGEST = 120  # characters: with folder and ending well below what file systems allow
+_LONGEST = 120  # characters: with folder and suffix well below the limits of file systems
 
 
 def job_name(corpus: Sequence[str], given: Mapping[str, Any]) -> str:
-    """Return such as "hamlet-2x128" or "jules-word-vocab5000-400-200-embed64-norm" for the options of a new run.
+    """Return a name such as "hamlet-2x128" or "jules-word-vocab5000-400-200-embed64-norm" for the options of a new run.
 
     Raises `ConfigError` if the layers cannot be read.
     """
@@ -48,7 +47,7 @@ _FLAGS = {"layer_norm": "norm", "tie_weights": "tied"}
 
 
 def _text_name(corpus: Sequence[str]) -> str:
-    """Return the first text's name without folder and ending, and how many more there are; a mark says which."""
+    """Return the first text's name without folder and suffix, and the number of others; a hash keeps it unique."""
     if not corpus:
         return "text"
     first = "stdin" if corpus[0] == "-" else PurePath(corpus[0]).name
@@ -60,5 +59,5 @@ def _text_name(corpus: Sequence[str]) -> str:
 
 
 def _marked(name: str, of: str) -> str:
-    """Return a name that does not tell all of what it stands for with a mark that does."""
+    """Return an abbreviated name with a hash of all that it stands for."""
     return f"{name}-{hashlib.sha256(of.encode('utf-8', 'backslashreplace')).hexdigest()[:6]}"

@@ -1,8 +1,7 @@
-"""Training: truncated backpropagation through time over parallel streams, the state carried along, or over windows.
+"""The training loop: truncated backpropagation through time over parallel streams with carried state, or over windows.
 
-`train` goes from step to step and yields what each did; between two steps the `TrainingState` holds all that an
-exact resume needs. Prints nothing and saves nothing: whoever iterates does. (BPTT: Werbos 1990; truncated:
-Williams & Peng 1990.)
+`train` yields the result of each step; between two steps, `TrainingState` holds everything that an exact resume
+needs. Printing and saving are left to the caller. (BPTT: Werbos 1990; truncated: Williams & Peng 1990.)
 """
 
 from __future__ import annotations
@@ -27,17 +26,17 @@ from .record import EpochResult
 from .state import TrainingState, batches, check_validation, find_place
 
 _EVALUATION_STREAMS = 32
-_READING_SECONDS = 0.1  # how often what steps did is read from a device that queues them
-_HALVINGS = math.log2(Scaling.MOST / Scaling.LEAST)  # of a loss scale, at most, until it stays as it is
-_LOSSES = 2000  # epochs in a history: with 170,000 of them a file would be too long to be saved
+_READING_SECONDS = 0.1  # how often results are read from a device that queues its work
+_HALVINGS = math.log2(Scaling.MOST / Scaling.LEAST)  # of a loss scale, at most, until it reaches its minimum
+_LOSSES = 2000  # epochs in a history: with 170,000 of them the file would be too large to save
 
 
 @dataclasses.dataclass(frozen=True)
 class Step:
-    """What one update did: losses in nats per token, `tokens` predicted, `seconds` taken.
+    """The result of one update: losses in nats per token, `tokens` predicted, `seconds` taken.
 
-    `epoch_loss` is the mean over the epoch so far; `gradient_norm` is before clipping and `clipped_norm` after. After
-    the `last` step of an epoch or of the run comes an `Epoch`.
+    `epoch_loss` is the mean over the epoch so far; `gradient_norm` is before clipping and `clipped_norm` after. An
+    `Epoch` follows the `last` step of an epoch or of the run.
     """
 
     step: int
@@ -54,10 +53,10 @@ class Step:
 
 @dataclasses.dataclass(frozen=True)
 class Epoch:
-    """What an epoch, or the part of one with which a run ends, came to: losses in nats per token.
+    """The result of an epoch, or of the partial epoch at the end of a run: losses in nats per token.
 
-    `val_loss` is None where there is no text to validate on; `best` says whether it is the lowest so far, and `whole`
-    whether the epoch was gone through to its end.
+    `val_loss` is None without validation text. `best` is True if it is the lowest so far, `whole` if the epoch was
+    completed.
     """
 
     step: int
@@ -72,15 +71,16 @@ Progress = Step | Epoch
 
 
 def train(run: TrainingState, train_ids: AnyIds, val_ids: AnyIds) -> Iterator[Progress]:
-    """Train from `run.step` to `run.config.steps`; whenever this yields, `run` can be saved.
+    """Train from `run.step` to `run.config.steps`; `run` can be saved at every yield.
 
-    Yields a `Step` after each update and an `Epoch` at each epoch's end and the run's. Where the device queues its work
-    what updates did is read for several of them together, about ten times a second: their `Step`s then come one after
-    the other, while `run` is at the last of them. Each step predicts every position of one window of `seq_len` tokens
-    in `batch_size` streams. The state is zero at the start of an epoch, and of every window where they are drawn at
-    random. A run that was saved before its epoch was validated is validated first. Raises `CorpusError` if the text is
-    too short, `ConfigError` if there is no text to validate on and a setting needs it, and `DivergedError` if the loss
-    or the gradient is no longer finite: `run` is then not to be saved.
+    Yields a `Step` after each update and an `Epoch` at the end of each epoch and of the run. If the device queues its
+    work, the results of several updates are read together, about ten times a second: their `Step`s are then yielded
+    in a row, while `run` is already at the last of them. Each step predicts every position of one window of `seq_len`
+    tokens in `batch_size` streams. The state is zero at the start of an epoch, and of every window if windows are
+    drawn at random. A run that was saved before its epoch was validated is validated first.
+
+    Raises `CorpusError` if the text is too short, `ConfigError` if a setting needs validation text and there is none,
+    and `DivergedError` if the loss or the gradient is no longer finite: `run` must not be saved then.
     """
     config, reader = run.config, batches(train_ids, run.config)
     find_place(run, reader)
@@ -102,7 +102,7 @@ def _at_an_end(run: TrainingState, reader: Batches) -> bool:
 
 
 def _steps(run: TrainingState, reader: Batches, feed: Feed, most: int) -> list[Step]:
-    """Make at most so many steps, none beyond an epoch's end, and read what they did."""
+    """Make at most `most` steps, up to the epoch's end, and return their results."""
     started = time.perf_counter()
     made: list[_Made] = []
     while len(made) < most and not (made and made[-1].last):
@@ -127,7 +127,7 @@ def _steps(run: TrainingState, reader: Batches, feed: Feed, most: int) -> list[S
 
 
 class _Made(NamedTuple):
-    """A step that the device has been given: `step` and `epoch` count from 1, `begins` an epoch or is its `last`."""
+    """A step handed to the device. `step` and `epoch` count from 1; `begins` and `last` mark an epoch's two ends."""
 
     step: int
     epoch: int
@@ -152,7 +152,7 @@ def _make(run: TrainingState, reader: Batches, feed: Feed) -> _Made:
     loss, carried = model.gradients_(x, y, run.carried, **step_options(run))
     if reader.carries:
         run.carried = carried
-    # Gradients of several processes would be averaged here, in `run.model.grads`.
+    # With several processes, `run.model.grads` would be averaged here.
     reductions = record.plateau.reductions
     optimizer, packed = run.optimizer, model.packed if config.optimizer in FUSED else ()
     norms = optimizer.update_(
@@ -177,9 +177,10 @@ def _make(run: TrainingState, reader: Batches, feed: Feed) -> _Made:
 
 
 def _check_finite(run: TrainingState, step: int, loss: float, norm: float) -> None:
-    """Raise `DivergedError` if a step's loss is not finite, or its gradient's norm with no loss scale to blame.
+    """Raise `DivergedError` if a step's loss is not finite, or if its gradient's norm is not.
 
-    After so many updates left out in a row that the scale is as low as it gets, it is no longer to blame.
+    With a loss scale, an infinite norm may only mean that the scale is too high. That ends after `_HALVINGS` skipped
+    updates in a row, when the scale is at its minimum.
     """
     config, scaled = run.config, run.loss_scale is not None
     if math.isfinite(loss) and (math.isfinite(norm) or (scaled and run.record.left_out <= _HALVINGS)):
@@ -192,7 +193,7 @@ def _check_finite(run: TrainingState, step: int, loss: float, norm: float) -> No
 
 
 def _reset_(run: TrainingState) -> None:
-    """Set the carried state of some streams to zeros, chosen by the seed and the step."""
+    """Zero the carried state of some streams, chosen at random from the seed and the step."""
     generator = np.random.Generator(np.random.Philox(key=[run.config.seed, run.step]))
     for row in np.flatnonzero(generator.random(run.config.batch_size) < run.config.reset_state).tolist():
         for h, c in run.carried:
@@ -201,7 +202,7 @@ def _reset_(run: TrainingState) -> None:
 
 
 def step_options(run: TrainingState) -> dict[str, Any]:
-    """Return what `Model.gradients_` is to be told of dropout and of the loss scale for the step that comes next."""
+    """Return the dropout and loss scale arguments of `Model.gradients_` for the next step."""
     config = run.config
     options = {} if run.loss_scale is None else {"loss_scale": run.loss_scale}
     if config.dropout or config.recurrent_dropout:
@@ -230,11 +231,11 @@ def _end_epoch(run: TrainingState, reader: Batches, val_ids: AnyIds) -> Epoch:
         after.best_loss, after.best_step, after.stale_epochs = val_loss, run.step, 0
     after.history = _thinned([*record.history, EpochResult(run.step, loss, val_loss)])
     after.seconds += time.perf_counter() - started
-    run.record = after  # all at once: Ctrl-C may come at any moment here
+    run.record = after  # in one assignment: Ctrl-C may come at any moment here
     return Epoch(run.step, record.epoch + 1, loss, val_loss, best, whole)
 
 
 def _thinned(history: list[EpochResult]) -> list[EpochResult]:
-    """Leave out every other one of the older half where there are too many."""
+    """Drop every other result from the older half of a history that is too long."""
     half = _LOSSES // 2
     return history if len(history) <= _LOSSES else history[:half:2] + history[half:]

@@ -1,11 +1,10 @@
-"""The learning rate of each step, clipping, and the update.
+"""The learning rate of each step, gradient clipping, and the update.
 
 Adam (Kingma & Ba 2015), AdamW (Loshchilov & Hutter 2019), RMSprop (Tieleman & Hinton 2012), SGD, momentum (Polyak
-1964; with Nesterov's look ahead, Sutskever et al. 2013) and Adagrad (Duchi et al. 2011) are PyTorch's to the letter:
-their `weight_decay` is added to the gradient, but AdamW's, which shrinks the parameters themselves. FTRL-Proximal
-(McMahan et al. 2013) is TensorFlow's: it forgets the parameters that it starts from, which few networks like.
-Clipping by the global norm as Pascanu et al. (2013). Knows nothing about texts, layers or files: parameters are one
-flat array.
+1964; with Nesterov's look ahead, Sutskever et al. 2013) and Adagrad (Duchi et al. 2011) match PyTorch exactly:
+`weight_decay` is added to the gradient, except with AdamW, which shrinks the parameters themselves. FTRL-Proximal
+(McMahan et al. 2013) matches TensorFlow: it forgets the initial parameters, which suits few networks. Clipping by the
+global norm follows Pascanu et al. (2013). Parameters are one flat array.
 """
 
 from __future__ import annotations
@@ -19,18 +18,18 @@ from ..backends.protocol import Array, Backend, Number, Packed
 from ..backends.spec.gradients import clipping
 from ..settings.training import OPTIMIZERS, TrainingSettings
 
-_THRESHOLD = 1e-4  # by what share the loss must fall to end a plateau: PyTorch's
+_THRESHOLD = 1e-4  # relative fall of the loss that ends a plateau: PyTorch's
 
-FUSED = ("adam", "adamw")  # made by `Backend.adam_`, which packs the weights in the same pass
+FUSED = ("adam", "adamw")  # computed by `Backend.adam_`, which packs the weights in the same pass
 
 
 def learning_rate(config: TrainingSettings, step: int, reductions: int = 0) -> float:
     """Return the learning rate of the update after `step` updates.
 
-    It rises on a line over `warmup_steps` updates to `lr`. From there "constant" keeps it; "cosine" and "linear"
-    lower it, by half a cosine or a line, to `lr_floor * lr` at the last update; "step" is TensorFlow's staircase, lr
-    * decay_rate^(step // decay_steps); "plateau" multiplies it by `plateau_factor` for each of the `reductions` that
-    a `Plateau` has asked for, but not below `lr_floor * lr`.
+    It rises linearly to `lr` over `warmup_steps` updates. From there "constant" keeps it; "cosine" and "linear" lower
+    it along half a cosine or a line to `lr_floor * lr` at the last update; "step" is TensorFlow's staircase, lr *
+    decay_rate^(step // decay_steps); "plateau" multiplies it by `plateau_factor` for each of the `reductions`
+    requested by a `Plateau`, but not below `lr_floor * lr`.
     """
     rise = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
     if config.schedule == "step":
@@ -47,10 +46,10 @@ def learning_rate(config: TrainingSettings, step: int, reductions: int = 0) -> f
 
 
 class Plateau(NamedTuple):
-    """How long a validation loss has not fallen, as PyTorch's ReduceLROnPlateau counts it.
+    """Counts how long the validation loss has not fallen, as PyTorch's ReduceLROnPlateau does.
 
-    `best` is the lowest loss so far, `bad` the epochs since without one lower by a ten-thousandth, and `reductions` how
-    often that has been too many.
+    `best` is the lowest loss so far. `bad` counts the epochs since in which the loss did not fall below it by at least
+    a ten-thousandth, and `reductions` how often `bad` exceeded the patience.
     """
 
     best: float | None = None
@@ -58,7 +57,7 @@ class Plateau(NamedTuple):
     reductions: int = 0
 
     def after(self, loss: float, patience: int) -> Plateau:
-        """Return the state after another epoch: more than `patience` bad ones ask for a reduction."""
+        """Return the state after another epoch; more than `patience` bad epochs request a reduction."""
         if self.best is None or loss < self.best * (1 - _THRESHOLD):
             return Plateau(loss, 0, self.reductions)
         if self.bad + 1 > patience:
@@ -67,22 +66,22 @@ class Plateau(NamedTuple):
 
 
 class Norms(NamedTuple):
-    """The global norm of a gradient as it came, and after `clip_value`; the device may yet have to make them."""
+    """A gradient's global norm before clipping and after `clip_value`; the device may still be computing them."""
 
     before: Number
     bounded: Number
 
     def read(self, clip: float) -> tuple[float, float]:
-        """Return the norm before and after clipping, by value and then by norm; waits for the device."""
+        """Return the norm before all clipping and after clipping by value and by norm; waits for the device."""
         before, bounded = float(self.before), float(self.bounded)
         return before, bounded * clipping(bounded, clip) if math.isfinite(before) else before
 
 
 @dataclasses.dataclass
 class Optimizer:
-    """What an optimizer remembers of each parameter: flat device arrays (P,) by the names of `TrainingSettings.slots`.
+    """An optimizer's state for each parameter: flat device arrays (P,) by the names in `TrainingSettings.slots`.
 
-    `began` is the number of updates after which its slots were fresh.
+    `began` is the number of updates that preceded the initialisation of its slots.
     """
 
     slots: dict[str, Array]
@@ -108,12 +107,12 @@ class Optimizer:
         reductions: int = 0,
         loss_scale: Array = None,
     ) -> Norms:
-        """Make the update after `step` updates in `flat`, by Adam in the packed weights too; return the norms.
+        """Update `flat`, and with Adam the packed weights, after `step` earlier updates; return the norms.
 
-        The gradients are divided by the `loss_scale`, if one is given, which follows them (`Backend.unscale_`). Entries
-        beyond `config.clip_value` are brought back to it, in `grads`, as PyTorch's `clip_grad_value_` does. A gradient
-        of a norm above `config.clip` is scaled down to it, as its `clip_grad_norm_` does. A norm that is not finite
-        leaves everything as it was. Does not wait for the device.
+        If a `loss_scale` is given, the gradients are divided by it and it is adjusted (`Backend.unscale_`). `grads` is
+        clamped to `config.clip_value`, as PyTorch's `clip_grad_value_` does. A gradient with a norm above `config.clip`
+        is scaled down to it, as `clip_grad_norm_` does. If the norm is not finite, parameters and slots stay unchanged.
+        Does not wait for the device.
         """
         norm = before = backend.global_norm(grads) if loss_scale is None else backend.unscale_(grads, loss_scale)
         if config.clip_value:

@@ -1,4 +1,4 @@
-"""How far a run is, as a line on a terminal or in a notebook, for who trains from Python."""
+"""A progress bar on a terminal or in a notebook, for training from Python."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from .samples import Samples
 
 Event = Progress | Samples
 
-_SECONDS = 0.2  # between two times that the line is written
+_SECONDS = 0.2  # minimum interval between updates of the line
 _BAR = 20  # characters
 
 
 class Run(Protocol):
-    """What is asked of a run that is shown."""
+    """The attributes of a run that the progress bar reads."""
 
     @property
     def step(self) -> int: ...
@@ -33,7 +33,7 @@ class Run(Protocol):
 
 
 def shown(run: Run, events: Iterator[Event], progress: bool | None) -> Iterator[Event]:
-    """Pass on what a run yields, and show it: if `progress` says so or, if it is None, where somebody can see it."""
+    """Yield a run's events and show a progress bar; if `progress` is None, only on a terminal or in a notebook."""
     notebook = _notebook()
     if progress is None:
         progress = notebook is not None or (sys.stderr is not None and sys.stderr.isatty())
@@ -58,7 +58,7 @@ def shown(run: Run, events: Iterator[Event], progress: bool | None) -> Iterator[
 
 
 class _Compiling:
-    """Shows that kernels are being compiled: on a machine's first run that comes before the first step."""
+    """Shows that kernels are being compiled, which delays the first step of a machine's first run."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self.show, self.number = show, 0
@@ -72,7 +72,7 @@ class _Compiling:
 
 
 def line(run: Run, event: Progress, speed: float) -> str:
-    """Return how far a run is in a line; `speed` is in steps per second."""
+    """Return the progress bar of a run as a line of text; `speed` is in steps per second."""
     steps = run.settings.steps
     done = event.step / steps if steps else 1.0
     bar = "█" * round(_BAR * done) + "░" * (_BAR - round(_BAR * done))
@@ -88,12 +88,12 @@ def _time(seconds: float) -> str:
 
 
 def _to_stderr(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # whoever closed it does not want to see it
+    with contextlib.suppress(OSError, ValueError):  # stderr may be closed
         print(f"\r\033[2K{text}", end="", file=sys.stderr, flush=True)
 
 
 def _notebook() -> Any:
-    """Return what shows a line in a notebook, in the place of the one before; None where there is no notebook."""
+    """Return a function that shows a line in a notebook, replacing the previous one; None outside notebooks."""
     ipython: Any = sys.modules.get("IPython")
     shell = ipython.get_ipython() if ipython else None
     if shell is None or shell.__class__.__name__ != "ZMQInteractiveShell":

@@ -1,4 +1,4 @@
-"""What a run has come to besides its arrays: losses, its place in the text, the text. Its file keeps it as JSON."""
+"""A run's state besides its arrays, stored as JSON in its file: losses, position in the text, the text's identity."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from .optimizers import Plateau
 NOT_NOTED = -1
 
 _SUMMARY = ("best_loss", "best_step", "seconds", "history", "corpus", "commands")
-_SNAPSHOT = ("seconds", "history", "corpus", "commands")  # the best loss is of other parameters
+_SNAPSHOT = ("seconds", "history", "corpus", "commands")  # the best loss belongs to other parameters
 
 
 class EpochResult(NamedTuple):
-    """The losses of an epoch that ended after `step` updates, in nats per token; `val_loss` None without validation."""
+    """An epoch's losses in nats per token; it ended after `step` updates. `val_loss` is None without validation."""
 
     step: int
     loss: float
@@ -26,7 +26,7 @@ class EpochResult(NamedTuple):
 
 @dataclasses.dataclass(frozen=True)
 class CorpusRecord:
-    """The text of a run: where and how it was read, and what it is known by. `characters` is its length in tokens."""
+    """The text of a run: its sources, how they were read, and its digest. `characters` is its length in tokens."""
 
     sources: tuple[str, ...]
     encoding: str
@@ -36,7 +36,7 @@ class CorpusRecord:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> CorpusRecord:
-        """Return what `to_json` made; raises `KeyError`, `TypeError` or `ConfigError` for anything else."""
+        """Rebuild a record from `to_json`; raises `KeyError`, `TypeError` or `ConfigError` for anything else."""
         level = {each.name: values[each.name] for each in dataclasses.fields(TextSettings) if each.name in values}
         return cls(
             sources=_tuple_of(_text)(values["sources"]),
@@ -47,21 +47,21 @@ class CorpusRecord:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values that a file keeps."""
+        """Return the values to store in a file."""
         facts = {"encoding": self.encoding, "digest": self.digest, "characters": self.characters}
         return {"sources": list(self.sources), **facts, **self.level.to_dict()}
 
 
 @dataclasses.dataclass
 class Record:
-    """What a run has come to. Losses are in nats per token; `seconds` of training are summed over all resumes.
+    """A run's state besides its arrays. Losses are in nats per token; `seconds` of training sum over all resumes.
 
-    `epoch` counts the epochs before this one, `position` is the place in it (see `Batches`), and `epoch_loss` sums its
-    losses over `epoch_tokens`. `stale_epochs` are the whole ones since the best validation loss, `left_out` the
-    latest updates in a row that fp16 had to leave out. `epochs` is how many the run is to have in all, None where a
-    number of steps was asked for. Files older than `position` or `epochs` give them as `NOT_NOTED`, and
-    `state.find_place` works them out. `began`, `averaged` and `loss_scale` are counted by the optimizer, the average
-    and the device: they are right in what `TrainingState.to_file` returns.
+    `epoch` counts the epochs before the current one, `position` is the position in it (see `Batches`), and `epoch_loss`
+    is the sum of its losses over `epoch_tokens`. `stale_epochs` counts the whole epochs since the best validation loss,
+    `left_out` the latest consecutive updates that fp16 skipped. `epochs` is the run's total, None if a number of steps
+    was requested. In files that predate `position` or `epochs` they are `NOT_NOTED`, and `state.find_place` computes
+    them. `began`, `averaged` and `loss_scale` are tracked by the optimizer, the average and the device: they are
+    up to date only in the result of `TrainingState.to_file`.
     """
 
     best_loss: float | None = None
@@ -85,9 +85,9 @@ class Record:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any]) -> Record:
-        """Return the record that a file holds; values of names that are not known here are left out.
+        """Return the record in a file, without unknown names.
 
-        Raises `WeightsError` if a value is of another type.
+        Raises `WeightsError` if a value has the wrong type.
         """
         found: dict[str, Any] = {"position": NOT_NOTED, "epochs": NOT_NOTED}
         for name, read in _READERS.items():
@@ -97,20 +97,20 @@ class Record:
                 found[name] = read(values[name])
             except (TypeError, ValueError, KeyError, ConfigError):
                 raise WeightsError(
-                    f"the {name} of its training record is {values[name]!r:.60}; expected what `train` writes there: "
+                    f"the {name} of its training record is {values[name]!r:.60}; expected a value that `train` writes: "
                     "use an earlier file, or a snapshot"
                 ) from None
         return cls(**found)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the values that a file keeps, by name."""
+        """Return the values to store in a file, by name."""
         values = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
         values |= {"corpus": self.corpus and self.corpus.to_json()}
         unset = ("corpus", "averaged", "loss_scale")
         return {name: value for name, value in values.items() if value is not None or name not in unset}
 
     def summary(self, *, snapshot: bool = False) -> dict[str, Any]:
-        """Return what a file shows of the run; a snapshot's parameters are not those of the best loss."""
+        """Return the values that a file shows about the run; for a `snapshot`, without the best loss."""
         values = self.to_json()
         return {name: values[name] for name in (_SNAPSHOT if snapshot else _SUMMARY) if name in values}
 

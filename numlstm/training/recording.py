@@ -1,7 +1,6 @@
-"""What a run leaves behind besides its weights: a log, and files for TensorBoard.
+"""Record a run's events in a log and in TensorBoard files.
 
-A full disk, or whatever else keeps them from being written, is told once and does not stop the training. Knows
-nothing about how they are written.
+A full disk or any other failure to write them is reported once and does not stop training.
 """
 
 from __future__ import annotations
@@ -21,17 +20,17 @@ Event = dict[str, Any]
 
 
 class Sink(Protocol):
-    """Where events go."""
+    """A destination for events."""
 
     def write(self, event: Event) -> None:
-        """Keep an event; raises `LogError` if that fails."""
+        """Write an event; raises `LogError` if that fails."""
 
     def close(self) -> None:
-        """Write no more."""
+        """Close the file, if one is open."""
 
 
 def open_sinks(log: str | None, tensorboard: str | None) -> list[Sink]:
-    """Open what was asked for; raises `LogError` if it cannot be written or a library is missing."""
+    """Open the requested sinks; raises `LogError` if one cannot be written or a library is missing."""
     from ..monitoring.run_log import RunLog
     from ..monitoring.tensorboard import Board, check_installed
 
@@ -42,7 +41,7 @@ def open_sinks(log: str | None, tensorboard: str | None) -> list[Sink]:
 
 
 class Recorder:
-    """Tells the sinks what a run does. Use as a context manager, around the whole run."""
+    """Sends a run's events to the sinks. Use as a context manager around the whole run."""
 
     def __init__(
         self, sinks: Iterable[Sink], run: TrainingState, text: Corpus, output: str, say: Callable[[str], None]
@@ -64,14 +63,14 @@ class Recorder:
             sink.close()
 
     def follow(self, progress: Iterable[Progress]) -> Iterator[Progress]:
-        """Pass on what a run yields, and tell of it."""
+        """Yield a run's progress unchanged, and record it."""
         for each in progress:
             if self.sinks:
                 self._progress(each)
             yield each
 
     def samples(self, prompt: str, texts: Mapping[float, str]) -> None:
-        """Tell of samples by temperature."""
+        """Record samples, given by temperature."""
         for temperature, text in texts.items():
             self._tell(events.sample(self.run, prompt, temperature, text))
 
@@ -91,7 +90,7 @@ class Recorder:
             except LogError as error:
                 if place not in self.failed:
                     self.failed.add(place)
-                    self.say(f"{error}; training goes on")
+                    self.say(f"{error}; training continues")
 
     def _reason(self, error: BaseException | None) -> str:
         if error is None:

@@ -1,4 +1,4 @@
-"""A run goes on from its file: what may change with it, and what is said of it."""
+"""Resume a run from its file: which settings may change, and the notes about each change."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from .record import CorpusRecord
 from .setup import NETWORK, TOKENS, TRAINING, check_used
 from .state import TrainingState, batches, check_validation, steps_for
 
-_FIXED = ("val_split", "seed")  # with another part kept back the validation loss would be of text that was trained on
+_FIXED = ("val_split", "seed")  # with another part held out, the validation loss would cover text that was trained on
 
 _HOW = {
-    "batch_size": "the epoch goes on at the same share of the text, from a state of zeros; ",
-    "batching": "the epoch goes on at the same share of the text, from a state of zeros; ",
-    "seq_len": "goes on with the first token that was not read; ",
+    "batch_size": "the epoch continues at the same share of the text, with a zero state; ",
+    "batching": "the epoch continues at the same share of the text, with a zero state; ",
+    "seq_len": "continues with the first unread token; ",
     "optimizer": "starts afresh; ",
 }
 
@@ -39,11 +39,11 @@ def resumed_run(
     sources: Sequence[str | Source] = (),
     report: Report | None = None,
 ) -> tuple[Corpus, TrainingState, list[str]]:
-    """Read a run and its text again, the text from where it was unless other `sources` are given.
+    """Load a run and read its text again, from its original sources unless other `sources` are given.
 
-    Settings that are given and differ from the run's change from here on; the third value has a line for each. Raises
-    `WeightsError` if the file holds no run, `CorpusError` if the text is gone or is another, `ConfigError` for settings
-    that belong to the run and cannot change, and `BackendError` if the device cannot compute with the run's precision.
+    Given settings that differ from the run's apply from here on; the third value has a line for each. Raises
+    `WeightsError` if the file holds no run, `CorpusError` if the text is missing or different, `ConfigError` for
+    settings that cannot change, and `BackendError` if the device does not support the run's precision.
     """
     file = weights_file.load(path)
     run, notes = _resumed(file, backend, given.get("precision"))
@@ -62,9 +62,9 @@ def _text_again(
     path: str, vocab: Vocab, was: CorpusRecord, sources: Sequence[str | Source], report: Report | None
 ) -> Corpus:
     if not sources and "-" in was.sources:
-        raise CorpusError("the run's text came from standard input; expected it again: add - and pipe it in")
+        raise CorpusError("the run's text came from standard input; expected the same text: add - and pipe it in")
     if not sources and IN_MEMORY in was.sources:
-        raise CorpusError("the run's text was no file; expected it again: give it as `text`")
+        raise CorpusError("the run's text was not a file; expected the same text: pass it as `text`")
     try:
         text = load_corpus(sources or was.sources, encoding=was.encoding, vocab=vocab, report=report)
     except CorpusError as error:
@@ -72,13 +72,13 @@ def _text_again(
         if not advice:
             raise
         raise CorpusError(
-            f"the text has changed, or is not that of the run in {path}: {found}; expected the same text, or for a new "
-            "run another `output`"
+            f"the text has changed, or is not that of the run in {path}: {found}; expected the same text, or another "
+            "`output` for a new run"
         ) from None
     if text.digest != was.digest:
         raise CorpusError(
-            f"the text has changed: it has {len(text.ids):,} {text.vocab.unit}s and another checksum than the run's "
-            f"{was.characters:,} in {path}; expected the same text, or for a new run another `output`"
+            f"the text has changed: it has {len(text.ids):,} {text.vocab.unit}s, that of the run in {path} had "
+            f"{was.characters:,}, and their checksums differ; expected the same text, or another `output` for a new run"
         )
     return text
 
@@ -90,16 +90,16 @@ def _resumed(file: WeightsFile, backend: Backend, precision: str | None) -> tupl
         if precision is not None:
             raise
         raise BackendError(
-            f"{error}: give `precision` float32 to go on with this run, though no longer to the same bits"
+            f"{error}: use `precision` float32 to continue this run, though no longer bit for bit"
         ) from None
     was = file.state.config.precision if file.state else run.config.precision
     if run.config.precision == was:
         return run, []
-    return run, [f"precision was {was} and is {run.config.precision} from here on: not the same bits as before"]
+    return run, [f"precision was {was} and is {run.config.precision} from here on: no longer bit-identical"]
 
 
 def check_fixed(run: TrainingState, corpus: CorpusRecord, given: Given) -> None:
-    """Raise `ConfigError` if an option was given that differs from the run's and cannot change."""
+    """Raise `ConfigError` if a given option differs from the run's and cannot change."""
     network = run.model.config
     is_now: dict[str, Any] = {name: getattr(network, name) for name in NETWORK}
     is_now |= {"encoding": corpus.encoding}
@@ -110,12 +110,12 @@ def check_fixed(run: TrainingState, corpus: CorpusRecord, given: Given) -> None:
         if wanted != value:
             raise ConfigError(
                 f"`{name}` cannot change in a resumed run: it is {_shown(value)}, and {_shown(wanted)} was "
-                "given; leave it out, or begin another run"
+                "given; leave it out, or start a new run"
             )
 
 
 def change_(run: TrainingState, train_ids: AnyIds, given: Given) -> list[str]:
-    """Change the run's settings to those given; return a line for each that differs from what it was."""
+    """Change the run's settings to those given; return a line for each one that changed."""
     was = run.config
     values = {name: given[name] for name in TRAINING if name in given}
     if values.get("optimizer", was.optimizer) != was.optimizer:
@@ -129,17 +129,17 @@ def change_(run: TrainingState, train_ids: AnyIds, given: Given) -> list[str]:
     lines = [_line(name, was, config) for name in values if getattr(was, name) != getattr(config, name)]
     if steps != was.steps:
         follows = config.schedule in ("cosine", "linear")
-        rest = f": the learning rate follows, so not the same bits as one run of {steps:,}" if follows else ""
+        rest = f": the learning rate follows, so not bit-identical to one run of {steps:,}" if follows else ""
         lines.append(f"{steps:,} steps now, not {was.steps:,}{rest}")
     return lines
 
 
 def _steps(run: TrainingState, was: TrainingSettings, train_ids: AnyIds, given: Given) -> int:
-    """Return how many updates the run has now; a number of epochs that was asked for before stays."""
+    """Return the run's new total of updates; a number of epochs that was requested before still applies."""
     reader, before = batches(train_ids, run.config), batches(train_ids, was)
     if "steps" in given:
         run.record.epochs = None
-        return max(int(given["steps"]), run.step)  # fewer than were made: it ends here
+        return max(int(given["steps"]), run.step)  # if more were made already, the run ends here
     epochs = given.get("epochs") or run.record.epochs
     same = (reader.size, run.config.seq_len) == (before.size, was.seq_len)
     if epochs is None or (same and "epochs" not in given):
@@ -155,7 +155,7 @@ def _line(name: str, was: TrainingSettings, config: TrainingSettings) -> str:
         return line
     kept = name == "optimizer" and {was.optimizer, config.optimizer} <= set(FUSED)
     cut = "batching" if name == "seq_len" and config.batching == "windows" else name
-    return f"{line}: {'' if kept else _HOW.get(cut, '')}not the same bits as before"
+    return f"{line}: {'' if kept else _HOW.get(cut, '')}no longer bit-identical"
 
 
 def _shown(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""A training run: what yields its steps and epochs, saves it, logs it and writes with its model."""
+"""A training run: iterates over steps and epochs, saves and logs them, and writes samples."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Event = Progress | Samples
 
 
 class Run:
-    """A training run, made by `new_run` or `resume_run`. Iterate over it to train.
+    """A training run, created by `new_run` or `resume_run`. Iterate over it to train.
 
     >>> run = numlstm.new_run("corpus.txt", layers=16, steps=3, seed=0)
     >>> for event in run:  # a Step after each update, an Epoch after each epoch
@@ -45,8 +45,7 @@ class Run:
     <numlstm run: layers 16, step 3 of 3, best validation loss ...>
 
     You may leave the loop at any time; the next loop continues from there. With `output` the run is saved there every
-    minute, after each epoch and at the loop's end. `text` is what it is trained on, `notes` says what changed when it
-    was resumed.
+    minute, after each epoch and when the loop ends. `text` is the training text; `notes` lists what changed on resume.
     """
 
     def __init__(
@@ -67,37 +66,37 @@ class Run:
         self.prompt: str | None = given.get("prompt")
         self.sample_length: int = given.get("sample_length", 0)
         self.sample_every: int = given.get("sample_every", RunSettings.sample_every)
-        self.warn: Callable[[str], None] = warnings.warn  # told what failed and does not end the run
+        self.warn: Callable[[str], None] = warnings.warn  # called with failures that do not end the run
         self.around_samples: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
     @property
     def model(self) -> Model:
-        """The model as it is now: with the averaged weights, if there are such. Training goes on changing it."""
+        """The current model, with averaged weights if the run averages them. Further training changes it."""
         return self.state.judged()
 
     @property
     def network(self) -> NetworkSettings:
-        """The settings of the network."""
+        """The network's settings."""
         return self.state.model.config
 
     @property
     def settings(self) -> TrainingSettings:
-        """The settings of the training."""
+        """The training settings."""
         return self.state.config
 
     @property
     def step(self) -> int:
-        """How many updates were made."""
+        """The number of updates made."""
         return self.state.step
 
     @property
     def finished(self) -> bool:
-        """Whether there is nothing left to do."""
+        """True if nothing is left to do."""
         return self.state.complete
 
     @property
     def history(self) -> list[EpochResult]:
-        """For each epoch the step at its end, its loss and the validation loss, in nats per token."""
+        """Each epoch's last step, loss and validation loss, in nats per token."""
         return list(self.state.record.history)
 
     @property
@@ -106,7 +105,7 @@ class Run:
         return self.state.record.best_loss
 
     def best_model(self) -> Model:
-        """Return the model of the lowest validation loss so far, or of the last step where nothing was validated.
+        """Return the model with the lowest validation loss so far, or the last model if nothing was validated.
 
         >>> run = numlstm.new_run("corpus.txt", layers=16, epochs=1)
         >>> losses = [event.loss for event in run]
@@ -117,45 +116,44 @@ class Run:
         return Model(file.config, file.params, self.state.model.backend, vocab=file.vocab)
 
     def save(self, path: str | os.PathLike[str] | None = None, *, overwrite: bool = False) -> None:
-        """Save the run: the best parameters, and all that is needed to go on with it to the same bits.
+        """Save the run: the best parameters, and everything needed to resume it bit for bit.
 
-        To `output` if no path is given. Raises `StorageError` if the file cannot be written, or if it exists, is not
-        `output`, and `overwrite` is False.
+        Saves to `output` if no path is given. Raises `ConfigError` if there is neither, and `StorageError` if the file
+        cannot be written, or if it exists, is not `output`, and `overwrite` is False.
 
         >>> run = numlstm.new_run("corpus.txt", layers=16, steps=3)
         >>> run.save("untrained.npz")
         """
         if path is None and self.output is None:
-            raise ConfigError("there is no place to save the run to; expected a path")
+            raise ConfigError("the run has no `output` to save to; expected a path")
         if path is not None and os.fspath(path) != self.output:
             weights_file.check_output(os.fspath(path), overwrite=overwrite)
         weights_file.save(os.fspath(path or self.output or ""), self.state.to_file())
 
     def keep(self) -> None:
-        """Save the run to `output`, if there is anything new: where that fails, to the folder for temporary files.
+        """Save the run to `output` if there is anything new; if that fails, to the temporary folder.
 
-        Raises `StorageError` that says where it is then.
+        In that case raises `StorageError` that says where the run was saved.
         """
         if self._saver:
             self._saver.save_or_rescue()
 
     def what_is_kept(self) -> str:
-        """Return which step the file holds, in a few words."""
+        """Return a short description of what the file holds."""
         return self._saver.what_is_kept() if self._saver else "nothing is saved"
 
     def __iter__(self) -> Iterator[Event]:
-        """Train, and yield a `Step` after each update and an `Epoch` after each epoch, already saved if it is due.
+        """Train: yield a `Step` after each update and an `Epoch` after each epoch; a save that is due comes first.
 
-        After an epoch come `Samples`, if a `sample_length` was given. Ends when the run is finished or its `max_time`
-        is up. Raises `DivergedError` if a loss is no longer finite.
+        `Samples` follow an epoch if a `sample_length` was given. Ends when the run is finished or its `max_time` is
+        up. Raises `DivergedError` if a loss is no longer finite.
         """
         return self.events(Stop())
 
     def events(self, stop: Stop) -> Generator[Event, None, None]:
-        """Yield what iterating yields, and end after the step in which `stop` is asked for.
+        """Yield the same events as iteration, and end after the step in which `stop` is requested.
 
-        Validation and samples are cut short where the signal that asks comes in the middle of them; so `stop.at_once`
-        says.
+        While `stop.at_once` is set, during validation and sampling, the signal interrupts them immediately.
         """
         state = self.state
         deadline = None if self.max_seconds is None else time.monotonic() + self.max_seconds
@@ -173,22 +171,22 @@ class Run:
                         yield self._samples(event, recorder, stop)
                     if deadline is not None and time.monotonic() > deadline:
                         stop.out_of_time = True
-                    if stop.asked and event.step == state.step:  # several steps may come together
+                    if stop.asked and event.step == state.step:  # several steps may arrive together
                         return
             except KeyboardInterrupt:
                 if not stop.cut_short:
                     raise
             finally:
-                stop.at_once = False  # what is done from here on is done whole
+                stop.at_once = False  # from here on nothing is interrupted
 
     @contextlib.contextmanager
     def _kept(self) -> Iterator[None]:
-        """Save the run when the block ends, unless it is broken or in the middle of a step."""
+        """Context manager: save the run when the block ends, unless it diverged or stopped in the middle of a step."""
         try:
             yield
         except DivergedError as error:
             raise DivergedError(f"{error}; {self.what_is_kept()}" if self._saver else str(error)) from None
-        except GeneratorExit:  # the loop was left, between two steps
+        except GeneratorExit:  # the caller left the loop, between two steps
             self.keep()
             raise
         self.keep()
@@ -223,9 +221,9 @@ class Run:
 
 
 def _heeded(progress: Iterator[Progress], stop: Stop) -> Iterator[Progress]:
-    """Pass on what a run yields; validation, which a later run can make up for, may be stopped in the middle."""
+    """Yield a run's progress unchanged. A stop may interrupt validation, which the resumed run repeats."""
     for event in progress:
-        stop.at_once = False  # what comes of an epoch, such as a snapshot, is made once
+        stop.at_once = False  # an epoch's output, such as a snapshot, is only written once
         yield event
         stop.at_once = isinstance(event, Step) and event.last
 

@@ -1,4 +1,4 @@
-"""What a model writes while it trains: from one beginning, at several temperatures."""
+"""Samples that a model writes during training: one prompt, several temperatures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from ..text.vocab.word import UNKNOWN
 from .state import TrainingState
 
 TEMPERATURES = (0.0, 0.25, 0.5, 0.75)
-_LONGEST = 40  # characters of a beginning
+_LONGEST = 40  # characters of a prompt
 
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Texts by temperature that the model writes after `prompt`, at a step."""
+    """Continuations of `prompt`, by temperature, that the model wrote at a step."""
 
     step: int
     epoch: int
@@ -25,7 +25,7 @@ class Samples:
 
 
 def check_prompt(prompt: str, text: Corpus) -> None:
-    """Raise `CorpusError` if the prompt of the samples has characters that the text lacks."""
+    """Raise `CorpusError` if the samples' prompt has characters that the text lacks."""
     if unknown := text.vocab.lacks(prompt):
         listed = ", ".join(map(repr, unknown[:10]))
         raise CorpusError(
@@ -34,7 +34,7 @@ def check_prompt(prompt: str, text: Corpus) -> None:
 
 
 def write(run: TrainingState, prompt: str, length: int) -> dict[float, str]:
-    """Return a text for each temperature; the seed is the run's, so that a change in them is the model's."""
+    """Return a continuation for each temperature. The seed is always the run's: only the model changes the samples."""
     model = run.judged()
     return {
         temperature: model.generate(prompt, length=length, temperature=temperature, seed=run.config.seed)
@@ -43,11 +43,11 @@ def write(run: TrainingState, prompt: str, length: int) -> dict[float, str]:
 
 
 def a_line_of(text: Corpus) -> str:
-    """Return the first whole line of the text's last tenth, up to 40 characters, of words up to the last whole one."""
+    """Return the first full line of the text's last tenth, cut to 40 characters, for words at the last whole one."""
     _, val = split(text.ids, 0.1)
     tail = text.vocab.decode(val[:2000]) or text.vocab.decode(text.ids[:2000])
     lines = [line for line in tail.split("\n")[1:] if len(line) > 8] or [tail]
-    if text.vocab.unknown_id is not None:  # a sign is no word to go on from
+    if text.vocab.unknown_id is not None:  # <unk> is a poor prompt
         lines = [line for line in lines if UNKNOWN not in line] or lines
     if text.vocab.level != "word" or len(lines[0]) <= _LONGEST:
         return lines[0][:_LONGEST]

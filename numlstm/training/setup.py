@@ -1,7 +1,6 @@
-"""What a new run starts from: the text, the network, and settings that suit the text where none were given.
+"""Set up a new run: read the text, build the network, and choose the settings that were not given to suit the text.
 
-Settings come as a dict of those that were given, by the names that `settings/` declares; what is not given is decided
-here, when the text is known.
+`given` is a dict of the settings that were given, by the names declared in `settings/`.
 """
 
 from __future__ import annotations
@@ -31,16 +30,16 @@ NETWORK = tuple(each.name for each in declared(NetworkSettings) if each.group)
 TOKENS = tuple(each.name for each in declared(TextSettings))
 TRAINING = tuple(each.name for each in declared(TrainingSettings) if each.name != "steps")
 
-_GOAL = 4_000_000  # tokens that a run goes through if nobody says how many
-_EPOCHS = (2, 40)  # the fewest and the most epochs for that
-_COPIES = 4  # of all parameters, at least: they and their gradients, and two arrays that Adam keeps
-_WARMUP = 0.05  # the share of a run's steps in which the learning rate rises, up to `TrainingSettings.warmup_steps`
+_GOAL = 4_000_000  # tokens to train on if neither epochs nor steps are given
+_EPOCHS = (2, 40)  # the fewest and most epochs to reach it
+_COPIES = 4  # of all parameters, at least: themselves, their gradients, and Adam's two slots
+_WARMUP = 0.05  # fraction of a run's steps for the warmup, up to `TrainingSettings.warmup_steps`
 
 
 def read_text(sources: Sequence[str | Source], given: Given, report: Report | None = None) -> Corpus:
-    """Read the text to train on; `report` is told how far that is.
+    """Read the training text; `report` is called with the progress.
 
-    Raises `CorpusError` if it cannot be had or read, and `ConfigError` for an encoding of bytes.
+    Raises `CorpusError` if it cannot be found or read, and `ConfigError` for an encoding with `level` byte.
     """
     encoding = given.get("encoding")
     level = _level(given)
@@ -52,10 +51,10 @@ def read_text(sources: Sequence[str | Source], given: Given, report: Report | No
 
 
 def new_run(text: Corpus, backend: Backend, given: Given) -> TrainingState:
-    """Make a network for the text and a run that has not begun, with the settings that were given.
+    """Create a network for the text, and a run at step 0, with the given settings.
 
     Raises `ConfigError` for settings out of range, `CorpusError` if the text is too short for them, `BackendError` if
-    the device cannot compute with the precision and `WeightsError` if there are too many texts to be named in a file.
+    the device does not support the precision and `WeightsError` if there are too many texts to name in a file.
     """
     config = _training_settings(text, given)
     check_validation(config, split(text.ids, config.val_split)[1])
@@ -72,12 +71,12 @@ def new_run(text: Corpus, backend: Backend, given: Given) -> TrainingState:
 
 
 def streams(text: Corpus, config: TrainingSettings) -> Batches:
-    """Return the training part of the text as the run reads it."""
+    """Return the training part of the text, cut into the run's batches."""
     return batches(split(text.ids, config.val_split)[0], config)
 
 
 def network_settings(vocab_size: int, given: Given) -> NetworkSettings:
-    """Return the network that the settings ask for; weights that are tied choose the embedding's size."""
+    """Return the network's settings; tied weights determine the embedding's size."""
     shape = {name: given[name] for name in NETWORK if name in given}
     if shape.get("tie_weights") and "embedding" not in shape:
         layers = shape.get("layers", NetworkSettings.layers)
@@ -86,7 +85,7 @@ def network_settings(vocab_size: int, given: Given) -> NetworkSettings:
 
 
 def check_used(config: TrainingSettings, given: Given) -> None:
-    """Raise `ConfigError` if a setting was given that does nothing with the others."""
+    """Raise `ConfigError` if a given setting has no effect in combination with the others."""
     for each in declared(TrainingSettings):
         if each.only_with is None or each.name not in given:
             continue
@@ -99,10 +98,10 @@ def check_used(config: TrainingSettings, given: Given) -> None:
 
 
 def _check_fits(shape: NetworkSettings) -> None:
-    """Raise `ConfigError` for a network that this machine has no room for: the system would end the process unsaid."""
+    """Raise `ConfigError` if the network does not fit in memory: the system would silently kill the process."""
     try:
         there = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has none, which itself refuses what does not fit
+    except (AttributeError, ValueError, OSError):  # Windows lacks sysconf, and refuses allocations that do not fit
         return
     size = count(shape)
     needed = _COPIES * size * (4 if shape.dtype == "float32" else 8)
@@ -122,7 +121,7 @@ def _training_settings(text: Corpus, given: Given) -> TrainingSettings:
     per_epoch = streams(text, draft).steps_per_epoch
     if steps is None:
         fewest, most = _EPOCHS
-        windows = draft.batching == "windows"  # of which an epoch may hold a part of the text, or all of it many times
+        windows = draft.batching == "windows"  # an epoch may then cover part of the text, or all of it many times
         tokens = per_epoch * draft.batch_size * draft.seq_len if windows else len(text.ids)
         steps = per_epoch * (epochs or min(max(-(-_GOAL // tokens), fewest), most))
     warmup = given.get("warmup_steps", min(draft.warmup_steps, int(_WARMUP * steps)))

@@ -1,7 +1,4 @@
-"""A training run between two steps: all that an exact resume needs, and where in the text it is.
-
-Knows nothing about how a step is made.
-"""
+"""A training run between two steps: everything that an exact resume needs, including the position in the text."""
 
 from __future__ import annotations
 
@@ -26,7 +23,7 @@ from .weight_average import Average
 class TrainingState:
     """A training run between two steps. `model.flat` holds the last parameters, `best (P,)` the best ones.
 
-    `loss_scale`, on the device, is there where gradients are computed in fp16: see `Backend.unscale_`.
+    `loss_scale` is a device array if gradients are computed in fp16, else None: see `Backend.unscale_`.
     """
 
     model: Model
@@ -41,10 +38,10 @@ class TrainingState:
 
     @classmethod
     def start(cls, model: Model, config: TrainingSettings) -> TrainingState:
-        """Begin a run with a new network; raises `ConfigError` if that computes with another precision."""
+        """Start a run with a new network; raises `ConfigError` if its precision differs from that of `config`."""
         if model.precision != config.precision:
             raise ConfigError(
-                f"precision is {config.precision}, but the network's {model.precision}; expected the same"
+                f"precision is {config.precision}, but the network's is {model.precision}; expected the same"
             )
         optimizer = Optimizer.start(config, model.backend, parameters.count(model.config), model.config.dtype)
         record = Record()
@@ -55,10 +52,10 @@ class TrainingState:
 
     @classmethod
     def resume(cls, file: WeightsFile, backend: Backend, *, precision: str | None = None) -> TrainingState:
-        """Go on with the run that a file holds, from here on with another precision if one is given.
+        """Resume the run in a file, with another precision if one is given.
 
-        Raises `WeightsError` if it holds none or a damaged one, `BackendError` if the device cannot compute with the
-        precision.
+        Raises `WeightsError` if the file holds no run or a damaged one, `BackendError` if the device does not support
+        the precision.
         """
         if file.state is None:
             raise WeightsError("the file holds weights but no training state; expected one that `train` wrote")
@@ -73,12 +70,12 @@ class TrainingState:
         return cls(model, config, optimizer, carried, to(file.params), state.step, record, average, scale)
 
     def change_(self, config: TrainingSettings, train_ids: AnyIds) -> None:
-        """Go on with other settings from here on, at the place in the text where the run is.
+        """Continue with other settings, at the run's position in the text.
 
-        What is read next follows what was read last if only `seq_len` differs. Another `batch_size` or `batching`
-        cuts the text elsewhere: the epoch goes on at the same share of it, from a state of zeros. Another optimizer
-        starts afresh, but adam and adamw take over from each other. A change of the rate or its schedule ends the
-        reductions of a plateau.
+        If only `seq_len` differs, reading continues with the first unread token. Another `batch_size` or `batching`
+        cuts the text differently: the epoch continues at the same share of it, with a zero state. Another optimizer
+        starts with fresh slots, but adam and adamw share theirs. A change of the learning rate or its schedule resets
+        the reductions of a plateau.
         """
         was, self.config = self.config, config
         before, after = batches(train_ids, was), batches(train_ids, config)
@@ -98,14 +95,14 @@ class TrainingState:
             self.average = Average(self.model.backend.asarray(self.model.flat))
 
     def judged(self) -> Model:
-        """Return the network that is validated, written with and kept: with the averaged parameters if there are any.
+        """Return the network to validate, sample from and save, with averaged parameters if the run averages them.
 
-        An averaged one lasts until the next call.
+        An averaged network is valid until the next call.
         """
         return self.average.network(self.model) if self.average else self.model
 
     def to_file(self) -> WeightsFile:
-        """Return what a weights file of this moment holds, copied from the device."""
+        """Return the run as a weights file, copied from the device."""
         get = self.model.backend.to_numpy
         kept = {name: get(slot) for name, slot in self.optimizer.slots.items()}
         kept |= {"average": get(self.average.flat)} if self.average else {}
@@ -123,13 +120,13 @@ class TrainingState:
         return WeightsFile(self.model.config, self.model.vocab, best, summary, state)
 
     def snapshot(self) -> WeightsFile:
-        """Return a weights file of the parameters as they are now, from which training cannot go on."""
+        """Return a weights file of the current parameters, without the state to resume training."""
         summary = {"steps": self.step, **self.record.summary(snapshot=True)}
         flat = self.model.backend.to_numpy(self.average.flat if self.average else self.model.flat)
         return WeightsFile(self.model.config, self.model.vocab, flat, summary)
 
     def _whole_record(self) -> Record:
-        """Return the record with what the optimizer, the average and the device count."""
+        """Return the record, completed with the values tracked by the optimizer, the average and the device."""
         averaged = self.average.updates if self.average else None
         scale = None if self.loss_scale is None else self.model.backend.to_numpy(self.loss_scale).tolist()
         return dataclasses.replace(
@@ -138,30 +135,30 @@ class TrainingState:
 
     @property
     def validated(self) -> bool:
-        """Whether a validation loss has chosen the best parameters yet; until then the last are."""
+        """True if a validation loss has selected the best parameters; until then the last ones count as best."""
         return self.record.best_loss is not None
 
     @property
     def out_of_patience(self) -> bool:
-        """Whether so many epochs in a row brought no better validation loss that the run is to end."""
+        """True if the run should end because `patience` epochs in a row brought no lower validation loss."""
         return 0 < self.config.patience <= self.record.stale_epochs
 
     @property
     def finished(self) -> bool:
-        """Whether there is no step left to make."""
+        """True if there is no step left to make."""
         return self.step >= self.config.steps or self.out_of_patience
 
     @property
     def epoch_recorded(self) -> bool:
-        """Whether the result of the epoch that ends at this step is recorded."""
+        """True if the result of the epoch that ends at this step is recorded."""
         history = self.record.history
         return bool(history) and history[-1].step == self.step
 
     @property
     def complete(self) -> bool:
-        """Whether there is no step left to make and the last epoch's result is recorded.
+        """True if there is no step left to make and the last epoch's result is recorded.
 
-        A resumed run may be out of a new patience within an epoch, which is then not gone on with.
+        A resumed run may exceed a new patience in the middle of an epoch, which is then abandoned.
         """
         return self.finished and (self.epoch_recorded or self.step == 0 or self.out_of_patience)
 
@@ -173,7 +170,7 @@ def _loss_scale(config: TrainingSettings, backend: Backend, record: Record) -> A
 
 
 def batches(train_ids: AnyIds, config: TrainingSettings) -> Batches:
-    """Return the text as the run reads it; raises `CorpusError` if it is too short."""
+    """Return the text cut into the run's batches; raises `CorpusError` if it is too short."""
     B, T = config.batch_size, config.seq_len
     if config.batching == "windows":
         return Windows(train_ids, B, T, config.window_step, config.steps_per_epoch, config.seed)
@@ -181,16 +178,16 @@ def batches(train_ids: AnyIds, config: TrainingSettings) -> Batches:
 
 
 def check_validation(config: TrainingSettings, val_ids: AnyIds) -> None:
-    """Raise `ConfigError` if a setting goes by the validation loss and there is no text for one."""
+    """Raise `ConfigError` if a setting needs the validation loss and there is no validation text."""
     if len(val_ids) < 2 and (config.patience or config.schedule == "plateau"):
         name = "`patience`" if config.patience else "`schedule` plateau"
         raise ConfigError(
-            f"{name} goes by the validation loss, but no text is kept for it; expected `val_split` above 0"
+            f"{name} needs a validation loss, but there is no validation text; expected `val_split` above 0"
         )
 
 
 def find_place(run: TrainingState, reader: Batches) -> None:
-    """Work out where in the text a run is, and how many epochs it has, if its file is too old to say so."""
+    """Compute a run's position in the text and its number of epochs if its file is too old to contain them."""
     if run.record.position == NOT_NOTED:
         epoch, window = divmod(run.step, reader.steps_per_epoch)
         between = run.step > 0 and window == 0  # an epoch's end belongs to the epoch
@@ -202,7 +199,7 @@ def find_place(run: TrainingState, reader: Batches) -> None:
 
 
 def steps_for(run: TrainingState, reader: Batches, epochs: int) -> int:
-    """Return the number of updates after which the run has gone through `epochs` epochs, or those made if it has."""
+    """Return the total number of updates for `epochs` epochs, or the updates made so far if those are past."""
     more = epochs - run.record.epoch - 1
     if more < 0:
         return run.step
@@ -210,6 +207,6 @@ def steps_for(run: TrainingState, reader: Batches, epochs: int) -> int:
 
 
 def epochs_in(run: TrainingState, reader: Batches) -> int:
-    """Return how many epochs the run has when all its updates are made, the last perhaps not to its end."""
+    """Return the number of epochs that the run's total of updates makes; the last may be partial."""
     beyond = run.config.steps - run.step - reader.steps_from(run.record.position)
     return run.record.epoch + 1 + -(-max(0, beyond) // reader.steps_per_epoch)

@@ -1,7 +1,4 @@
-"""How a run is stopped from outside: by Ctrl-C, SIGTERM, its terminal's end or the clock; always between two steps.
-
-Knows nothing about what is stopped.
-"""
+"""Stop a run from outside, between two steps: by Ctrl-C, SIGTERM, a closed terminal or a deadline."""
 
 from __future__ import annotations
 
@@ -19,13 +16,13 @@ _ONE_PRESS = 1.0  # seconds
 
 @dataclasses.dataclass
 class Stop:
-    """Whether a stop was asked for, by the user or because time is up, and whether it may be at once."""
+    """A requested stop, by the user or because time is up; `at_once` permits interrupting immediately."""
 
     by_user: bool = False
     out_of_time: bool = False
     at_once: bool = False
-    cut_short: bool = False  # it was
-    struck: bool = False  # the clock's signal is on its way, or was the last one
+    cut_short: bool = False  # something was interrupted immediately
+    struck: bool = False  # the timer's signal is under way
     since: float = 0.0  # when the user asked, by `time.monotonic`
 
     @property
@@ -35,14 +32,14 @@ class Stop:
 
 @contextmanager
 def stop_asked(deadline: float | None = None) -> Iterator[Stop]:
-    """Let signals and the clock ask for a stop after the step under way; a user who presses Ctrl-C again stops at once.
+    """Context manager: signals and a deadline request a stop after the current step; a second Ctrl-C stops at once.
 
-    A signal may come twice for one wish: `timeout` and terminals that close send it to a process and to its group. So
-    no other signal asks again, and no Ctrl-C within a second. `deadline` is a time of `time.monotonic`; None: the clock
-    never asks.
+    One request may send two signals: `timeout` and closing terminals signal a process and then its group. So only a
+    Ctrl-C counts as a second request, and only after a second. `deadline` is a time of `time.monotonic`, None for no
+    deadline.
     """
     stop = Stop()
-    if threading.current_thread() is not threading.main_thread():  # which alone hears signals
+    if threading.current_thread() is not threading.main_thread():  # only the main thread receives signals
         yield stop
         return
 
@@ -72,7 +69,7 @@ def stop_asked(deadline: float | None = None) -> Iterator[Stop]:
     finally:
         if clock:
             clock.cancel()
-            clock.join()  # or its signal might come when nobody listens for it any more
+            clock.join()  # or its signal might arrive after the handlers are restored
         for number, handler in before.items():
             signal.signal(number, handler)
 
@@ -82,7 +79,7 @@ def _wait(deadline: float) -> float:
 
 
 def _signals() -> list[signal.Signals]:
-    """Return the signals that ask for a stop; that of a terminal which goes away only if nobody chose to ignore it."""
+    """Return the signals that request a stop; SIGHUP only if it is not ignored."""
     hangup: list[signal.Signals] = [signal.SIGHUP] if hasattr(signal, "SIGHUP") else []
     heard = [number for number in hangup if signal.getsignal(number) is not signal.SIG_IGN]  # nohup ignores it
     return [signal.SIGINT, signal.SIGTERM, *heard]

@@ -1,7 +1,6 @@
-"""The running average of a run's weights, which is validated and kept in the place of the last ones.
+"""A running average of a run's weights, which is validated and saved instead of the last weights.
 
-Steps of stochastic gradients circle around where they lead; their mean lies nearer to it (Polyak & Juditsky 1992).
-Knows nothing about texts, files or how a step is made.
+Stochastic gradient steps circle around the point they approach; their mean lies closer to it (Polyak & Juditsky 1992).
 """
 
 from __future__ import annotations
@@ -14,24 +13,24 @@ from ..model import Model
 
 @dataclasses.dataclass
 class Average:
-    """The mean of the parameters, older ones fading: a flat device array (P,), after so many `updates`."""
+    """An exponential moving average of the parameters: a flat device array (P,), after `updates` updates."""
 
     flat: Array
     updates: int = 0
     _network: Model | None = None
 
     def update_(self, model: Model, fade: float) -> None:
-        """Take the parameters of `model` in; what was there fades by the factor `fade`, at first by less.
+        """Update the average with the parameters of `model`; the previous average is weighted by `fade`.
 
-        By min(fade, (1 + n) / (10 + n)) in the update after n, so that where the run began is soon forgotten, as
-        TensorFlow's ExponentialMovingAverage does.
+        After n updates the weight is min(fade, (1 + n) / (10 + n)), so that the initial parameters are soon forgotten,
+        as in TensorFlow's ExponentialMovingAverage.
         """
         fade = min(fade, (1 + self.updates) / (10 + self.updates))
         model.backend.approach_(self.flat, model.flat, 1 - fade)
         self.updates += 1
 
     def network(self, model: Model) -> Model:
-        """Return a network like `model` with the averaged parameters; it lasts until it is asked for again."""
+        """Return a network like `model` with the averaged parameters, valid until the next call."""
         if self._network is None:
             self._network = Model(model.config, self.flat, model.backend, vocab=model.vocab, precision=model.precision)
         self._network.flat[...] = self.flat

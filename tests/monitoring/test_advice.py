@@ -38,7 +38,7 @@ def test_a_network_far_too_large() -> None:
     found = at_the_start(with_(training_tokens=100_000, parameters=3_100_000, layers=(512, 256)))
     assert found is not None
     assert found.about == "large network"
-    assert "31 parameters for each character" in found.line
+    assert "31 parameters per character" in found.line
     assert "`layers` 288,144" in found.line
     assert at_the_start(with_(training_tokens=100_000, parameters=3_000_000)) is None
 

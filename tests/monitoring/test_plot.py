@@ -105,7 +105,7 @@ def test_runs_without_validation_or_of_one_step_can_be_drawn(tmp_path: Path) -> 
     one = write(tmp_path / "one.jsonl", [2.0], {})
     plot.draw(curves.load([one]), tmp_path / "one.png")
     empty = write(tmp_path / "none.jsonl", [], {})
-    with pytest.raises(LogError, match="tells of no step yet"):
+    with pytest.raises(LogError, match="has no steps yet"):
         curves.load([empty])
 
 

@@ -70,7 +70,7 @@ def test_a_resumed_run_takes_the_place_of_what_was_lost(tmp_path: Path) -> None:
 def test_a_file_that_is_no_log_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "text.txt"
     path.write_text("my diary\n")
-    with pytest.raises(LogError, match="is no log of a run"):
+    with pytest.raises(LogError, match="is not the log of a run"):
         RunLog(path)
     assert path.read_text() == "my diary\n"
     with pytest.raises(LogError, match="cannot be written"):

@@ -79,7 +79,7 @@ def test_an_error_says_what_became_of_the_earlier_file(tmp_path: Path) -> None:
     (tmp_path / "old").write_bytes(b"old")
     write(tmp_path / "old")
     assert "No space left on device; nothing was written" in said[0]
-    assert "No space left on device; the file that was there is untouched" in said[1]
+    assert "No space left on device; the existing file is unchanged" in said[1]
 
 
 @pytest.mark.parametrize("name", ["folder", "folder/", "/dev/null"])

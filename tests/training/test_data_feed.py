@@ -37,7 +37,7 @@ def test_a_text_that_is_held_gives_the_batches_of_one_that_is_not(reader):
 
 def test_ids_beyond_the_vocabulary_are_refused():
     reader = Streams(IDS, 3, 7)
-    with pytest.raises(CorpusError, match=r"ids from 0 to 49; expected 0 to 48: .* cache .* remove it"):
+    with pytest.raises(CorpusError, match=r"ids from 0 to 49; expected 0 to 48: .* cache .* delete it"):
         Feed(reader, holding(), 49)
     feed = Feed(reader, reference, 3)
     with pytest.raises(CorpusError, match="expected 0 to 2"):

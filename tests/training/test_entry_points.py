@@ -121,10 +121,10 @@ def test_what_changes_as_a_run_goes_on_is_noted(tmp_path: Path) -> None:
         ({"layers": "5,x"}, "expected one size per layer"),
         ({"epochs": 1, "steps": 2}, "both `epochs` and `steps` were given"),
         ({"decay_rate": 0.5}, "`decay_rate` does nothing with `schedule` cosine"),
-        ({"resume": "x.npz"}, "expected resume_run"),
+        ({"resume": "x.npz"}, "call resume_run"),
         ({"max_time": "soon"}, "`max_time` is 'soon'; expected a time"),
         ({"save_every": "soon"}, "`save_every` is 'soon'; expected a time"),
-        ({"patience": 2, "val_split": 0.0}, "`patience` goes by the validation loss"),
+        ({"patience": 2, "val_split": 0.0}, "`patience` needs a validation loss"),
         ({"vocab_size": 9}, "`vocab_size` is 9 but the level is char"),
         ({"encoding": "utf-8", "level": "byte"}, "`encoding` is utf-8 with `level` byte"),
         ({"text": None}, "no text was given"),
@@ -151,7 +151,7 @@ def test_other_errors_have_their_types(tmp_path: Path) -> None:
     with pytest.raises(numlstm.StorageError, match="exists and may hold hours of work"):
         numlstm.new_run(text=TEXT, output=tmp_path / "there.npz", **TINY)
     trained(numlstm.new_run(text=TEXT, steps=1, **TINY)).save(tmp_path / "w.npz")
-    with pytest.raises(numlstm.CorpusError, match="give it as `text`"):
+    with pytest.raises(numlstm.CorpusError, match="pass it as `text`"):
         numlstm.resume_run(tmp_path / "w.npz", device="reference")
     with pytest.raises(numlstm.CorpusError, match="the text has changed"):
         numlstm.resume_run(tmp_path / "w.npz", text=TEXT + "the", device="reference")

@@ -72,7 +72,7 @@ def test_a_run_of_a_gpu_goes_on_elsewhere_in_float32(device: str) -> None:
     file = reference_run().to_file()
     assert file.state is not None
     object.__setattr__(file.state.config, "precision", "tf32")
-    with pytest.raises(BackendError, match="`device` gpu: give `precision` float32 to go on with this run"):
+    with pytest.raises(BackendError, match="`device` gpu: use `precision` float32 to continue this run"):
         resume._resumed(file, registry.load(device), None)
     assert resume._resumed(file, registry.load(device), "float32")[0].model.precision == "float32"
 
@@ -89,7 +89,7 @@ def reference_run(precision: str = "float32") -> TrainingState:
 
 
 def test_a_run_and_its_network_are_of_one_precision() -> None:
-    with pytest.raises(ConfigError, match="precision is bf16, but the network's float32; expected the same"):
+    with pytest.raises(ConfigError, match="precision is bf16, but the network's is float32; expected the same"):
         reference_run("bf16")
 
 
