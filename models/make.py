@@ -16,7 +16,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from numlstm.evaluate import evaluate, evaluate_cold
+from numlstm.evaluate import evaluate, evaluate_windows
 from numlstm.sharing import to_share
 from numlstm.text.batches import split
 from numlstm.text.catalog import corpus_names
@@ -46,7 +46,7 @@ def train(name: str, folder: Path) -> Path:
 def measured(file: weights.WeightsFile, ids) -> dict[str, float | int]:
     """Return the losses on the part of the text that was kept back, by nanoGPT's protocol and with carried state."""
     model = Model(file.config, file.params, backends.load("cpu"), vocab=file.vocab)
-    cold = evaluate_cold(model, ids, WINDOW)
+    cold = evaluate_windows(model, ids, WINDOW)
     found = {"carried": evaluate(model, ids), "cold": cold.nats, "cold_error": cold.standard_error, "window": WINDOW}
     return {**found, "tokens": len(ids) - 1}
 

@@ -4,7 +4,7 @@
     model = numlstm.load("weights.npz")
     print(model.generate("ROMEO:", length=200, temperature=0.6))
 
-The public names are imported when they are first used, so that `import numlstm` is quick.
+Public names are imported on first use, so `import numlstm` is quick.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`python -m numlstm` is the command `numlstm`."""
+"""Run the `numlstm` command with `python -m numlstm`."""
 
 from .cli import main
 

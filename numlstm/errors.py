@@ -1,21 +1,21 @@
-"""The errors that numlstm raises on purpose.
+"""The exceptions that numlstm raises on purpose.
 
     NumlstmError
     ├── ConfigError      a setting out of range, or two settings that contradict each other
     ├── CorpusError      a text that cannot be found, read, decoded or used
-    ├── StorageError     a file that cannot be written, or is there and must not be replaced
+    ├── StorageError     a file that cannot be written, or exists and must not be overwritten
     │   └── WeightsError a weights file that cannot be read or trusted
-    ├── BackendError     a device or backend that is not there or does not work
-    ├── LogError         a run's log, or a picture of it, that cannot be read or written
+    ├── BackendError     a device or backend that is missing or does not work
+    ├── LogError         a run's log, or a plot of it, that cannot be read or written
     └── DivergedError    a training run whose loss is no longer a finite number
 
 Each message is one line: what was found, what was expected, what to do. The command line catches
-`NumlstmError` in one place, prints that line and exits with 1. Knows nothing about the rest of the package.
+`NumlstmError` in one place, prints that line and exits with 1.
 """
 
 
 class NumlstmError(Exception):
-    """Base of every error that numlstm raises on purpose."""
+    """Base class of every exception that numlstm raises on purpose."""
 
 
 class ConfigError(NumlstmError):
@@ -27,7 +27,7 @@ class CorpusError(NumlstmError):
 
 
 class StorageError(NumlstmError):
-    """A file cannot be written, or is there and must not be replaced."""
+    """A file cannot be written, or exists and must not be overwritten."""
 
 
 class WeightsError(StorageError):
@@ -35,11 +35,11 @@ class WeightsError(StorageError):
 
 
 class BackendError(NumlstmError):
-    """A device or backend is not there or does not work."""
+    """A device or backend is missing or does not work."""
 
 
 class LogError(NumlstmError):
-    """A run's log, or a picture of it, cannot be read or written."""
+    """A run's log, or a plot of it, cannot be read or written."""
 
 
 class DivergedError(NumlstmError):

@@ -173,7 +173,7 @@ class Model(Network):
 
     def __reduce__(self) -> tuple[Any, ...]:
         flat = self.backend.to_numpy(self.flat)
-        return _again, (self.config, flat, self.backend.name, self._vocab, self.precision)
+        return _unpickle, (self.config, flat, self.backend.name, self._vocab, self.precision)
 
     def without_unknown(self) -> Model:
         """Return this model, or a copy that shares its parameters and never draws the unknown-word token.
@@ -191,7 +191,9 @@ class Model(Network):
         return other
 
 
-def _again(config: NetworkSettings, flat: npt.NDArray[Any], device: str, vocab: Vocab | None, precision: str) -> Model:
+def _unpickle(
+    config: NetworkSettings, flat: npt.NDArray[Any], device: str, vocab: Vocab | None, precision: str
+) -> Model:
     """Rebuild a pickled model on the device it was on, or on one that works here."""
     backend = registry.load(device if not registry.why_not(device) else "auto")
     return Model(config, flat, backend, vocab=vocab, precision=precision)
@@ -211,7 +213,7 @@ def load(path: str | os.PathLike[str], *, device: str = "auto") -> Model:
     return Model(file.config, file.params, registry.load(device), vocab=file.vocab)
 
 
-def writer(file: WeightsFile, backend: Backend, *, unknown: bool = False) -> Model:
+def generation_model(file: WeightsFile, backend: Backend, *, unknown: bool = False) -> Model:
     """Return a weights file's model for generation, which draws the unknown-word token only if `unknown` is true.
 
     The NumPy backend generates in float64. Machines round differently, but in float64 the differences are too small to

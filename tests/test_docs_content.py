@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import collections
+import importlib.util
+import itertools
 import json
 import math
 import re
@@ -10,6 +12,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -19,6 +22,7 @@ from numlstm.network import weights_file
 from tests.helpers.documents import (
     DOCUMENTS,
     ROOT,
+    TABLES,
     TUTORIALS,
     blocks,
     is_line_of,
@@ -28,6 +32,7 @@ from tests.helpers.documents import (
     read,
     with_settings,
 )
+from tests.test_imports import FILES, MAY_IMPORT, imports, room_of
 
 PICTURES = sorted((ROOT / "docs" / "pictures").glob("*.svg"))
 
@@ -61,8 +66,16 @@ def test_a_wrong_quotation_is_found() -> None:
     assert list(quoted_lines(table)) == [("x.py", "a = 1"), ("x.py", "b = 2")]
 
 
-def test_the_table_of_settings_is_that_of_the_declarations() -> None:
-    assert with_settings(read("docs/python.md")) == read("docs/python.md"), "run: python -m tests.renew_docs"
+def test_the_tables_of_options_are_those_of_the_declarations() -> None:
+    text = read("docs/options.md")
+    assert all(text.count(f"<!-- {end}{name} -->") == 1 for name in TABLES for end in ("", "end of "))
+    assert with_settings(text) == text, "run: python -m tests.renew_docs"
+
+
+def test_an_old_table_is_found() -> None:
+    old = "<!-- sampling settings -->\n| option |\n<!-- end of sampling settings -->"
+    assert "| `--temperature` |" in with_settings(old)
+    assert with_settings(with_settings(old)) == with_settings(old)
 
 
 # Links and pictures
@@ -159,6 +172,48 @@ def test_the_scale_of_losses_is_that_of_the_tales(name: str) -> None:
     frequent = -sum(math.log(counts[character] / len(first)) for character in last) / len(last)
     for loss in (math.log(len(set(text))), frequent):
         assert re.search(rf"^\| .* \| {loss:.2f} \|$", read(name), re.MULTILINE), f"{loss:.4f}"
+
+
+# The rooms
+
+
+@pytest.fixture(scope="module")
+def rooms() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("rooms", ROOT / "docs" / "pictures" / "rooms.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_picture_of_the_rooms_is_that_of_the_source(rooms: ModuleType) -> None:
+    assert rooms.drawn(rooms.arrows()) == read("docs/pictures/rooms.svg"), "run: python docs/pictures/rooms.py"
+
+
+def test_the_pictured_arrows_are_the_imports(rooms: ModuleType) -> None:
+    found: dict[str, set[str]] = {room: set() for room in rooms.ROOMS}
+    for path in FILES:
+        names = [name.split(".") for name in imports(path, read(f"numlstm/{path}"))]
+        if room_of(path) in found:
+            found[room_of(path)] |= {parts[1] for parts in names if parts[0] == "numlstm"} - {room_of(path)}
+    assert rooms.arrows() == {room: ends & {*found} for room, ends in found.items()}
+    assert {*rooms.ROOMS} == {room_of(path) for path in FILES} - {"__init__", "__main__", "_version"}
+
+
+def test_only_arrows_that_say_something_are_drawn(rooms: ModuleType) -> None:
+    assert rooms.reduced({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == {"a": {"b"}, "b": {"c"}, "c": set()}
+
+
+def test_the_table_of_rooms_says_what_may_import_what() -> None:
+    table = read("docs/architecture.md").partition("| room | what it holds |")[2].partition("\n\n")[0]
+    rows = [re.findall(r"`(\w+)`", row.split("|")[1]) for row in table.splitlines()[2:]]
+    below: set[str] = set()
+    for row in reversed(rows):
+        for room in row:
+            assert MAY_IMPORT[room] & {*itertools.chain(*rows)} == below, room
+        below |= {*row}
+    assert below == {room_of(path) for path in FILES} - {"__init__", "__main__", "_version"}
 
 
 @pytest.mark.slow

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from ..backends import registry
 from ..errors import ConfigError, WeightsError
 from ..model import Model
-from ..monitoring.gates import RANGES, of_layers
+from ..monitoring.gates import RANGES, layer_tapes
 from ..network.network import Tapes
 from ..text.dataset.streams import AnyIds
 from ..text.vocab import display
@@ -68,7 +68,7 @@ def record(model: Model, ids: AnyIds, *, what: str = CELL) -> list[Floats]:
         window = np.asarray(ids[first : first + _WINDOW])[:, None]
         tapes: Tapes = {}
         _, state = twin.loss(window, window, state, tapes=tapes)
-        for values, tape in zip(found, of_layers(twin, tapes), strict=True):
+        for values, tape in zip(found, layer_tapes(twin, tapes), strict=True):
             values.append(np.stack([_activation(step, what)[0] for step in tape.steps]))
             if not np.isfinite(values[-1]).all():
                 raise WeightsError(
@@ -106,7 +106,7 @@ def _standard(rows: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
     return np.asarray(np.where(spread > _FLAT, centred / np.maximum(spread, _FLAT), 0.0))
 
 
-def telling(
+def most_responsive(
     activity: Sequence[Floats], of: Mapping[str, Feature], count: int, *, layer: int | None = None
 ) -> list[Cell]:
     """Return the `count` cells with the strongest correlations, at most one per feature, the strongest first.
@@ -120,7 +120,7 @@ def telling(
     for closeness, n, cell, f in sorted(_closest(activity, of, layer)):
         if closeness and f not in seen and len(found) < count:
             seen.add(f)
-            found.append(described(activity, of, n, cell))
+            found.append(describe(activity, of, n, cell))
     return found
 
 
@@ -135,7 +135,7 @@ def _closest(
                 yield -float(table[f, cell]), n, cell, f
 
 
-def described(activity: Sequence[Floats], of: Mapping[str, Feature], layer: int, number: int) -> Cell:
+def describe(activity: Sequence[Floats], of: Mapping[str, Feature], layer: int, number: int) -> Cell:
     """Return a cell with its responses to all features, the strongest first.
 
     Raises `ConfigError` if the layer or the cell does not exist.
@@ -149,7 +149,7 @@ def described(activity: Sequence[Floats], of: Mapping[str, Feature], layer: int,
     return Cell(layer, number, tuple(sorted(responses, key=lambda each: -abs(each.correlation))))
 
 
-def liveliest(of: Mapping[str, Feature], chosen: Sequence[Cell], length: int) -> int:
+def most_varied_stretch(of: Mapping[str, Feature], chosen: Sequence[Cell], length: int) -> int:
     """Return the start of a stretch of `length` tokens where the strongest features of `chosen` vary the most."""
     names = {cell.responses[0].feature for cell in chosen if cell.responses}
     size = len(next(iter(of.values()))) if of else 0

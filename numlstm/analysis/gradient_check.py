@@ -1,6 +1,6 @@
 """Check a backend's gradients on this machine: by finite differences, and against the `reference` backend.
 
-Each entry of each array of a subject (see `gradient_subjects.py`) is perturbed. The change in the scalar that the
+Each entry of each array of a subject (see `gradient_cases.py`) is perturbed. The change in the scalar that the
 backend's own forward pass computes, in float64, must match its backward pass. Other backends must also agree with
 `reference`, in outputs and gradients, in float64, in float32, and in each of bf16, tf32 and fp16 that they support.
 """
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from ..backends import registry
 from ..backends.protocol import Backend
 from ..errors import BackendError
-from .gradient_subjects import Dense, Loss, Named, Network, Sizes, Stack, Subject, Values
+from .gradient_cases import Dense, GradientCase, Loss, Named, Network, Sizes, Stack, Values
 
 ALLOWED = 1e-7  # finite differences in float64
 FLOOR = 1e-3
@@ -169,7 +169,7 @@ def finite_differences(value: Callable[[Named], float], inputs: Named, name: str
     return gradient.reshape(inputs[name].shape)
 
 
-def against_finite_differences(backend: Backend, subject: Subject) -> Iterator[Row]:
+def against_finite_differences(backend: Backend, subject: GradientCase) -> Iterator[Row]:
     """Compare the backward pass with finite differences in float64; yield a row for each input of a subject."""
     _, found = subject.gradients(backend, subject.inputs)
     for name in subject.inputs:
@@ -179,7 +179,7 @@ def against_finite_differences(backend: Backend, subject: Subject) -> Iterator[R
         yield Row(f"{subject.title}: d {name}", expected.shape, error, ALLOWED)
 
 
-def against_reference(backend: Backend, subject: Subject, precision: str) -> Iterator[Row]:
+def against_reference(backend: Backend, subject: GradientCase, precision: str) -> Iterator[Row]:
     """Compare a backend in `precision` with `reference` in float64; yield a row for the output and each gradient.
 
     `precision` is a key of `AGREEMENTS`. Both backends get the same inputs, rounded to that precision.
@@ -198,7 +198,7 @@ def against_reference(backend: Backend, subject: Subject, precision: str) -> Ite
         yield Row(f"{subject.title}, {precision}: {name}", n.shape, error, agreement.allowed)
 
 
-def _small_subjects(seed: int) -> Iterator[Subject]:
+def _small_subjects(seed: int) -> Iterator[GradientCase]:
     for sizes in (*SMALL, *VARIANTS):
         rng = np.random.default_rng([seed, len(sizes.layers)])
         if not sizes.embedding or sizes.layer_norm:  # a stack has no embedding
@@ -209,7 +209,7 @@ def _small_subjects(seed: int) -> Iterator[Subject]:
     yield Loss(rng, SMALL[0])
 
 
-def _subjects(sizes: Sizes, seed: int) -> Iterator[Subject]:
+def _subjects(sizes: Sizes, seed: int) -> Iterator[GradientCase]:
     rng = np.random.default_rng(seed)
     for kind in (Stack, Network, Dense, Loss):
         yield kind(rng, sizes)

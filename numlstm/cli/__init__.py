@@ -1,7 +1,7 @@
-"""The command line: the only place that prints, asks and exits.
+"""The command line: the only package that prints, prompts and exits.
 
-One file per command, imported when that command is asked for; what it needs beyond the standard library and
-Typer is imported when it runs, so that `--help` comes at once. Text goes to stdout, everything else to stderr.
+Each command has its own module, imported when the command is used. Dependencies beyond the standard library and Typer
+are imported when it runs, so `--help` appears at once. Text goes to stdout, everything else to stderr.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import typer.core
 from .._version import __version__
 from ..errors import NumlstmError
 
-# The commands as `--help` lists them. Each is the function of its name in the module of its name.
+# The commands in the order of `--help`. Each is the function of that name in the module of that name.
 COMMANDS = ("train", "gen", "models", "eval", "score", "look", "info", "share", "corpus", "plot", "check", "serve")
 
 _SETTINGS: dict[str, Any] = {
@@ -30,7 +30,7 @@ _SETTINGS: dict[str, Any] = {
 
 
 class _Commands(typer.core.TyperGroup):
-    """Finds the commands, runs them and turns what goes wrong into one line and an exit code."""
+    """Imports and runs the commands, and turns errors into one line on stderr and an exit code."""
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(**{**settings, "commands": dict.fromkeys(COMMANDS)})
@@ -40,7 +40,7 @@ class _Commands(typer.core.TyperGroup):
             return None
         module = importlib.import_module(f"{__name__}.{cmd_name}")
         found = getattr(module, cmd_name)
-        if not isinstance(found, typer.Typer):  # a Typer has commands of its own
+        if not isinstance(found, typer.Typer):  # a Typer has subcommands
             function, found = found, typer.Typer(**_SETTINGS)
             found.command(cmd_name)(function)
         command = typer.main.get_command(found)
@@ -51,7 +51,7 @@ class _Commands(typer.core.TyperGroup):
         try:
             done = super().invoke(ctx)
             if sys.stdout is not None:
-                sys.stdout.flush()  # what is not written yet may find no room
+                sys.stdout.flush()  # raises here if the disk is full
             return done
         except NumlstmError as error:
             from .shared.wording import as_options
@@ -61,19 +61,19 @@ class _Commands(typer.core.TyperGroup):
         except KeyboardInterrupt:
             raise typer.Exit(130) from None
         except OSError as error:
-            # Whoever read the text has seen enough, or there is no room for it; the interpreter must not complain of it
-            # at its end.
+            # The reader closed the pipe, or the disk is full. Redirect stdout, or the interpreter would complain again
+            # when it flushes at exit.
             with contextlib.suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             if isinstance(error, BrokenPipeError):
                 raise typer.Exit(0) from None
             with contextlib.suppress(OSError):
-                print(f"numlstm: not all could be written: {error}; make room, or write it elsewhere", file=sys.stderr)
+                print(f"numlstm: could not write all output: {error}; make room or write elsewhere", file=sys.stderr)
             raise typer.Exit(1) from None
         except Exception as error:
-            from .shared.device_errors import told
+            from .shared.device_errors import device_failure_message
 
-            line = told(error, ctx.invoked_subcommand)
+            line = device_failure_message(error, ctx.invoked_subcommand)
             if not line:
                 raise
             print(f"numlstm: {line}", file=sys.stderr)
@@ -92,7 +92,7 @@ def _show_version(wanted: bool) -> None:
 @app.callback()
 def _root(
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version.", callback=_show_version, is_eager=True)
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
     ] = False,
 ) -> None:
     """Train an LSTM on your own text and write new text like it, on the machine you have.
@@ -104,7 +104,7 @@ def _root(
 
 
 def main() -> None:
-    """Run the command line and exit: 0 done, 1 an error of ours, 2 usage, 130 interrupted."""
+    """Run the command line and exit: 0 success, 1 numlstm error, 2 wrong usage, 130 interrupted."""
     if hasattr(sys.stdout, "reconfigure"):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a file's name need not be text
+        sys.stdout.reconfigure(errors="backslashreplace")  # file names need not be valid Unicode
     app(prog_name="numlstm")

@@ -1,7 +1,4 @@
-"""`numlstm check`: prove the gradients on this machine and print what was found.
-
-Knows nothing about how they are proved: `gradcheck` does that.
-"""
+"""`numlstm check`: check the gradients on this machine and print a report."""
 
 from __future__ import annotations
 
@@ -13,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..errors import BackendError
-from .shared.options import Device, Json, Threads, described, open_backend
+from .shared.options import Device, Json, Threads, describe_device, open_backend
 from .shared.wording import as_options
-from .shared.work_progress import working
+from .shared.work_progress import spinner
 
 if TYPE_CHECKING:
     from ..analysis.gradient_check import Row
@@ -29,21 +26,20 @@ def check(
     precision: Annotated[
         str | None,
         typer.Option(
-            help="[bold]bf16[/bold], [bold]tf32[/bold] or [bold]fp16[/bold] checks that alone, [bold]float32[/bold] "
-            "none of them.  [dim]\\[default: all that the device can][/dim]",
+            help="Check only this precision: [bold]float32[/bold], [bold]bf16[/bold], [bold]tf32[/bold] or "
+            "[bold]fp16[/bold].  [dim]\\[default: all that the device supports][/dim]",
             show_default=False,
         ),
     ] = None,
 ) -> None:
-    """Prove the gradients on this machine.
+    """Check that training computes correct gradients on this machine.
 
-    Each entry of each array is moved a little, and the loss must change
-    as the backward pass says: to 1e-7, relative, in float64. Any device but
-    [bold]reference[/bold] must also agree with that one, outputs included:
-    to 1e-10 in float64, 1e-4 in float32, and of an array's largest entry
-    to 1.6 % in bf16, whose numbers have 8 bits, and 0.4 % in tf32 and fp16,
-    which have 11. Ends with a report to be pasted into an issue. Exits with 1
-    if anything is off.
+    Each entry of each array is changed a little, and the loss must change as the
+    backward pass predicts: to a relative 1e-7 in float64. Outputs and gradients
+    of any device but [bold]reference[/bold] must also agree with that one: to 1e-10 in
+    float64, 1e-4 in float32 and, relative to an array's largest entry, 1.6 % in
+    bf16 (8 significant bits) and 0.4 % in tf32 and fp16 (11 bits). Ends with a
+    report to paste into an issue. Exits with 1 if a check fails.
 
     Example:
 
@@ -60,7 +56,7 @@ def check(
     if precision and missing.get(precision):
         raise BackendError(missing[precision])
     rows: list[Row] = []
-    with working(f"checking {backend.describe()}"):
+    with spinner(f"checking {backend.describe()}"):
         if "float32" in asked:
             rows += gradient_check.check(backend, threads=threads)
         for each, why_not in missing.items():
@@ -70,7 +66,7 @@ def check(
     if json_:
         typer.echo(json.dumps(_as_json(backend, rows, missing, about), allow_nan=False))
     else:
-        _print_table(described(backend, device), rows)
+        _print_table(describe_device(backend, device), rows)
         for each, why_not in missing.items():
             typer.echo(f"{each} was not checked: {as_options(why_not)}")
         typer.echo(f"\n{device_report.as_text(about)}")
@@ -78,7 +74,7 @@ def check(
 
 
 def _fail(backend: Backend, rows: Sequence[Row]) -> None:
-    """Raise `BackendError` if a row is not as it should be."""
+    """Raise `BackendError` if any row failed."""
     failed = [row.what for row in rows if not row.ok]
     if failed:
         raise BackendError(

@@ -1,4 +1,4 @@
-"""`numlstm eval`: how well a model predicts a text, and each file of it."""
+"""`numlstm eval`: how well a model predicts a text, in total and per file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import typer
 from ..errors import ConfigError, CorpusError
 from ..network.loss_units import bits, perplexity
 from .shared.options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend
-from .shared.work_progress import working
+from .shared.work_progress import spinner
 
 if TYPE_CHECKING:
     from ..model import Model
@@ -31,27 +31,29 @@ def eval(
     encoding: Encoding = "utf-8",
     drop_unknown: DropUnknown = False,
     streams: Annotated[
-        int, typer.Option(help="Read the text as so many parts side by side: faster, and the same to about 0.001 nats.")
+        int, typer.Option(help="Read this many parts of the text in parallel: faster, and equal to about 0.001 nats.")
     ] = 1,
     cold_windows: Annotated[
         int | None,
         typer.Option(
             metavar="N",
-            help="Read random windows of N tokens instead, each with nothing before it, as nanoGPT is evaluated: to "
-            "compare with its figures, which are higher than those with carried state.",
+            help="Read random windows of N tokens instead, each without the text before it. nanoGPT is evaluated this "
+            "way; the loss is higher than when the state is carried over.",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws the windows of --cold-windows.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the random choice of --cold-windows.")] = 0,
     json_: Json = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Measure how well a model predicts a text.
 
-    The state is carried over the whole text, from file to file in the order given, and each token but the first is
-    predicted: a character, a byte or a word, as the model was trained. Prints the loss in nats and bits per token, and
-    the perplexity: of how many equally likely tokens it amounts to. Of several files each one's own is told too.
+    The model predicts each token but the first: a character, byte or word,
+    depending on the model. Its state is carried over the whole text, from file
+    to file in the order given. Prints the loss in nats and bits per token, and
+    the perplexity: the number of equally likely tokens that the model hesitates
+    between. Given several files, it also prints these for each file.
 
     Examples:
 
@@ -62,7 +64,7 @@ def eval(
     from ..model import Model
     from ..network import weights_file as files
     from ..text.dataset.corpus import load_corpus
-    from .shared.reading_progress import reading
+    from .shared.reading_progress import reading_progress
 
     if cold_windows is not None and streams != 1:
         raise ConfigError("both --streams and --cold-windows were given; expected one of them")
@@ -70,11 +72,11 @@ def eval(
         raise ConfigError(f"--streams is {streams}; expected a whole number from 1")
     file = files.load(weights)
     unit = file.vocab.unit
-    with reading() as report:
+    with reading_progress() as report:
         text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown, report=report)
     if len(text.ids) < 2:
         raise CorpusError(f"the text has {len(text.ids)} {unit}; expected at least 2, one to predict the other from")
-    with working(f"reading {len(text.ids):,} {unit}s"):
+    with spinner(f"reading {len(text.ids):,} {unit}s"):
         model = Model(file.config, file.params, open_backend(device, threads), vocab=file.vocab)
         found = carried(model, text, streams) if cold_windows is None else cold(model, text, cold_windows, seed)
     found |= {"level": file.vocab.level, "dropped": text.dropped, "unknown": text.unknown}
@@ -85,7 +87,7 @@ def eval(
 
 
 def carried(model: Model, text: Corpus, streams: int) -> Result:
-    """Return the measures of the whole text, the state carried along, and under `files` those of each file."""
+    """Return the losses of the whole text with carried state and, under `files`, those of each file."""
     from ..network.evaluate import losses
 
     parts = text.parts
@@ -98,17 +100,17 @@ def carried(model: Model, text: Corpus, streams: int) -> Result:
 
 
 def cold(model: Model, text: Corpus, length: int, seed: int) -> Result:
-    """Return the measures of random windows of that length, and under `cold_windows` which they were."""
-    from ..network.evaluate import evaluate_cold
+    """Return the losses of random windows of `length` tokens, which `cold_windows` describes."""
+    from ..network.evaluate import evaluate_windows
 
-    found = evaluate_cold(model, text.ids, length, seed=seed)
+    found = evaluate_windows(model, text.ids, length, seed=seed)
     tokens = found.windows * length
     about = {"length": length, "windows": found.windows, "seed": seed, "standard_error": found.standard_error}
     return {**_measures(found.nats * tokens, tokens), "files": [], "cold_windows": about}
 
 
 def _measures(total: float, tokens: int) -> Result:
-    """Return a summed loss as a mean per token in each measure; None where no token was predicted."""
+    """Return a summed loss per token in nats, bits and perplexity; None if no token was predicted."""
     if tokens < 1:
         return {"nats_per_token": None, "bits_per_token": None, "perplexity": None, "tokens": 0}
     nats = total / tokens
@@ -149,11 +151,11 @@ def _print_files(files: list[Result], unit: str) -> None:
             ("",) * 3 if nats is None else (f"{nats:.4f}", f"{each['bits_per_token']:.4f}", f"{each['perplexity']:.3f}")
         )
         table.add_row(escape(_short(each["name"])), f"{each['tokens']:,}", *told)
-    width = None if sys.stdout.isatty() else 10_000  # of a file no name is too long
+    width = None if sys.stdout.isatty() else 10_000  # do not fold names in a file or pipe
     Console(highlight=False, soft_wrap=True, width=width).print(table)
 
 
 def _short(name: str) -> str:
-    """Return a path from here where it lies below, else as it is."""
+    """Return a path relative to the working directory if it is inside it, else unchanged."""
     below = os.path.isabs(name) and name.startswith(os.path.join(os.getcwd(), ""))
     return os.path.relpath(name) if below else name

@@ -1,4 +1,4 @@
-"""`numlstm info`: what a weights file holds."""
+"""`numlstm info`: what a weights file contains."""
 
 from __future__ import annotations
 
@@ -13,27 +13,27 @@ if TYPE_CHECKING:
 
 
 def info(weights: Weights, json_: Json = False) -> None:
-    """Show what a weights file holds: the network, its vocabulary, how it was trained.
+    """Show what a weights file contains: the network, its vocabulary, how it was trained.
 
     Example:
 
     [bold]numlstm info weights.npz[/bold]
     """
     from ..network import weights_file as files
-    from .shared.network_summary import as_written, printable, shape_table, symbols_shown
+    from .shared.network_summary import checked_record, format_symbols, printable, shape_table
 
     file = files.load(weights)
     if json_:
         print(json.dumps(_facts(file)))
         return
-    with as_written(weights):
+    with checked_record(weights):
         lines = _history(file)
     from rich.console import Console
 
     console = Console(highlight=False)
     console.print(shape_table(file.config))
     console.print(
-        f"vocabulary  {len(file.vocab)} {file.vocab.unit}s: {symbols_shown(file.vocab)}", markup=False, soft_wrap=True
+        f"vocabulary  {len(file.vocab)} {file.vocab.unit}s: {format_symbols(file.vocab)}", markup=False, soft_wrap=True
     )
     for line in lines:
         console.print(printable(line), markup=False, soft_wrap=True)
@@ -52,7 +52,7 @@ def _facts(file: WeightsFile) -> dict[str, Any]:
 
 
 def _history(file: WeightsFile) -> list[str]:
-    """Return lines on the training: how long, on what, with which settings and losses."""
+    """Return lines on the training: text, duration, settings and losses."""
     s, unit = file.summary, file.vocab.unit
     lines = [f"{name:<12}{text}" for name, text in s.get("about", {}).items()]
     if "corpus" in s:
@@ -75,6 +75,6 @@ def _history(file: WeightsFile) -> list[str]:
 
 
 def _evaluated(found: dict[str, Any], unit: str) -> str:
-    """Return the losses of the weights as the file holds them, on the part of the text that was kept back."""
-    nats = f"{found['carried']:.4f} nats per {unit} of the part kept back, the state carried over all of it"
+    """Describe the losses of the stored weights on the validation part of the text."""
+    nats = f"{found['carried']:.4f} nats per {unit} on the validation part, with carried state"
     return f"{nats}; {found['cold']:.4f} in random windows of {found['window']}"

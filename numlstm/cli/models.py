@@ -1,4 +1,4 @@
-"""`numlstm models`: the models that ship."""
+"""`numlstm models`: list the models that ship with numlstm."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from .shared.options import Json
 
 
 def models(json_: Json = False) -> None:
-    """List the models that ship, to be used by name in the place of a weights file.
+    """List the models that ship with numlstm.
+
+    Use their names in place of a weights file.
 
     Example:
 

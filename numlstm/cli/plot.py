@@ -1,4 +1,4 @@
-"""`numlstm plot`: a picture of one or several runs from their logs."""
+"""`numlstm plot`: draw one or more runs from their logs."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ import typer
 
 def plot(
     logs: Annotated[
-        list[str], typer.Argument(metavar="LOG...", help="Logs that [bold]train --log[/bold] wrote, one a run.")
+        list[str], typer.Argument(metavar="LOG...", help="Logs written by [bold]train --log[/bold], one per run.")
     ],
     output: Annotated[
         str | None,
         typer.Option(
             "-o",
             "--output",
-            help="The picture, .png, .svg or .pdf; an older one is replaced.  [dim]\\[default: as the first log, "
-            ".png][/dim]",
+            help="Picture to write, as .png, .svg or .pdf; an existing one is replaced.  [dim]\\[default: name of the "
+            "first log, with .png][/dim]",
             show_default=False,
         ),
     ] = None,
     x: Annotated[
         str,
         typer.Option(
-            help="What the losses are drawn over: [bold]steps[/bold], [bold]seconds[/bold] of training or "
+            help="Unit of the horizontal axis: [bold]steps[/bold], [bold]seconds[/bold] of training or "
             "[bold]tokens[/bold] predicted."
         ),
     ] = "steps",
 ) -> None:
-    """Draw the training and validation loss of runs, to compare them.
+    """Plot the training and validation loss of one or more runs.
 
-    Where a log holds several runs, the last is drawn; a run that was stopped and resumed is one run.
-    Needs matplotlib: [bold]pip install 'numlstm\\[plot]'[/bold]
+    If a log contains several runs, the last is drawn; a run that was stopped and
+    resumed counts as one. Needs matplotlib: [bold]pip install 'numlstm\\[plot]'[/bold]
 
     Examples:
 
@@ -45,7 +45,7 @@ def plot(
     from ..monitoring.curves import load
     from ..storage.atomic import check_writable
 
-    pictures.check_picture(output or "run.png")  # before anything is read
+    pictures.check_picture(output or "run.png")  # fail before reading the logs
     if output:
         check_writable(output)
     runs = load(logs, x)

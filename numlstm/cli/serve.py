@@ -1,4 +1,4 @@
-"""`numlstm serve`: the server, with the web page."""
+"""`numlstm serve`: start the HTTP server and its web page."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from .shared.options import Device, Threads
 if TYPE_CHECKING:
     import uvicorn
 
-_ACCESS, _LIMITS = "Who is let in", "Limits"
-_BACKLOG = 512  # connections that wait to be accepted
-_LEAVING = 3  # seconds that requests under way have to end when the server is stopped
+_ACCESS, _LIMITS = "Access", "Limits"
+_BACKLOG = 512  # connections waiting to be accepted
+_LEAVING = 3  # seconds that open requests may take to finish when the server stops
 
 
 def _limit(text: str, name: str, metavar: str | None = None) -> Any:
@@ -36,22 +36,25 @@ def _size(name: str) -> str:
 
 def serve(
     models: Annotated[
-        Path, typer.Option(metavar="DIR", help="The folder of models, jobs and texts; made when it is needed.")
+        Path, typer.Option(metavar="DIR", help="Folder for models, jobs and texts; created when needed.")
     ] = Settings.models,
     host: Annotated[
         str,
         typer.Option(
-            help="Where to listen: this machine alone, or [bold]0.0.0.0[/bold] for others too, which needs a key.",
+            help="Address to listen on. The default is reachable only from this machine; [bold]0.0.0.0[/bold] lets "
+            "other machines connect and requires a key.",
             rich_help_panel=_ACCESS,
         ),
     ] = Settings.host,
-    port: Annotated[int, typer.Option(help="0: one that is free.", rich_help_panel=_ACCESS)] = Settings.port,
+    port: Annotated[
+        int, typer.Option(help="Port to listen on; 0: any free port.", rich_help_panel=_ACCESS)
+    ] = Settings.port,
     api_key: Annotated[
         str,
         typer.Option(
             metavar="KEY",
             envvar="NUMLSTM_API_KEY",
-            help="Answer only to those who know this.",
+            help="Only answer clients that send this key.",
             show_default=False,
             rich_help_panel=_ACCESS,
         ),
@@ -60,7 +63,8 @@ def serve(
         list[str] | None,
         typer.Option(
             metavar="URL",
-            help="Let the pages of another site in, such as https://example.org; may be given several times.",
+            help="Allow the web pages of another site, such as https://example.org, to call the server. May be given "
+            "several times.",
             show_default=False,
             rich_help_panel=_ACCESS,
         ),
@@ -68,24 +72,25 @@ def serve(
     no_train: Annotated[
         bool,
         typer.Option(
-            "--no-train", help="Serve the folder as it is: no jobs, uploads or deletions.", rich_help_panel=_ACCESS
+            "--no-train", help="Serve the folder read-only: no jobs, uploads or deletions.", rich_help_panel=_ACCESS
         ),
     ] = False,
     device: Device = "auto",
     threads: Threads = None,
-    memory: Annotated[str, _limit("What models may take in memory.", "memory", "SIZE")] = _size("memory"),
-    max_body: Annotated[str, _limit("The largest request.", "max-body", "SIZE")] = _size("max_body"),
-    max_upload: Annotated[str, _limit("The largest model or text.", "max-upload", "SIZE")] = _size("max_upload"),
-    max_prompt: Annotated[int, _limit("Tokens of a prompt.", "max-prompt")] = Settings.max_prompt,
-    max_tokens: Annotated[int, _limit("Tokens of a text.", "max-tokens")] = Settings.max_tokens,
-    max_texts: Annotated[int, _limit("Texts that are written at once.", "max-texts")] = Settings.max_texts,
-    max_seconds: Annotated[float, _limit("Seconds that a text may take.", "max-seconds")] = Settings.max_seconds,
-    max_jobs: Annotated[int, _limit("Training jobs that run, wait or rest.", "max-jobs")] = Settings.max_jobs,
+    memory: Annotated[str, _limit("Maximum memory of loaded models.", "memory", "SIZE")] = _size("memory"),
+    max_body: Annotated[str, _limit("Maximum size of a request.", "max-body", "SIZE")] = _size("max_body"),
+    max_upload: Annotated[str, _limit("Maximum size of a model or text.", "max-upload", "SIZE")] = _size("max_upload"),
+    max_prompt: Annotated[int, _limit("Maximum tokens in a prompt.", "max-prompt")] = Settings.max_prompt,
+    max_tokens: Annotated[int, _limit("Maximum tokens in a text.", "max-tokens")] = Settings.max_tokens,
+    max_texts: Annotated[int, _limit("Maximum texts written at once.", "max-texts")] = Settings.max_texts,
+    max_seconds: Annotated[float, _limit("Maximum seconds for a text.", "max-seconds")] = Settings.max_seconds,
+    max_jobs: Annotated[int, _limit("Maximum jobs, finished ones included.", "max-jobs")] = Settings.max_jobs,
 ) -> None:
-    """Serve models, and a web page to train and write in.
+    """Start a server with a web page to train models and write text.
 
-    The API is OpenAI's, for models of the folder and those that ship; the page and [bold]docs/serve.md[/bold] say what
-    else there is. Ctrl-C stops. Needs FastAPI and more: [bold]pip install 'numlstm\\[serve]'[/bold]
+    It offers an OpenAI-compatible API for the models in the folder and those
+    that ship with numlstm; see the page and [bold]docs/serve.md[/bold] for the rest. Ctrl-C
+    stops it. Needs FastAPI and other packages: [bold]pip install 'numlstm\\[serve]'[/bold]
 
     Examples:
 
@@ -120,21 +125,21 @@ def serve(
 def _origin(given: str) -> str:
     found = re.fullmatch(r"(https?://[^/\s]+)/?", given)
     if found is None:
-        raise ConfigError(f"--allow-origin is {given!r}; expected where a page is, such as https://example.org")
-    return found[1].lower()  # as browsers send it
+        raise ConfigError(f"--allow-origin is {given!r}; expected the address of a site, such as https://example.org")
+    return found[1].lower()  # browsers send origins in lower case
 
 
 def _listening(settings: Settings) -> socket.socket:
-    """Return a socket that listens; raises `ConfigError` if there can be none."""
+    """Return a listening socket. Raises `ConfigError` if the address cannot be used."""
     where = f"{settings.host} port {settings.port}"
     try:
         found = socket.getaddrinfo(settings.host, settings.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP)
         family, kind, protocol, _, address = found[0]
-        # With the protocol, which `socket.create_server` leaves out: asyncio then sends each piece of a text at once,
-        # where TCP would keep it back for 40 ms.
+        # Unlike `socket.create_server`, pass the protocol: asyncio then sets TCP_NODELAY and sends each piece of a text
+        # at once, which TCP would otherwise delay by 40 ms.
         listening = socket.socket(family, kind, protocol)
         try:
-            if os.name == "posix":  # a port that a server left a moment ago; elsewhere it would mean a port in use
+            if os.name == "posix":  # to reuse a freed port; Windows would share a used one
                 listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listening.bind(address)
             listening.listen(_BACKLOG)
@@ -147,25 +152,26 @@ def _listening(settings: Settings) -> socket.socket:
             f"--host is {settings.host!r}; expected an address of this machine: {error.strerror}"
         ) from error
     except PermissionError as error:
-        raise ConfigError(f"{where} is not for ordinary users; expected a --port from 1024 on") from error
+        raise ConfigError(f"{where} is reserved for administrators; expected a --port of 1024 or above") from error
     except OSError as error:
         raise ConfigError(
-            f"cannot listen at {where}: {error.strerror}; end what listens there, or use another --port or --host"
+            f"cannot listen on {where}: {error.strerror}; stop the program that uses it, or choose another --port or "
+            "--host"
         ) from error
 
 
 def _run(settings: Settings, listening: socket.socket) -> None:
     server = _server(settings)
     _log_to_stderr()
-    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn takes them over, and hands them back when all is done
+    for number in (signal.SIGINT, signal.SIGTERM):  # uvicorn replaces these handlers and restores them at its end
         signal.signal(number, lambda *_: setattr(server, "should_exit", True))
     server.run(sockets=[listening])
     print("stopped", file=sys.stderr)
 
 
 def _server(settings: Settings) -> uvicorn.Server:
-    """Return the server, ready to run on sockets that listen."""
-    # Read as NumPy is imported. Its products are small here: waking other cores for them would take longer.
+    """Return the server, ready to run on listening sockets."""
+    # NumPy reads this when it is imported. Its products are small here, and waking other cores would take longer.
     chosen = os.environ.get("OPENBLAS_NUM_THREADS")
     os.environ["OPENBLAS_NUM_THREADS"] = chosen or str(max(1, settings.threads or 1))
     try:
@@ -175,7 +181,7 @@ def _server(settings: Settings) -> uvicorn.Server:
         from ..serve.http.connections import Connection
 
         if chosen is None:
-            del os.environ["OPENBLAS_NUM_THREADS"]  # which is for writing, and not for the processes that train
+            del os.environ["OPENBLAS_NUM_THREADS"]  # training processes must not inherit it
     except ModuleNotFoundError as error:
         raise BackendError(
             f"the server needs {error.name}, which is not installed: pip install 'numlstm[serve]'"
@@ -188,7 +194,7 @@ def _server(settings: Settings) -> uvicorn.Server:
             _tell(settings.host, sockets or [])
 
         async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-            await app.state.stop()  # first, so that streams end by themselves, and say why
+            await app.state.stop()  # first, so that open streams end by themselves and give the reason
             await super().shutdown(sockets)
 
     return Server(
@@ -218,7 +224,7 @@ def _log_to_stderr() -> None:
 
     handler = logging.StreamHandler()
     handler.setFormatter(logging.Formatter("numlstm: %(message)s"))
-    for name in ("uvicorn.error", "numlstm.serve"):  # what fails; of requests the metrics tell
+    for name in ("uvicorn.error", "numlstm.serve"):  # errors only; the metrics cover requests
         logger = logging.getLogger(name)
         logger.addHandler(handler)
         logger.setLevel(logging.ERROR)

@@ -17,12 +17,12 @@ from .exports import export, format_of, order
 from .finding import find_files
 from .repeats import Paragraphs
 
-Told = Callable[[str, int, int], None]
+Report = Callable[[str, int, int], None]
 """Progress callback: called with the task, the bytes of the files read so far, and their total."""
 
 
 @dataclasses.dataclass(frozen=True)
-class Wishes:
+class CombineOptions:
     """How to combine files; `names` None writes the names unless only one `sender` is kept."""
 
     delimiter: str = "\n"
@@ -47,26 +47,28 @@ class Combined:
     others: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
-def combine(places: Sequence[str], target: Path, out: IO[bytes], wishes: Wishes, told: Told | None = None) -> Combined:
+def combine(
+    places: Sequence[str], target: Path, out: IO[bytes], options: CombineOptions, report: Report | None = None
+) -> Combined:
     """Write the texts of files and folders to `out`; `target` is the output's path, which is not read itself.
 
     Raises `CorpusError` if a place does not exist or no file yields text, and `ConfigError` for an unknown format.
     """
-    form = format_of(wishes.format) if wishes.format else None
+    form = format_of(options.format) if options.format else None
     found, others = find_files(places, form.suffixes if form else KNOWN, order, target)
-    names = wishes.names if wishes.names is not None else wishes.sender is None
+    names = options.names if options.names is not None else options.sender is None
 
     def read(path: Path) -> Iterable[str]:
         if path.exists() and not path.is_file():  # opening a pipe would block forever
             raise CorpusError("it is a device or a pipe")
-        return export(path, form, wishes.sender, names) if form else document(path, wishes.encoding)
+        return export(path, form, options.sender, names) if form else document(path, options.encoding)
 
     done = Combined(others=dict(others.most_common()))
-    joiner = _Joiner(out, wishes, done)
+    joiner = _Joiner(out, options, done)
     sizes = [_size(path) for _, path in found]
     for place, (shown, path) in enumerate(found):
-        if told:
-            told("combining", sum(sizes[:place]), sum(sizes))
+        if report:
+            report("combining", sum(sizes[:place]), sum(sizes))
         try:
             joiner.add(shown, lambda path=path: read(path))  # type: ignore[misc]
         except CorpusError as error:
@@ -74,7 +76,7 @@ def combine(places: Sequence[str], target: Path, out: IO[bytes], wishes: Wishes,
     done.paragraphs, done.paragraph_characters = joiner.paragraphs.left_out, joiner.paragraphs.characters
     if not done.characters:
         why = f": {done.skipped[0][0]}: {done.skipped[0][1]}" if done.skipped else ""
-        whose = f" by {wishes.sender!r}" if wishes.sender else ""
+        whose = f" by {options.sender!r}" if options.sender else ""
         raise CorpusError(f"found no text{whose} in {len(found):,} files{why}; expected some; nothing was written")
     return done
 
@@ -82,9 +84,9 @@ def combine(places: Sequence[str], target: Path, out: IO[bytes], wishes: Wishes,
 class _Joiner:
     """Writes the texts one after another, each once."""
 
-    def __init__(self, out: IO[bytes], wishes: Wishes, done: Combined) -> None:
-        self.out, self.wishes, self.done = out, wishes, done
-        self.paragraphs = Paragraphs(keep=wishes.keep_repeats)
+    def __init__(self, out: IO[bytes], options: CombineOptions, done: Combined) -> None:
+        self.out, self.options, self.done = out, options, done
+        self.paragraphs = Paragraphs(keep=options.keep_repeats)
         self.known: dict[bytes, str] = {}
 
     def add(self, shown: str, read: Callable[[], Iterable[str]]) -> None:
@@ -98,15 +100,15 @@ class _Joiner:
             self.done.without_text.append(shown)
             return
         digest = sha.digest()
-        if digest in self.known and not self.wishes.keep_repeats:
+        if digest in self.known and not self.options.keep_repeats:
             self.done.repeated.append((shown, self.known[digest]))
             return
         self.known[digest] = shown
         written = False
         again = text if isinstance(text, list) else read()  # a PDF takes too long to read twice
-        for piece in self.paragraphs.first_ones(again):
+        for piece in self.paragraphs.without_repeats(again):
             if not written and self.done.files:
-                self._write(self.wishes.delimiter)
+                self._write(self.options.delimiter)
             self._write(piece)
             written = True
         if written:

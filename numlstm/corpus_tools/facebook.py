@@ -36,7 +36,7 @@ def messages_of_facebook(text: str) -> Iterator[Message]:
     yield from posts
 
 
-def mended(text: str) -> str:
+def fix_encoding(text: str) -> str:
     """Return a text whose characters are bytes of UTF-8 decoded, any other text unchanged."""
     try:
         return text.encode("latin-1").decode("utf-8")
@@ -51,9 +51,9 @@ def _conversation(messages: list[Any]) -> Iterator[Message]:
         text = message.get("content") or message.get("text")
         unsent = message.get("is_unsent") or message.get("isUnsent")
         if isinstance(text, str) and isinstance(name, str) and not unsent and message.get("type") not in _NO_WORDS:
-            text = mended(text)
+            text = fix_encoding(text)
             if not _OWN.fullmatch(text):
-                yield Message(mended(name), text)
+                yield Message(fix_encoding(name), text)
 
 
 _NO_WORDS = ("Call", "Subscribe", "Unsubscribe", "placeholder")
@@ -81,6 +81,6 @@ def _of_entry(entry: dict[str, Any]) -> Iterator[Message]:
             continue
         comment = data.get("comment")
         if isinstance(data.get("post"), str):
-            yield Message("", mended(data["post"]), post=True)
+            yield Message("", fix_encoding(data["post"]), post=True)
         elif isinstance(comment, dict) and isinstance(comment.get("comment"), str):
-            yield Message(mended(str(comment.get("author") or "")), mended(comment["comment"]), post=True)
+            yield Message(fix_encoding(str(comment.get("author") or "")), fix_encoding(comment["comment"]), post=True)

@@ -41,20 +41,20 @@ class Read:
             yield chunk.decode("cp1252", "replace")
 
 
-def find_encoding(source: Source, wanted: str | None, told: Callable[[int], None] | None = None) -> Read:
+def find_encoding(source: Source, wanted: str | None, report: Callable[[int], None] | None = None) -> Read:
     """Return a source with its encoding: `wanted` if given, else the detected one.
 
     Raises `CorpusError` if the source cannot be read, or is not in `wanted`.
     """
     if wanted is not None:
         check_encoding(wanted)
-        for _ in pieces(source, wanted, told):
+        for _ in pieces(source, wanted, report):
             pass
         return Read(source, source.encoding or wanted)
     head = next(source.chunks(), b"")[:4]
     encoding = next((family for mark, family in _MARKS if head.startswith(mark)), source.encoding or "utf-8")
     try:
-        for _ in pieces(source, encoding, told):
+        for _ in pieces(source, encoding, report):
             pass
     except CorpusError as error:
         if "does not decode" not in str(error) and "do not decode" not in str(error):

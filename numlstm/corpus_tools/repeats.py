@@ -20,7 +20,7 @@ class Paragraphs:
         self.left_out = self.characters = 0
         self._seen: set[bytes] = set()
 
-    def first_ones(self, pieces: Iterable[str]) -> Iterator[str]:
+    def without_repeats(self, pieces: Iterable[str]) -> Iterator[str]:
         """Yield a text without repeated paragraphs, in pieces, and without empty lines at either end.
 
         A paragraph seen before, in this text or another, is left out with the empty lines after it. The text ends with

@@ -25,7 +25,7 @@ SEARCHED = 4_000_000  # characters, from the start, searched for repetitions
 RARE = 10  # a character that occurs less often can hardly be learned
 MOSTLY_REPEATED = 0.5
 
-Told = Callable[[str, int, int], None]
+Report = Callable[[str, int, int], None]
 
 # UTF-8 that was decoded as cp1252 or Latin-1: "Ã©" for "é", "â€™" for "’".
 _MISREAD = re.compile("Ã[\u0080-\u00bf]|â€[\u0098-\u009d™œ\u0153\u201c\u201d\u2122]|Â[\u00a0-\u00bf]")
@@ -65,7 +65,7 @@ class Stats:
     warnings: tuple[str, ...]
 
 
-def stats(sources: Sequence[Source], encoding: str | None = None, told: Told | None = None) -> Stats:
+def stats(sources: Sequence[Source], encoding: str | None = None, report: Report | None = None) -> Stats:
     """Return the statistics of texts read as one; with `encoding` None, the encoding of each is detected.
 
     Raises `CorpusError` if a source cannot be read or there is no text.
@@ -73,15 +73,15 @@ def stats(sources: Sequence[Source], encoding: str | None = None, told: Told | N
     counter = _Counter()
     found = []
     for number, source in enumerate(sources):
-        read = find_encoding(source, encoding, _teller(told, "reading", number, len(sources)))
+        read = find_encoding(source, encoding, _progress_callback(report, "reading", number, len(sources)))
         found.append(read)
         for piece in read.pieces():
             counter.feed(piece)
     if not counter.characters:
         names = ", ".join(repr(source.name) for source in sources[:3])
         raise CorpusError(f"{names}: the text is empty (0 characters); expected some text")
-    if told:
-        told("looking for repeated passages", 0, 0)
+    if report:
+        report("looking for repeated passages", 0, 0)
     passages, share = repeated(counter.searched())
     counted = counter.counted()
     suggestion = suggest(counter.characters, len(counted))
@@ -101,15 +101,15 @@ def stats(sources: Sequence[Source], encoding: str | None = None, told: Told | N
     )
 
 
-def _teller(told: Told | None, task: str, number: int, of: int) -> Callable[[int], None] | None:
-    if told is None:
+def _progress_callback(report: Report | None, task: str, number: int, of: int) -> Callable[[int], None] | None:
+    if report is None:
         return None
     done = 0
 
     def tell(size: int) -> None:
         nonlocal done
         done += size
-        told(f"{task} ({number + 1} of {of})" if of > 1 else task, done, 0)
+        report(f"{task} ({number + 1} of {of})" if of > 1 else task, done, 0)
 
     return tell
 

@@ -111,7 +111,7 @@ class Batch:
 
     def _write(self, members: list[_Member]) -> list[tuple[Text, str]]:
         """Draw a piece of each text."""
-        texts, state = [each.text for each in members], _together(self.model.zero_state, members)
+        texts, state = [each.text for each in members], _gather_state(self.model.zero_state, members)
         last = np.array([each.last for each in members], np.int32)
         size = min(self._drawing.size, max(text.left for text in texts)) if _uniform(texts) else 1
         if wanting := [n for n, text in enumerate(texts) if text.likeliest is not None]:
@@ -139,7 +139,7 @@ class Batch:
         Reads the drawn tokens again, from the state before them, to get the network's own distribution.
         """
         logits, _ = self.model.logits(
-            ids[:-1, wanting], _together(self.model.zero_state, [members[n] for n in wanting])
+            ids[:-1, wanting], _gather_state(self.model.zero_state, [members[n] for n in wanting])
         )
         for place, n in enumerate(wanting):
             text = members[n].text
@@ -189,7 +189,7 @@ def _read(members: list[_Member], size: int, zero_state: Callable[[int], Any], r
     if not members:
         return
     members = sorted(members, key=lambda each: -min(each.unread, size))
-    state, parts = _together(zero_state, members), [min(each.unread, size) for each in members]
+    state, parts = _gather_state(zero_state, members), [min(each.unread, size) for each in members]
     done = 0
     for length in sorted(set(parts)):
         B = sum(part >= length for part in parts)
@@ -202,7 +202,7 @@ def _read(members: list[_Member], size: int, zero_state: Callable[[int], Any], r
         member.state, member.row, member.read = state, n, member.read + part
 
 
-def _together(zero_state: Callable[[int], Any], members: Sequence[_Member]) -> Any:
+def _gather_state(zero_state: Callable[[int], Any], members: Sequence[_Member]) -> Any:
     """Return one state with a row per member, in order: their current state if it already fits, else a new one."""
     first, B = members[0].state, len(members)
     if (

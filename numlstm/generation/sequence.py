@@ -54,7 +54,7 @@ class Text:
         self.prompt_ids = vocab.encode_prompt(prompt, drop_unknown=drop_unknown)
         # Start at a line's beginning: from a zero state in the middle of a line, a network may never recover.
         self.start = np.concatenate([np.array([vocab.start_id], vocab.id_dtype), self.prompt_ids])
-        self.shown = shown_prompt(vocab, prompt, self.prompt_ids, drop_unknown)
+        self.shown = displayed_prompt(vocab, prompt, self.prompt_ids, drop_unknown)
         self.decoder = vocab.decoder(after=self.prompt_ids)
         self.rules = _rules(vocab, self.shown, config)
         self.stops = _stops(config)
@@ -118,12 +118,12 @@ class Text:
     def written(self) -> Written:
         ids, text = np.concatenate([np.empty(0, np.int32), *self.drawn]), "".join(self.said)
         if self.finished:
-            ids = ids[: _reaching(self.vocab, self.prompt_ids, ids, len(text))]
+            ids = ids[: _ids_for_length(self.vocab, self.prompt_ids, ids, len(text))]
         missing = sum(getattr(rule, "missing", 0) for rule in self.rules)
         return Written(self.shown, text, self.prompt_ids, ids.astype(self.vocab.id_dtype), missing)
 
 
-def shown_prompt(vocab: Vocab, prompt: str, ids: Ids, drop_unknown: bool) -> str:
+def displayed_prompt(vocab: Vocab, prompt: str, ids: Ids, drop_unknown: bool) -> str:
     """Return a prompt as displayed before the text: as typed, unknown words included unless they are dropped."""
     if drop_unknown:
         return vocab.decode(ids)
@@ -156,7 +156,7 @@ def _recent(ids: Ids, config: SamplingSettings) -> npt.NDArray[np.int32] | None:
     return recent
 
 
-def _reaching(vocab: Vocab, before: Ids, ids: npt.NDArray[np.int32], size: int) -> int:
+def _ids_for_length(vocab: Vocab, before: Ids, ids: npt.NDArray[np.int32], size: int) -> int:
     """Return how many of `ids` it takes to decode to `size` characters."""
     decoder, said = vocab.decoder(after=before), 0
     for n, token in enumerate(ids):

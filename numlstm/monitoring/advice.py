@@ -49,7 +49,7 @@ class Setting:
     patience: int = 0
 
 
-def at_the_start(setting: Setting) -> Advice | None:
+def before_training(setting: Setting) -> Advice | None:
     """Return advice on the sizes of the text and the network, before training; None if both are fine."""
     tokens = setting.training_tokens
     if tokens < SMALL_TEXT:
@@ -70,7 +70,7 @@ def at_the_start(setting: Setting) -> Advice | None:
     return None
 
 
-def after_an_epoch(setting: Setting, history: Sequence[Loss]) -> Advice | None:
+def after_epoch(setting: Setting, history: Sequence[Loss]) -> Advice | None:
     """Return advice if the losses so far show overfitting, else None."""
     known = [(train, val) for _, train, val in history if val is not None]
     if len(known) <= EPOCHS_RISEN:
@@ -87,7 +87,7 @@ def after_an_epoch(setting: Setting, history: Sequence[Loss]) -> Advice | None:
     )
 
 
-def at_the_end(setting: Setting, history: Sequence[Loss]) -> Advice | None:
+def after_training(setting: Setting, history: Sequence[Loss]) -> Advice | None:
     """Return advice if a finished run could have learned more, else None."""
     known = [(train, val) for _, train, val in history if val is not None]
     if not known:

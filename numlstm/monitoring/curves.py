@@ -86,8 +86,8 @@ def _curves(path: str | os.PathLike[str], label: str, axis: str) -> Curves:
 
 def _points(events: Sequence[Event], kind: str, name: str, places: Sequence[float]) -> list[Point]:
     """Return the points of a loss in one kind of event, without losses that are unknown or lost in a damaged log."""
-    told = [(place, _number(e, name)) for e, place in zip(events, places, strict=True) if e["event"] == kind]
-    return [(place, loss) for place, loss in told if loss is not None]
+    points = [(place, _number(e, name)) for e, place in zip(events, places, strict=True) if e["event"] == kind]
+    return [(place, loss) for place, loss in points if loss is not None]
 
 
 def _loss(point: Point) -> tuple[float, float]:

@@ -24,13 +24,15 @@ _STREAMS, _LENGTH, _BEGINNING = 4, 64, 16
 _NEAR = 0.1  # of the range: Karpathy et al. count below 0.1 and above 0.9
 
 
-def measured(model: Model, ids: AnyIds) -> list[dict[str, dict[str, Any]]]:
+def gate_statistics(model: Model, ids: AnyIds) -> list[dict[str, dict[str, Any]]]:
     """Return `mean`, `low`, `high` and `counts` for each gate of each layer, as defined in `events.py`.
 
     Reads up to 4 windows of 64 tokens from `ids (N,)`. The first 16 tokens of each are not counted, because the state
     still reflects the start of a text. The list is empty for fewer than 2 ids.
     """
-    return [{gate: _told(gate, values) for gate, values in layer.items()} for layer in activations(model, ids)]
+    return [
+        {gate: _gate_statistics(gate, values) for gate, values in layer.items()} for layer in activations(model, ids)
+    ]
 
 
 def activations(model: Model, ids: AnyIds) -> list[dict[str, npt.NDArray[Any]]]:
@@ -44,17 +46,17 @@ def activations(model: Model, ids: AnyIds) -> list[dict[str, npt.NDArray[Any]]]:
     tapes: Tapes = {}
     twin.loss(x, y, tapes=tapes)
     skipped = min(_BEGINNING, length - 1)
-    layers = [np.stack([step.gates for step in tape.steps[skipped:]], axis=1) for tape in of_layers(twin, tapes)]
+    layers = [np.stack([step.gates for step in tape.steps[skipped:]], axis=1) for tape in layer_tapes(twin, tapes)]
     return [dict(zip(RANGES, gates.reshape(4, -1), strict=True)) for gates in layers]
 
 
-def of_layers(model: Model, tapes: Tapes) -> list[Any]:
+def layer_tapes(model: Model, tapes: Tapes) -> list[Any]:
     """Return the reference backend's tape of each layer, without the tapes of other parts that follow them."""
     (kept,) = tapes.values()
     return kept[: len(model.config.layers)]
 
 
-def _told(gate: str, values: npt.NDArray[Any]) -> dict[str, Any]:
+def _gate_statistics(gate: str, values: npt.NDArray[Any]) -> dict[str, Any]:
     low, high = RANGES[gate]
     near = _NEAR * (high - low)
     counts, _ = np.histogram(values, BINS, (low, high))

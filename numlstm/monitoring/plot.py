@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import ConfigError
-from ..storage.atomic import check_writable, writing
+from ..storage.atomic import atomic_write, check_writable
 from .curves import Curves, smoothed
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -47,7 +47,7 @@ def draw(runs: Sequence[Curves], path: str | os.PathLike[str], axis: str = "step
     with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "numlstm", "font.size": 10}):
         figure = _figure(runs, axis)
         check_writable(path)
-        with writing(path) as file:
+        with atomic_write(path) as file:
             figure.savefig(file, format=Path(path).suffix[1:].lower(), dpi=150)
 
 

@@ -28,7 +28,7 @@ class RunLog:
         self.path = Path(path)
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            self._torn, new = _ends_within_a_line(self.path), not self.path.exists()
+            self._torn, new = _has_partial_last_line(self.path), not self.path.exists()
             self.path.open("ab").close()
             if new:
                 self.path.unlink()  # a run that fails before it starts leaves no empty log
@@ -69,7 +69,7 @@ def read(path: str | os.PathLike[str]) -> list[Event]:
         lines = Path(path).read_bytes().splitlines()
     except OSError as error:
         raise LogError(f"{path} cannot be read: {error.strerror or error}; expected a log of `train --log`") from error
-    found = [event for event in map(parsed, lines) if event is not None]
+    found = [event for event in map(parse_event, lines) if event is not None]
     if not found:
         raise LogError(f"{path} holds no events; expected a log that `numlstm train --log` wrote")
     return _one_run(found)
@@ -84,7 +84,7 @@ def _one_run(events: list[Event]) -> list[Event]:
     return kept
 
 
-def parsed(line: bytes) -> Event | None:
+def parse_event(line: bytes) -> Event | None:
     """Return the event on a line, None if the line is torn or is not an event."""
     try:
         event = json.loads(line)
@@ -94,7 +94,7 @@ def parsed(line: bytes) -> Event | None:
     return event if known and isinstance(event.get("step"), int) else None
 
 
-def _ends_within_a_line(path: Path) -> bool:
+def _has_partial_last_line(path: Path) -> bool:
     """Return True if the file ends in the middle of a line; raises `LogError` if it is not a log."""
     if not path.exists() or not path.stat().st_size:
         return False

@@ -88,7 +88,7 @@ def _total(model: Network, ids: AnyIds, starts: Sequence[int], length: int, stat
 
 
 @dataclasses.dataclass(frozen=True)
-class Cold:
+class WindowLoss:
     """The mean loss in nats per token over `windows` random windows, and its standard error due to sampling them."""
 
     nats: float
@@ -96,7 +96,7 @@ class Cold:
     windows: int
 
 
-def evaluate_cold(model: Network, ids: AnyIds, length: int, *, seed: int = 0) -> Cold:
+def evaluate_windows(model: Network, ids: AnyIds, length: int, *, seed: int = 0) -> WindowLoss:
     """Return the mean loss over all positions of random windows of `length` tokens, each read from a zero state.
 
     nanoGPT estimates its losses this way: a token has at most `length` tokens of context, on average half of that.
@@ -119,4 +119,4 @@ def evaluate_cold(model: Network, ids: AnyIds, length: int, *, seed: int = 0) ->
     size = _COLD_BATCH * length
     means = [_total(model, ids, batch, length, model.zero_state(_COLD_BATCH))[0] / size for batch in starts.tolist()]
     error = float(np.std(means, ddof=1)) / math.sqrt(batches)
-    return Cold(float(np.mean(means)), error, batches * _COLD_BATCH)
+    return WindowLoss(float(np.mean(means)), error, batches * _COLD_BATCH)

@@ -34,7 +34,7 @@ VERSION = 1
 GATES = "ifgo"
 HALF = "float16"
 
-_INSTEAD = (
+_OVERWRITE_ADVICE = (
     " and may hold hours of work; use `overwrite` to replace it, `resume` to continue it, or choose another `output`"
 )
 _LATEST = "training.params"
@@ -118,7 +118,7 @@ def load(path: StrPath) -> WeightsFile:
     Raises `WeightsError` if the file is missing, in another format, damaged, newer than this library, or if its parts
     are inconsistent.
     """
-    with npz.reading(_place(path)) as file:
+    with npz.reading(_resolve_path(path)) as file:
         config, vocab, train_config, meta, expected = _read_outline(file)
         params = _read_params(file, config, meta["stored"] or config.dtype)
         state = None if train_config is None else _read_state(file, train_config, meta["training"], params, expected)
@@ -130,7 +130,7 @@ def outline(path: StrPath) -> Outline:
 
     Reads only a few kilobytes, even from a large file. Raises `WeightsError`.
     """
-    with npz.reading(_place(path)) as file:
+    with npz.reading(_resolve_path(path)) as file:
         config, vocab, train_config, meta, _ = _read_outline(file)
         return Outline(config, vocab, meta["summary"], train_config)
 
@@ -149,7 +149,7 @@ def _read_outline(
     return config, vocab, train_config, meta, expected
 
 
-def _place(path: StrPath) -> StrPath:
+def _resolve_path(path: StrPath) -> StrPath:
     """Return the path of a weights file, or of the shipped model with that name."""
     found = shipped.model_path(str(path))
     if found is None and str(path).isidentifier() and not os.path.exists(path):
@@ -160,15 +160,15 @@ def _place(path: StrPath) -> StrPath:
     return found or path
 
 
-def check_output(path: StrPath, *, overwrite: bool, instead: str = _INSTEAD) -> None:
+def check_output(path: StrPath, *, overwrite: bool, advice: str = _OVERWRITE_ADVICE) -> None:
     """Check, before hours of training, that `save` will be able to write the file; create its folder.
 
     Removes partial files that killed processes left beside it. Raises `StorageError` if the file cannot be written, or
-    if it exists and `overwrite` is false; `instead` is the end of that message and says what to do.
+    if it exists and `overwrite` is false; `advice` is the end of that message and says what to do.
     """
     if shipped.model_path(str(path)):
         raise StorageError(f"{path} is the name of a shipped model; expected another file name, such as {path}.npz")
-    atomic.check_output(path, overwrite=overwrite, instead=instead)
+    atomic.check_output(path, overwrite=overwrite, advice=advice)
 
 
 def _expected(config: NetworkSettings, train: TrainingSettings | None, latest: bool) -> Shapes:

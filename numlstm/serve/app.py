@@ -15,14 +15,14 @@ from .api import completions, corpora, models, text_server
 from .api import jobs as jobs_api
 from .engine.engine import Engine
 from .http.error_answers import add_handlers, refusals
-from .http.guards import Bodies, Crowds, Envelope, Keys, Strangers
+from .http.guards import BodyLimit, ConcurrencyLimit, Keys, OriginGuard, SecurityHeaders
 from .http.openapi import describe
 from .jobs.job import STATES
 from .jobs.job_list import Jobs
 from .metrics import Measured, Metrics
 from .page import files
 from .server_settings import Settings
-from .stores.models import Shelf
+from .stores.models import ModelStore
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -31,7 +31,7 @@ def create_app(settings: Settings) -> FastAPI:
     The engine and the job queue run during its lifespan. Await `app.state.stop()` to end open texts and save the
     running job before the lifespan ends. Raises `BackendError` if the device does not work on this machine.
     """
-    shelf, metrics = Shelf(settings), Metrics()
+    shelf, metrics = ModelStore(settings), Metrics()
     engine, jobs = Engine(settings, shelf.path), Jobs(settings, shelf)
     shelf.busy = lambda name: jobs.writing_to(name) is not None
 
@@ -112,8 +112,8 @@ def _add_state(app: FastAPI, settings: Settings, engine: Engine, metrics: Metric
 
 def _add_guards(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
     """Add the middleware, innermost first."""
-    app.add_middleware(Bodies, settings=settings)
-    app.add_middleware(Crowds, most=2 * settings.max_texts + 64)
+    app.add_middleware(BodyLimit, settings=settings)
+    app.add_middleware(ConcurrencyLimit, most=2 * settings.max_texts + 64)
     app.add_middleware(Keys, key=settings.api_key)
     if settings.allow_origins:
         app.add_middleware(
@@ -122,6 +122,6 @@ def _add_guards(app: FastAPI, settings: Settings, metrics: Metrics) -> None:
             allow_methods=["GET", "POST", "PUT", "DELETE"],
             allow_headers=["Authorization", "Content-Type", "Last-Event-ID"],
         )
-    app.add_middleware(Strangers, settings=settings)
-    app.add_middleware(Envelope)
+    app.add_middleware(OriginGuard, settings=settings)
+    app.add_middleware(SecurityHeaders)
     app.add_middleware(Measured, metrics=metrics)

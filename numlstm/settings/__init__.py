@@ -1,1 +1,1 @@
-"""Every setting of a network, a training run and a text, and its range."""
+"""The settings of texts, networks, training runs and sampling, with their ranges."""

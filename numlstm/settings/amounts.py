@@ -1,4 +1,4 @@
-"""Durations, lists and sizes as they are written on the command line, read with an error that says what is expected."""
+"""Parse durations, save intervals, sizes and lists as typed on the command line."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?(s|m|h|steps?)")
 
 @dataclasses.dataclass(frozen=True)
 class Every:
-    """A distance between two saves: so many seconds, or so many steps."""
+    """The interval between two saves: `steps` updates, or `seconds` if `steps` is 0."""
 
     seconds: float = 60.0
     steps: int = 0
 
 
 def parse_duration(option: str, text: str) -> float:
-    """Return the seconds that "90s", "15m" or "2h" are; raises `ConfigError` if it is something else."""
+    """Return a duration such as "90s", "15m" or "2h" in seconds. Raises `ConfigError` if it cannot be parsed."""
     found = _AMOUNT.fullmatch(text.strip())
     if found is None or found[2] not in _SECONDS or not float(found[1]) > 0:
         raise ConfigError(f"{option} is {text!r}; expected a time such as 90s, 15m or 2h")
@@ -29,7 +29,7 @@ def parse_duration(option: str, text: str) -> float:
 
 
 def parse_every(option: str, text: str) -> Every:
-    """Read "60s" or "50steps"; raises `ConfigError` if it is something else."""
+    """Parse a save interval such as "60s" or "50steps". Raises `ConfigError` if it cannot be parsed."""
     found = _AMOUNT.fullmatch(text.strip())
     if found is None or not float(found[1]) > 0 or (found[2][:4] == "step" and "." in found[1]):
         raise ConfigError(f"{option} is {text!r}; expected a time or a number of steps, such as 60s, 15m or 50steps")
@@ -39,7 +39,7 @@ def parse_every(option: str, text: str) -> Every:
 
 
 def parse_size(option: str, text: str) -> int:
-    """Return the bytes that "500MB", "2G" or "4096" are; raises `ConfigError` if it is something else."""
+    """Return a size such as "500MB", "2G" or "4096" in bytes. Raises `ConfigError` if it cannot be parsed."""
     found = _SIZE.fullmatch(text.strip())
     if found is None:
         raise ConfigError(f"{option} is {text!r}; expected a size such as 500MB or 2GB")
@@ -47,7 +47,7 @@ def parse_size(option: str, text: str) -> int:
 
 
 def parse_layers(layers: str) -> tuple[int, ...]:
-    """Read "128,128"; raises `ConfigError` if it is something else."""
+    """Parse layer sizes such as "128,128". Raises `ConfigError` if they cannot be parsed."""
     try:
         return tuple(int(size) for size in layers.split(","))
     except ValueError:
@@ -55,8 +55,8 @@ def parse_layers(layers: str) -> tuple[int, ...]:
 
 
 def parse_epochs(option: str, text: str) -> list[int]:
-    """Read "0,1,5,20", in any order; raises `ConfigError` if it is something else."""
+    """Parse epoch numbers such as "0,1,5,20"; return them sorted. Raises `ConfigError` if they cannot be parsed."""
     found = [part.strip() for part in text.split(",")]
     if not all(re.fullmatch(r"[0-9]{1,9}", part) for part in found):
-        raise ConfigError(f"{option} is {text!r}; expected numbers of epochs from 0, such as 0,1,5,20")
+        raise ConfigError(f"{option} is {text!r}; expected epoch numbers from 0, such as 0,1,5,20")
     return sorted({int(part) for part in found})

@@ -1,4 +1,4 @@
-"""Which settings a command has, in the order in which they are shown, and the check of those that were given."""
+"""The settings of training in display order, and validation of those that were given."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from typing import Any, TypeVar
 
 from ..errors import ConfigError
 from .amounts import parse_epochs, parse_layers
-from .declaration import Setting, declared, in_groups, named
+from .declaration import Setting, by_name, declared, in_groups
 from .network import NetworkSettings
 from .run import RunSettings
 from .text import TextSettings
 from .training import TrainingSettings
 
-Given = Mapping[str, Any]  # settings by name, only those that were given
+Options = Mapping[str, Any]  # the settings that were given, by name
 
 _TYPES = {"flag": bool, "int": int, "float": float, "text": str, "sizes": tuple[int, ...], "texts": tuple[str, ...]}
-_NOT_IN_PYTHON = ("resume",)  # a function of its own
-_PYTHON_DEFAULTS = {"sample_length": 0}  # nobody may be there to read samples
+_NOT_IN_PYTHON = ("resume",)  # Python has `resume_run` instead
+_PYTHON_DEFAULTS = {"sample_length": 0}  # a program may have nobody to read samples
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -31,7 +31,7 @@ def train_settings() -> tuple[Setting, ...]:
 
 
 def with_settings_in_help(function: _F) -> _F:
-    """Let `help` and editors show the settings of training that a function takes as keywords."""
+    """Decorator: add the training settings to a function's signature and docstring, for `help` and editors."""
     shown = [each for each in train_settings() if each.name not in _NOT_IN_PYTHON]
     own = inspect.signature(function)
     keywords = [
@@ -45,7 +45,7 @@ def with_settings_in_help(function: _F) -> _F:
     ]
     plain = [each for each in own.parameters.values() if each.kind is not inspect.Parameter.VAR_KEYWORD]
     function.__signature__ = own.replace(parameters=[*plain, *keywords])  # type: ignore[attr-defined]
-    if function.__doc__ is not None:  # as it is with python -OO
+    if function.__doc__ is not None:  # it is None under python -OO
         lines = [f"        {each.name}: {each.help}" + _default(each) for each in shown]
         function.__doc__ = "\n".join([function.__doc__.rstrip(), "", "    Settings:", "", *lines, "    "])
     return function
@@ -55,13 +55,13 @@ def _default(setting: Setting) -> str:
     return f" Default: {setting.default_in_words}." if setting.default_in_words else ""
 
 
-def checked(given: Given) -> dict[str, Any]:
-    """Return settings that were given, each as its own type: "128,128" as (128, 128).
+def checked(options: Options) -> dict[str, Any]:
+    """Validate the given settings and return them converted to their types: "128,128" becomes (128, 128).
 
-    Raises `ConfigError` for a name that there is not, a value out of range, or two that contradict each other.
+    Raises `ConfigError` for an unknown name, a value out of range, or settings that contradict each other.
     """
-    known = named(train_settings())
-    found = dict(given)
+    known = by_name(train_settings())
+    found = dict(options)
     for name, value in found.items():
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)

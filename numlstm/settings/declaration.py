@@ -1,9 +1,9 @@
-"""How a setting is declared: as a field of a dataclass, with its range, its help and where it is shown.
+"""Declare a setting as a dataclass field, with its range, its help text and where it is shown.
 
     batch_size: int = setting(16, "Parallel streams or windows.", STEPS, least=1, most=2**20)
 
-From such a field come the check when the object is made, the option on the command line, the argument in Python, what
-a training job over HTTP may give, and a row of the documentation's table.
+Such a field provides the check when the object is created, the command-line option, the Python argument, the option of
+a training job over HTTP, and a row of the documentation's table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeVar
 from ..errors import ConfigError
 
 TEXT, NETWORK, STEPS, OPTIMIZER, RUN = "Text", "Network", "Steps", "Optimizer and learning rate", "Run"
-GROUPS = (TEXT, NETWORK, STEPS, OPTIMIZER, RUN)  # in the order in which they are shown
+GROUPS = (TEXT, NETWORK, STEPS, OPTIMIZER, RUN)  # in display order
 
 Kind = Literal["flag", "int", "float", "text", "sizes", "texts"]
 
@@ -32,7 +32,7 @@ _KINDS: dict[Any, Kind] = {
     tuple[int, ...]: "sizes",
     tuple[str, ...]: "texts",
 }
-_LARGEST = 2**31 - 1  # of a whole number that says nothing else
+_LARGEST = 2**31 - 1  # the default maximum of whole numbers
 _LARGEST_FLOAT = sys.float_info.max
 _REQUIRED = dataclasses.MISSING
 _S = TypeVar("_S", bound="Settings")
@@ -40,12 +40,13 @@ _S = TypeVar("_S", bound="Settings")
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """A setting as it was declared.
+    """A declared setting.
 
-    `default` is that of the dataclass; `says` is what help and documentation say of it where it depends on the text or
-    on other settings. `least` and `most` are the range of a number, the ends themselves left out by `above` and
-    `below`; of `sizes` and `texts` that of each entry and its length. `only_with` names another setting and the values
-    of it that read this one. A run that goes on keeps what is `fixed`. `common` settings are in the short help.
+    `default` is the dataclass field's default. `default_text` describes it in help and documentation where the
+    actual default depends on the text or on other settings. `least` and `most` bound a number, or each entry of
+    `sizes`; `above` and `below` exclude the bounds themselves. `only_with` names another setting and its values
+    with which this setting has an effect. `fixed` settings cannot change when a run resumes. `common` settings are
+    shown in the short help.
     """
 
     name: str
@@ -59,7 +60,7 @@ class Setting:
     above: bool = False
     below: bool = False
     choices: tuple[str, ...] = ()
-    says: str = ""
+    default_text: str = ""
     only_with: tuple[str, tuple[str, ...]] | None = None
     fixed: bool = False
     common: bool = False
@@ -68,27 +69,27 @@ class Setting:
 
     @property
     def default_in_words(self) -> str:
-        """What help and documentation say of the setting where it is not given; nothing if it then does nothing."""
-        if self.says or self.required or self.kind == "flag" or self.default is None:
-            return self.says
+        """The default as help and documentation show it, "" if there is none to show."""
+        if self.default_text or self.required or self.kind == "flag" or self.default is None:
+            return self.default_text
         if isinstance(self.default, tuple):
             return ",".join(map(str, self.default))
         return f"{self.default:g}" if isinstance(self.default, float) else str(self.default)
 
     @property
     def required(self) -> bool:
-        """Whether the setting has no default."""
+        """True if the setting has no default."""
         return self.default is _REQUIRED
 
     def check(self, value: object) -> None:
-        """Raise `ConfigError` if a value is of another kind or out of range."""
+        """Raise `ConfigError` if a value has the wrong type or is out of range."""
         if value is None and self.optional:
             return
         if not self.allows(value):
             raise ConfigError(f"`{self.name}` is {value!r:.80}; expected {self.expected()}")
 
     def allows(self, value: object) -> bool:
-        """Whether a value is of the setting's kind and in its range."""
+        """Return True if a value has the right type and is in range."""
         if self.choices:
             return value in self.choices
         if self.kind == "flag":
@@ -104,14 +105,14 @@ class Setting:
     def _in_range(self, value: object) -> bool:
         if isinstance(value, bool) or not isinstance(value, int if self.kind in ("int", "sizes") else (int, float)):
             return False
-        if self.kind == "float" and not -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT:  # nor is NaN between them
+        if self.kind == "float" and not -_LARGEST_FLOAT <= value <= _LARGEST_FLOAT:  # rejects NaN too
             return False
         if not self.least <= value <= self.most:
             return False
         return not ((self.above and value == self.least) or (self.below and value == self.most))
 
     def expected(self) -> str:
-        """Return what the setting may be, in words."""
+        """Return a description of the allowed values, for error messages."""
         if self.choices:
             return " or ".join(self.choices)
         if self.kind == "flag":
@@ -141,9 +142,9 @@ def setting(
     below: float | None = None,
     **more: Any,
 ) -> Any:
-    """Return a field of a dataclass that declares a setting; without `group` it is nowhere shown.
+    """Return a dataclass field that declares a setting. Without a `group` the setting is not shown anywhere.
 
-    `least` and `most` are in the range, `above` and `below` just outside of it; `more` are other fields of `Setting`.
+    `least` and `most` are inclusive bounds, `above` and `below` exclusive ones; `more` are other fields of `Setting`.
     """
     facts = {"help": help, "group": group, **more}
     facts |= {"least": above if least is None else least, "above": above is not None}
@@ -155,7 +156,7 @@ def setting(
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """Settings that are checked when the object is made; whoever holds one need not check again."""
+    """Base class of settings, which are validated when the object is created and need no further checks."""
 
     def __post_init__(self) -> None:
         for each in declared(type(self)):
@@ -167,29 +168,29 @@ class Settings:
         self._check_together()
 
     def _check_together(self) -> None:
-        """Raise `ConfigError` for settings that do not fit each other."""
+        """Raise `ConfigError` for settings that contradict each other. Subclasses override this."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the settings as a dict that JSON can hold."""
+        """Return the settings as a JSON-serializable dict."""
         values = {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
         return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
     @classmethod
     def from_dict(cls: type[_S], values: Mapping[str, Any]) -> _S:
-        """Make the object from what `to_dict` gave, read back from JSON.
+        """Create the object from the dict that `to_dict` returned, also after a round trip through JSON.
 
-        Raises `ConfigError` if a name is unknown or missing, or a value out of range.
+        Raises `ConfigError` if a name is unknown or missing, or a value is out of range.
         """
         known = {each.name: each for each in declared(cls)}
         if unknown := sorted(set(values) - set(known)):
-            raise ConfigError(f"{cls.__name__} is {unknown!r}; expected no setting of an unknown name")
+            raise ConfigError(f"{cls.__name__} has unknown settings {unknown!r}; expected only known ones")
         if missing := sorted(name for name, each in known.items() if each.required and name not in values):
-            raise ConfigError(f"{cls.__name__} is {dict(values)!r}; expected also the settings {missing}")
+            raise ConfigError(f"{cls.__name__} is {dict(values)!r}; expected the settings {missing} as well")
         return cls(**values)
 
 
 def declared(of: type[Settings]) -> tuple[Setting, ...]:
-    """Return the settings that a dataclass declares, in order."""
+    """Return the settings that a dataclass declares, in field order."""
     key: Any = of
     return _declared(key)
 
@@ -209,7 +210,7 @@ def _declared(of: Any) -> tuple[Setting, ...]:
 
 
 def _kind(hint: Any) -> tuple[Kind, bool]:
-    """Return the kind of `int | None`, and that it is optional."""
+    """Return the kind of a type hint, and True if the hint is optional, such as `int | None`."""
     if isinstance(hint, types.UnionType):
         (hint,) = (each for each in typing.get_args(hint) if each is not type(None))
         return _KINDS[hint], True
@@ -217,10 +218,10 @@ def _kind(hint: Any) -> tuple[Kind, bool]:
 
 
 def in_groups(settings: Iterable[Setting]) -> tuple[Setting, ...]:
-    """Return those settings that are shown, group by group."""
+    """Return the settings that have a group, sorted by group."""
     return tuple(each for group in GROUPS for each in settings if each.group == group)
 
 
-def named(settings: Iterable[Setting]) -> dict[str, Setting]:
-    """Return settings by their names."""
+def by_name(settings: Iterable[Setting]) -> dict[str, Setting]:
+    """Return the settings as a dict by name."""
     return {each.name: each for each in settings}

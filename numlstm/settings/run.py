@@ -1,4 +1,4 @@
-"""The settings of a run that its weights do not depend on: how long, on what, where to, and what is shown."""
+"""The settings of a run besides network and optimizer: encoding, duration, output, samples, logs and device."""
 
 from __future__ import annotations
 
@@ -9,64 +9,74 @@ from .declaration import RUN, STEPS, TEXT, Settings, setting
 
 @dataclasses.dataclass(frozen=True)
 class RunSettings(Settings):
-    """How a run goes about its work. Those that are None have a default that depends on the text, or do nothing.
+    """How a run proceeds. A setting of None has a default that depends on the text, or no effect.
 
-    Times are such as "90s", "15m" or "2h", or seconds as a number.
+    Durations are strings such as "90s", "15m" or "2h", or seconds as a number.
     """
 
     encoding: str | None = setting(
-        None, "How the text's bytes are to be read, such as latin-1 or utf-16.", TEXT, says="utf-8", fixed=True
+        None, "Character encoding of the text files, such as latin-1 or utf-16.", TEXT, default_text="utf-8", fixed=True
     )
     epochs: int | None = setting(
-        None, "How often to go through the text.", STEPS, least=1, says="2 to 40, by its length", common=True
+        None,
+        "Number of passes through the whole text.",
+        STEPS,
+        least=1,
+        default_text="2 to 40, fewer for a longer text",
+        common=True,
     )
     output: str | None = setting(
         None,
-        "Where the weights go. {job} in it becomes a name made of text and network, and the same command goes on with "
-        "that run where it stopped.",
+        "File to save the weights to. {job} in the name is replaced by a name for the text and network; running the "
+        "same command again then resumes the run.",
         RUN,
-        says="weights.npz",
+        default_text="weights.npz",
         common=True,
         short="-o",
     )
-    overwrite: bool = setting(False, "Replace an existing output.", RUN, common=True)
+    overwrite: bool = setting(False, "Overwrite the output file if it exists.", RUN, common=True)
     resume: str | None = setting(
         None,
-        "Go on with the run in this file, its text and settings; epochs and steps then mean the total. Settings of the "
-        "groups Steps and Optimizer may change with it, and dropout.",
+        "Resume the run saved in this file, with its text and settings. epochs and steps then count from the start of "
+        "the run. Settings of the groups Steps and Optimizer, and dropout, may be changed.",
         RUN,
         common=True,
         metavar="WEIGHTS",
     )
-    save_every: str | None = setting(None, "Time or steps between two saves, such as 5m or 50steps.", RUN, says="60s")
+    save_every: str | None = setting(
+        None, "How often to save: a time or a number of steps, such as 5m or 50steps.", RUN, default_text="60s"
+    )
     max_time: str | None = setting(
         None,
-        "Save and stop after this time, such as 90s, 15m or 2h; going on is one command.",
+        "Save and stop after this time, such as 90s, 15m or 2h; the run can be resumed later.",
         RUN,
-        says="no limit",
+        default_text="no limit",
         common=True,
     )
     snapshot_epochs: str | None = setting(
         None,
-        "Keep the weights after these epochs too, in files beside the output; 0: untrained. Such as 0,1,5,20.",
+        "Also save the weights after these epochs, such as 0,1,5,20, in files beside the output; 0: before training.",
         RUN,
     )
-    prompt: str | None = setting(None, "What the samples go on from.", RUN, says="a line of the text")
-    sample_length: int = setting(120, "Tokens of each sample after an epoch; 0: none.", RUN)
-    sample_every: int = setting(1, "Epochs from one sample to the next.", RUN, least=1)
+    prompt: str | None = setting(None, "Text that the samples continue.", RUN, default_text="a line of the text")
+    sample_length: int = setting(120, "Length in tokens of the samples written after an epoch; 0: no samples.", RUN)
+    sample_every: int = setting(1, "Number of epochs between samples.", RUN, least=1)
     log: str | None = setting(
-        None, "Add what happens to this file, a JSON object a line; numlstm plot draws it.", RUN, metavar="FILE"
+        None,
+        "Append the progress of the run to this file, one JSON object per line; numlstm plot draws it.",
+        RUN,
+        metavar="FILE",
     )
     tensorboard: str | None = setting(
         None,
-        "Write what happens for TensorBoard, to be shown with tensorboard --logdir DIR.",
+        "Write the progress of the run to this folder for TensorBoard; view it with tensorboard --logdir DIR.",
         RUN,
         metavar="DIR",
     )
     device: str = setting(
         "auto",
-        "auto (gpu if it works, else cpu), cpu, gpu (an NVIDIA one), reference (NumPy, slow).",
+        "Where to compute: auto (gpu if it works, else cpu), cpu, gpu (NVIDIA) or reference (NumPy, slow).",
         RUN,
         common=True,
     )
-    threads: int | None = setting(None, "Processor cores to use.", RUN, least=1, says="all")
+    threads: int | None = setting(None, "Number of processor cores to use.", RUN, least=1, default_text="all")

@@ -1,4 +1,4 @@
-"""The settings that make a text's vocabulary: what a token is, and which words there are."""
+"""The settings of a text's vocabulary: what a token is, and which words it contains."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ _MOST_WORDS = 2**24
 
 @dataclasses.dataclass(frozen=True)
 class TextSettings(Settings):
-    """The level of a text, and for words which of them the vocabulary is to have: see `WordBuilder`.
+    """The level of tokens and, at the word level, which words enter the vocabulary (see `WordBuilder`).
 
-    `pretokenised` texts are cut at white space. Raises `ConfigError` for a value out of range, or one that the level
-    has no use for.
+    `pretokenised` texts are split only at white space. Raises `ConfigError` for a value out of range, or one that the
+    level does not use.
     """
 
     level: str = setting(
         "char",
-        "What a token is: char, byte (any file at all) or word.",
+        "What the model reads and writes one at a time, a token: char, byte (for any kind of file) or word.",
         TEXT,
         choices=LEVELS,
         fixed=True,
@@ -30,18 +30,18 @@ class TextSettings(Settings):
     )
     vocab_size: int | None = setting(
         None,
-        "Keep the N most frequent words; others become <unk>.",
+        "word: keep the N most frequent words; all others become <unk> (unknown).",
         TEXT,
         least=4,
         most=_MOST_WORDS,
-        says="20000, of those that occur twice",
+        default_text="20000, of words that occur at least twice",
         only_with=_WORDS,
         fixed=True,
         metavar="N",
     )
     min_count: int | None = setting(
         None,
-        "Keep the words that occur N times, instead or besides.",
+        "word: keep words that occur at least N times; may be combined with vocab-size.",
         TEXT,
         least=1,
         most=_MOST_WORDS,
@@ -50,7 +50,11 @@ class TextSettings(Settings):
         metavar="N",
     )
     pretokenised: bool = setting(
-        False, "The text is words with spaces between: cut it there alone.", TEXT, only_with=_WORDS, fixed=True
+        False,
+        "word: the text is already split into words by spaces; split it only there.",
+        TEXT,
+        only_with=_WORDS,
+        fixed=True,
     )
 
     def _check_together(self) -> None:
@@ -59,5 +63,5 @@ class TextSettings(Settings):
         for name in ("vocab_size", "min_count", "pretokenised"):
             if value := getattr(self, name):
                 raise ConfigError(
-                    f"`{name}` is {value} but the level is {self.level}; expected it only with the level word"
+                    f"`{name}` is {value} but `level` is {self.level}; expected it only with `level` word"
                 )

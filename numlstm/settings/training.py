@@ -1,4 +1,4 @@
-"""The settings of a training run that its weights depend on: steps, optimizer, learning rate, dropout."""
+"""The settings of training that the weights depend on: steps, optimizer, learning rate, dropout."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from .precision import PRECISIONS
 
 SCHEDULES = ("constant", "cosine", "linear", "step", "plateau")
 BATCHINGS = ("streams", "windows")
-RESET_STATE = 0.01  # of a new run: with 0 some models write garbage after a beginning that they have never seen
+RESET_STATE = 0.01  # for new runs: with 0, some models write garbage after a beginning that they have never seen
 
-# What each optimizer reads, and where it starts from if nobody says otherwise: PyTorch's or, for FTRL, TensorFlow's
-# own defaults, but for rates, which are those that suit a small LSTM, and beta2, for which Adam's 0.999 is too slow
-# here.
+# The settings that each optimizer reads, with their defaults. They are PyTorch's (for FTRL, TensorFlow's), except the
+# learning rates, which suit a small LSTM, and beta2, since Adam's 0.999 is too slow here.
 OPTIMIZERS: dict[str, dict[str, Any]] = {
     "adam": {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weight_decay": 0.0},
     "adamw": {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "weight_decay": 0.01},
@@ -28,12 +27,12 @@ OPTIMIZERS: dict[str, dict[str, Any]] = {
 
 
 def _readers(name: str) -> tuple[str, ...]:
-    """Return which optimizers read a setting."""
+    """Return the optimizers that read a setting."""
     return tuple(optimizer for optimizer, reads in OPTIMIZERS.items() if name in reads)
 
 
 def _defaults(name: str) -> str:
-    """Return the default of a setting for each optimizer that reads it, in words."""
+    """Return a setting's default for each optimizer that reads it, as help shows it."""
     found: dict[object, list[str]] = {}
     for optimizer in _readers(name):
         found.setdefault(OPTIMIZERS[optimizer][name], []).append(optimizer)
@@ -43,163 +42,228 @@ def _defaults(name: str) -> str:
 
 
 def _of_optimizer(name: str, default: float | bool, help: str, *, named: bool = True, **more: Any) -> Any:
-    """Declare a setting that some optimizers read; `named` puts their names before its help."""
+    """Declare a setting that only some optimizers read; `named` prefixes the help with their names."""
     readers = _readers(name)
-    says = "" if isinstance(default, bool) else _defaults(name)
+    default_text = "" if isinstance(default, bool) else _defaults(name)
     text = f"{', '.join(readers)}: {help}" if named else help
-    return setting(default, text, OPTIMIZER, says=says, only_with=("optimizer", readers), **more)
+    return setting(default, text, OPTIMIZER, default_text=default_text, only_with=("optimizer", readers), **more)
 
 
 @dataclasses.dataclass(frozen=True)
 class TrainingSettings(Settings):
     """How a network is trained.
 
-    `steps` is the length of the whole run in updates, and `seed` fixes everything that is random. The learning rate
-    rises to `lr` over `warmup_steps` updates and then follows `schedule`. Defaults are those of files that do not name
-    a setting; where a new run begins with another value, that is set when the run is made.
+    `steps` is the length of the whole run in updates, and `seed` determines everything that is random. The learning
+    rate rises to `lr` over `warmup_steps` updates and then follows `schedule`. The defaults are for files that lack a
+    setting; where a new run uses another value, it is set when the run is created.
 
-    Of the seed, batching and text together `val_split` keeps back the last part to validate on; a run ends after
-    `patience` epochs without a better validation loss (0: it does not). In streams the share `reset_state` of them
-    begins each step from a state of zeros, so that a network learns to begin a text (Melis et al. 2018).
+    `val_split` keeps the last part of the text for validation, whatever the seed and the batching. A run ends after
+    `patience` epochs without a better validation loss (0: never). With "streams", each stream's state is reset to
+    zeros before a step with probability `reset_state`, so that the network learns to begin a text (Melis et al. 2018).
     """
 
-    steps: int = setting(help="How many updates to make, instead of epochs.", group=STEPS)
-    batch_size: int = setting(16, "Parallel streams or windows.", STEPS, least=1, most=2**20, common=True)
-    seq_len: int = setting(64, "Tokens through which gradients flow back.", STEPS, least=1, most=2**20, common=True)
+    steps: int = setting(help="Length of the run in weight updates, instead of epochs.", group=STEPS)
+    batch_size: int = setting(
+        16, "Number of passages of the text read in parallel at each step.", STEPS, least=1, most=2**20, common=True
+    )
+    seq_len: int = setting(
+        64,
+        "Length of these passages in tokens: how far back through the text errors are traced.",
+        STEPS,
+        least=1,
+        most=2**20,
+        common=True,
+    )
     batching: str = setting(
         "streams",
-        f"{' or '.join(BATCHINGS)}: the text side by side as parallel streams, the state carried on, or windows of "
-        "seq-len at random, in another order each epoch, each from a state of zeros.",
+        f"How passages are chosen: {' or '.join(BATCHINGS)}. streams: read equal parts of the text in parallel, from "
+        "beginning to end, carrying the state over from step to step. windows: read passages of seq-len tokens in a "
+        "new random order each epoch, each from a zero state.",
         STEPS,
         choices=BATCHINGS,
     )
     window_step: int = setting(
         0,
-        "Tokens from one window's start to the next.",
+        "windows: tokens from the start of one window to the start of the next.",
         STEPS,
-        says="seq-len",
+        default_text="seq-len",
         only_with=("batching", ("windows",)),
     )
     steps_per_epoch: int = setting(
-        0, "Updates that make an epoch of windows.", STEPS, says="all windows", only_with=("batching", ("windows",))
+        0,
+        "windows: number of updates that count as an epoch.",
+        STEPS,
+        default_text="enough for all windows",
+        only_with=("batching", ("windows",)),
     )
     reset_state: float = setting(
         0.0,
-        "The share of streams that begins each step from a state of zeros, so that the model learns to begin a text.",
+        "streams: share of them that restart from a zero state at each step, so that the model learns to begin a text.",
         STEPS,
         least=0,
         below=1,
-        says=f"{RESET_STATE:g}",
+        default_text=f"{RESET_STATE:g}",
         only_with=("batching", ("streams",)),
     )
     patience: int = setting(
-        0, "Stop after so many epochs in a row without a better validation loss.", STEPS, says="never"
+        0, "Stop early after this many epochs in a row without a lower validation loss.", STEPS, default_text="never"
     )
     val_split: float = setting(
-        0.1, "The last part of the text, kept to validate on.", TEXT, least=0, most=0.9, fixed=True
+        0.1,
+        "Share of the text, at its end, that is not trained on but used to measure the validation loss.",
+        TEXT,
+        least=0,
+        most=0.9,
+        fixed=True,
     )
     dropout: float = setting(
         0.0,
-        "The share of the embedding and of each h that the layer above does not see, such as 0.3.",
+        "Share of each layer's output hidden at random from the next layer, such as 0.3. Keeps a large network from "
+        "memorising a short text.",
         NETWORK,
         least=0,
         below=1,
         common=True,
     )
     recurrent_dropout: float = setting(
-        0.0, "The share of h that a layer itself does not see at the next step.", NETWORK, least=0, below=1
+        0.0, "Share of each layer's output hidden from the layer itself at the next token.", NETWORK, least=0, below=1
     )
     optimizer: str = setting(
         "adam",
-        f"{', '.join(OPTIMIZERS)}. All are PyTorch's, but ftrl, which is TensorFlow's and forgets the weights that it "
-        "starts from.",
+        f"Algorithm that updates the weights: {', '.join(OPTIMIZERS)}. All work as in PyTorch except ftrl, which works "
+        "as in TensorFlow and discards the initial weights.",
         OPTIMIZER,
         choices=tuple(OPTIMIZERS),
     )
-    lr: float = _of_optimizer("lr", 0.01, "The highest learning rate.", named=False, above=0, common=True)
+    lr: float = _of_optimizer(
+        "lr",
+        0.01,
+        "Highest learning rate: how far each update moves the weights. Lower it if the loss jumps about.",
+        named=False,
+        above=0,
+        common=True,
+    )
     schedule: str = setting(
         "cosine",
-        f"How the rate goes on after the warm-up: {', '.join(SCHEDULES)}.",
+        f"How the learning rate changes after the warm-up: {', '.join(SCHEDULES)}.",
         OPTIMIZER,
         choices=SCHEDULES,
     )
-    warmup_steps: int = setting(100, "Updates in which the rate rises.", OPTIMIZER, says="100, at most a 20th of all")
+    warmup_steps: int = setting(
+        100,
+        "Number of updates over which the learning rate rises to its highest value.",
+        OPTIMIZER,
+        default_text="100, but at most 5 % of all updates",
+    )
     lr_floor: float = setting(
         0.05,
-        "cosine, linear, plateau: the lowest rate, as a share of the highest.",
+        "cosine, linear, plateau: lowest learning rate, as a share of the highest.",
         OPTIMIZER,
         least=0,
         most=1,
         only_with=("schedule", ("cosine", "linear", "plateau")),
     )
     decay_steps: int = setting(
-        1000, "step: updates from one stair to the next.", OPTIMIZER, least=1, only_with=("schedule", ("step",))
+        1000,
+        "step: number of updates between drops of the learning rate.",
+        OPTIMIZER,
+        least=1,
+        only_with=("schedule", ("step",)),
     )
     decay_rate: float = setting(
         0.5,
-        "step: what each stair multiplies the rate by.",
+        "step: factor by which the learning rate drops.",
         OPTIMIZER,
         above=0,
         most=1,
         only_with=("schedule", ("step",)),
     )
     plateau_factor: float = setting(
-        0.5, "plateau: what to multiply the rate by.", OPTIMIZER, above=0, most=1, only_with=("schedule", ("plateau",))
+        0.5,
+        "plateau: factor by which the learning rate drops when the validation loss stops falling.",
+        OPTIMIZER,
+        above=0,
+        most=1,
+        only_with=("schedule", ("plateau",)),
     )
     plateau_patience: int = setting(
         2,
-        "plateau: epochs without a better validation loss to bear first.",
+        "plateau: epochs without a lower validation loss to wait before each drop.",
         OPTIMIZER,
         least=1,
         only_with=("schedule", ("plateau",)),
     )
-    clip: float = setting(1.0, "The largest norm of a gradient; 0: any.", OPTIMIZER, least=0)
-    clip_value: float = setting(0.0, "The largest entry of a gradient, clipped first; 0: any.", OPTIMIZER, least=0)
+    clip: float = setting(
+        1.0,
+        "Gradient clipping: scale a gradient with a larger norm down to this, against sudden jumps; 0: no limit.",
+        OPTIMIZER,
+        least=0,
+    )
+    clip_value: float = setting(
+        0.0, "Limit for each entry of the gradient, applied before clip; 0: no limit.", OPTIMIZER, least=0
+    )
     weight_decay: float = _of_optimizer(
         "weight_decay",
         0.0,
-        "Added to the gradient, times the weights; adamw shrinks the weights instead.",
+        "Pulls the weights towards zero: this times the weights is added to the gradient; adamw shrinks the weights "
+        "directly.",
         named=False,
         least=0,
     )
     average: float = setting(
         0.0,
-        "Validate and keep a running average of the weights, which fades by this factor a step, such as 0.999: it is "
-        "ahead of the weights themselves until the rate is low.",
+        "Validate and save a running average of the weights instead of the latest ones; it decays by this factor per "
+        "step, such as 0.999. The average is better than the latest weights until the learning rate is low.",
         OPTIMIZER,
         least=0,
         below=1,
-        says="none",
+        default_text="none",
     )
-    beta1: float = _of_optimizer("beta1", 0.9, "how the mean gradient fades.", least=0, below=1)
-    beta2: float = _of_optimizer("beta2", 0.99, "how the mean square fades.", least=0, below=1)
-    epsilon: float = _of_optimizer("epsilon", 1e-8, "added to the root.", above=0)
-    momentum: float = _of_optimizer("momentum", 0.0, "how much of the last change goes on.", least=0, below=1)
-    nesterov: bool = _of_optimizer("nesterov", False, "look ahead along the last change.")
-    rho: float = _of_optimizer("rho", 0.99, "how the mean square fades.", least=0, below=1)
+    beta1: float = _of_optimizer("beta1", 0.9, "decay factor of the running mean of the gradient.", least=0, below=1)
+    beta2: float = _of_optimizer(
+        "beta2", 0.99, "decay factor of the running mean of the squared gradient.", least=0, below=1
+    )
+    epsilon: float = _of_optimizer("epsilon", 1e-8, "small number added to the root that divides the update.", above=0)
+    momentum: float = _of_optimizer(
+        "momentum", 0.0, "share of the previous update that is carried into the next.", least=0, below=1
+    )
+    nesterov: bool = _of_optimizer("nesterov", False, "look ahead along the previous update.")
+    rho: float = _of_optimizer(
+        "rho", 0.99, "decay factor of the running mean of the squared gradient.", least=0, below=1
+    )
     initial_accumulator: float = _of_optimizer(
-        "initial_accumulator", 0.0, "What the sums of squares start from.", named=False, least=0
+        "initial_accumulator", 0.0, "Initial value of the sum of squared gradients.", named=False, least=0
     )
-    l1: float = _of_optimizer("l1", 0.0, "pulls weights to exactly zero.", least=0)
-    l2: float = _of_optimizer("l2", 0.0, "keeps weights small.", least=0)
-    lr_power: float = _of_optimizer("lr_power", -0.5, "how the rate falls with the squares.", least=-8, most=0)
-    seed: int = setting(0, "The same seed gives the same weights.", RUN, most=2**63 - 1, fixed=True, common=True)
+    l1: float = _of_optimizer("l1", 0.0, "L1 regularisation, which pulls weights to exactly zero.", least=0)
+    l2: float = _of_optimizer("l2", 0.0, "L2 regularisation, which keeps weights small.", least=0)
+    lr_power: float = _of_optimizer(
+        "lr_power", -0.5, "exponent of the sum of squared gradients in the learning rate.", least=-8, most=0
+    )
+    seed: int = setting(
+        0,
+        "Seed of the random numbers: the same seed and text give the same weights.",
+        RUN,
+        most=2**63 - 1,
+        fixed=True,
+        common=True,
+    )
     precision: str = setting(
         "float32",
-        "bf16 multiplies numbers of 16 bits and adds up in float32, where the processor or GPU can, and so do tf32 (of "
-        "19 bits) and fp16 on a GPU; weights stay float32, and texts are written and measured in float32 alone.",
+        "Number format of matrix products: float32, or for speed bf16 (16 bits; processors and GPUs that support it), "
+        "tf32 (19 bits; GPU) or fp16 (16 bits; GPU). Sums and weights stay float32, and text is always generated and "
+        "evaluated in float32.",
         RUN,
         choices=PRECISIONS,
-        says="float32, or the resumed run's",
+        default_text="float32, or the resumed run's",
     )
 
     def _check_together(self) -> None:
         if self.optimizer == "momentum" and not self.momentum:
-            raise ConfigError("`momentum` is 0.0; expected a number above 0 for the optimizer of that name")
+            raise ConfigError("`momentum` is 0.0; expected a number above 0 for `optimizer` momentum")
 
     @property
     def slots(self) -> tuple[str, ...]:
-        """The names of what the optimizer remembers of each parameter."""
+        """The names of the arrays that the optimizer keeps, each with an entry per parameter."""
         if self.optimizer == "rmsprop":
             return ("square", "velocity") if self.momentum else ("square",)
         by_name = {"momentum": ("velocity",), "sgd": (), "adagrad": ("sum",), "ftrl": ("accumulator", "linear")}
@@ -207,5 +271,5 @@ class TrainingSettings(Settings):
 
     @property
     def kept(self) -> tuple[str, ...]:
-        """The names of all that a run remembers of each parameter: the slots and, if there is one, the average."""
+        """The names of all such arrays of a run: the slots and, if `average` is on, the weight average."""
         return (*self.slots, "average") if self.average else self.slots

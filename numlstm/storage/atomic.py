@@ -18,11 +18,11 @@ from .temporary import remove_abandoned, temporary_beside
 
 StrPath = str | os.PathLike[str]
 
-INSTEAD = "; use `overwrite` to replace it, or name another `output`"
+OVERWRITE_ADVICE = "; use `overwrite` to replace it, or name another `output`"
 
 
 @contextlib.contextmanager
-def writing(path: StrPath) -> Iterator[IO[bytes]]:
+def atomic_write(path: StrPath) -> Iterator[IO[bytes]]:
     """Context manager: yield a file that atomically replaces `path` when the block succeeds.
 
     Readers see the old file or the new one. Symbolic links are followed, and an existing file keeps its permissions. A
@@ -36,7 +36,7 @@ def writing(path: StrPath) -> Iterator[IO[bytes]]:
     target = output_target(path)
     before = "the existing file is unchanged" if target.exists() else "nothing was written"
     try:
-        with replacing(target) as file:
+        with atomic_replace(target) as file:
             yield file
     except OSError as error:
         reason = error.strerror or error
@@ -71,19 +71,19 @@ def exists(path: StrPath) -> bool:
         raise StorageError(f"{path} cannot be reached: {error.strerror or error}") from error
 
 
-def check_output(path: StrPath, *, overwrite: bool, instead: str = INSTEAD) -> None:
+def check_output(path: StrPath, *, overwrite: bool, advice: str = OVERWRITE_ADVICE) -> None:
     """Check, before any work is done, that `path` can be written and does not exist unless `overwrite`.
 
     Creates its folder and removes temporary files that killed processes left beside it. Raises `StorageError`; if the
-    file exists, the message ends with `instead`.
+    file exists, the message ends with `advice`.
     """
     if not overwrite and exists(path):
-        raise StorageError(f"{path} exists{instead}")
+        raise StorageError(f"{path} exists{advice}")
     check_writable(path)
 
 
 def check_writable(path: StrPath) -> None:
-    """Create the file's folder and check that `writing` can write there; raises `StorageError` if not.
+    """Create the file's folder and check that `atomic_write` can write there; raises `StorageError` if not.
 
     Removes temporary files that killed processes left beside it.
     """
@@ -124,7 +124,7 @@ def output_target(path: StrPath) -> Path:
 
 
 @contextlib.contextmanager
-def replacing(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
+def atomic_replace(target: Path, *, durable: bool = True) -> Iterator[BinaryIO]:
     """Context manager: yield a file that atomically replaces `target` when the block succeeds; `name` is its path.
 
     If not `durable`, a power cut may leave an incomplete file as `target`: use it for caches that check what they read.

@@ -27,7 +27,7 @@ import numpy.typing as npt
 
 from ..errors import NumlstmError, WeightsError
 from . import remote
-from .atomic import StrPath, kind, writing
+from .atomic import StrPath, atomic_write, kind
 
 MAX_TEXT = 2**26  # bytes of a text array: 16 million characters, enough for every Unicode character
 _MAX_DIRECTORY = 2**20
@@ -225,11 +225,11 @@ def _check_members(members: list[zipfile.ZipInfo], length: int) -> None:
 
 
 def write(path: StrPath, arrays: Mapping[str, npt.NDArray[Any]]) -> None:
-    """Write arrays to an uncompressed npz file, atomically as `atomic.writing` does.
+    """Write arrays to an uncompressed npz file, atomically as `atomic.atomic_write` does.
 
     The same arrays give the same bytes. Raises `StorageError` if the file cannot be written.
     """
-    with writing(path) as file:
+    with atomic_write(path) as file:
         _write_archive(file, arrays)
 
 

@@ -69,7 +69,7 @@ class Saver:
             raise StorageError(f"{error}; {self._rescue()}") from None
 
     def _rescue(self) -> str:
-        kept = self.what_is_kept()
+        kept = self.saved_state_line()
         try:
             rescue = Path(tempfile.mkdtemp(prefix="numlstm-")) / Path(self.path).name
             self._write(str(rescue))
@@ -79,7 +79,7 @@ class Saver:
             return f"nor can the run be saved elsewhere: {error}; {kept}"
         return f"the run was saved to {rescue} instead"
 
-    def what_is_kept(self) -> str:
+    def saved_state_line(self) -> str:
         """Return a short description of what the file holds."""
         step, _ = self.saved
         if step >= 0:

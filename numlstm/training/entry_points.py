@@ -10,13 +10,13 @@ from ..backends import registry
 from ..errors import ConfigError
 from ..model import Model
 from ..network import weights_file
-from ..settings.commands import Given, checked, with_settings_in_help
+from ..settings.commands import Options, checked, with_settings_in_help
 from ..text.dataset.corpus import in_memory
 from ..text.dataset.encode import Report
 from ..text.sources.find import Source
 from . import samples, setup
 from .checkpoint import check_snapshots
-from .progress import shown
+from .progress import with_progress_bar
 from .recording import open_sinks
 from .resume import resumed_run
 from .run import Run
@@ -48,7 +48,7 @@ def train(
     """
     run = new_run(corpus, text=text, **settings)
     with stop_asked() as stop:
-        for _ in shown(run, run.events(stop), progress):
+        for _ in with_progress_bar(run, run.events(stop), progress):
             pass
     if stop.by_user:
         raise KeyboardInterrupt
@@ -71,15 +71,15 @@ def new_run(
     `corpus`, `text` and settings are those of `train`. Without `output` nothing is saved, and without `sample_length`
     no samples are written. `report` is called with the progress of reading the text. Raises as `train` does.
     """
-    given = _checked(settings)
+    options = _checked(settings)
     sources = _sources(corpus, text)
     if not sources:
         raise ConfigError("no text was given; expected `corpus`, a path or the name of a corpus, or `text`")
-    _check_outputs(given, given.get("snapshot_epochs", []), given.get("overwrite", False))
-    sinks = open_sinks(given.get("log"), given.get("tensorboard"))
-    found = setup.read_text(sources, given, report)
-    samples.check_prompt(given.get("prompt", ""), found)
-    return Run(found, setup.new_run(found, _backend(given), given), given, sinks=sinks)
+    _check_outputs(options, options.get("snapshot_epochs", []), options.get("overwrite", False))
+    sinks = open_sinks(options.get("log"), options.get("tensorboard"))
+    found = setup.read_text(sources, options, report)
+    samples.check_prompt(options.get("prompt", ""), found)
+    return Run(found, setup.new_run(found, _backend(options), options), options, sinks=sinks)
 
 
 @with_settings_in_help
@@ -101,25 +101,25 @@ def resume_run(
     totals. The network's settings cannot change; those of training and the optimizer can. The run is saved to `path`
     unless `output` names another file. Raises as `train` does, and `WeightsError` if the file holds no run.
     """
-    given = {"output": os.fspath(path), **_checked(settings)}
-    own = given["output"] == os.fspath(path)
-    sinks = open_sinks(given.get("log"), given.get("tensorboard"))
-    found, state, notes = resumed_run(os.fspath(path), _backend(given), given, _sources(corpus, text), report)
-    samples.check_prompt(given.get("prompt", ""), found)
-    _check_outputs(given, state.record.snapshot_epochs, own or given.get("overwrite", False))
-    return Run(found, state, given, notes=notes, sinks=sinks)
+    options = {"output": os.fspath(path), **_checked(settings)}
+    own = options["output"] == os.fspath(path)
+    sinks = open_sinks(options.get("log"), options.get("tensorboard"))
+    found, state, notes = resumed_run(os.fspath(path), _backend(options), options, _sources(corpus, text), report)
+    samples.check_prompt(options.get("prompt", ""), found)
+    _check_outputs(options, state.record.snapshot_epochs, own or options.get("overwrite", False))
+    return Run(found, state, options, notes=notes, sinks=sinks)
 
 
 def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
     if "resume" in settings:
         raise ConfigError("there is no setting 'resume' here; call resume_run to resume a run")
-    given = {name: value for name, value in settings.items() if value is not None}
+    options = {name: value for name, value in settings.items() if value is not None}
     for name in ("max_time", "save_every"):  # numbers are seconds
-        if isinstance(given.get(name), (int, float)):
-            given[name] = f"{given[name]}s"
-    if "output" in given:
-        given["output"] = os.fspath(given["output"])
-    return checked(given)
+        if isinstance(options.get(name), (int, float)):
+            options[name] = f"{options[name]}s"
+    if "output" in options:
+        options["output"] = os.fspath(options["output"])
+    return checked(options)
 
 
 def _sources(corpus: Sources | None, text: str | None) -> list[str | Source]:
@@ -133,13 +133,13 @@ def _sources(corpus: Sources | None, text: str | None) -> list[str | Source]:
     return [os.fspath(each) for each in several]
 
 
-def _check_outputs(given: Given, snapshots: Sequence[int], overwrite: bool) -> None:
-    if output := given.get("output"):
+def _check_outputs(options: Options, snapshots: Sequence[int], overwrite: bool) -> None:
+    if output := options.get("output"):
         weights_file.check_output(output, overwrite=overwrite)
         check_snapshots(output, snapshots, overwrite=overwrite)
 
 
-def _backend(given: Given) -> Any:
-    backend = registry.load(given.get("device", "auto"))
-    backend.set_threads(given.get("threads"))
+def _backend(options: Options) -> Any:
+    backend = registry.load(options.get("device", "auto"))
+    backend.set_threads(options.get("threads"))
     return backend

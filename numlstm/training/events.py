@@ -70,7 +70,7 @@ def start(run: TrainingState, text: Corpus, output: str) -> Event:
     )
 
 
-def is_told(run: TrainingState, step: Step) -> bool:
+def is_logged(run: TrainingState, step: Step) -> bool:
     """Return True if the step is logged."""
     return step.last or step.step % max(1, run.config.steps // _MOST_STEPS) == 0
 
@@ -112,7 +112,8 @@ def sample(run: TrainingState, prompt: str, temperature: float, text: str) -> Ev
 def gate_counts(run: TrainingState, ids: AnyIds) -> list[Event]:
     """Return an event per layer: how far its gates open while the network reads `ids (N,)`; none if N is below 2."""
     return [
-        _event("gates", run.step, layer=layer, **found) for layer, found in enumerate(gates.measured(run.judged(), ids))
+        _event("gates", run.step, layer=layer, **found)
+        for layer, found in enumerate(gates.gate_statistics(run.evaluation_model(), ids))
     ]
 
 

@@ -19,23 +19,23 @@ PLACE = "{job}"
 _LONGEST = 120  # characters: with folder and suffix well below the limits of file systems
 
 
-def job_name(corpus: Sequence[str], given: Mapping[str, Any]) -> str:
+def job_name(corpus: Sequence[str], options: Mapping[str, Any]) -> str:
     """Return a name such as "hamlet-2x128" or "jules-word-vocab5000-400-200-embed64-norm" for the options of a new run.
 
     Raises `ConfigError` if the layers cannot be read.
     """
-    layers = given.get("layers", NetworkSettings.layers)
+    layers = options.get("layers", NetworkSettings.layers)
     same = f"{len(layers)}x{layers[0]}"
-    level = given.get("level", "char")
+    level = options.get("level", "char")
     parts = [_text_name(corpus), "" if level == "char" else str(level)]
-    parts += [f"{short}{given[name]}" for name, short in _TEXT_PARTS.items() if given.get(name)]
-    parts += ["pretokenised"] if given.get("pretokenised") else []
+    parts += [f"{short}{options[name]}" for name, short in _TEXT_PARTS.items() if options.get(name)]
+    parts += ["pretokenised"] if options.get("pretokenised") else []
     parts += [same if len(set(layers)) == 1 else "-".join(map(str, layers))]
-    parts += [f"{short}{given[name]}" for name, short in _SIZES.items() if given.get(name)]
-    parts += [short for name, short in _FLAGS.items() if given.get(name)]
-    parts += ["hard"] if given.get("gate_activation") == "hard-sigmoid" else []
-    parts += [f"seed{given['seed']}"] if given.get("seed") else []
-    val_split = given.get("val_split", TrainingSettings.val_split)
+    parts += [f"{short}{options[name]}" for name, short in _SIZES.items() if options.get(name)]
+    parts += [short for name, short in _FLAGS.items() if options.get(name)]
+    parts += ["hard"] if options.get("gate_activation") == "hard-sigmoid" else []
+    parts += [f"seed{options['seed']}"] if options.get("seed") else []
+    val_split = options.get("val_split", TrainingSettings.val_split)
     parts += [f"val{val_split:g}"] if val_split != TrainingSettings.val_split else []
     name = "-".join(filter(None, parts))
     return name if len(name) <= _LONGEST else _marked(name[: _LONGEST - 7], name)

@@ -218,8 +218,8 @@ def _end_epoch(run: TrainingState, reader: Batches, val_ids: AnyIds) -> Epoch:
     val_loss: float | None = None
     best = False
     if len(val_ids) > 1:
-        judged = run.judged()
-        val_loss = evaluate(judged, val_ids, streams=_EVALUATION_STREAMS)
+        evaluation_model = run.evaluation_model()
+        val_loss = evaluate(evaluation_model, val_ids, streams=_EVALUATION_STREAMS)
         if not math.isfinite(val_loss):
             raise DivergedError(f"at step {run.step} the validation loss is {val_loss:g}; expected a finite number")
         best = record.best_loss is None or val_loss < record.best_loss
@@ -227,7 +227,7 @@ def _end_epoch(run: TrainingState, reader: Batches, val_ids: AnyIds) -> Epoch:
             after.plateau = record.plateau.after(val_loss, run.config.plateau_patience)
             after.stale_epochs += 1
     if best:
-        run.best[...] = judged.flat
+        run.best[...] = evaluation_model.flat
         after.best_loss, after.best_step, after.stale_epochs = val_loss, run.step, 0
     after.history = _thinned([*record.history, EpochResult(run.step, loss, val_loss)])
     after.seconds += time.perf_counter() - started

@@ -32,7 +32,7 @@ class Run(Protocol):
     def best_loss(self) -> float | None: ...
 
 
-def shown(run: Run, events: Iterator[Event], progress: bool | None) -> Iterator[Event]:
+def with_progress_bar(run: Run, events: Iterator[Event], progress: bool | None) -> Iterator[Event]:
     """Yield a run's events and show a progress bar; if `progress` is None, only on a terminal or in a notebook."""
     notebook = _notebook()
     if progress is None:

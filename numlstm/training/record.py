@@ -10,7 +10,7 @@ from ..errors import ConfigError, WeightsError
 from ..settings.text import TextSettings
 from .optimizers import Plateau
 
-NOT_NOTED = -1
+NOT_RECORDED = -1
 
 _SUMMARY = ("best_loss", "best_step", "seconds", "history", "corpus", "commands")
 _SNAPSHOT = ("seconds", "history", "corpus", "commands")  # the best loss belongs to other parameters
@@ -59,7 +59,7 @@ class Record:
     `epoch` counts the epochs before the current one, `position` is the position in it (see `Batches`), and `epoch_loss`
     is the sum of its losses over `epoch_tokens`. `stale_epochs` counts the whole epochs since the best validation loss,
     `left_out` the latest consecutive updates that fp16 skipped. `epochs` is the run's total, None if a number of steps
-    was requested. In files that predate `position` or `epochs` they are `NOT_NOTED`, and `state.find_place` computes
+    was requested. In files that predate `position` or `epochs` they are `NOT_RECORDED`, and `state.find_place` computes
     them. `began`, `averaged` and `loss_scale` are tracked by the optimizer, the average and the device: they are
     up to date only in the result of `TrainingState.to_file`.
     """
@@ -89,7 +89,7 @@ class Record:
 
         Raises `WeightsError` if a value has the wrong type.
         """
-        found: dict[str, Any] = {"position": NOT_NOTED, "epochs": NOT_NOTED}
+        found: dict[str, Any] = {"position": NOT_RECORDED, "epochs": NOT_RECORDED}
         for name, read in _READERS.items():
             if name not in values:
                 continue

@@ -80,7 +80,7 @@ class Recorder:
             training, validation = split(self.text.ids, self.run.config.val_split)
             for event in events.gate_counts(self.run, validation if len(validation) > 1 else training):
                 self._tell(event)
-        elif events.is_told(self.run, progress):
+        elif events.is_logged(self.run, progress):
             self._tell(events.step(self.run, progress))
 
     def _tell(self, event: Event) -> None:

@@ -10,7 +10,7 @@ from ..backends.protocol import Backend
 from ..errors import BackendError, ConfigError, CorpusError, WeightsError
 from ..network import weights_file
 from ..network.weights_file import WeightsFile
-from ..settings.commands import Given
+from ..settings.commands import Options
 from ..settings.training import OPTIMIZERS, TrainingSettings
 from ..text.dataset.corpus import IN_MEMORY, Corpus, load_corpus
 from ..text.dataset.encode import Report
@@ -24,7 +24,7 @@ from .state import TrainingState, batches, check_validation, steps_for
 
 _FIXED = ("val_split", "seed")  # with another part held out, the validation loss would cover text that was trained on
 
-_HOW = {
+_CONSEQUENCES = {
     "batch_size": "the epoch continues at the same share of the text, with a zero state; ",
     "batching": "the epoch continues at the same share of the text, with a zero state; ",
     "seq_len": "continues with the first unread token; ",
@@ -35,7 +35,7 @@ _HOW = {
 def resumed_run(
     path: str,
     backend: Backend,
-    given: Given,
+    options: Options,
     sources: Sequence[str | Source] = (),
     report: Report | None = None,
 ) -> tuple[Corpus, TrainingState, list[str]]:
@@ -46,19 +46,19 @@ def resumed_run(
     settings that cannot change, and `BackendError` if the device does not support the run's precision.
     """
     file = weights_file.load(path)
-    run, notes = _resumed(file, backend, given.get("precision"))
+    run, notes = _resumed(file, backend, options.get("precision"))
     was = run.record.corpus
     if was is None:
         raise WeightsError(f"{path} does not say what text it was trained on; expected a file that training wrote")
-    check_fixed(run, was, given)
-    text = _text_again(path, file.vocab, was, sources, report)
+    check_fixed(run, was, options)
+    text = _reload_text(path, file.vocab, was, sources, report)
     train_ids, val_ids = split(text.ids, run.config.val_split)
-    notes += change_(run, train_ids, given)
+    notes += change_(run, train_ids, options)
     check_validation(run.config, val_ids)
     return text, run, notes
 
 
-def _text_again(
+def _reload_text(
     path: str, vocab: Vocab, was: CorpusRecord, sources: Sequence[str | Source], report: Report | None
 ) -> Corpus:
     if not sources and "-" in was.sources:
@@ -98,7 +98,7 @@ def _resumed(file: WeightsFile, backend: Backend, precision: str | None) -> tupl
     return run, [f"precision was {was} and is {run.config.precision} from here on: no longer bit-identical"]
 
 
-def check_fixed(run: TrainingState, corpus: CorpusRecord, given: Given) -> None:
+def check_fixed(run: TrainingState, corpus: CorpusRecord, options: Options) -> None:
     """Raise `ConfigError` if a given option differs from the run's and cannot change."""
     network = run.model.config
     is_now: dict[str, Any] = {name: getattr(network, name) for name in NETWORK}
@@ -106,7 +106,7 @@ def check_fixed(run: TrainingState, corpus: CorpusRecord, given: Given) -> None:
     is_now |= {name: getattr(corpus.level, name) for name in TOKENS}
     is_now |= {name: getattr(run.config, name) for name in _FIXED}
     for name, value in is_now.items():
-        wanted = given.get(name, value)
+        wanted = options.get(name, value)
         if wanted != value:
             raise ConfigError(
                 f"`{name}` cannot change in a resumed run: it is {_shown(value)}, and {_shown(wanted)} was "
@@ -114,18 +114,18 @@ def check_fixed(run: TrainingState, corpus: CorpusRecord, given: Given) -> None:
             )
 
 
-def change_(run: TrainingState, train_ids: AnyIds, given: Given) -> list[str]:
+def change_(run: TrainingState, train_ids: AnyIds, options: Options) -> list[str]:
     """Change the run's settings to those given; return a line for each one that changed."""
     was = run.config
-    values = {name: given[name] for name in TRAINING if name in given}
+    values = {name: options[name] for name in TRAINING if name in options}
     if values.get("optimizer", was.optimizer) != was.optimizer:
         values = {**OPTIMIZERS.get(values["optimizer"], {}), **values}
     config = dataclasses.replace(was, **values)
-    check_used(config, given)
+    check_used(config, options)
     run.change_(config, train_ids)
-    steps = _steps(run, was, train_ids, given)
+    steps = _steps(run, was, train_ids, options)
     run.config = dataclasses.replace(config, steps=steps)
-    run.record.snapshot_epochs = tuple(given.get("snapshot_epochs", run.record.snapshot_epochs))
+    run.record.snapshot_epochs = tuple(options.get("snapshot_epochs", run.record.snapshot_epochs))
     lines = [_line(name, was, config) for name in values if getattr(was, name) != getattr(config, name)]
     if steps != was.steps:
         follows = config.schedule in ("cosine", "linear")
@@ -134,15 +134,15 @@ def change_(run: TrainingState, train_ids: AnyIds, given: Given) -> list[str]:
     return lines
 
 
-def _steps(run: TrainingState, was: TrainingSettings, train_ids: AnyIds, given: Given) -> int:
+def _steps(run: TrainingState, was: TrainingSettings, train_ids: AnyIds, options: Options) -> int:
     """Return the run's new total of updates; a number of epochs that was requested before still applies."""
     reader, before = batches(train_ids, run.config), batches(train_ids, was)
-    if "steps" in given:
+    if "steps" in options:
         run.record.epochs = None
-        return max(int(given["steps"]), run.step)  # if more were made already, the run ends here
-    epochs = given.get("epochs") or run.record.epochs
+        return max(int(options["steps"]), run.step)  # if more were made already, the run ends here
+    epochs = options.get("epochs") or run.record.epochs
     same = (reader.size, run.config.seq_len) == (before.size, was.seq_len)
-    if epochs is None or (same and "epochs" not in given):
+    if epochs is None or (same and "epochs" not in options):
         return was.steps
     run.record.epochs = epochs
     return steps_for(run, reader, epochs)
@@ -155,7 +155,7 @@ def _line(name: str, was: TrainingSettings, config: TrainingSettings) -> str:
         return line
     kept = name == "optimizer" and {was.optimizer, config.optimizer} <= set(FUSED)
     cut = "batching" if name == "seq_len" and config.batching == "windows" else name
-    return f"{line}: {'' if kept else _HOW.get(cut, '')}no longer bit-identical"
+    return f"{line}: {'' if kept else _CONSEQUENCES.get(cut, '')}no longer bit-identical"
 
 
 def _shown(value: Any) -> str:

@@ -13,7 +13,7 @@ from ..errors import ConfigError, DivergedError
 from ..model import Model
 from ..network import weights_file
 from ..settings.amounts import Every, parse_duration, parse_every
-from ..settings.commands import Given
+from ..settings.commands import Options
 from ..settings.network import NetworkSettings
 from ..settings.run import RunSettings
 from ..settings.training import TrainingSettings
@@ -52,27 +52,27 @@ class Run:
         self,
         text: Corpus,
         state: TrainingState,
-        given: Given,
+        options: Options,
         *,
         notes: Sequence[str] = (),
         sinks: Sequence[Sink] = (),
     ) -> None:
         self.text, self.state, self.notes = text, state, tuple(notes)
-        self.output: str | None = given.get("output")
-        self.max_seconds = parse_duration("`max_time`", given["max_time"]) if "max_time" in given else None
+        self.output: str | None = options.get("output")
+        self.max_seconds = parse_duration("`max_time`", options["max_time"]) if "max_time" in options else None
         self._sinks = sinks
-        every = parse_every("`save_every`", given["save_every"]) if "save_every" in given else Every()
+        every = parse_every("`save_every`", options["save_every"]) if "save_every" in options else Every()
         self._saver = Saver(state, self.output, every, lambda line: self.warn(line)) if self.output else None
-        self.prompt: str | None = given.get("prompt")
-        self.sample_length: int = given.get("sample_length", 0)
-        self.sample_every: int = given.get("sample_every", RunSettings.sample_every)
+        self.prompt: str | None = options.get("prompt")
+        self.sample_length: int = options.get("sample_length", 0)
+        self.sample_every: int = options.get("sample_every", RunSettings.sample_every)
         self.warn: Callable[[str], None] = warnings.warn  # called with failures that do not end the run
         self.around_samples: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
     @property
     def model(self) -> Model:
         """The current model, with averaged weights if the run averages them. Further training changes it."""
-        return self.state.judged()
+        return self.state.evaluation_model()
 
     @property
     def network(self) -> NetworkSettings:
@@ -138,9 +138,9 @@ class Run:
         if self._saver:
             self._saver.save_or_rescue()
 
-    def what_is_kept(self) -> str:
+    def saved_state_line(self) -> str:
         """Return a short description of what the file holds."""
-        return self._saver.what_is_kept() if self._saver else "nothing is saved"
+        return self._saver.saved_state_line() if self._saver else "nothing is saved"
 
     def __iter__(self) -> Iterator[Event]:
         """Train: yield a `Step` after each update and an `Epoch` after each epoch; a save that is due comes first.
@@ -163,7 +163,7 @@ class Run:
         with self._kept(), recorder:
             try:
                 progress = loop.train(state, *split(self.text.ids, state.config.val_split))
-                for event in recorder.follow(_heeded(progress, stop)):
+                for event in recorder.follow(_interruptible(progress, stop)):
                     if saver:
                         _save_if_due(saver, event)
                     yield event
@@ -185,7 +185,7 @@ class Run:
         try:
             yield
         except DivergedError as error:
-            raise DivergedError(f"{error}; {self.what_is_kept()}" if self._saver else str(error)) from None
+            raise DivergedError(f"{error}; {self.saved_state_line()}" if self._saver else str(error)) from None
         except GeneratorExit:  # the caller left the loop, between two steps
             self.keep()
             raise
@@ -195,7 +195,7 @@ class Run:
         return self.sample_length > 0 and (epoch.epoch % self.sample_every == 0 or self.state.complete)
 
     def _samples(self, epoch: Epoch, recorder: Recorder, stop: Stop) -> Samples:
-        prompt = self.prompt or samples.a_line_of(self.text)
+        prompt = self.prompt or samples.default_prompt(self.text)
         stop.at_once = True
         with self.around_samples():
             texts = samples.write(self.state, prompt, self.sample_length)
@@ -220,7 +220,7 @@ class Run:
         return f"<p>{escape(repr(self).strip('<>'))}</p><table>{head}{rows}</table>"
 
 
-def _heeded(progress: Iterator[Progress], stop: Stop) -> Iterator[Progress]:
+def _interruptible(progress: Iterator[Progress], stop: Stop) -> Iterator[Progress]:
     """Yield a run's progress unchanged. A stop may interrupt validation, which the resumed run repeats."""
     for event in progress:
         stop.at_once = False  # an epoch's output, such as a snapshot, is only written once

@@ -26,7 +26,7 @@ class Samples:
 
 def check_prompt(prompt: str, text: Corpus) -> None:
     """Raise `CorpusError` if the samples' prompt has characters that the text lacks."""
-    if unknown := text.vocab.lacks(prompt):
+    if unknown := text.vocab.unknown_symbols(prompt):
         listed = ", ".join(map(repr, unknown[:10]))
         raise CorpusError(
             f"`prompt` has characters that the text lacks: {listed}; expected only characters of the text"
@@ -35,14 +35,14 @@ def check_prompt(prompt: str, text: Corpus) -> None:
 
 def write(run: TrainingState, prompt: str, length: int) -> dict[float, str]:
     """Return a continuation for each temperature. The seed is always the run's: only the model changes the samples."""
-    model = run.judged()
+    model = run.evaluation_model()
     return {
         temperature: model.generate(prompt, length=length, temperature=temperature, seed=run.config.seed)
         for temperature in TEMPERATURES
     }
 
 
-def a_line_of(text: Corpus) -> str:
+def default_prompt(text: Corpus) -> str:
     """Return the first full line of the text's last tenth, cut to 40 characters, for words at the last whole one."""
     _, val = split(text.ids, 0.1)
     tail = text.vocab.decode(val[:2000]) or text.vocab.decode(text.ids[:2000])

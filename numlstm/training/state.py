@@ -15,7 +15,7 @@ from ..settings.training import TrainingSettings
 from ..text.dataset.streams import AnyIds, Batches, Streams
 from ..text.dataset.windows import Windows
 from .optimizers import FUSED, Optimizer, Plateau
-from .record import NOT_NOTED, Record
+from .record import NOT_RECORDED, Record
 from .weight_average import Average
 
 
@@ -94,7 +94,7 @@ class TrainingState:
         elif self.average is None:
             self.average = Average(self.model.backend.asarray(self.model.flat))
 
-    def judged(self) -> Model:
+    def evaluation_model(self) -> Model:
         """Return the network to validate, sample from and save, with averaged parameters if the run averages them.
 
         An averaged network is valid until the next call.
@@ -188,12 +188,12 @@ def check_validation(config: TrainingSettings, val_ids: AnyIds) -> None:
 
 def find_place(run: TrainingState, reader: Batches) -> None:
     """Compute a run's position in the text and its number of epochs if its file is too old to contain them."""
-    if run.record.position == NOT_NOTED:
+    if run.record.position == NOT_RECORDED:
         epoch, window = divmod(run.step, reader.steps_per_epoch)
         between = run.step > 0 and window == 0  # an epoch's end belongs to the epoch
         position = reader.size if between else window * run.config.seq_len
         run.record.epoch, run.record.position = epoch - between, position
-    if run.record.epochs == NOT_NOTED:
+    if run.record.epochs == NOT_RECORDED:
         whole, rest = divmod(run.config.steps, reader.steps_per_epoch)
         run.record.epochs = None if rest else whole
 

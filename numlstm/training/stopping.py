@@ -22,7 +22,7 @@ class Stop:
     out_of_time: bool = False
     at_once: bool = False
     cut_short: bool = False  # something was interrupted immediately
-    struck: bool = False  # the timer's signal is under way
+    timer_fired: bool = False  # the timer's signal is under way
     since: float = 0.0  # when the user asked, by `time.monotonic`
 
     @property
@@ -44,23 +44,23 @@ def stop_asked(deadline: float | None = None) -> Iterator[Stop]:
         return
 
     def ask(number: int, frame: Any) -> None:
-        struck, stop.struck = stop.struck, False
+        timer_fired, stop.timer_fired = stop.timer_fired, False
         again = stop.by_user and number == signal.SIGINT and time.monotonic() - stop.since > _ONE_PRESS
-        if not (struck or stop.by_user):
+        if not (timer_fired or stop.by_user):
             stop.by_user, stop.since = True, time.monotonic()
         if stop.at_once:
             stop.at_once, stop.cut_short = False, True
             raise KeyboardInterrupt
-        if again and not struck:
+        if again and not timer_fired:
             raise KeyboardInterrupt
 
-    def strike() -> None:
+    def fire_timer() -> None:
         if not stop.by_user:
-            stop.out_of_time = stop.struck = True
+            stop.out_of_time = stop.timer_fired = True
             _thread.interrupt_main(signal.SIGINT)
 
     before = {number: signal.signal(number, ask) for number in _signals()}
-    clock = None if deadline is None else threading.Timer(_wait(deadline), strike)
+    clock = None if deadline is None else threading.Timer(_wait(deadline), fire_timer)
     if clock:
         clock.daemon = True
         clock.start()

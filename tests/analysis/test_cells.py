@@ -125,7 +125,7 @@ def planted() -> tuple[list[Any], dict[str, Any]]:
 
 def test_the_cells_that_follow_a_feature_are_found() -> None:
     layers, of = planted()
-    first, second, *others = cells.telling(layers, of, 5)
+    first, second, *others = cells.most_responsive(layers, of, 5)
     assert (first.layer, first.number, first.responses[0].feature) == (1, 2, "position in the line")
     assert first.responses[0].correlation > 0.9
     assert (second.layer, second.number, second.responses[0].feature) == (0, 5, "inside double quotes")
@@ -134,19 +134,19 @@ def test_the_cells_that_follow_a_feature_are_found() -> None:
     names = [cell.responses[0].feature for cell in (first, second, *others)]
     assert len(set(names)) == 5, "each follows another feature"
     assert all(abs(cell.responses[0].correlation) < 0.2 for cell in others)
-    assert [(cell.layer, cell.number) for cell in cells.telling(layers, of, 1, layer=0)] == [(0, 5)]
-    assert cells.telling(layers, {}, 3) == []
-    assert cells.telling([np.zeros((len(TEXT), 3))], of, 3) == []
+    assert [(cell.layer, cell.number) for cell in cells.most_responsive(layers, of, 1, layer=0)] == [(0, 5)]
+    assert cells.most_responsive(layers, {}, 3) == []
+    assert cells.most_responsive([np.zeros((len(TEXT), 3))], of, 3) == []
 
 
 def test_a_cell_that_is_asked_for_and_one_that_is_not_there() -> None:
     layers, of = planted()
-    cell = cells.described(layers, of, 1, 6)
+    cell = cells.describe(layers, of, 1, 6)
     assert cell.responses[0].feature == "position in the line"
     assert len(cell.responses) == len(of)
     for layer, number, said in ((2, 0, "the layer is 2; expected 0 to 1"), (1, 8, "the cell is 8; expected 0 to 7 in")):
         with pytest.raises(ConfigError, match=said):
-            cells.described(layers, of, layer, number)
+            cells.describe(layers, of, layer, number)
 
 
 def test_the_stretch_that_is_drawn_is_where_the_features_change() -> None:
@@ -154,13 +154,13 @@ def test_the_stretch_that_is_drawn_is_where_the_features_change() -> None:
     text = plain + 'he "no" and "no" and\n"no" "yes" "no"\nor "not" "yes"\n' * 3 + plain
     of = features(text)
     quotes = cells.Cell(0, 0, (cells.Response("inside double quotes", 0.9),))
-    start = cells.liveliest(of, [quotes], 80)
+    start = cells.most_varied_stretch(of, [quotes], 80)
     assert len(plain) - 60 < start < len(text) - len(plain), "a good part of it is quotes"
     assert text[start - 1] == "\n" != text[start]
-    assert cells.liveliest(of, [quotes], 10**6) == 0
-    assert cells.liveliest(of, [], 80) == 0
+    assert cells.most_varied_stretch(of, [quotes], 10**6) == 0
+    assert cells.most_varied_stretch(of, [], 80) == 0
     beginning = cells.Cell(0, 0, (cells.Response("white space", 0.9),))
-    assert cells.liveliest({name: values[:200] for name, values in of.items()}, [quotes, beginning], 40) >= 0
+    assert cells.most_varied_stretch({name: values[:200] for name, values in of.items()}, [quotes, beginning], 40) >= 0
 
 
 def test_weights_that_are_too_large_are_told() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from numlstm.analysis import device_report, gradient_check
+from numlstm.analysis.gradient_cases import Dense, Loss, Network, Sizes, Stack
 from numlstm.analysis.gradient_check import SMALL, Row
-from numlstm.analysis.gradient_subjects import Dense, Loss, Network, Sizes, Stack
 from numlstm.backends import reference, registry
 from numlstm.backends.reference import lstm
 from numlstm.backends.spec.variant import PLAIN

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numlstm.analysis import gradient_check
-from numlstm.analysis.gradient_subjects import Network, Sizes, Stack
+from numlstm.analysis.gradient_cases import Network, Sizes, Stack
 from numlstm.backends import reference
 from numlstm.backends.reference import drawing
 from numlstm.backends.spec import sampling

@@ -16,7 +16,7 @@ import pytest
 from numlstm.cli.eval import _print, carried
 from numlstm.model import Model, load
 from numlstm.network import parameters, weights_file
-from numlstm.network.evaluate import evaluate, evaluate_cold
+from numlstm.network.evaluate import evaluate, evaluate_windows
 from numlstm.settings.network import NetworkSettings
 from numlstm.text.dataset.corpus import load_corpus
 from tests.cli.conftest import Command
@@ -78,7 +78,7 @@ def test_cold_windows_on_the_command_line(numlstm: Command, model: Path) -> None
     ids = network.vocab.encode(TEXT)
     for more, seed in (((), 0), (("--seed", "3"), 3)):
         found = json.loads(numlstm(*arguments, *more, "--json").stdout)
-        expected = evaluate_cold(network, ids, 40, seed=seed)
+        expected = evaluate_windows(network, ids, 40, seed=seed)
         assert found["nats_per_token"] == pytest.approx(expected.nats, rel=1e-6)
         assert found["perplexity"] == pytest.approx(math.exp(expected.nats), rel=1e-5)
         assert found["cold_windows"] == {
@@ -96,7 +96,7 @@ def test_cold_windows_on_the_command_line(numlstm: Command, model: Path) -> None
 
 def test_cold_windows_that_do_not_fit_are_one_line(numlstm: Command, model: Path) -> None:
     for more, said in (
-        (("--cold-windows", "690"), "more than the 690 of a window"),
+        (("--cold-windows", "690"), "more than the window length, 690"),
         (("--cold-windows", "0"), "at least 1"),
         (("--cold-windows", "9", "--streams", "2"), "--streams and --cold-windows"),
     ):

@@ -15,7 +15,7 @@ from numlstm.settings.text import TextSettings
 from numlstm.text.dataset.corpus import load_corpus
 from numlstm.text.vocab.byte import ByteVocab
 from numlstm.text.vocab.word import WordVocab
-from numlstm.training.samples import a_line_of
+from numlstm.training.samples import default_prompt
 from tests.cli.conftest import Command
 
 PROSE = 'The cat said, "no." The dog (old) said nothing at all.\n\nThen the cat said: "it\'s late!"\n' * 12
@@ -49,7 +49,12 @@ def test_a_run_stops_and_goes_on_to_the_same_bits(
 def test_what_is_said_of_words(numlstm: Command, prose: str) -> None:
     done = numlstm("train", prose, *SHORT, "--level", "word", "--vocab-size", "9", "--steps", "3")
     assert done.returncode == 0, done.stderr
-    for said in (" tokens, 9 distinct: ", "words that the vocabulary lacks: <unk>", "8 tokens a step", "bits/token"):
+    for said in (
+        " tokens, 9 distinct: ",
+        "words outside the vocabulary, read as <unk>",
+        "8 tokens a step",
+        "bits/token",
+    ):
         assert said in done.stderr
     assert "character" not in done.stderr
     told = numlstm("info", "weights.npz").stdout
@@ -64,9 +69,9 @@ def test_what_is_said_of_words(numlstm: Command, prose: str) -> None:
     ("options", "expected"),
     [
         (("--level", "line"), "--level is 'line'; expected char or byte or word"),
-        (("--vocab-size", "9"), "--vocab-size is 9 but the level is char; expected it only with the level word"),
-        (("--level", "byte", "--min-count", "2"), "--min-count is 2 but the level is byte"),
-        (("--pretokenised",), "pretokenised is True but the level is char"),
+        (("--vocab-size", "9"), "--vocab-size is 9 but --level is char; expected it only with --level word"),
+        (("--level", "byte", "--min-count", "2"), "--min-count is 2 but --level is byte"),
+        (("--pretokenised",), "pretokenised is True but --level is char"),
         (("--level", "word", "--min-count", "0"), "--min-count is 0; expected a whole number from 1"),
         (("--level", "byte", "--encoding", "latin-1"), "--encoding is latin-1 with --level byte"),
     ],
@@ -175,8 +180,8 @@ def test_samples_go_on_from_a_line_of_known_words() -> None:
     text = "a b c d e f\n" * 90 + "a b\n" + "a b c rare words\na b c other rare\na b c d e\n" * 8
     found = load_corpus(["-"], stdin=io.BytesIO(text.encode()), level=TextSettings("word", vocab_size=9))
     assert found.unknown
-    assert a_line_of(found) == "a b c d e"
+    assert default_prompt(found) == "a b c d e"
     unknown = load_corpus(
         ["-"], stdin=io.BytesIO(b"a " * 90 + b"an odd\nlot of words\n" * 9), level=TextSettings("word", 4)
     )
-    assert "<unk>" in a_line_of(unknown), "where there is no other"
+    assert "<unk>" in default_prompt(unknown), "where there is no other"

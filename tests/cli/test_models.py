@@ -125,7 +125,7 @@ def test_a_name_of_a_model_that_ships_is_no_output(numlstm: Command, text_file: 
     """Later that name would mean the other model."""
     done = numlstm("train", text_file, *tiny, "--steps", "1", "-o", "shakespeare")
     assert done.returncode == 1
-    assert "shakespeare is the name of a model that ships" in done.stderr
+    assert "shakespeare is the name of a shipped model" in done.stderr
     assert done.stderr.count("\n") == 1
 
 

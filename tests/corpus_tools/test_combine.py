@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from numlstm.corpus_tools import documents, repeats
-from numlstm.corpus_tools.combine import Wishes, combine
+from numlstm.corpus_tools.combine import CombineOptions, combine
 from numlstm.corpus_tools.repeats import SHORTEST, Paragraphs
 from numlstm.errors import ConfigError, CorpusError
 
@@ -30,10 +30,10 @@ def put(tmp_path):
     return write
 
 
-def run(places, wishes=None, target="all.txt", told=None):
+def run(places, wishes=None, target="all.txt", report=None):
     out = io.BytesIO()
     places = [str(place) for place in places] if isinstance(places, (list, tuple)) else [str(places)]
-    done = combine(places, Path(target), out, wishes or Wishes(), told)
+    done = combine(places, Path(target), out, wishes or CombineOptions(), report)
     text = out.getvalue().decode()
     assert done.characters == len(text)
     return text, done
@@ -63,7 +63,7 @@ def test_the_delimiter_stands_between(tmp_path, put):
     put("a.txt", "A")
     put("b.txt", " \n")
     put("c.txt", "C")
-    text, done = run(tmp_path / "in", Wishes(delimiter="<|>\n"))
+    text, done = run(tmp_path / "in", CombineOptions(delimiter="<|>\n"))
     assert text == "A\n<|>\nC\n"
     assert done.without_text == [str(tmp_path / "in" / "b.txt")]
 
@@ -76,7 +76,7 @@ def test_what_cannot_be_read_is_left_out_with_the_reason(tmp_path, put):
     assert text == "fine\n"
     assert [Path(name).name for name, _ in done.skipped] == ["b.txt", "c.epub"]
     assert "does not decode" in done.skipped[0][1]
-    text, done = run(tmp_path / "in", Wishes(encoding="latin-1"))
+    text, done = run(tmp_path / "in", CombineOptions(encoding="latin-1"))
     assert text.endswith("ÿ\n")
     assert len(done.skipped) == 1
 
@@ -86,12 +86,12 @@ def test_repeated_files_and_paragraphs_are_left_out_once(tmp_path, put):
     put("b.txt", f"{LONG}\r\nYes.\r\n\r\n{OTHER}".replace("\n\n", "\r\n\r\n").replace("\r\r", "\r"))
     put("c.txt", f"Yes.\n\n\n{LONG.replace(' ', '  ')}\n\nNo.\n")
     put("d.txt", LONG)
-    text, done = run(tmp_path / "in", Wishes(delimiter="--\n"))
+    text, done = run(tmp_path / "in", CombineOptions(delimiter="--\n"))
     assert text == f"{LONG}\nYes.\n\n{OTHER}--\nYes.\n\n\nNo.\n"
     assert done.files == 2
     assert [(Path(a).name, Path(b).name) for a, b in done.repeated] == [("b.txt", "a.txt"), ("d.txt", "other files")]
     assert done.paragraphs == 2
-    kept, done = run(tmp_path / "in", Wishes(delimiter="--\n", keep_repeats=True))
+    kept, done = run(tmp_path / "in", CombineOptions(delimiter="--\n", keep_repeats=True))
     assert kept.count("It rained") + kept.count("It  rained") == 4
     assert (done.files, done.repeated, done.paragraphs) == (4, [], 0)
 
@@ -105,7 +105,7 @@ def test_the_output_is_not_read(tmp_path, put):
 def test_a_file_that_was_given_is_not_replaced_unread(tmp_path, put):
     one, all_ = put("a.txt", "A"), put("all.txt", "older")
     with pytest.raises(CorpusError, match=r"all.txt is both input and output; expected another name"):
-        combine([str(all_), str(one)], all_, io.BytesIO(), Wishes())
+        combine([str(all_), str(one)], all_, io.BytesIO(), CombineOptions())
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
@@ -147,24 +147,24 @@ def test_chats_by_format_sender_and_names(tmp_path, put):
     put("b/result.json", chat("BA", "three", "four"))
     put("c.json", "{}")
     put("d.txt", "no chat")
-    text, done = run(tmp_path / "in", Wishes(format="telegram"))
+    text, done = run(tmp_path / "in", CombineOptions(format="telegram"))
     assert text == "A: one\nB: two\n\nB: three\nA: four\n"
     assert [Path(name).name for name, _ in done.skipped] == ["c.json"]
     assert done.others == {".txt": 1}
-    assert run(tmp_path / "in", Wishes(format="telegram", sender="a"))[0] == "one\n\nfour\n"
-    assert run(tmp_path / "in", Wishes(format="telegram", sender="a", names=True))[0] == "A: one\n\nA: four\n"
-    assert run(tmp_path / "in", Wishes(format="telegram", names=False))[0] == "one\ntwo\n\nthree\nfour\n"
+    assert run(tmp_path / "in", CombineOptions(format="telegram", sender="a"))[0] == "one\n\nfour\n"
+    assert run(tmp_path / "in", CombineOptions(format="telegram", sender="a", names=True))[0] == "A: one\n\nA: four\n"
+    assert run(tmp_path / "in", CombineOptions(format="telegram", names=False))[0] == "one\ntwo\n\nthree\nfour\n"
     with pytest.raises(CorpusError, match="found no text by 'Zoe'"):
-        run(tmp_path / "in", Wishes(format="telegram", sender="Zoe"))
+        run(tmp_path / "in", CombineOptions(format="telegram", sender="Zoe"))
     with pytest.raises(ConfigError, match="expected whatsapp"):
-        run(tmp_path / "in", Wishes(format="icq"))
+        run(tmp_path / "in", CombineOptions(format="icq"))
 
 
 def test_facebooks_parts_come_oldest_first(tmp_path, put):
     for number, word in ((1, "new"), (2, "older"), (10, "oldest")):
         message = {"sender_name": "A", "timestamp_ms": -number, "content": word}
         put(f"x/message_{number}.json", json.dumps({"messages": [message]}))
-    text, _ = run(tmp_path / "in", Wishes(format="facebook", names=False, delimiter=""))
+    text, _ = run(tmp_path / "in", CombineOptions(format="facebook", names=False, delimiter=""))
     assert text == "oldest\nolder\nnew\n"
 
 
@@ -172,7 +172,7 @@ def test_how_far_it_is_is_told(tmp_path, put):
     put("a.txt", "1234")
     put("b.txt", "123456")
     told = []
-    run(tmp_path / "in", told=lambda *what: told.append(what))
+    run(tmp_path / "in", report=lambda *what: told.append(what))
     assert told == [("combining", 0, 10), ("combining", 4, 10)]
 
 
@@ -187,7 +187,7 @@ def test_large_texts_are_streamed(tmp_path, put):
             return len(data)
 
     tracemalloc.start()
-    done = combine([str(path)], tmp_path / "out", Nowhere(), Wishes())
+    done = combine([str(path)], tmp_path / "out", Nowhere(), CombineOptions())
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert done.characters > 2_400_000
@@ -199,19 +199,19 @@ def test_how_a_text_is_cut_into_pieces_changes_nothing(size):
     text = f"\n\n{LONG}{LONG}\n\nshort\n\n{LONG}{LONG}\n \n{OTHER}end"
     pieces = [text[start : start + size] for start in range(0, len(text), size)]
     paragraphs = Paragraphs()
-    assert "".join(paragraphs.first_ones(pieces)) == f"{LONG}{LONG}\n\nshort\n\n{OTHER}end\n"
+    assert "".join(paragraphs.without_repeats(pieces)) == f"{LONG}{LONG}\n\nshort\n\n{OTHER}end\n"
     assert paragraphs.left_out == 1
 
 
 def test_short_paragraphs_may_repeat():
     short, long = "x" * (SHORTEST - 1), "x" * SHORTEST
-    assert "".join(Paragraphs().first_ones([f"{short}\n\n{short}\n"])) == f"{short}\n\n{short}\n"
-    assert "".join(Paragraphs().first_ones([f"{long}\n\n{long}\n"])) == f"{long}\n"
+    assert "".join(Paragraphs().without_repeats([f"{short}\n\n{short}\n"])) == f"{short}\n\n{short}\n"
+    assert "".join(Paragraphs().without_repeats([f"{long}\n\n{long}\n"])) == f"{long}\n"
 
 
 def test_a_text_without_an_empty_line_or_any_line_is_no_burden(monkeypatch):
     monkeypatch.setattr(repeats, "_LONGEST", 100)
     lines = "".join(f"line {number}\n" for number in range(100))
-    assert "".join(Paragraphs(keep=True).first_ones([lines])) == lines
-    found = "".join(Paragraphs(keep=True).first_ones(["word " * 7] * 30))
+    assert "".join(Paragraphs(keep=True).without_repeats([lines])) == lines
+    found = "".join(Paragraphs(keep=True).without_repeats(["word " * 7] * 30))
     assert found == "word " * 210 + "\n"

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from numlstm.corpus_tools.exports import FORMATS, export, format_of, order
-from numlstm.corpus_tools.facebook import mended, messages_of_facebook
+from numlstm.corpus_tools.facebook import fix_encoding, messages_of_facebook
 from numlstm.corpus_tools.mastodon import messages_of_mastodon
 from numlstm.corpus_tools.messages import Message, written
 from numlstm.corpus_tools.telegram import messages_of_telegram
@@ -186,8 +186,8 @@ def test_facebook_posts_and_comments():
 
 @pytest.mark.parametrize("text", ["plain", "schön", "", "한글", "Ã"])
 def test_mending_leaves_what_is_whole(text):
-    assert mended(text) == text
-    assert mended(broken(text)) == text
+    assert fix_encoding(text) == text
+    assert fix_encoding(broken(text)) == text
 
 
 MASTODON = {

@@ -111,7 +111,7 @@ def test_what_was_misread_or_lost_before_is_told(source_text):
 
 def test_how_far_it_is_is_told():
     told = []
-    of("text " * 10, told=lambda *what: told.append(what))
+    of("text " * 10, report=lambda *what: told.append(what))
     assert told[0] == ("reading", 50, 0)
     assert told[-1][0] == "looking for repeated passages"
 
@@ -140,7 +140,7 @@ def test_train_never_calls_the_suggestion_too_large(characters, distinct):
     found = suggest(characters, distinct)
     training = round(characters * 0.9)
     setting = advice.Setting(found.parameters, training, "character", (found.units,) * 2, epochs=5)
-    assert advice.at_the_start(setting) is None or training < advice.SMALL_TEXT
+    assert advice.before_training(setting) is None or training < advice.SMALL_TEXT
 
 
 def test_a_text_of_many_characters_gets_a_smaller_network():

@@ -114,7 +114,7 @@ def emulated(flags: tuple[str, ...] | None = None) -> Iterator[Emulation]:
 
     from tests.emulation import streams
 
-    streams.renew()
+    streams.mark_stale()
     emulation = Emulation(flags_asked_for() if flags is None else flags)
     before = memory.get_allocator()
     with contextlib.ExitStack() as stack:

@@ -20,7 +20,7 @@ KERNEL = re.compile(
 MOST_THREADS = 1024
 MOST_IN_BLOCK = (1024, 1024, 64)
 MOST_IN_GRID = (2**31 - 1, 65535, 65535)
-UNASKED_SHARED = 48 * 1024
+DEFAULT_SHARED_LIMIT = 48 * 1024
 
 
 def kernels(text: str) -> dict[str, str]:
@@ -59,7 +59,7 @@ class Kernel:
         exports = "".join(f"EMULATION_KERNEL({each}, {bound})\n" for each, bound in kernels(text).items())
         loaded = library(text, exports, options, flags_asked_for() if flags is None else flags)
         self.name, self.options, self.order = name, options, 0
-        self._asked_shared, self._shared_limit = UNASKED_SHARED, shared_limit
+        self._asked_shared, self._shared_limit = DEFAULT_SHARED_LIMIT, shared_limit
         self._run = getattr(loaded, f"{name}__run")
         self._run.restype = ctypes.c_char_p
         self._run.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int, ctypes.c_void_p]

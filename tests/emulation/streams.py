@@ -126,7 +126,7 @@ def get_elapsed_time(start: Event, end: Event) -> float:
     return (end.reached - start.reached) * 1000
 
 
-def renew() -> None:
+def mark_stale() -> None:
     """Begin with empty streams and counts."""
     Stream.counts = Counts()
     Stream.null = Stream.current = Stream(null=True)

@@ -16,15 +16,17 @@ of the command. Knows nothing about what documents say.
 from __future__ import annotations
 
 import itertools
+import math
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from numlstm.serve.jobs.options import described
 from numlstm.settings.commands import train_settings
+from numlstm.settings.declaration import Setting, declared
+from numlstm.settings.sampling import SamplingSettings
 
 # What tests change in commands, so that they take seconds: networks of a few units, a few steps, and NumPy instead of
 # kernels that have to be compiled. All that a document chooses otherwise stays.
@@ -172,22 +174,68 @@ def quoted_lines(document: str) -> Iterator[tuple[str, str]]:
                 yield table["path"], code
 
 
-def settings_table() -> str:
-    """Return the settings of training as a table for `docs/python.md`, one row each."""
-    rows = ["| setting | what it is | default |", "|---|---|---|"]
-    for group, settings in itertools.groupby(train_settings(), lambda each: each.group):
-        rows.append(f"| **{group}** | | |")
-        for each in settings:
-            told = described(each)
-            rows.append(f"| `{each.name}` | {told['help'].replace('|', '/')} | {told['default'].replace('|', '/')} |")
+def training_tables() -> str:
+    """Return the options of `numlstm train` for `docs/options.md`: a heading and a table for each group."""
+    groups = itertools.groupby(train_settings(), lambda each: each.group)
+    return "\n".join(f"### {group}\n\n{_table(settings)}" for group, settings in groups)
+
+
+def sampling_table() -> str:
+    """Return the sampling options of `numlstm gen` as a table for `docs/options.md`."""
+    return _table(declared(SamplingSettings))
+
+
+def _table(settings: Iterable[Setting]) -> str:
+    rows = ["| option | what it does | values | default |", "|---|---|---|---|"]
+    for each in settings:
+        names = [each.short, "--" + each.name.replace("_", "-")] if each.short else ["--" + each.name.replace("_", "-")]
+        cells = [", ".join(f"`{name}`" for name in names), _plain(each.help), _values(each), _plain(_default(each))]
+        rows.append(f"| {' | '.join(cells)} |")
     return "\n".join(rows) + "\n"
 
 
+def _plain(text: str) -> str:
+    """Return text that Markdown shows as it is, in the cell of a table."""
+    return re.sub(r"[<>|*_]", lambda sign: f"&#{ord(sign[0])};", text)
+
+
+def _default(setting: Setting) -> str:
+    return "off" if setting.kind == "flag" else setting.default_in_words or "none"
+
+
+_NO_LIMIT = 2**31 - 1  # what a setting has that names no largest value; a seed has more
+
+
+def _values(setting: Setting) -> str:
+    """Return what a setting may be: its choices, or the range of a number."""
+    if setting.choices:
+        return ", ".join(f"`{choice}`" for choice in setting.choices)
+    low, high = setting.least, setting.most
+    if setting.kind == "sizes":
+        return f"1 to 64 sizes, each {low:,.0f} to {high:,.0f}"
+    if setting.kind == "int":
+        return f"{low:,.0f} or more" if high >= _NO_LIMIT else f"{low:,.0f} to {high:,.0f}"
+    if setting.kind == "float" and math.isinf(high):
+        return f"above {low:g}" if setting.above else f"{low:g} or more"
+    if setting.kind == "float":
+        low_end, high_end = (
+            f"above {low:g}" if setting.above else f"{low:g}",
+            f"below {high:g}" if setting.below else "",
+        )
+        return f"{low_end} to {high_end or f'{high:g}'}"
+    return {"flag": "", "texts": "text, several times"}.get(setting.kind, "text")
+
+
+TABLES = {"settings": training_tables, "sampling settings": sampling_table}
+
+
 def with_settings(document: str) -> str:
-    """Return a document with the table between its marks as it is now."""
-    before, mark, rest = document.partition("<!-- settings -->\n")
-    _, end, after = rest.partition("<!-- end of settings -->")
-    return f"{before}{mark}{settings_table()}{end}{after}" if mark else document
+    """Return a document with the tables between their marks as they are now."""
+    for name, table in TABLES.items():
+        before, mark, rest = document.partition(f"<!-- {name} -->\n")
+        _, end, after = rest.partition(f"<!-- end of {name} -->")
+        document = f"{before}{mark}\n{table()}\n{end}{after}" if mark else document
+    return document
 
 
 def is_line_of(code: str, source: str) -> bool:

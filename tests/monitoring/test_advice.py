@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from numlstm.monitoring.advice import Loss, Setting, after_an_epoch, at_the_end, at_the_start
+from numlstm.monitoring.advice import Loss, Setting, after_epoch, after_training, before_training
 from numlstm.settings.commands import train_settings
 
 SETTING = Setting(parameters=200_000, training_tokens=1_000_000, token="character", layers=(128, 128), epochs=6)
@@ -23,32 +23,32 @@ def with_(**changes: object) -> Setting:
 
 
 def test_a_text_far_too_small() -> None:
-    found = at_the_start(with_(training_tokens=29_999, parameters=10**9))
+    found = before_training(with_(training_tokens=29_999, parameters=10**9))
     assert found is not None
     assert found.about == "small text"
     assert "29,999 characters" in found.line
     assert "`dropout` 0.3" in found.line
-    other = at_the_start(with_(training_tokens=29_999, dropout=0.3))
+    other = before_training(with_(training_tokens=29_999, dropout=0.3))
     assert other is not None
     assert "`dropout`" not in other.line, "it has that"
-    assert at_the_start(with_(training_tokens=30_000)) is None
+    assert before_training(with_(training_tokens=30_000)) is None
 
 
 def test_a_network_far_too_large() -> None:
-    found = at_the_start(with_(training_tokens=100_000, parameters=3_100_000, layers=(512, 256)))
+    found = before_training(with_(training_tokens=100_000, parameters=3_100_000, layers=(512, 256)))
     assert found is not None
     assert found.about == "large network"
     assert "31 parameters per character" in found.line
     assert "`layers` 288,144" in found.line
-    assert at_the_start(with_(training_tokens=100_000, parameters=3_000_000)) is None
+    assert before_training(with_(training_tokens=100_000, parameters=3_000_000)) is None
 
 
 def test_layers_that_could_not_be_smaller_are_not_advised() -> None:
-    assert at_the_start(with_(training_tokens=100_000, parameters=10**8, layers=(16, 8))) is None
-    found = at_the_start(with_(training_tokens=100_000, parameters=10**7, layers=(64, 8)))
+    assert before_training(with_(training_tokens=100_000, parameters=10**8, layers=(16, 8))) is None
+    found = before_training(with_(training_tokens=100_000, parameters=10**7, layers=(64, 8)))
     assert found is not None
     assert "`layers` 16,8 " in found.line
-    found = after_an_epoch(with_(dropout=0.5, layers=(16, 12)), OVERFITTED)
+    found = after_epoch(with_(dropout=0.5, layers=(16, 12)), OVERFITTED)
     assert found is not None
     assert "`layers`" not in found.line
     assert "and more text would hold it off" in found.line
@@ -58,7 +58,7 @@ OVERFITTED = history((2.0, 2.0), (1.7, 1.8), (1.5, 1.85), (1.3, 1.9))
 
 
 def test_overfitting() -> None:
-    found = after_an_epoch(SETTING, OVERFITTED)
+    found = after_epoch(SETTING, OVERFITTED)
     assert found is not None
     assert found.about == "overfitting"
     assert "from 1.800 to 1.900" in found.line
@@ -71,7 +71,7 @@ def test_overfitting() -> None:
     ("dropout", "option"), [(0.2, "`dropout` 0.4"), (0.45, "`dropout` 0.6"), (0.5, "`layers` 64,64")]
 )
 def test_what_helps_against_overfitting_where_there_is_dropout(dropout: float, option: str) -> None:
-    found = after_an_epoch(with_(dropout=dropout, patience=4), OVERFITTED)
+    found = after_epoch(with_(dropout=dropout, patience=4), OVERFITTED)
     assert found is not None
     assert option in found.line
     assert "`patience`" not in found.line, "the run stops by itself"
@@ -89,11 +89,11 @@ def test_what_helps_against_overfitting_where_there_is_dropout(dropout: float, o
     ],
 )
 def test_no_overfitting(losses: Sequence[Loss]) -> None:
-    assert after_an_epoch(SETTING, losses) is None
+    assert after_epoch(SETTING, losses) is None
 
 
 def test_a_run_that_was_too_short() -> None:
-    found = at_the_end(SETTING, history((2.0, 2.0), (1.9, 1.95)))
+    found = after_training(SETTING, history((2.0, 2.0), (1.9, 1.95)))
     assert found is not None
     assert found.about == "underfitting"
     assert "2.5 %" in found.line
@@ -102,13 +102,13 @@ def test_a_run_that_was_too_short() -> None:
 
 def test_a_network_that_is_too_small() -> None:
     losses = history((2.0, 2.0), (1.99, 1.99))
-    found = at_the_end(SETTING, losses)
+    found = after_training(SETTING, losses)
     assert found is not None
     assert found.about == "underfitting"
     assert "`layers` 256,256" in found.line
-    assert at_the_end(with_(dropout=0.3), losses) is None, "the losses cannot be compared"
-    assert at_the_end(with_(recurrent_dropout=0.3), losses) is None
-    assert at_the_end(with_(parameters=2_000_000), losses) is None, "it is large enough"
+    assert after_training(with_(dropout=0.3), losses) is None, "the losses cannot be compared"
+    assert after_training(with_(recurrent_dropout=0.3), losses) is None
+    assert after_training(with_(parameters=2_000_000), losses) is None, "it is large enough"
 
 
 @pytest.mark.parametrize(
@@ -121,17 +121,17 @@ def test_a_network_that_is_too_small() -> None:
     ],
 )
 def test_no_underfitting(losses: Sequence[Loss]) -> None:
-    assert at_the_end(SETTING, losses) is None
+    assert after_training(SETTING, losses) is None
 
 
 def test_the_options_that_are_advised_are_options_of_train() -> None:
     given = [
-        at_the_start(with_(training_tokens=29_999)),
-        at_the_start(with_(parameters=10**9)),
-        after_an_epoch(SETTING, OVERFITTED),
-        after_an_epoch(with_(dropout=0.5), OVERFITTED),
-        at_the_end(SETTING, history((2.0, 2.0), (1.9, 1.95))),
-        at_the_end(SETTING, history((2.0, 2.0), (1.99, 1.99))),
+        before_training(with_(training_tokens=29_999)),
+        before_training(with_(parameters=10**9)),
+        after_epoch(SETTING, OVERFITTED),
+        after_epoch(with_(dropout=0.5), OVERFITTED),
+        after_training(SETTING, history((2.0, 2.0), (1.9, 1.95))),
+        after_training(SETTING, history((2.0, 2.0), (1.99, 1.99))),
     ]
     advised = {option for each in given if each for option in re.findall(r"`([a-z_]+)`", each.line)}
     assert advised == {"dropout", "layers", "patience", "epochs"}

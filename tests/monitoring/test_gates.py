@@ -59,7 +59,7 @@ def test_the_activations_are_those_of_the_equations(model: Model) -> None:
 def test_networks_of_every_kind(options: dict[str, Any]) -> None:
     config = NetworkSettings(7, SIZES, **options)
     model = Model(config, 9 * parameters.initialise(config, 1), registry.load("reference"))
-    layers = gates.measured(model, np.arange(900) % 7)
+    layers = gates.gate_statistics(model, np.arange(900) % 7)
     assert [sum(layer["o"]["counts"]) for layer in layers] == [4 * (64 - 16) * H for H in SIZES]
     stuck = sum(layer[gate]["low"] + layer[gate]["high"] for layer in layers for gate in "ifo")
     assert stuck > 1, "so large weights drive the gates to their ends"
@@ -71,7 +71,7 @@ def test_a_gate_that_is_stuck_is_told(model: Model) -> None:
     parameters["lstm.1.b"][5:10] = -50.0  # the forget gate, closed
     model.set_params(parameters)
     before = model.params
-    _, layer = gates.measured(model, np.arange(600) % 7)
+    _, layer = gates.gate_statistics(model, np.arange(600) % 7)
     assert layer["i"]["high"] == 1
     assert layer["f"]["low"] == 1
     assert layer["i"]["mean"] == pytest.approx(1)
@@ -82,8 +82,8 @@ def test_a_gate_that_is_stuck_is_told(model: Model) -> None:
 
 
 def test_the_shortest_texts(model: Model) -> None:
-    assert gates.measured(model, np.zeros(1, int)) == []
-    assert gates.measured(model, np.zeros(0, int)) == []
+    assert gates.gate_statistics(model, np.zeros(1, int)) == []
+    assert gates.gate_statistics(model, np.zeros(0, int)) == []
     for length in (2, 3, 5, 9, 300):
-        first, _ = gates.measured(model, np.zeros(length, int))
+        first, _ = gates.gate_statistics(model, np.zeros(length, int))
         assert sum(first["i"]["counts"]) > 0

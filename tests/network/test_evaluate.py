@@ -10,7 +10,7 @@ import pytest
 
 from numlstm.errors import ConfigError, CorpusError
 from numlstm.model import Model
-from numlstm.network.evaluate import evaluate, evaluate_cold, losses
+from numlstm.network.evaluate import evaluate, evaluate_windows, losses
 
 V = 6
 
@@ -65,7 +65,7 @@ def test_streams_change_next_to_nothing(ids: Any) -> None:
 
 def test_cold_windows_are_what_they_say(model: Model, ids: Any) -> None:
     ids, length = ids[:700], 20
-    found = evaluate_cold(model, ids, length, seed=9)
+    found = evaluate_windows(model, ids, length, seed=9)
     assert found.windows == 192, "four times the text, in whole batches: 4 * 35 = 140 windows"
     starts = np.random.default_rng(9).integers(0, len(ids) - length, found.windows)
     each = [each_loss(model, ids[start : start + length + 1]).mean() for start in starts]
@@ -75,28 +75,28 @@ def test_cold_windows_are_what_they_say(model: Model, ids: Any) -> None:
 
 def test_cold_windows_differ_by_seed_and_from_carried_state(model: Model, ids: Any) -> None:
     ids = ids[:400]
-    nats = [evaluate_cold(model, ids, 5, seed=seed).nats for seed in (1, 1, 2)]
+    nats = [evaluate_windows(model, ids, 5, seed=seed).nats for seed in (1, 1, 2)]
     assert nats[0] == nats[1] != nats[2]
     assert abs(nats[0] - evaluate(model, ids)) > 0.005
 
 
 def test_a_seed_out_of_range(model: Model, ids: Any) -> None:
     with pytest.raises(ConfigError, match="the seed is -1; expected a whole number from 0"):
-        evaluate_cold(model, ids, 8, seed=-1)
+        evaluate_windows(model, ids, 8, seed=-1)
 
 
 def test_the_shortest_text_for_cold_windows(model: Model, ids: Any) -> None:
-    only = evaluate_cold(model, ids[:8], 7)
+    only = evaluate_windows(model, ids[:8], 7)
     assert only.nats == pytest.approx(evaluate(model, ids[:8]))
     assert only.windows == 128
     with pytest.raises(CorpusError, match="more than the window length, 8"):
-        evaluate_cold(model, ids[:8], 8)
+        evaluate_windows(model, ids[:8], 8)
     with pytest.raises(ConfigError, match="at least 1"):
-        evaluate_cold(model, ids, 0)
+        evaluate_windows(model, ids, 0)
 
 
 def test_a_long_text_gets_as_many_windows_as_nanogpt_takes(model: Model) -> None:
-    assert evaluate_cold(model, np.zeros(4000, np.int32), 1).windows == 12_800
+    assert evaluate_windows(model, np.zeros(4000, np.int32), 1).windows == 12_800
 
 
 def test_the_memory_of_mapped_ids_is_given_back_now_and_then(

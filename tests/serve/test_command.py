@@ -81,12 +81,15 @@ class TestOptions:
                 ["--host", "no.such.host.invalid", "--api-key", "k"],
                 "numlstm: --host is 'no.such.host.invalid'; expected",
             ),
-            (["--host", "192.0.2.1", "--api-key", "k", "--port", "0"], "numlstm: cannot listen at 192.0.2.1 port 0:"),
+            (["--host", "192.0.2.1", "--api-key", "k", "--port", "0"], "numlstm: cannot listen on 192.0.2.1 port 0:"),
             (["--port", "0", "--device", "abacus"], "numlstm: "),
-            (["--allow-origin", "example.org"], "numlstm: --allow-origin is 'example.org'; expected where a page is"),
+            (
+                ["--allow-origin", "example.org"],
+                "numlstm: --allow-origin is 'example.org'; expected the address of a site",
+            ),
             (
                 ["--allow-origin", "https://a.b/c"],
-                "numlstm: --allow-origin is 'https://a.b/c'; expected where a page is",
+                "numlstm: --allow-origin is 'https://a.b/c'; expected the address of a site",
             ),
         ],
     )
@@ -100,7 +103,9 @@ class TestOptions:
         with socket.create_server(("127.0.0.1", 0)) as taken:
             code, said = run("--port", str(taken.getsockname()[1]))
         assert code == 1
-        assert re.fullmatch(r"numlstm: cannot listen at 127\.0\.0\.1 port \d+: .*use another --port or --host\n", said)
+        assert re.fullmatch(
+            r"numlstm: cannot listen on 127\.0\.0\.1 port \d+: .*choose another --port or --host\n", said
+        )
 
     def test_without_the_extra(self, monkeypatch):
         for name in ("numlstm.serve.app", "uvicorn"):

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 
 from numlstm.cli import app
 from numlstm.network import weights_file
-from numlstm.serve.jobs.runner import Running
+from numlstm.serve.jobs.runner import JobRunner
 from numlstm.text.sources.python_library import python_source
 
 TEXT = python_source()[:6000]
@@ -39,7 +39,7 @@ Json = dict[str, Any]
 
 def take_time(monkeypatch: pytest.MonkeyPatch) -> None:
     """Slow the steps of jobs down: there is time to stop them, and the machine is left to others."""
-    monkeypatch.setattr(Running, "command", SLOW_WORKER)
+    monkeypatch.setattr(JobRunner, "command", SLOW_WORKER)
 
 
 class Client:

@@ -163,7 +163,7 @@ def test_the_defaults_of_adam_are_those_of_the_settings():
 def test_bf16_needs_float32_parameters():
     check_precision("bf16", "float32")
     check_precision("float32", "float64")
-    with pytest.raises(ConfigError, match="`dtype` is 'float64'; expected float32 where the precision is bf16"):
+    with pytest.raises(ConfigError, match="`dtype` is 'float64'; expected float32 for precision bf16"):
         check_precision("bf16", "float64")
 
 
@@ -177,5 +177,5 @@ def test_layers_become_a_tuple_and_configs_are_frozen():
 
 @pytest.mark.parametrize("sizes", [{}, {"embedding": 64}, {"embedding": 128, "projection": 64}])
 def test_tied_weights_need_an_embedding_of_the_output_s_size(sizes):
-    with pytest.raises(ConfigError, match=r"`embedding` is .*tied"):
+    with pytest.raises(ConfigError, match=r"`embedding` is .*tie_weights"):
         NetworkSettings(65, (64, 128), tie_weights=True, **sizes)

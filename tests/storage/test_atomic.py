@@ -18,7 +18,7 @@ from numlstm.storage import atomic
 def test_the_old_file_stands_until_the_block_ends(tmp_path: Path, durable: bool) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"old")
-    with atomic.replacing(path, durable=durable) as file:
+    with atomic.atomic_replace(path, durable=durable) as file:
         file.write(b"new")
         assert path.read_bytes() == b"old"
         assert Path(file.name).parent == tmp_path, "beside it: a rename must not cross file systems"
@@ -32,7 +32,7 @@ def test_nothing_is_left_of_a_block_that_fails(tmp_path: Path, raised: BaseExcep
     path.write_bytes(b"old")
 
     def write() -> None:
-        with atomic.replacing(path) as file:
+        with atomic.atomic_replace(path) as file:
             file.write(b"ne")
             raise raised
 
@@ -50,7 +50,7 @@ def test_only_a_durable_file_reaches_the_disk_before_its_name(
     sync, replace = os.fsync, os.replace
     monkeypatch.setattr(os, "fsync", lambda handle: (done.append("sync"), sync(handle)))
     monkeypatch.setattr(os, "replace", lambda *paths: (done.append("replace"), replace(*paths)))
-    with atomic.replacing(tmp_path / "file", durable=durable) as file:
+    with atomic.atomic_replace(tmp_path / "file", durable=durable) as file:
         file.write(b"x")
     expected = ["sync", "replace", *(["sync"] if os.name == "posix" else [])]  # the folder's entry too
     assert done == (expected if durable else ["replace"])
@@ -62,7 +62,7 @@ def test_a_link_is_followed_and_permissions_stay(tmp_path: Path) -> None:
     target.write_bytes(b"old")
     target.chmod(0o640)
     link.symlink_to(target)
-    with atomic.writing(link) as file:
+    with atomic.atomic_write(link) as file:
         file.write(b"new")
     assert link.is_symlink()
     assert (target.read_bytes(), stat.S_IMODE(target.stat().st_mode)) == (b"new", 0o640)
@@ -70,7 +70,7 @@ def test_a_link_is_followed_and_permissions_stay(tmp_path: Path) -> None:
 
 def test_an_error_says_what_became_of_the_earlier_file(tmp_path: Path) -> None:
     def write(path: Path) -> None:
-        with pytest.raises(StorageError) as caught, atomic.writing(path):
+        with pytest.raises(StorageError) as caught, atomic.atomic_write(path):
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         said.append(str(caught.value))
 
@@ -100,7 +100,7 @@ def test_an_output_is_checked_before_hours_of_work(tmp_path: Path, monkeypatch: 
     with pytest.raises(StorageError, match="exists; use `overwrite` to replace it"):
         atomic.check_output(path, overwrite=False)
     with pytest.raises(StorageError, match="exists, so go away"):
-        atomic.check_output(path, overwrite=False, instead=", so go away")
+        atomic.check_output(path, overwrite=False, advice=", so go away")
     atomic.check_output(path, overwrite=True)
 
     def full(self: Path, **more: Any) -> None:

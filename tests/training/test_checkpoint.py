@@ -79,7 +79,7 @@ def test_no_room_anywhere_is_one_line(
 
 def test_what_is_kept_of_a_run_that_went_on(run: TrainingState) -> None:
     run.step = 85
-    assert Saver(run, "w.npz", Every(), print).what_is_kept() == "nothing had been saved since step 85"
+    assert Saver(run, "w.npz", Every(), print).saved_state_line() == "nothing had been saved since step 85"
 
 
 def test_snapshots_lie_beside_the_output() -> None:

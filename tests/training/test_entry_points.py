@@ -125,7 +125,7 @@ def test_what_changes_as_a_run_goes_on_is_noted(tmp_path: Path) -> None:
         ({"max_time": "soon"}, "`max_time` is 'soon'; expected a time"),
         ({"save_every": "soon"}, "`save_every` is 'soon'; expected a time"),
         ({"patience": 2, "val_split": 0.0}, "`patience` needs a validation loss"),
-        ({"vocab_size": 9}, "`vocab_size` is 9 but the level is char"),
+        ({"vocab_size": 9}, "`vocab_size` is 9 but `level` is char"),
         ({"encoding": "utf-8", "level": "byte"}, "`encoding` is utf-8 with `level` byte"),
         ({"text": None}, "no text was given"),
         ({"corpus": "tales"}, "both `corpus` and `text` were given"),

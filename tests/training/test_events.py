@@ -113,7 +113,7 @@ def test_of_a_long_run_not_every_step_is_told(run: TrainingState, corpus: Corpus
     def told(steps: int) -> list[int]:
         run.config = dataclasses.replace(run.config, steps=steps)
         made = [dataclasses.replace(one, step=n, last=n == 17) for n in range(1, 31)]
-        return [step.step for step in made if events.is_told(run, step)]
+        return [step.step for step in made if events.is_logged(run, step)]
 
     assert told(10_000) == list(range(1, 31))
     assert told(70_000) == [7, 14, 17, 21, 28]

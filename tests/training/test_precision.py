@@ -48,7 +48,7 @@ def test_an_unknown_precision(precision: Any) -> None:
 
 
 def test_bf16_of_float64_parameters_is_refused() -> None:
-    with pytest.raises(ConfigError, match="`dtype` is 'float64'; expected float32 where the precision is bf16"):
+    with pytest.raises(ConfigError, match="`dtype` is 'float64'; expected float32 for precision bf16"):
         Model.create(5, (3,), device="cpu", dtype="float64", precision="bf16")
 
 
@@ -63,7 +63,7 @@ def test_what_only_a_gpu_multiplies(precision: str) -> None:
         Model.create(5, (3,), device="cpu", precision=precision)
     with pytest.raises(BackendError, match=f"precision {precision} needs `device` gpu$"):
         Model.create(5, (3,), device="reference", precision=precision)
-    with pytest.raises(ConfigError, match=f"expected float32 where the precision is {precision}"):
+    with pytest.raises(ConfigError, match=f"expected float32 for precision {precision}"):
         Model.create(5, (3,), device="cpu", dtype="float64", precision=precision)
 
 

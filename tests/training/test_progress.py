@@ -19,16 +19,16 @@ TINY: dict[str, Any] = {"layers": (5, 4), "batch_size": 4, "seq_len": 8, "device
 
 
 def test_progress_is_a_line_that_is_written_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = io.StringIO()
-    monkeypatch.setattr(sys, "stderr", shown)
+    with_progress_bar = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", with_progress_bar)
     numlstm.train(text=TEXT, epochs=2, progress=True, **TINY)
-    assert "epoch 2  loss " in shown.getvalue()
-    assert "best validation loss" in shown.getvalue()
-    assert shown.getvalue().endswith("\n")
-    shown.truncate(0)
+    assert "epoch 2  loss " in with_progress_bar.getvalue()
+    assert "best validation loss" in with_progress_bar.getvalue()
+    assert with_progress_bar.getvalue().endswith("\n")
+    with_progress_bar.truncate(0)
     numlstm.train(text=TEXT, epochs=1, **TINY)  # where there is no terminal
     numlstm.train(text=TEXT, epochs=1, progress=False, **TINY)
-    assert not shown.getvalue().strip("\0")
+    assert not with_progress_bar.getvalue().strip("\0")
 
 
 def test_progress_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -50,6 +50,6 @@ def test_what_is_compiled_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
         yield from run
 
     before = list(compilation.compile_listeners)
-    assert len(list(progress.shown(run, events(), None))) == run.step + 1
+    assert len(list(progress.with_progress_bar(run, events(), None))) == run.step + 1
     assert written[0] == "compiling kernels for this processor, once: 1 so far"
     assert compilation.compile_listeners == before

@@ -11,7 +11,7 @@ import pytest
 from numlstm.errors import WeightsError
 from numlstm.settings.text import TextSettings
 from numlstm.training.optimizers import Plateau
-from numlstm.training.record import NOT_NOTED, CorpusRecord, EpochResult, Record
+from numlstm.training.record import NOT_RECORDED, CorpusRecord, EpochResult, Record
 
 CORPUS = CorpusRecord(("a.txt", "b.txt"), "utf-8", "ab12", 700, TextSettings(level="word", vocab_size=90))
 FULL = Record(
@@ -65,7 +65,7 @@ def test_files_keep_the_names_they_had_before_the_record_was_typed() -> None:
 def test_what_older_files_do_not_say_is_not_taken_for_none() -> None:
     """`epochs` None means that a number of steps was asked for."""
     read = Record.from_json({"best_loss": 1.0})
-    assert (read.position, read.epochs, read.best_loss) == (NOT_NOTED, NOT_NOTED, 1.0)
+    assert (read.position, read.epochs, read.best_loss) == (NOT_RECORDED, NOT_RECORDED, 1.0)
 
 
 def test_what_newer_files_say_besides_is_left_out() -> None:

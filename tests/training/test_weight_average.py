@@ -50,8 +50,8 @@ def test_the_average_is_validated_and_kept() -> None:
     run, plain = new_run(average=0.9), new_run()
     epochs = [event for event in loop.train(run, IDS[:500], IDS[500:]) if isinstance(event, Epoch)]
     assert run.average is not None
-    judged = Model(NETWORK, run.average.flat, run.model.backend, vocab=VOCAB)
-    assert epochs[-1].val_loss == pytest.approx(evaluate(judged, IDS[500:]), rel=1e-6)
+    evaluation_model = Model(NETWORK, run.average.flat, run.model.backend, vocab=VOCAB)
+    assert epochs[-1].val_loss == pytest.approx(evaluate(evaluation_model, IDS[500:]), rel=1e-6)
     assert epochs[-1].best
     file = run.to_file()
     assert file.params.tobytes() == run.average.flat.tobytes() == run.snapshot().params.tobytes()
@@ -59,7 +59,7 @@ def test_the_average_is_validated_and_kept() -> None:
         pass
     assert run.model.flat.tobytes() == plain.model.flat.tobytes(), "averaging must not change how a run goes"
     assert plain.average is None
-    assert plain.judged() is plain.model
+    assert plain.evaluation_model() is plain.model
 
 
 def test_before_anything_is_validated_the_average_is_kept() -> None:

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 
 from ...monitoring.plot import check_picture
-from ...storage.atomic import check_writable, writing
+from ...storage.atomic import atomic_write, check_writable
 from .layout import Drawing, Panel
 
 __all__ = ["Drawing", "Panel", "check_output", "save"]
@@ -31,7 +31,7 @@ def save(drawing: Drawing, path: str | os.PathLike[str]) -> None:
     """Draw to a file in the format of its suffix. Raises the same errors as `check_output`."""
     check_output(path)
     picture = _picture(drawing, Path(path).suffix.lower())
-    with writing(path) as file:
+    with atomic_write(path) as file:
         file.write(picture)
 
 

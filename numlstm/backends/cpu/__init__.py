@@ -54,11 +54,11 @@ from .buffers import (
     Tape,
     get_cells,
     set_cells,
-    whole_rows,
     whole_rows_for,
+    with_row_padding,
 )
 from .packing import PackedDense, PackedLSTM
-from .threads import one_at_a_time, set_threads
+from .threads import kernel_lock, set_threads
 from .threads import shards as shards_of
 from .updates import adam_, approach_, clamp_, global_norm, unscale_, update_
 
@@ -115,7 +115,7 @@ def _writable(weight: Array) -> Array:
     return np.require(weight, requirements="W")
 
 
-def _varied(variant: Variant) -> bool:
+def _has_variant(variant: Variant) -> bool:
     return variant.hard or any(array is not None for array in variant[:4])
 
 
@@ -136,20 +136,20 @@ def pack_lstm(
     pairs = precision == "bf16"
     if pairs and (missing := processor.bf16_missing()):
         raise BackendError(f"precision bf16 does not work here: {missing}; use float32")
-    if pairs and _varied(variant):
+    if pairs and _has_variant(variant):
         raise BackendError(
             "precision is bf16 with layer norm, a projection or hard gates; expected float32 for such layers"
         )
     weights = (_writable(W_x), _writable(W_h), _writable(b))
     if packed is None:
         packed = packing.new_lstm(weights, tokens, pairs)
-        if _varied(variant):
+        if _has_variant(variant):
             packed = dataclasses.replace(packed, variant=packing.new_variant(variant, weights))
     packed = dataclasses.replace(packed, weights=weights)
-    with one_at_a_time:
+    with kernel_lock:
         if packed.variant is not None:
-            packing.renew_variant(packed.variant, variant, weights[2], shards_of())
-        packing.renew_lstm(packed, shards_of())
+            packing.repack_variant(packed.variant, variant, weights[2], shards_of())
+        packing.repack_lstm(packed, shards_of())
     return packed
 
 
@@ -158,8 +158,8 @@ def pack_dense(W: Array, b: Array, *, packed: PackedDense | None = None) -> Pack
     if packed is None:
         packed = packing.new_dense(weights)
     packed = dataclasses.replace(packed, weights=weights)
-    with one_at_a_time:
-        packing.renew_dense(packed, shards_of())
+    with kernel_lock:
+        packing.repack_dense(packed, shards_of())
     return packed
 
 
@@ -171,11 +171,11 @@ def lstm_forward(
     if packed.variant is not None or mask is not None:
         if packed.pairs:
             raise BackendError("precision is bf16 with recurrent dropout; expected float32")
-        with one_at_a_time:
+        with kernel_lock:
             return variant_layers.forward(x, packed, h0, c0, mask, tape, shards)
     if not isinstance(tape, Tape) or tape.shape != (T, B):
         tape = Tape(T, B, packed)
-    with one_at_a_time:
+    with kernel_lock:
         tape.read(x, packed.tokens)
         tape.h[0, :, :H] = h0
         set_cells(tape.c[:, 0], c0)
@@ -203,13 +203,13 @@ def lstm_backward(
 ) -> tuple[Array | None, Array, Array]:
     (T, B), H, shards = tape.shape, packed.hidden_size, shards_of()
     if not isinstance(tape, Tape):
-        with one_at_a_time:
+        with kernel_lock:
             return variant_layers.backward(dh, packed, tape, dW_x, dW_h, db, dvariant, shards)
     if tape.backward is None:
         tape.backward = BackwardBuffers(tape, packed)
     to = tape.backward
     to.dh_next[...], to.dc_next[...] = 0, 0
-    with one_at_a_time:
+    with kernel_lock:
         recurrence.backward(
             np.ascontiguousarray(dh),
             tape.gates,
@@ -245,14 +245,16 @@ def lstm_backward(
 
 def embed(ids: Array, W: Array) -> Array:
     out = whole_rows_for((*ids.shape, W.shape[1]), W.dtype)
-    with one_at_a_time:
-        masks.pick(np.ascontiguousarray(ids, np.int32).reshape(-1), W, _flat(out), shards=shards_of())
+    with kernel_lock:
+        masks.lookup_rows(np.ascontiguousarray(ids, np.int32).reshape(-1), W, _flat(out), shards=shards_of())
     return out[..., : W.shape[1]]
 
 
 def embed_backward(dx: Array, ids: Array, dW: Array) -> None:
-    with one_at_a_time:
-        masks.add_picked(_flat(whole_rows(dx)), np.ascontiguousarray(ids, np.int32).reshape(-1), dW, shards=shards_of())
+    with kernel_lock:
+        masks.add_to_rows(
+            _flat(with_row_padding(dx)), np.ascontiguousarray(ids, np.int32).reshape(-1), dW, shards=shards_of()
+        )
 
 
 def dropout(x: Array, mask: Mask, *, out: Array | None = None) -> Array:
@@ -260,8 +262,8 @@ def dropout(x: Array, mask: Mask, *, out: Array | None = None) -> Array:
     if out is None or out.shape != x.shape:
         out = whole_rows_for(x.shape, x.dtype)[..., :H]
     factor, words = x.dtype.type(1 / (1 - mask.rate)), [np.array(part, np.uint64) for part in (mask.counter, mask.key)]
-    with one_at_a_time:
-        given, result = (_flat(whole_rows(part)) for part in (x, out))
+    with kernel_lock:
+        given, result = (_flat(with_row_padding(part)) for part in (x, out))
         masks.drop(given, result, H, mask.threshold, factor, *words, shards=shards_of())
     return out
 
@@ -274,18 +276,18 @@ def dense_forward(h: Array, packed: PackedDense, *, out: Array | None = None) ->
     shape = (len(h), packed.weights[1].size)
     if out is None or out.shape != shape:
         out = np.empty(shape, packed.W.dtype)
-    with one_at_a_time:
-        dense.multiply(whole_rows(h)[None], packed.W, packed.weights[1], out, shards=shards_of())
+    with kernel_lock:
+        dense.multiply(with_row_padding(h)[None], packed.W, packed.weights[1], out, shards=shards_of())
     return out
 
 
 def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db: Array) -> Array:
     dh, shards = np.empty(h.shape, dW.dtype), shards_of()
     space = GradientBuffers((h.shape[1],), packing.panels(db.size, packed.W.shape[2]), dW.dtype, False, shards)
-    with one_at_a_time:
+    with kernel_lock:
         dense.multiply(dlogits[None], packed.W_T, np.zeros(h.shape[1], dW.dtype), dh, shards=shards)
         gradients.add_dense_gradients(
-            whole_rows(h),
+            with_row_padding(h),
             dlogits,
             dW,
             db[None],
@@ -303,7 +305,7 @@ def softmax_cross_entropy(logits: Array, targets: Array, *, scale: Any = None) -
     shards, N = shards_of(), len(logits)
     losses, factor = np.empty(N), (1.0 if scale is None else float(scale[0])) / N
     work = np.zeros((shards, 2, processor.lanes(logits.itemsize)), logits.dtype)
-    with one_at_a_time:
+    with kernel_lock:
         dense.cross_entropy(logits, np.ascontiguousarray(targets, np.int32), losses, factor, work, shards=shards)
     return float(losses.mean()), logits
 
@@ -320,10 +322,10 @@ def generate(
     (N, B), V, dtype = uniforms.shape, output.weights[1].size, output.W.dtype
     drawn, shards = np.empty((N, B), np.int32), shards_of(B)
     if embedding is not None or any(packed.variant is not None for packed in layers):
-        with one_at_a_time:
+        with kernel_lock:
             return variant_layers.generate(layers, output, state, ids, uniforms, sampling, embedding, shards)
     buffers = [StepBuffers(packed, h, c) for packed, (h, c) in zip(layers, state, strict=True)]
-    with one_at_a_time:
+    with kernel_lock:
         for each in buffers:
             if each.operand is not each.h:
                 recurrence.as_pairs(each.h[0], each.operand[0], shards=1)

@@ -25,7 +25,7 @@ def hidden(steps: int, B: int, packed: PackedLSTM) -> tuple[Array, Array]:
     return h, aligned((steps, B, row_size(units // 2, np.int32)), np.int32) if packed.pairs else h
 
 
-def whole_rows(a: Array) -> Array:
+def with_row_padding(a: Array) -> Array:
     """Return `a (..., K)` as a contiguous array, with the padding between its rows as further columns.
 
     Numba then sees one type for all activations and compiles once. An array with another layout is copied.
@@ -81,7 +81,7 @@ class Tape:
         if tokens:
             self.ids = np.ascontiguousarray(x, np.int32)
         else:
-            self.x = whole_rows(x)
+            self.x = with_row_padding(x)
 
     @property
     def dz(self) -> Array:

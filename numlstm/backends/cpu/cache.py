@@ -37,7 +37,7 @@ from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
 
 from ...storage import cache_folder
-from ...storage.atomic import replacing
+from ...storage.atomic import atomic_replace
 from ..compilation import compile_listeners
 
 try:
@@ -49,7 +49,7 @@ _UNUSED_SECONDS = 30 * 24 * 3600.0  # an unused folder is removed after this tim
 _LONGEST_WAIT = 60.0  # seconds to wait while another process compiles a kernel
 _CHECKSUM = 16  # bytes
 _claims: dict[Path, int] = {}  # open lock files
-_NOT_IN_THE_CODE = {
+_IRRELEVANT_VARIABLES = {
     "NUMLSTM_CACHE_DIR",
     "NUMLSTM_NEED_GPU",
     "NUMBA_CACHE_DIR",
@@ -80,7 +80,7 @@ def _facts() -> list[str]:
     settings = [
         f"{name}={value}"
         for name, value in sorted(os.environ.items())
-        if name.startswith(("NUMBA_", "NUMLSTM_")) and name not in _NOT_IN_THE_CODE
+        if name.startswith(("NUMBA_", "NUMLSTM_")) and name not in _IRRELEVANT_VARIABLES
     ]
     versions = [sys.version, numba.__version__, llvmlite.__version__, np.__version__]
     return [*versions, llvmlite.binding.get_host_cpu_name(), features, *settings]
@@ -234,5 +234,5 @@ def _read(path: Path) -> bytes:
 
 
 def _write(path: Path, payload: bytes) -> None:
-    with replacing(path, durable=False) as file:
+    with atomic_replace(path, durable=False) as file:
         file.write(hashlib.blake2b(payload, digest_size=_CHECKSUM).digest() + payload)

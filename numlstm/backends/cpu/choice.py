@@ -18,7 +18,7 @@ from .jit import kernel
 Array = npt.NDArray[Any]
 
 
-class Controls(NamedTuple):
+class SamplingState(NamedTuple):
     """The sampling settings of B streams (see `Sampling`) and scratch space for each shard.
 
     `plain (B)` is True for streams whose distribution depends on the temperature alone. `allowed` is (B, V) or (0, 0).
@@ -40,11 +40,11 @@ class Controls(NamedTuple):
     order: Array
 
 
-def controls(sampling: Sampling, V: int, shards: int) -> Controls:
+def controls(sampling: Sampling, V: int, shards: int) -> SamplingState:
     """Return the settings with scratch space for `shards` shards. Arrays that kernels write to are copies."""
     plain = sampling.plain()
     more = (shards, 0 if plain.all() else V)
-    return Controls(
+    return SamplingState(
         plain=plain,
         temperature=sampling.temperature,
         top_k=sampling.top_k,
@@ -68,7 +68,7 @@ def choose(logits, uniform, b, n, controls, s):
         token = _draw(logits, uniform, temperature, weights, sums)
     else:
         keys = controls.keys[s]
-        best = _rule(logits, b, controls, keys)
+        best = _penalise_and_mask(logits, b, controls, keys)
         if temperature == 0.0:
             token = best
         else:
@@ -102,7 +102,7 @@ def _draw(logits, uniform, temperature, weights, sums):
 
 
 @kernel
-def _rule(logits, b, controls, keys):
+def _penalise_and_mask(logits, b, controls, keys):
     """Set keys to the logits after the penalty, -infinity for disallowed tokens; return the likeliest token."""
     for v in range(logits.shape[0]):
         keys[v] = logits[v]

@@ -15,7 +15,7 @@ _CONTROL_GROUPS = Path("/sys/fs/cgroup")
 _OWN_GROUPS = Path("/proc/self/cgroup")
 
 
-def usable() -> int:
+def usable_cores() -> int:
     """Return the number of cores that the process may run on, limited by a container's quota and OMP_NUM_THREADS."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     wanted = os.environ.get("OMP_NUM_THREADS", "").partition(",")[0]
@@ -61,4 +61,4 @@ def _words(path: Path) -> list[str]:
 
 
 if "numba" not in sys.modules:
-    os.environ.setdefault("NUMBA_NUM_THREADS", str(usable()))
+    os.environ.setdefault("NUMBA_NUM_THREADS", str(usable_cores()))

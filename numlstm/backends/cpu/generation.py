@@ -68,7 +68,7 @@ def generate(
     These have one entry per layer: start, W_x and W_h as packed; h (2, B, H), whose row 0 holds the initial state and
     whose row N % 2 receives the last; `operand`, the form of h that products read (see `recurrence.forward`); c and
     tanh_c (P, B, lanes); gates (P, B, 4 lanes). ids[1] holds zeros, the index into `start` for layers that read
-    activations. `controls` is a `choice.Controls`.
+    activations. `controls` is a `choice.SamplingState`.
     """
     N, B = drawn.shape
     low, high = s * B // shards, (s + 1) * B // shards

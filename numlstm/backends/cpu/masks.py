@@ -39,14 +39,14 @@ def drop(x, out, H, threshold, factor, counter, key, s, shards):
 
 
 @ShardedKernel
-def pick(ids, W, out, s, shards):
+def lookup_rows(ids, W, out, s, shards):
     """out (N, at least E) = the rows of W (V, E) that ids (N) select."""
     for n in range(s * out.shape[0] // shards, (s + 1) * out.shape[0] // shards):
         out[n, : W.shape[1]] = W[ids[n]]
 
 
 @ShardedKernel
-def add_picked(dx, ids, dW, s, shards):
+def add_to_rows(dx, ids, dW, s, shards):
     """Add each row of dx (N, at least E) to the row of dW (V, E) that its id selects, sharded over columns."""
     E = dW.shape[1]
     for n in range(ids.shape[0]):

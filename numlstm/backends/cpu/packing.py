@@ -237,7 +237,7 @@ def _renew_start(W_x, dW_x, m, v, rule, b, tokens, start, s, shards):
 
 
 @dataclasses.dataclass(frozen=True)
-class Learning:
+class PendingUpdate:
     """A pending update: the flat arrays of parameters, gradients, m and v, and the rule (see `adam_kernels.py`)."""
 
     flat: tuple[Array, Array, Array, Array]
@@ -254,7 +254,7 @@ class Learning:
         return (*(part[start : start + weight.size].reshape(weight.shape) for part in self.flat), self.rule)
 
 
-def _updating(weight: Array, learning: Learning | None) -> tuple[Array, ...]:
+def _updating(weight: Array, learning: PendingUpdate | None) -> tuple[Array, ...]:
     if learning is None:
         return (weight, weight, weight, weight, np.empty(0, weight.dtype))
     return learning.of(weight)
@@ -270,10 +270,10 @@ def new_variant(variant: Variant, weights: tuple[Array, Array, Array]) -> Packed
     return PackedVariant(W_p, gain, b, c_gain, c_bias, variant.hard)
 
 
-def renew_variant(packed: PackedVariant, variant: Variant, b: Array, shards: int) -> None:
+def repack_variant(packed: PackedVariant, variant: Variant, b: Array, shards: int) -> None:
     """Pack the current weights of a layer's projection and norms."""
     if packed.W_p is not None:
-        renew_dense(dataclasses.replace(packed.W_p, weights=(variant.W_p, packed.W_p.weights[1])), shards)
+        repack_dense(dataclasses.replace(packed.W_p, weights=(variant.W_p, packed.W_p.weights[1])), shards)
     if variant.gain is not None:
         for out, values in ((packed.gain, variant.gain), (packed.b, b), (packed.c_gain, variant.c_gain)):
             _to_panels(values, out)
@@ -302,7 +302,7 @@ def _group_shape(size: int, panelled: Array) -> tuple[int, int, int]:
     return VL, size // G, G
 
 
-def renew_lstm(packed: PackedLSTM, shards: int, learning: Learning | None = None) -> None:
+def repack_lstm(packed: PackedLSTM, shards: int, learning: PendingUpdate | None = None) -> None:
     """Pack a layer's weights, after the update `learning` if given."""
     W_x, W_h, b = packed.weights
     if learning is not None:
@@ -315,7 +315,7 @@ def renew_lstm(packed: PackedLSTM, shards: int, learning: Learning | None = None
     _renew_start(*_updating(W_x, learning), bias, packed.tokens, packed.start, shards=shards)
 
 
-def renew_dense(packed: PackedDense, shards: int, learning: Learning | None = None) -> None:
+def repack_dense(packed: PackedDense, shards: int, learning: PendingUpdate | None = None) -> None:
     """Pack a dense layer's weights, after the update `learning` if given."""
     W, b = packed.weights
     if learning is not None:

@@ -46,7 +46,7 @@ def register_file() -> RegisterFile:
 
     Raises `BackendError` if the host lacks the selected one.
     """
-    here = possible()
+    here = available_register_files()
     name = os.environ.get("NUMLSTM_SIMD") or here[0]
     if name not in here:
         raise BackendError(f"NUMLSTM_SIMD is {name!r}; expected one that this processor has: {', '.join(here)}")
@@ -56,7 +56,7 @@ def register_file() -> RegisterFile:
     return chosen
 
 
-def possible() -> list[str]:
+def available_register_files() -> list[str]:
     """Return the values of NUMLSTM_SIMD that work on this host, widest first."""
     features = host_features()
     return [name for name, file in REGISTER_FILES.items() if all(features.get(need) for need in file.needs)]

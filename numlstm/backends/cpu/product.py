@@ -85,7 +85,7 @@ def _lines(emit: Emitter, pointer: ir.Value, count: ir.Value) -> ir.Value:
     return emit.move(pointer, emit.builder.mul(count, emit.index(64 // emit.itemsize)))
 
 
-def fetched_ahead(emit: Emitter, panel: View, after: View, row: ir.Value) -> ir.Value:
+def prefetch_address(emit: Emitter, panel: View, after: View, row: ir.Value) -> ir.Value:
     """Return the address from which the tile at `row` should prefetch: for the first tiles, the next panel, `after`.
 
     Weights that do not fit the L2 cache then arrive while the previous panel is in use. Without this, with 512 units,
@@ -106,7 +106,7 @@ def _add_panel(emit: Emitter, a: View, b: View, after: View, out: View) -> None:
         here = out.skip(row)
         places = [emit.move(here.at(r), v * emit.lanes) for r in range(R) for v in range(TILE_WIDTH)]
         sums = [emit.load_masked(place, masks[n % TILE_WIDTH]) for n, place in enumerate(places)]
-        ahead = fetched_ahead(emit, b, after, row)
+        ahead = prefetch_address(emit, b, after, row)
         sums = accumulate(emit, sums, a.skip(row, len(a.shape) - 2), b, R, TILE_WIDTH, ahead)
         for n, place in enumerate(places):
             emit.store_masked(sums[n], place, masks[n % TILE_WIDTH])
@@ -144,7 +144,7 @@ def _gradient_tiles(emit: Emitter, slabs: View, panel: View, after: View, out: V
                 row = out.at(slab.index, first + r)
                 places += [emit.move(row, v * emit.lanes) for v in range(width)]
             row = emit.builder.add(emit.builder.mul(slab.index, emit.index(emit.lanes)), emit.index(first))
-            ahead = fetched_ahead(emit, panel, after, row)
+            ahead = prefetch_address(emit, panel, after, row)
             sums = accumulate(emit, [emit.load(place) for place in places], a, panel, R, width, ahead)
             for place, total in zip(places, sums, strict=True):
                 emit.store(total, place)

@@ -16,7 +16,7 @@ from llvmlite import ir
 from . import bf16
 from .activations import sigmoid, tanh
 from .jit import ShardedKernel, kernel
-from .product import accumulate, add_product, fetched_ahead, row_tiles
+from .product import accumulate, add_product, prefetch_address, row_tiles
 from .simd import INDEX, PAIR, Emitter, View, vector_code
 
 CACHED = 400_000  # bytes of input weights that stay in the L2 cache beside as many bytes of recurrent weights
@@ -47,7 +47,7 @@ def add_products(
             first = builder.select(fresh, start.at(token), here.at(r))
             z += [emit.load(emit.move(first, gate * emit.lanes)) for gate in range(4)]
         z = accumulate(emit, z, x.skip(row), W_x, R, 4)
-        z = accumulate(emit, z, h_prev.skip(row), W_h, R, 4, fetched_ahead(emit, W_h, after, row))
+        z = accumulate(emit, z, h_prev.skip(row), W_h, R, 4, prefetch_address(emit, W_h, after, row))
         for n, vec in enumerate(z):
             emit.store(vec, emit.move(here.at(n // 4), n % 4 * emit.lanes))
 

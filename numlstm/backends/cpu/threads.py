@@ -12,7 +12,7 @@ import numba
 from ...errors import ConfigError
 
 # Numba's simplest threading layer aborts the process when two threads enter parallel kernels at once.
-one_at_a_time = threading.RLock()
+kernel_lock = threading.RLock()
 
 _MOST_THREADS = int(numba.config.NUMBA_NUM_THREADS)  # type: ignore[attr-defined]
 _threads = _MOST_THREADS

@@ -15,8 +15,8 @@ import numpy.typing as npt
 from ..protocol import Number
 from ..spec.gradients import clipping, unscale_
 from . import adam_kernels, optimizer_kernels, packing
-from .packing import Learning, PackedDense, PackedLSTM
-from .threads import one_at_a_time, shards
+from .packing import PackedDense, PackedLSTM, PendingUpdate
+from .threads import kernel_lock, shards
 
 Array = npt.NDArray[Any]
 
@@ -25,7 +25,7 @@ __all__ = ["adam_", "approach_", "clamp_", "global_norm", "unscale_", "update_"]
 
 def global_norm(grads: Array) -> float:
     sums = np.zeros(-(-len(grads) // adam_kernels.CHUNK))
-    with one_at_a_time:
+    with kernel_lock:
         adam_kernels.sums_of_squares(grads, sums, shards=shards())
     return math.sqrt(sums.sum())
 
@@ -51,15 +51,15 @@ def adam_(
     if not scale:
         return
     rule = adam_kernels.adam_rule(params.dtype, step, lr, beta1, beta2, epsilon, scale, l2, decay)
-    learning = Learning((params, grads, m, v), rule)
-    with one_at_a_time:
+    learning = PendingUpdate((params, grads, m, v), rule)
+    with kernel_lock:
         if not packed:
             adam_kernels.adam(params, grads, m, v, rule, shards=shards(-(-params.size // adam_kernels.CHUNK)))
         for each in packed:
             if isinstance(each, PackedLSTM):
-                packing.renew_lstm(each, shards(), learning)
+                packing.repack_lstm(each, shards(), learning)
             else:
-                packing.renew_dense(each, shards(), learning)
+                packing.repack_dense(each, shards(), learning)
 
 
 def update_(
@@ -78,19 +78,19 @@ def update_(
         return
     numbers = optimizer_kernels.numbers(rule, params.dtype, lr, scale, settings)
     both = [*slots, *(np.empty(0, params.dtype) for _ in range(2 - len(slots)))]
-    with one_at_a_time:
+    with kernel_lock:
         optimizer_kernels.KERNELS[rule](
             params, grads, *both, numbers, shards=shards(-(-params.size // adam_kernels.CHUNK))
         )
 
 
 def clamp_(values: Array, bound: float) -> None:
-    with one_at_a_time:
+    with kernel_lock:
         adam_kernels.clamp(values, values.dtype.type(bound), shards=shards(-(-values.size // adam_kernels.CHUNK)))
 
 
 def approach_(values: Array, to: Array, share: float) -> None:
-    with one_at_a_time:
+    with kernel_lock:
         adam_kernels.approach(
             values, to, values.dtype.type(share), shards=shards(-(-values.size // adam_kernels.CHUNK))
         )

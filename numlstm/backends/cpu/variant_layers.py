@@ -17,7 +17,7 @@ from ..spec.sampling import Sampling
 from ..spec.variant import Variant
 from . import choice, gradients
 from . import variant_kernels as kernels
-from .buffers import GradientBuffers, get_cells, set_cells, whole_rows
+from .buffers import GradientBuffers, get_cells, set_cells, with_row_padding
 from .packing import PackedDense, PackedLSTM, aligned, from_panels, panels, row_size
 from .product import TILE_WIDTH
 from .variant_kernels import Steps, Weights
@@ -56,7 +56,7 @@ class Tape:
         if packed.tokens:
             self.ids = np.ascontiguousarray(x, np.int32)
         else:
-            self.x = whole_rows(x)
+            self.x = with_row_padding(x)
         R, dtype = packed.W_h.shape[1], packed.start.dtype
         factors = np.empty((0, R), dtype) if mask is None else mask.factors((self.shape[1], R), dtype)
         self.steps.h[0, :, :R] = h0

@@ -25,7 +25,7 @@ class PackedDense(NamedTuple):
 
     weights: tuple[Array, Array]
 
-    def renew(self) -> None:
+    def mark_stale(self) -> None:
         """Do nothing after an update: the weights are used in place."""
 
 

@@ -16,7 +16,7 @@ from ..spec.sampling import Sampling
 from .lazy_cupy import cp
 from .transfer import asarray
 
-DESK = 328  # bytes that a block's threads share, without the per-thread arrays
+SCRATCH_BYTES = 328  # bytes that a block's threads share, without the per-thread arrays
 THREAD = 20  # bytes per thread of those arrays
 TOKEN = 12  # bytes of a token's key and rank, in shared memory if the vocabulary is small
 SMALL = 1024  # the most tokens that are sorted by counting, which takes quadratic time
@@ -36,9 +36,9 @@ def draw_threads(units: int, vocabulary: int) -> int:
     return 32 * math.ceil(needed / each / 32)
 
 
-def desk_bytes(threads: int, vocabulary: int) -> int:
+def scratch_bytes(threads: int, vocabulary: int) -> int:
     """Return the bytes of shared memory that drawing needs."""
-    used = DESK + threads * THREAD + (vocabulary * TOKEN if vocabulary <= SMALL else 0)
+    used = SCRATCH_BYTES + threads * THREAD + (vocabulary * TOKEN if vocabulary <= SMALL else 0)
     return -(-used // 16) * 16
 
 

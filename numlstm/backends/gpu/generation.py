@@ -19,7 +19,7 @@ from ..protocol import Array, Packed
 from ..spec.philox import WORD
 from ..spec.sampling import Sampling
 from . import generation_steps, path_choice
-from .drawing import Drawing, desk_bytes, draw_threads
+from .drawing import Drawing, draw_threads, scratch_bytes
 from .lazy_cupy import cp
 from .modules import blocks_for, launch
 from .transfer import asarray, to_numpy
@@ -54,7 +54,7 @@ class Network(NamedTuple):
     def shared(self, rows: int) -> int:
         """Return the bytes of shared memory of a block of `rows` streams: h twice, c, embedding rows, logits, ids."""
         numbers = rows * (3 * sum(self.units) + self.embedding + self.vocabulary)
-        return desk_bytes(self.threads, self.vocabulary) + numbers * self.itemsize + rows * 4
+        return scratch_bytes(self.threads, self.vocabulary) + numbers * self.itemsize + rows * 4
 
 
 def uniforms(seed: int, streams: Sequence[int], first: int, count: int) -> Array:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..protocol import Array, Packed
-from .drawing import Drawing, desk_bytes
+from .drawing import Drawing, scratch_bytes
 from .lazy_cupy import cp
 from .modules import blocks_for, launch
 
@@ -39,7 +39,7 @@ def by_steps(
     W, b = output.weights
     N, B = drawn.shape
     logits = cp.empty((B, W.shape[1]), W.dtype)
-    rooms = [_Rooms(layer, B) for layer in layers]
+    rooms = [_LayerBuffers(layer, B) for layer in layers]
     for n in range(N):
         read = ids if n == 0 else drawn[n - 1]
         x = embedding
@@ -51,7 +51,7 @@ def by_steps(
         _draw(logits, uniforms[n], drawing, drawn[n], n)
 
 
-class _Rooms:
+class _LayerBuffers:
     """A layer's buffers for the gate inputs z (B, 4H) and, before a projection, for m (B, H)."""
 
     def __init__(self, layer: Packed, B: int) -> None:
@@ -60,7 +60,7 @@ class _Rooms:
         self.m = None if layer.variant.W_p is None else cp.empty((B, layer.hidden_size), dtype)
 
 
-def _step(layer: Packed, room: _Rooms, chosen: np.int32, ids: Array, x: Array, h: Array, c: Array) -> None:
+def _step(layer: Packed, room: _LayerBuffers, chosen: np.int32, ids: Array, x: Array, h: Array, c: Array) -> None:
     """Queue one step of a layer, which reads rows of x according to `chosen` and updates h (B, R) and c (B, H)."""
     W_x, W_h, b = layer.weights
     W_p, gain, c_gain, c_bias, hard = layer.variant
@@ -119,5 +119,5 @@ def _draw(logits: Array, uniforms: Array, drawing: Drawing, drawn: Array, n: int
         (drawing.blocks,),
         (drawing.threads,),
         (logits, np.int32(V), *drawing.arguments(), uniforms, drawn, np.int32(n), np.int32(B)),
-        shared=desk_bytes(drawing.threads, V),
+        shared=scratch_bytes(drawing.threads, V),
     )

@@ -21,7 +21,7 @@ from .lazy_cupy import cp
 FOLDER = Path(__file__).parent / "kernels"
 REALS = {"float32": "float", "float64": "double"}
 _INCLUDE = re.compile(r'^#include "([\w.]+)"$', re.MULTILINE)
-UNASKED_SHARED = 48 * 1024  # bytes of shared memory that a block may have without requesting more
+DEFAULT_SHARED_LIMIT = 48 * 1024  # bytes of shared memory that a block may have without requesting more
 
 
 def texts() -> list[str]:
@@ -68,7 +68,7 @@ def launch(
 ) -> None:
     """Queue a kernel on the current stream, with `shared` bytes of dynamic shared memory for each block."""
     function = kernel(file, name, np.dtype(dtype).name)
-    if shared > UNASKED_SHARED:
+    if shared > DEFAULT_SHARED_LIMIT:
         function.max_dynamic_shared_size_bytes = shared
     function(tuple(grid), tuple(block), tuple(arguments), shared_mem=shared)
 

@@ -16,7 +16,7 @@ Array = Any
 class PackedLSTM:
     """A layer's weights (W_x, W_h, b), used in place, and copies of W_h in the layout that the one-launch path reads.
 
-    The copies are made on first use after `renew`; layers that run step by step never need them.
+    The copies are made on first use after `mark_stale`; layers that run step by step never need them.
     """
 
     def __init__(self, weights: tuple[Array, Array, Array], tokens: bool, precision: str, variant: Variant) -> None:
@@ -37,7 +37,7 @@ class PackedLSTM:
         """The size of h: the same as that of c, unless the layer has a projection."""
         return int(self.weights[1].shape[0])
 
-    def renew(self) -> None:
+    def mark_stale(self) -> None:
         """Mark the copies as outdated: the weights have changed."""
         self._fresh = False
 

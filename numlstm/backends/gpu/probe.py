@@ -138,7 +138,7 @@ def _check_kernel() -> None:
         modules.launch("probe", "probe", "float32", (2,), (128,), (out, np.int32(_ENTRIES)))
         found = out.get()
     if not np.array_equal(found, 3 * np.arange(_ENTRIES, dtype=np.float32) + _ENTRIES):
-        raise _Missing(f"a test kernel gave wrong numbers: {_RENEW}")
+        raise _Missing(f"a test kernel gave wrong numbers: {_UPDATE_DRIVER}")
 
 
 def _check_product() -> None:
@@ -153,10 +153,10 @@ def _check_product() -> None:
         multiply(a, b, product)
         found = product.get()
     if not np.array_equal(found, left @ right):  # small integers: exact in any order of summation
-        raise _Missing(f"a test product gave wrong numbers: {_RENEW}")
+        raise _Missing(f"a test product gave wrong numbers: {_UPDATE_DRIVER}")
 
 
-_RENEW = f"update the driver and run {CHECK}, or use `device` cpu"
+_UPDATE_DRIVER = f"update the driver and run {CHECK}, or use `device` cpu"
 
 
 @contextlib.contextmanager
@@ -171,7 +171,7 @@ def _explained(what: str) -> Iterator[None]:
             library = "cuBLAS" if "cublas" in str(error).lower() else "NVRTC"
             mend = f"pip install 'cupy-cuda{_cuda()}x[ctk]'"
             raise _Missing(f"the CUDA library {library} was not found: {mend} installs it") from None
-        raise _Missing(f"{what} failed ({_said(error)}): {_RENEW}") from None
+        raise _Missing(f"{what} failed ({_said(error)}): {_UPDATE_DRIVER}") from None
 
 
 def _said(error: Exception) -> str:

@@ -31,7 +31,7 @@ def forward(packed: PackedLSTM, tape: Tape, h0: Array, c0: Array) -> None:
     W_x, W_h, _ = packed.weights
     tape.h[0][...], tape.c[0][...] = h0, c0
     if tape.masked:
-        hide(tape, tape.h[0], tape.seen[0])
+        apply_mask(tape, tape.h[0], tape.seen[0])
     if packed.tokens:
         entries, N = tape.gates.size, tape.gates.shape[2]
         launch_flat("pick_rows", W_h.dtype, entries, tape.ids, W_x, tape.gates, np.int64(entries), np.int32(N))
@@ -44,10 +44,10 @@ def forward(packed: PackedLSTM, tape: Tape, h0: Array, c0: Array) -> None:
         if packed.variant.W_p is not None:
             multiply(tape.m[t], packed.variant.W_p, tape.h[t + 1], precision=packed.precision)
             if tape.masked:
-                hide(tape, tape.h[t + 1], tape.seen[t + 1])
+                apply_mask(tape, tape.h[t + 1], tape.seen[t + 1])
 
 
-def hide(tape: Tape, values: Array, out: Array) -> None:
+def apply_mask(tape: Tape, values: Array, out: Array) -> None:
     """Write values (B, R) times the mask to out."""
     launch_flat("hide", values.dtype, values.size, values, tape.mask, out, np.int32(values.size))
 
@@ -65,7 +65,7 @@ def _cells_forward(packed: PackedLSTM, tape: Tape, t: int) -> None:
         tape.c[t + 1],
         tape.m[t],
         tape.seen[t + 1],
-        *map(np.int32, (B, H, tape.hides_cells, packed.variant.hard)),
+        *map(np.int32, (B, H, tape.masks_cell_output, packed.variant.hard)),
     )
 
 
@@ -96,7 +96,7 @@ def backward(packed: PackedLSTM, tape: Tape, dh: Array, db: Array, dvariant: Var
     dh0 = dh_next
     if tape.masked:
         dh0 = cp.empty((B, R), dtype)
-        hide(tape, dh_next, dh0)  # seen = h * mask
+        apply_mask(tape, dh_next, dh0)  # seen = h * mask
     return dh0, dc_next
 
 
@@ -115,5 +115,5 @@ def _cells_backward(
         tape.c[t + 1],
         tape.gates[t],
         dc_next,
-        *map(np.int32, (B, H, tape.hides_cells, packed.variant.hard, last)),
+        *map(np.int32, (B, H, tape.masks_cell_output, packed.variant.hard, last)),
     )

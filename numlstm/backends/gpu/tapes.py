@@ -61,7 +61,7 @@ class Tape:
             self.dz, self.dn_c = cp.empty((T, B, 4 * H), dtype), cp.empty((T, B, H), dtype)
 
     @property
-    def hides_cells(self) -> bool:
+    def masks_cell_output(self) -> bool:
         """True if the mask applies to the cells' output; with a projection it applies to the projected h instead."""
         return self.masked and not self.kind.projected
 

@@ -80,7 +80,7 @@ def adam_(
     rates = (unbiased_lr, 1 - beta1, 1 - beta2, unbias, epsilon, l2, 1 - lr * decay)
     _pass("adam", (params, grads, m, v), factor, *rates)
     for each in packed:
-        each.renew()
+        each.mark_stale()
 
 
 def update_(

@@ -48,7 +48,7 @@ def normed_forward(packed: PackedLSTM, tape: Tape, t: int) -> None:
         tape.c_scale[t],
         tape.m[t],
         tape.seen[t + 1],
-        *map(np.int32, (packed.hidden_size, tape.hides_cells, variant.hard)),
+        *map(np.int32, (packed.hidden_size, tape.masks_cell_output, variant.hard)),
     )
 
 
@@ -75,7 +75,7 @@ def normed_backward(
         tape.dz[t],
         tape.dn_c[t],
         dc_next,
-        *map(np.int32, (packed.hidden_size, tape.hides_cells, variant.hard, last)),
+        *map(np.int32, (packed.hidden_size, tape.masks_cell_output, variant.hard, last)),
     )
 
 

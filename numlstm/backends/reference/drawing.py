@@ -34,11 +34,11 @@ def generate(
             x, carried[layer] = done.h, (done.h, done.c)
         logits = dense_forward(x, output).astype(np.float64)
         if not plain:
-            logits = ruled(logits, sampling._replace(recent=recent))
-        weights_left = likelihoods(logits, sampling.temperature)
+            logits = penalise_and_mask(logits, sampling._replace(recent=recent))
+        weights_left = temperature_weights(logits, sampling.temperature)
         if not plain:
-            weights_left = cut(weights_left, logits, sampling)
-        ids = drawn[n] = pick(weights_left, uniform)
+            weights_left = truncate_weights(weights_left, logits, sampling)
+        ids = drawn[n] = sample_tokens(weights_left, uniform)
         if recent.size:
             recent = np.concatenate([recent[:, 1:], ids[:, None]], axis=1)
     return drawn, carried
@@ -46,11 +46,11 @@ def generate(
 
 def draw(logits: Array, uniform: npt.NDArray[np.float64], sampling: Sampling) -> npt.NDArray[np.int32]:
     """Draw one token for each row of logits (B, V) with `uniform (B)`; `spec/sampling.py` defines the distribution."""
-    x = ruled(logits.astype(np.float64), sampling)
-    return pick(cut(likelihoods(x, sampling.temperature), x, sampling), uniform)
+    x = penalise_and_mask(logits.astype(np.float64), sampling)
+    return sample_tokens(truncate_weights(temperature_weights(x, sampling.temperature), x, sampling), uniform)
 
 
-def ruled(x: Array, sampling: Sampling) -> Array:
+def penalise_and_mask(x: Array, sampling: Sampling) -> Array:
     """Return the logits (B, V) after the penalty, -infinity for tokens that are not allowed."""
     x = x.copy()
     for row, r, recent in zip(x, sampling.penalty, sampling.recent, strict=True):
@@ -59,7 +59,7 @@ def ruled(x: Array, sampling: Sampling) -> Array:
     return x if sampling.allowed is None else np.where(sampling.allowed, x, -np.inf)
 
 
-def likelihoods(x: Array, temperature: Array) -> Array:
+def temperature_weights(x: Array, temperature: Array) -> Array:
     """Return the weights (B, V): exp((x - max) / temperature), which is at most 1 and cannot overflow.
 
     At temperature 0 the likeliest token has weight 1, all others 0.
@@ -72,7 +72,7 @@ def likelihoods(x: Array, temperature: Array) -> Array:
     return np.asarray(weights)
 
 
-def cut(weights: Array, x: Array, sampling: Sampling) -> Array:
+def truncate_weights(weights: Array, x: Array, sampling: Sampling) -> Array:
     """Return the weights (B, V) after top-k, then top-p, then min-p: 0 for the tokens they drop."""
     left = np.zeros_like(weights)
     for b, (k, p, m) in enumerate(zip(sampling.top_k, sampling.top_p, sampling.min_p, strict=True)):
@@ -87,7 +87,7 @@ def cut(weights: Array, x: Array, sampling: Sampling) -> Array:
     return left
 
 
-def pick(weights: Array, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
+def sample_tokens(weights: Array, uniform: npt.NDArray[np.float64]) -> npt.NDArray[np.int32]:
     """Return the first token of each row of weights (B, V) whose running sum exceeds `uniform (B)` times the total."""
     sums = np.cumsum(weights, axis=1)
     passed_over = (sums <= uniform[:, None] * sums[:, -1:]).sum(axis=1)

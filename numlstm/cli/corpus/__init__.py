@@ -1,4 +1,4 @@
-"""`numlstm corpus`: the named corpora, and commands that make and judge a text of one's own."""
+"""`numlstm corpus`: the named corpora, and commands to make and examine a text of your own."""
 
 from __future__ import annotations
 

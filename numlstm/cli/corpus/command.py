@@ -1,6 +1,6 @@
-"""`numlstm corpus`: the named corpora, and the commands that gather, clean and judge a text of one's own.
+"""`numlstm corpus`: the named corpora, and the commands that combine, clean and examine a text of your own.
 
-`list`, `get` and `path` are here; what the others do is in the files of their names.
+`list`, `get` and `path` are here; each other command has its own module.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ if TYPE_CHECKING:
 corpus = typer.Typer(
     **_SETTINGS,
     no_args_is_help=True,
-    help="Find a text to train on, or make one of your own files.\n\n"
+    help="Find a text to train on, or make one from your own files.\n\n"
     "[bold]numlstm corpus list[/bold]\n\n[bold]numlstm corpus combine diary/ chats/ -o all.txt[/bold]\n\n"
     "[bold]numlstm corpus stats all.txt[/bold]",
 )
 
-_Names = Annotated[list[str], typer.Argument(metavar="NAME...", help="Names that [bold]list[/bold] shows.")]
+_Names = Annotated[
+    list[str], typer.Argument(metavar="NAME...", help="Names listed by [bold]numlstm corpus list[/bold].")
+]
 
 
 @corpus.command("list")
 def list_(json_: Json = False) -> None:
-    """List the corpora that have a name: what they are, and whether they are on this machine.
+    """List the named corpora, and whether they are already on this machine.
 
     Example:
 
@@ -53,34 +55,37 @@ def list_(json_: Json = False) -> None:
 def get(
     names: _Names,
     refresh: Annotated[
-        bool, typer.Option("--refresh", help="Download again, also if the text has changed at its address.")
+        bool, typer.Option("--refresh", help="Download again, even if the text at the URL has changed.")
     ] = False,
 ) -> None:
-    """Download named corpora, so that they are there without a network.
+    """Download named corpora for use without a network.
 
-    Each is checked against the checksum that numlstm knows or, where it knows none, that of the first download.
+    Each is verified against the checksum that numlstm knows or, if it knows none,
+    that of the first download.
 
     Example:
 
     [bold]numlstm corpus get shakespeare alice[/bold]
     """
     from ...text.sources.catalog import entry
-    from ...text.sources.named import is_here, text_path
-    from ..shared.reading_progress import reading
+    from ...text.sources.named import is_offline, text_path
+    from ..shared.reading_progress import reading_progress
 
     wanted = [entry(name) for name in names]
     for each in wanted:
-        before = is_here(each) and not (refresh and each.source == "download")
-        with reading() as report:
+        before = is_offline(each) and not (refresh and each.source == "download")
+        with reading_progress() as report:
             path = text_path(each, report, refresh=refresh)
-        done = "is here" if before else "downloaded"
+        done = "already here" if before else "downloaded"
         size = f"{path.stat().st_size:,} bytes"
         stderr().print(f"{each.name}: {done}, {size}, licence {each.licence}: {path}", markup=False, soft_wrap=True)
 
 
 @corpus.command()
 def path(names: _Names) -> None:
-    """Print where the texts of named corpora are, one path a line, for use in scripts; download them if need be.
+    """Print the paths of named corpora, one per line, for use in scripts.
+
+    Downloads them if necessary.
 
     Example:
 
@@ -88,10 +93,10 @@ def path(names: _Names) -> None:
     """
     from ...text.sources.catalog import entry
     from ...text.sources.named import text_path
-    from ..shared.reading_progress import reading
+    from ..shared.reading_progress import reading_progress
 
     for each in [entry(name) for name in names]:
-        with reading() as report:
+        with reading_progress() as report:
             found = text_path(each, report)
         print(found)
 
@@ -102,8 +107,8 @@ corpus.command()(stats)
 
 
 def facts(entry: Entry) -> dict[str, Any]:
-    """Return what is known of a corpus, for `--json`."""
-    from ...text.sources.named import is_here, text_size
+    """Return the facts on a corpus for `--json`."""
+    from ...text.sources.named import is_offline, text_size
 
     size, exact = text_size(entry)
     return {
@@ -116,5 +121,5 @@ def facts(entry: Entry) -> dict[str, Any]:
         "urls": list(entry.urls),
         "bytes": size,
         "exact": exact,
-        "here": is_here(entry),
+        "here": is_offline(entry),
     }

@@ -1,7 +1,4 @@
-"""`numlstm corpus stats`: what a text is made of, what is wrong with it, and how to train on it.
-
-Knows nothing about how that is found out.
-"""
+"""`numlstm corpus stats`: what a text consists of, possible problems, and how to train on it."""
 
 from __future__ import annotations
 
@@ -17,8 +14,8 @@ from ..shared.options import Json, stderr
 if TYPE_CHECKING:
     from ...corpus_tools.stats import Stats
 
-_RARE = 12  # characters that are shown
-_SHOWN = 70  # characters of a passage
+_RARE = 12  # rare characters shown
+_SHOWN = 70  # characters shown of a passage
 
 
 def stats(
@@ -28,16 +25,15 @@ def stats(
     ],
     encoding: Annotated[
         str | None,
-        typer.Option(
-            help="How the text's bytes are to be read.  [dim]\\[default: as they seem to be][/dim]", show_default=False
-        ),
+        typer.Option(help="Character encoding of the text.  [dim]\\[default: detected][/dim]", show_default=False),
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Say what a text is made of, what repeats, what may be wrong with it, and a network that suits it.
+    """Describe a text: size, characters, repetitions, possible problems, and a network that suits it.
 
-    The size suggested has about as many parameters as the text has characters (Karpathy's rule of thumb), and not
-    below the default of 128,128 as long as the text has a tenth of its parameters.
+    The suggested network has about as many parameters as the text has characters
+    (Karpathy's rule of thumb), but is not smaller than the default of 128,128 if
+    the text has at least a tenth as many characters as that has parameters.
 
     Example:
 
@@ -45,9 +41,9 @@ def stats(
     """
     from ...corpus_tools.stats import stats as found_in
     from ...text.sources.find import resolve
-    from ..shared.reading_progress import reading
+    from ..shared.reading_progress import reading_progress
 
-    with reading() as report:
+    with reading_progress() as report:
         found = found_in(resolve(corpus, None, report), encoding, report)
     if json_:
         print(json.dumps(_facts(found, corpus)))
@@ -87,7 +83,7 @@ def _facts(found: Stats, corpus: Sequence[str]) -> dict[str, Any]:
 
 
 def _print(found: Stats, corpus: Sequence[str]) -> None:
-    print(f"text        {found.characters:,} characters, {found.size:,} bytes as UTF-8, of {_sources(found)}")
+    print(f"text        {found.characters:,} characters, {found.size:,} bytes as UTF-8, from {_sources(found)}")
     print(f"lines       {found.lines:,}, the longest of {found.longest_line:,} characters")
     print(f"distinct    {found.distinct:,} characters")
     if found.rare:
@@ -97,13 +93,13 @@ def _print(found: Stats, corpus: Sequence[str]) -> None:
         if len(found.rare) > _RARE:
             print(f"            and {len(found.rare) - _RARE:,} more")
     part = "" if found.searched == found.characters else f" (of the first {found.searched:,} characters)"
-    print(f"repeated    {100 * found.repeated_share:.1f} % of the text was there before{part}")
+    print(f"repeated    {100 * found.repeated_share:.1f} % of the text repeats earlier text{part}")
     for passage in found.passages:
         print(f"            {passage.length:,} characters: {_short(passage.text)}")
     suggestion = found.suggestion
     print(
         f"suggested   two layers of {suggestion.units} units, {suggestion.parameters:,} parameters, "
-        f"{suggestion.parameters / found.characters:.1f} for each character:"
+        f"{suggestion.parameters / found.characters:.1f} per character:"
     )
     print(f"            {_command(found, corpus)}")
     for warning in found.warnings:

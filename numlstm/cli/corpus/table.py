@@ -1,7 +1,4 @@
-"""The named corpora as a table, and what `train` says when it was given no text.
-
-Knows nothing about how a corpus is found or downloaded.
-"""
+"""Print the named corpora as a table, and the advice of `train` without a text."""
 
 from __future__ import annotations
 
@@ -10,24 +7,25 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ...text.sources.catalog import entries
-from ...text.sources.named import is_here, text_size
+from ...text.sources.named import is_offline, text_size
 
 if TYPE_CHECKING:
     from ...text.sources.catalog import Entry
 
 _REST = """
-Or your own: files, folders of .txt files, globs, or - for standard input; 100 kB
-is a good beginning. A name wins over a file of the same name: ./python is the file.
+Or your own text: files, folders of .txt files, globs, or - for standard input;
+100 kB is a good start. A corpus name takes precedence over a file of that name:
+./python is the file.
 
   numlstm train diary.txt letters/
 
-To make one text of many files, also .html, .epub, .docx, .pdf and chats, and to
-see what it is good for:
+To combine many files into one text, also .html, .epub, .docx, .pdf and chats,
+and to see what it is good for:
 
   numlstm corpus combine FOLDER -o all.txt
   numlstm corpus stats all.txt
 
-To begin with, without a network:
+For a first try, without a download:
 
   numlstm train tales
 
@@ -35,21 +33,21 @@ numlstm train --help lists the options."""
 
 
 def show(found: Sequence[Entry]) -> None:
-    """Print each corpus: name, size, whether it is here, title; below it author, language and licence."""
+    """Print each corpus: name, size, whether it is downloaded, title; below that author, language and licence."""
     for entry, line in zip(found, _lines(found), strict=True):
         print(line)
         print(f"{'':{_indent(found)}}{entry.author}; {entry.language}; {entry.licence}")
 
 
 def explain_choices() -> None:
-    """Say on stderr what can be trained on: the named corpora, files of one's own, and a first command."""
+    """Print to stderr what can be trained on: the named corpora, your own files, and a first command."""
     found = list(entries().values())
     shown = "\n".join(f"  {line}" for line in _lines(found))
     print(f"numlstm train needs a text to learn from.\n\nA named corpus:\n\n{shown}\n{_REST}", file=sys.stderr)
 
 
 def size_shown(entry: Entry) -> str:
-    """Return a corpus's size for a person to read, "" if it is not known."""
+    """Return a corpus's size in kB or MB, or "" if it is unknown."""
     size, exact = text_size(entry)
     if size is None:
         return ""
@@ -58,7 +56,7 @@ def size_shown(entry: Entry) -> str:
 
 
 def _lines(found: Sequence[Entry]) -> Iterator[str]:
-    # No table of rich's: it would make columns so narrow, for titles that do not fit, that names could not be read.
+    # Not a rich table, which would make columns unreadably narrow to fit long titles.
     width = max(len(entry.name) for entry in found)
     for entry in found:
         language = "" if entry.language == "English" or entry.source == "stdlib" else f" ({entry.language})"
@@ -70,6 +68,6 @@ def _indent(found: Sequence[Entry]) -> int:
 
 
 def _state(entry: Entry) -> str:
-    if is_here(entry):
+    if is_offline(entry):
         return "here"
     return "to download" if entry.source == "download" else "missing"

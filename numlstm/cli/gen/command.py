@@ -22,67 +22,69 @@ if TYPE_CHECKING:
     from ...settings.network import NetworkSettings
     from ...text.vocab.base import Ids, Vocab
 
-# Measured on two cores at 2.5 GHz. NumPy needs so many seconds per token for each layer, besides those for each
-# parameter and stream; importing Numba and loading the compiled kernels takes as long as it needs for the rest.
+# Measured on two cores at 2.5 GHz: the seconds that NumPy needs per token for each layer, and for each parameter and
+# stream; and the seconds to import Numba and load the compiled kernels.
 _LAYER_SECONDS = 90e-6
 _PARAMETER_SECONDS = 0.4e-9
 _KERNEL_SECONDS = 0.4
 
-_PER_INITIAL = {"line": 120, "word": 40}  # tokens, at most, where only initials are given
+_PER_INITIAL = {"line": 120, "word": 40}  # length per initial if --length is not given
 
 
 @with_settings(declared(SamplingSettings))
 def gen(
     ctx: typer.Context,
     weights: Weights,
-    prompt: Annotated[str, typer.Option(help="Text to go on from; it is printed first.", show_default=False)] = "",
+    prompt: Annotated[str, typer.Option(help="Text to continue. It is printed first.", show_default=False)] = "",
     prompt_file: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Go on from what is in a file, or in stdin for -.", show_default=False),
+        typer.Option(metavar="FILE", help="Continue the text in this file; - is standard input.", show_default=False),
     ] = None,
     prompt_from: Annotated[
         str | None,
         typer.Option(
-            metavar="CORPUS", help="Go on from a random slice of a text, which the seed chooses.", show_default=False
+            metavar="CORPUS", help="Continue a random passage of this text, chosen by the seed.", show_default=False
         ),
     ] = None,
-    prompt_length: Annotated[int, typer.Option(min=1, help="Tokens of that slice.")] = 60,
+    prompt_length: Annotated[int, typer.Option(min=1, help="Length of that passage in tokens.")] = 60,
     *,
     given: dict[str, Any],
-    samples: Annotated[
-        int, typer.Option(help="Texts to write, all from the same prompt; more than one come with a line above each.")
-    ] = 1,
+    samples: Annotated[int, typer.Option(help="Number of texts to write; if several, each gets a heading.")] = 1,
     beam: Annotated[
         int | None,
         typer.Option(
             min=1,
             max=1024,
             metavar="N",
-            help="Draw nothing: look for the likeliest text, going on from the N likeliest beginnings.",
+            help="Beam search instead of sampling: seek the likeliest text, extending the N likeliest beginnings.",
             show_default=False,
         ),
     ] = None,
     interactive: Annotated[
-        bool, typer.Option("--interactive", "-i", help="Ask for prompts, again and again; /help there says more.")
+        bool, typer.Option("--interactive", "-i", help="Ask for prompts until you quit; type /help there for commands.")
     ] = False,
     output: Annotated[
-        str | None, typer.Option("--output", "-o", metavar="FILE", help="Write into a file.", show_default=False)
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="Write to this file instead of the terminal.", show_default=False
+        ),
     ] = None,
     overwrite: Overwrite = False,
     json_: Json = False,
     drop_unknown: DropUnknown = False,
     allow_unk: Annotated[
-        bool, typer.Option("--allow-unk", help="Let a model of words write <unk> where it means an unknown one.")
+        bool, typer.Option("--allow-unk", help="Let a word model write <unk> for unknown words.")
     ] = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
     """Write new text with a trained model.
 
-    The text appears on stdout as it is made; several are made side by side and appear together at the end.
-    Where [bold]--device auto[/bold] has little to write, plain NumPy is done before the kernels are loaded, and
-    is taken: the same text, apart from rounding. [bold]--json[/bold] also gives the tokens and their log-probabilities
-    in nats under the model.
+    The text appears on stdout as it is generated; several texts are generated in
+    parallel and appear together at the end. For a short text, [bold]--device auto[/bold] uses
+    plain NumPy, which finishes before the compiled kernels would be loaded; the
+    text is the same, apart from rounding. [bold]--json[/bold] also outputs the tokens and
+    their log-probabilities in nats.
 
     Examples:
 
@@ -96,9 +98,9 @@ def gen(
 
     [bold]numlstm gen weights.npz -i[/bold]
     """
-    # Read as NumPy is imported. Its products are small here: waking other cores for them would take longer.
+    # NumPy reads this when it is imported. Its products are small here, and waking other cores would take longer.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, threads or 1)))
-    from ...model import writer
+    from ...model import generation_model
     from ...network import weights_file as files
     from .text_output import Plan, write
 
@@ -117,11 +119,11 @@ def gen(
 
         prompt = prompts.chosen(prompt_file, prompt_from, prompt_length, file.vocab, config.seed, drop_unknown)
     read = file.vocab.encode_prompt(prompt, drop_unknown=drop_unknown)
-    if device == "auto" and is_quick(file.config, len(read) + config.length, beam or samples):
+    if device == "auto" and numpy_is_faster(file.config, len(read) + config.length, beam or samples):
         device = "reference"
 
     def open_model() -> Model:
-        return writer(file, open_backend(device, threads), unknown=allow_unk)
+        return generation_model(file, open_backend(device, threads), unknown=allow_unk)
 
     if interactive:
         from .interactive import interact
@@ -129,8 +131,8 @@ def gen(
         interact(open_model, config, fixed_seed="seed" in given, drop_unknown=drop_unknown)
         return
     texts = write(open_model, prompt, config, plan)
-    _tell_unknown(file.vocab, read)
-    _tell_missing(texts, config)
+    _warn_unknown(file.vocab, read)
+    _warn_missing_initials(texts, config)
     if sys.stdout is not None and sys.stdout.isatty() and plan.bare:
         print()
         if "seed" not in given and beam is None:
@@ -138,7 +140,7 @@ def gen(
 
 
 def _settings(given: dict[str, Any]) -> SamplingSettings:
-    """Return how the text is drawn: with a length that is enough for the initials, and a new seed, unless given."""
+    """Return the settings given, with a new seed and a length that suits the initials where these are missing."""
     found: dict[str, Any] = {"seed": new_seed()}
     found |= {name: tuple(map(unescaped, value)) if isinstance(value, list) else value for name, value in given.items()}
     initials, of = given.get("initials", ""), given.get("initials_of", SamplingSettings.initials_of)
@@ -147,10 +149,10 @@ def _settings(given: dict[str, Any]) -> SamplingSettings:
     return SamplingSettings(**found)
 
 
-def is_quick(config: NetworkSettings, tokens: int, streams: int) -> bool:
-    """Whether NumPy reads and writes so many tokens in less time than the compiled kernels take to load.
+def numpy_is_faster(config: NetworkSettings, tokens: int, streams: int) -> bool:
+    """Return True if NumPy processes `tokens` tokens in less time than the compiled kernels take to load.
 
-    `streams` texts are written side by side: they share the overhead of each call, but not the arithmetic.
+    `streams` texts written in parallel share the overhead of each call, but not the arithmetic.
     """
     from ...network import parameters
 
@@ -158,14 +160,14 @@ def is_quick(config: NetworkSettings, tokens: int, streams: int) -> bool:
     return tokens * each < _KERNEL_SECONDS
 
 
-def _tell_unknown(vocab: Vocab, ids: Ids) -> None:
+def _warn_unknown(vocab: Vocab, ids: Ids) -> None:
     unknown = 0 if vocab.unknown_id is None else int((ids == vocab.unknown_id).sum())
     if unknown:
         tokens = "1 token" if unknown == 1 else f"{unknown} tokens"
         print(f"({tokens} of the prompt unknown to the model)", file=sys.stderr)
 
 
-def _tell_missing(texts: Sequence[Written], config: SamplingSettings) -> None:
+def _warn_missing_initials(texts: Sequence[Written], config: SamplingSettings) -> None:
     missing = max(text.missing for text in texts)
     if missing:
         letters = "the last initial" if missing == 1 else f"the last {missing} initials"

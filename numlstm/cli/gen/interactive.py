@@ -1,4 +1,4 @@
-"""`numlstm gen -i`: prompts are typed, each is gone on from, and lines that begin with a slash change the settings."""
+"""`numlstm gen -i`, an interactive prompt: each line is continued; `/name value` changes a setting."""
 
 from __future__ import annotations
 
@@ -12,39 +12,39 @@ from ...errors import ConfigError, NumlstmError
 from ...generation.writing import Writing
 from ...settings.sampling import SamplingSettings, new_seed
 from ..shared.wording import as_options
-from ..shared.work_progress import working
+from ..shared.work_progress import spinner
 from .option_rules import unescaped
 from .text_output import show
 
 if TYPE_CHECKING:
     from ...model import Model
 
-_HELP = r"""Type a prompt to go on from, or nothing at all. \n is a line's end, \\ a backslash.
-Ctrl-C stops a text, Ctrl-D ends. Lines that begin with a slash (// for a prompt that does):
+_HELP = r"""Type the beginning of a text, or nothing, and press Enter. \n is a line break, \\ a backslash.
+Ctrl-C stops a text, Ctrl-D quits. Commands begin with a slash; type // for a text that does.
   /length N           tokens to write
-  /temperature T      0 takes the likeliest, 1 follows the model
+  /temperature T      0 takes the likeliest token, 1 follows the model
   /top-k K, /top-p P, /min-p M, /repetition-penalty R, /penalty-window N
-  /stop TEXT, /ban TEXT    one more text to end at, or never to write; without TEXT: none any more
-  /initials LETTERS   what lines begin with, or words after /initials-of word; without LETTERS: anything
-  /seed N             the same text from the same prompt each time; without N: a new seed for each
-  /settings           show them all
+  /stop TEXT, /ban TEXT    add a text to stop at, or never to write; without TEXT: remove them all
+  /initials LETTERS   letters that lines begin with, or words after /initials-of word; without LETTERS: any
+  /seed N             the same text from the same prompt each time; without N: a new seed for each text
+  /settings           show all settings
   /help, /quit"""
 
 
 def interact(
     open_model: Callable[[], Model], config: SamplingSettings, *, fixed_seed: bool, drop_unknown: bool
 ) -> None:
-    """Read lines from stdin until it ends, and write a text for each that is a prompt."""
-    with contextlib.suppress(ImportError):  # not on every system: then without history
+    """Read prompts and commands from stdin until it ends, and continue each prompt."""
+    with contextlib.suppress(ImportError):  # not on every system; without it there is no history
         import readline  # noqa: F401
-    with working():
+    with spinner():
         model = open_model()
-    if hasattr(sys.stdin, "reconfigure"):  # bytes that are no text make a prompt that is refused, or are bytes
+    if hasattr(sys.stdin, "reconfigure"):  # keep invalid UTF-8: a byte model reads it, others reject it
         sys.stdin.reconfigure(errors="surrogateescape", newline=None)
     session = _Session(model, config, fixed_seed, drop_unknown)
     terminal = sys.stdin.isatty()
     if terminal:
-        print("Type a prompt; /help says more, Ctrl-D ends.", file=sys.stderr)
+        print("Type a prompt; /help shows commands, Ctrl-D quits.", file=sys.stderr)
     while not session.over:
         try:
             session.line(_typed(terminal))
@@ -59,7 +59,7 @@ def interact(
 
 
 def _typed(terminal: bool) -> str:
-    """Return a line; the sign that asks for it goes where it is no part of the text."""
+    """Read a line; show the prompt sign "> " on the terminal, never in redirected output."""
     if terminal and not sys.stdout.isatty():
         print("> ", end="", file=sys.stderr, flush=True)
     return input("> " if terminal and sys.stdout.isatty() else "")
@@ -92,7 +92,7 @@ class _Session:
         print(f"({stopped}seed {self.config.seed})", file=sys.stderr)
 
     def command(self, name: str, value: str) -> None:
-        """Do what a line that begins with a slash says; raises `ConfigError` if it cannot be done."""
+        """Run the command of a line that begins with a slash. Raises `ConfigError` if it is invalid."""
         if name in ("quit", "exit", "q"):
             self.over = True
         elif name == "help":
@@ -108,7 +108,7 @@ class _Session:
         field = name.replace("-", "_")
         known = {each.name: each.default for each in dataclasses.fields(SamplingSettings)}
         if field not in known:
-            raise ConfigError(f"/{name} is no command; expected a setting such as /temperature, or /help")
+            raise ConfigError(f"/{name} is not a command; expected a setting such as /temperature, or /help")
         changed = _read(name, value, getattr(self.config, field), known[field])
         self.config = dataclasses.replace(self.config, **{field: changed})
         self.fixed_seed |= field == "seed"
@@ -120,7 +120,7 @@ class _Session:
 
 
 def _read(name: str, value: str, now: Any, usual: Any) -> Any:
-    """Return what a setting becomes: texts are added to those there are, and no value at all is the usual one."""
+    """Return the new value of a setting: texts are added to the current ones; no value restores the default."""
     if not value:
         return usual
     if isinstance(usual, tuple):
@@ -131,4 +131,4 @@ def _read(name: str, value: str, now: Any, usual: Any) -> Any:
         return type(usual)(value)
     except ValueError:
         kind = "a whole number" if isinstance(usual, int) else "a number"
-        raise ConfigError(f"/{name} is given {value!r}; expected {kind}") from None
+        raise ConfigError(f"/{name} is {value!r}; expected {kind}") from None

@@ -1,4 +1,4 @@
-"""Which options of `gen` go together, and how its texts are typed on a command line."""
+"""Check which options of `gen` can be combined, and read escapes in its text options."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import Any
 from ...errors import ConfigError
 
 _SHAPING = ("temperature", "top_k", "top_p", "min_p", "repetition_penalty")
-# What an option leaves no room for, and why.
+# Options that an option excludes, and why.
 _EXCLUDES: dict[str, tuple[tuple[str, ...], str]] = {
-    "beam": ((*_SHAPING, "samples", "interactive"), "it looks for the likeliest text, and nothing is drawn"),
+    "beam": ((*_SHAPING, "samples", "interactive"), "it looks for the likeliest text instead of sampling"),
     "interactive": (
         ("prompt", "prompt_file", "prompt_from", "samples", "output", "json_"),
-        "prompts are typed and texts shown one by one",
+        "it reads prompts from the terminal and shows one text at a time",
     ),
-    "prompt": (("prompt_file", "prompt_from"), "a text goes on from one prompt"),
-    "prompt_file": (("prompt_from",), "a text goes on from one prompt"),
+    "prompt": (("prompt_file", "prompt_from"), "a text has one prompt"),
+    "prompt_file": (("prompt_from",), "a text has one prompt"),
 }
 _NEEDS = {
     "prompt_length": "prompt_from",
@@ -26,24 +26,24 @@ _NEEDS = {
 
 
 def check_combination(ctx: Any) -> None:
-    """Raise `ConfigError` if options were given that mean nothing together; `ctx` is Typer's."""
+    """Raise `ConfigError` if options were given that cannot be combined; `ctx` is Typer's context."""
     given = {name for name in ctx.params if ctx.get_parameter_source(name).name == "COMMANDLINE"}
     for name, (others, reason) in _EXCLUDES.items():
         for other in others:
             if {name, other} <= given:
-                raise ConfigError(f"{_option(name)} and {_option(other)} are given; expected one of them: {reason}")
+                raise ConfigError(f"{_option(name)} and {_option(other)} were given; expected one of them: {reason}")
     for name, needed in _NEEDS.items():
         if name in given and needed not in given:
-            raise ConfigError(f"{_option(name)} is given without {_option(needed)}; expected both or neither")
+            raise ConfigError(f"{_option(name)} was given without {_option(needed)}; expected both or neither")
     if ctx.params["temperature"] == 0:
         for name in ("top_k", "top_p", "min_p"):
             if name in given:
                 raise ConfigError(
-                    f"{_option(name)} is given with --temperature 0, which takes the likeliest token in any case; "
+                    f"{_option(name)} was given with --temperature 0, which always takes the likeliest token; "
                     "expected one of them"
                 )
     if {"beam", "seed"} <= given and "prompt_from" not in given:
-        raise ConfigError("--beam and --seed are given; expected no seed, since nothing is drawn")
+        raise ConfigError("--beam and --seed were given; expected no seed: beam search draws nothing at random")
 
 
 def _option(name: str) -> str:
@@ -51,7 +51,7 @@ def _option(name: str) -> str:
 
 
 def unescaped(text: str) -> str:
-    r"""Return a text with \n and \t as a line's end and a tab, hard to type in a shell, and \\ as a backslash."""
+    r"""Replace the escapes \n, \t and \\, since line breaks and tabs are hard to type in a shell."""
     signs = {"n": "\n", "t": "\t", "\\": "\\"}
     out, escaped = [], False
     for char in text:

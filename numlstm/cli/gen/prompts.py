@@ -1,4 +1,4 @@
-"""What a text goes on from: as typed, from a file, or a random slice of another text."""
+"""Read the prompt of `gen` from a file, or take a random passage of a corpus."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
 
 
 def chosen(path: str | None, corpus: str | None, length: int, vocab: Vocab, seed: int, drop_unknown: bool) -> str:
-    """Return the prompt that is in a file or, without one, a slice of a text."""
+    """Return the prompt from the file `path` or, if that is None, a passage of `corpus`."""
     if path is not None:
         return from_file(path, vocab.reads_bytes)
     return from_corpus(str(corpus), vocab, length, seed, drop_unknown)
 
 
 def from_file(path: str, any_bytes: bool = False) -> str:
-    """Return what is in a file, or on standard input for "-", as it is, the end of its last line too.
+    """Return the content of a file, or of standard input for "-", unchanged, including the final line end.
 
-    With `any_bytes` those that are no UTF-8 are lone surrogates; else a byte-order mark is left out, as of texts.
+    With `any_bytes`, bytes that are not UTF-8 become lone surrogates. Otherwise a byte-order mark is removed.
     """
     try:
         if path == "-":
@@ -37,13 +37,13 @@ def from_file(path: str, any_bytes: bool = False) -> str:
 
 
 def from_corpus(name: str, vocab: Vocab, length: int, seed: int, drop_unknown: bool) -> str:
-    """Return a slice of a text, `length` tokens or all of a shorter one, and say on stderr which was taken."""
+    """Return a random passage of `length` tokens, or a shorter text as a whole; print its position to stderr."""
     import numpy as np
 
     from ...text.dataset.corpus import load_corpus
 
     corpus = load_corpus([name], vocab=vocab, drop_unknown=drop_unknown)
-    # Apart from the numbers that the text is drawn by, which are the seed's alone.
+    # Independent of the random numbers that sample the text, which depend on the seed alone.
     place = int(np.random.default_rng([seed, 1]).integers(max(1, len(corpus.ids) - length + 1)))
     ids = corpus.ids[place : place + length]
     print(f"(prompt: {vocab.unit}s {place:,} to {place + len(ids):,} of {name})", file=sys.stderr)

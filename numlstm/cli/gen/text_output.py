@@ -1,4 +1,4 @@
-"""Where the texts that `gen` writes go: to stdout as they come, into a file as a whole, or as one JSON object."""
+"""Output the texts of `gen`: streamed to stdout, written to a file, or as one JSON object."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import ConfigError
 from ...generation.sequence import Written
 from ...generation.writing import Writing
-from ..shared.work_progress import working
+from ..shared.work_progress import spinner
 
 if TYPE_CHECKING:
     from ...model import Model
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Plan(NamedTuple):
-    """How many texts are written, drawn or looked for with so many beams, and in which form they go where."""
+    """How many texts to generate, whether by beam search, and the format and place of the output."""
 
     samples: int
     beam: int | None
@@ -28,20 +28,20 @@ class Plan(NamedTuple):
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is shown before all is written."""
+        """True if nothing is shown before all texts are complete."""
         return self.beam is not None or not self.bare
 
     @property
     def bare(self) -> bool:
-        """Whether one text goes to stdout as it is."""
+        """True if a single text goes to stdout without decoration."""
         return self.samples == 1 and not self.json and self.output is None
 
 
 def write(open_model: Callable[[], Model], prompt: str, config: SamplingSettings, plan: Plan) -> Sequence[Written]:
-    """Write texts, show them as planned, and return them."""
+    """Generate texts, output them as planned, and return them."""
     if not plan.whole:
         return [_streamed(open_model, prompt, config, plan)]
-    with working(_task(config, plan)):
+    with spinner(_task(config, plan)):
         model = open_model()
         texts = _texts(model, prompt, config, plan)
         shown = as_json(model, texts, _settings(config, plan)) + "\n" if plan.json else titled(texts, config.seed)
@@ -53,11 +53,11 @@ def write(open_model: Callable[[], Model], prompt: str, config: SamplingSettings
 
 
 def _streamed(open_model: Callable[[], Model], prompt: str, config: SamplingSettings, plan: Plan) -> Written:
-    """Write one text and show it as it is made."""
-    with working():
+    """Generate one text and stream it to stdout."""
+    with spinner():
         writing = Writing(open_model(), [prompt], config, drop_unknown=plan.drop_unknown)
         pieces = (piece for _, piece in writing.pieces())
-        first = writing.texts[0].shown + next(pieces, "")  # waits for the kernels
+        first = writing.texts[0].shown + next(pieces, "")  # blocks until the kernels are compiled
     show(itertools.chain([first], pieces))
     return writing.written()[0]
 
@@ -75,7 +75,7 @@ def _task(config: SamplingSettings, plan: Plan) -> str:
 
 
 def _settings(config: SamplingSettings, plan: Plan) -> dict[str, Any]:
-    """Return the settings that had a say."""
+    """Return the settings that affected the texts."""
     settings = config.to_dict()
     if plan.beam is None:
         return settings
@@ -83,9 +83,9 @@ def _settings(config: SamplingSettings, plan: Plan) -> dict[str, Any]:
 
 
 def show(pieces: Iterable[str]) -> None:
-    """Write text as it comes, or bytes, exactly, to a file or pipe; on a terminal, signs for what it cannot show."""
-    if sys.stdout is None:  # closed by whoever started this
-        raise ConfigError("there is no standard output to write to; open it, or write into a file with -o")
+    """Stream pieces to stdout: byte for byte to a file or pipe, with replacement characters on a terminal."""
+    if sys.stdout is None:  # closed by the parent process
+        raise ConfigError("standard output is closed; open it, or write to a file with -o")
     shown: Callable[[str], str] = str
     if hasattr(sys.stdout, "reconfigure"):
         if sys.stdout.isatty():
@@ -99,20 +99,20 @@ def show(pieces: Iterable[str]) -> None:
 
 
 def _without_escapes(text: str) -> str:
-    """Show bytes that are no text as the sign for that."""
+    """Replace bytes that are not UTF-8 by the replacement character."""
     return "".join("\ufffd" if "\udc80" <= symbol <= "\udcff" else symbol for symbol in text)
 
 
 def _save(path: str, text: str) -> None:
-    from ...storage.atomic import writing
+    from ...storage.atomic import atomic_write
 
-    with writing(path) as file:
+    with atomic_write(path) as file:
         file.write(text.encode("utf-8", "surrogateescape"))
     print(f"wrote {len(text):,} characters to {path}", file=sys.stderr)
 
 
 def titled(texts: Sequence[Written], seed: int) -> str:
-    """Return texts, each with a line above; one alone has none."""
+    """Join texts, each below a heading; a single text has none."""
     if len(texts) == 1:
         return texts[0].start + texts[0].text
     lines = (f"--- {n} of {len(texts)}, seed {seed} ---\n" for n in range(1, len(texts) + 1))
@@ -120,7 +120,7 @@ def titled(texts: Sequence[Written], seed: int) -> str:
 
 
 def as_json(model: Model, texts: Sequence[Written], settings: dict[str, Any]) -> str:
-    """Return the texts, what they were made of and how likely that is to the model, as one JSON object."""
+    """Return the texts, their tokens and log-probabilities (nats) as one JSON object."""
     import json
 
     from ...generation.text_probabilities import log_probabilities
@@ -130,7 +130,7 @@ def as_json(model: Model, texts: Sequence[Written], settings: dict[str, Any]) ->
         decoder, nats = model.vocab.decoder(after=each.prompt_ids), log_probabilities(model, each.prompt_ids, each.ids)
         tokens = [decoder.feed([token]) for token in each.ids]
         if tokens:
-            tokens[-1] += decoder.end()  # the first bytes of a character at whose end the text was not
+            tokens[-1] += decoder.end()  # an incomplete character at the end of the text
         samples.append(
             {
                 "sample": n,

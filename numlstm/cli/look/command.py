@@ -13,7 +13,7 @@ import typer
 from ...errors import ConfigError, CorpusError
 from ..shared.options import DropUnknown, Encoding, Json, Weights
 from ..shared.output_file import check_not_read
-from ..shared.work_progress import working
+from ..shared.work_progress import spinner
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from ...model import Model
     from ...text.vocab.base import Ids, Vocab
 
-_READ = 5000  # tokens of a text in which cells are sought, at most
-_ENOUGH = 2000  # tokens in which they are sought, at least: the model goes on from a shorter text
-_CONTEXT = 256  # tokens read before those
+_READ = 5000  # maximum number of tokens searched for cells
+_ENOUGH = 2000  # minimum: the model continues a shorter text
+_CONTEXT = 256  # tokens read before them
 _DRAWN = 400
 _TEMPERATURE = 0.6
 
@@ -33,7 +33,7 @@ _GATES = {
     "c": ("What it holds", "tanh(c) after each {}: -1 blue, 0 white, 1 red"),
     "i": ("the input gate", "how far it is open at each {}: 0 white, 1 red"),
     "f": ("the forget gate", "how far it is open at each {}: 0 white, 1 red"),
-    "g": ("the candidate", "what is offered to the cell at each {}: -1 blue, 0 white, 1 red"),
+    "g": ("the candidate", "the value offered to the cell at each {}: -1 blue, 0 white, 1 red"),
     "o": ("the output gate", "how far it is open at each {}: 0 white, 1 red"),
 }
 
@@ -42,59 +42,58 @@ def look(
     weights: Weights,
     text: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="What to read.  [dim]\\[default: what the model writes][/dim]"),
+        typer.Option(metavar="TEXT", help="Text to read.  [dim]\\[default: text that the model writes][/dim]"),
     ] = None,
     file: Annotated[
         str | None,
-        typer.Option(metavar="FILE", help="Read this instead: a file, a corpus name, or - for standard input."),
+        typer.Option(metavar="FILE", help="Read a file, a corpus name, or - for standard input instead."),
     ] = None,
     layer: Annotated[
         int | None,
-        typer.Option(help="The layer to look in, from 0.  [dim]\\[default: all; with --cell the last][/dim]"),
+        typer.Option(help="Layer to search, counted from 0.  [dim]\\[default: all; with --cell the last][/dim]"),
     ] = None,
     cell: Annotated[
         list[int] | None,
-        typer.Option(
-            help="A cell of that layer, from 0; several may be given.  [dim]\\[default: the most telling][/dim]"
-        ),
+        typer.Option(help="Cell of that layer, from 0; may be repeated.  [dim]\\[default: the most telling][/dim]"),
     ] = None,
-    cells: Annotated[int, typer.Option(help="How many cells to find where none is given.")] = 6,
+    cells: Annotated[int, typer.Option(help="Number of cells to find without --cell.")] = 6,
     gate: Annotated[
         str,
         typer.Option(
             metavar="c|i|f|g|o",
-            help="What to show of a cell: what it holds ([bold]c[/bold]), or its input, forget, candidate or output "
-            "gate.",
+            help="What to show: the cell's content ([bold]c[/bold]), or its input, forget, candidate or output gate.",
         ),
     ] = "c",
     start: Annotated[
         int | None,
         typer.Option(
-            help="The token to draw from, counted from 0.  [dim]\\[default: where the cells do the most][/dim]"
+            help="First token to draw, counted from 0.  [dim]\\[default: where the cells are most active][/dim]"
         ),
     ] = None,
-    length: Annotated[int, typer.Option(help="How many tokens to draw.")] = _DRAWN,
+    length: Annotated[int, typer.Option(help="Number of tokens to draw.")] = _DRAWN,
     output: Annotated[
         str | None,
         typer.Option(
             "-o",
             "--output",
-            help="Draw a picture instead, .svg, .html, .png or .pdf; an older one is replaced. The last two need "
-            "matplotlib.",
+            help="Write a picture instead, as .svg, .html, .png or .pdf; an existing one is replaced. The last two "
+            "need matplotlib.",
             show_default=False,
         ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Draws what the model writes.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the text that the model writes.")] = 0,
     json_: Json = False,
     encoding: Encoding = "utf-8",
     drop_unknown: DropUnknown = False,
 ) -> None:
-    """Draw what single cells of a model respond to, as the colour behind each token of a text.
+    """Show what single cells of a model respond to, as a colour behind each token of a text.
 
-    Without [bold]--cell[/bold] those are found whose activation follows a simple feature of the text the closest, such
-    as the position in the line, or being inside quotes: r is its correlation with that feature over up to 5,000 tokens
-    of the text. If there are fewer than 2,000, the model goes on from them itself, to have enough to look through. A
-    large r for a rare feature may be chance: look at the picture. Reads with NumPy, whatever the device.
+    Without [bold]--cell[/bold], finds the cells whose activation most closely follows a
+    simple feature of the text, such as the position in the line or being inside
+    quotes. r is the correlation with that feature over up to 5,000 tokens of the
+    text. If the text has fewer than 2,000, the model continues it to have enough
+    to search. A large r for a rare feature may be chance: look at the picture.
+    Always computes with NumPy.
 
     Examples:
 
@@ -102,7 +101,7 @@ def look(
 
     [bold]numlstm look weights.npz --file book.txt --layer 1 --cell 17 --cell 40 -o cells.svg[/bold]
     """
-    # Read as NumPy is imported. Its products are small here: waking other cores for them would take longer.
+    # NumPy reads this when it is imported. Its products are small here, and waking other cores would take longer.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from ...analysis.cell_pictures import check_output, save
     from ...backends import registry
@@ -112,13 +111,13 @@ def look(
 
     _check(text, file, gate, cells, length, start)
     if output is not None:
-        check_output(output)  # before anything is read
+        check_output(output)  # fail before reading anything
         check_not_read("-o", output, [file] if file else [])
     held = files.load(weights)
     model = Model(held.config, held.params, registry.load("reference"), vocab=held.vocab)
     _check_cells(held.config.layers, layer, cell or [])
     given = _given(model.vocab, text, file, encoding, drop_unknown)
-    with working("watching the cells"):
+    with spinner("watching the cells"):
         seen = _watch(model, given, gate, start, length, seed)
         found = _chosen(seen, cells, layer, cell)
     at = seen.start(found, length)
@@ -136,10 +135,10 @@ def look(
 
 @dataclasses.dataclass(frozen=True)
 class _Seen:
-    """What was read, from the token `first` of the text on, and what the cells did.
+    """The tokens that were read, from token `first` of the text on, and the activations of the cells.
 
-    Of `ids` the first `given` are the text, the others what the model wrote to have enough to seek in. `wanted` is
-    where to draw from, if that was said.
+    The first `given` of `ids` are the text; the model wrote the others to have enough to search. `wanted` is the token
+    to draw from, if the user chose one.
     """
 
     vocab: Vocab
@@ -151,12 +150,14 @@ class _Seen:
     features: dict[str, Any]
 
     def start(self, found: Sequence[Cell], length: int) -> int:
-        """Return the place among the ids from which to draw."""
-        from ...analysis.cells import liveliest
+        """Return the index in `ids` to draw from."""
+        from ...analysis.cells import most_varied_stretch
 
         if self.wanted is not None:
             return self.wanted - self.first
-        return liveliest({name: values[: self.given] for name, values in self.features.items()}, found, length)
+        return most_varied_stretch(
+            {name: values[: self.given] for name, values in self.features.items()}, found, length
+        )
 
 
 def _check(text: str | None, file: str | None, gate: str, cells: int, length: int, start: int | None) -> None:
@@ -180,14 +181,14 @@ def _check_cells(sizes: Sequence[int], layer: int | None, numbers: Sequence[int]
 
 
 def _given(vocab: Vocab, text: str | None, file: str | None, encoding: str, drop_unknown: bool) -> Ids | None:
-    """Return the ids of the text that was given, if one was."""
+    """Return the ids of the given text, or None without one."""
     from ...text.dataset.corpus import load_corpus
-    from ..shared.reading_progress import reading
+    from ..shared.reading_progress import reading_progress
 
     if text is not None:
         ids = vocab.encode(text, drop_unknown=drop_unknown)
     elif file is not None:
-        with reading() as report:
+        with reading_progress() as report:
             ids = load_corpus([file], encoding=encoding, vocab=vocab, drop_unknown=drop_unknown, report=report).ids
     else:
         return None
@@ -215,19 +216,19 @@ def _watch(model: Model, given: Ids | None, gate: str, start: int | None, length
 
 
 def _written(model: Model, prompt: str, length: int, seed: int) -> Ids:
-    """Return the ids of what the model writes."""
+    """Return the ids of a continuation of `prompt` by the model."""
     text = model.generate(prompt, length=length, temperature=_TEMPERATURE, seed=seed)
     return model.vocab.encode(text, drop_unknown=True)
 
 
 def _chosen(seen: _Seen, count: int, layer: int | None, numbers: list[int] | None) -> list[Cell]:
-    """Return the cells that were asked for, or else the most telling ones."""
-    from ...analysis.cells import described, telling
+    """Return the cells with the given numbers, or else the most telling cells."""
+    from ...analysis.cells import describe, most_responsive
 
     if numbers:
         place = len(seen.activity) - 1 if layer is None else layer
-        return [described(seen.activity, seen.features, place, n) for n in numbers]
-    found = telling(seen.activity, seen.features, count, layer=layer)
+        return [describe(seen.activity, seen.features, place, n) for n in numbers]
+    found = most_responsive(seen.activity, seen.features, count, layer=layer)
     if not found:
         raise CorpusError("no cell follows any feature of this text; expected a more varied text, or cells by --cell")
     return found
@@ -242,7 +243,7 @@ def _drawing(seen: _Seen, found: Sequence[Cell], at: int, length: int, gate: str
     end = min(at + length, seen.given)
     parts = display.pieces(seen.vocab, seen.vocab.decoder(), seen.ids[:end])[at:]
     groups = list(display.grouped(parts))
-    last = at + np.cumsum([count for _, count in groups]) - 1  # a unit has the colour of its last token
+    last = at + np.cumsum([count for _, count in groups]) - 1  # color a unit by its last token
     panels = [Panel(*_told(cell), seen.activity[cell.layer][last, cell.number]) for cell in found]
     what, legend = _GATES[gate]
     title = f"What cells of {name} respond to" if gate == "c" else f"{what[0].upper()}{what[1:]} of cells of {name}"
@@ -250,7 +251,7 @@ def _drawing(seen: _Seen, found: Sequence[Cell], at: int, length: int, gate: str
 
 
 def _told(cell: Cell) -> tuple[str, str]:
-    """Return a heading for a cell, and a note of what else it follows."""
+    """Return a heading for a cell, and a note on the other features it follows."""
     closest, *others = [f"{each.feature} (r = {each.correlation:+.2f})" for each in cell.responses[:3]] or [""]
     heading = f"layer {cell.layer}, cell {cell.number}" + (f": {closest}" if closest else "")
     return heading, f"also {', '.join(others).replace('r = ', '')}" if others else ""

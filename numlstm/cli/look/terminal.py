@@ -1,7 +1,4 @@
-"""What cells respond to, in a terminal: a text for each cell on coloured ground or, without colours, over digits.
-
-Knows nothing about networks, and nothing about how cells are found.
-"""
+"""Draw the activations of cells in a terminal, as background colours or, without colours, as digits below the text."""
 
 from __future__ import annotations
 
@@ -17,7 +14,7 @@ _WIDEST, _NARROWEST = 100, 20  # columns
 
 
 def show(drawing: Drawing) -> None:
-    """Print a drawing on stdout: in colours if that is a terminal that has them."""
+    """Print a drawing on stdout, in colours if the terminal supports them."""
     console = Console(highlight=False, soft_wrap=True)
     colours = console.color_system is not None and not console.no_color
     laid = lines(drawing.units, max(_NARROWEST, min(console.width - 1, _WIDEST)))
@@ -43,7 +40,7 @@ def _coloured(line: list[Glyph], panel: Panel) -> Text:
 
 
 def _digits(line: list[Glyph], panel: Panel) -> str:
-    """Return a line of text, and one with a digit below each unit."""
+    """Return a line of text, and a line with a digit below each unit."""
     text = "".join(glyph.text for glyph in line)
     digits = "".join(
         str(min(9, 10 * (_level(glyph, panel) + LEVELS) // (2 * LEVELS))).ljust(glyph.columns) for glyph in line

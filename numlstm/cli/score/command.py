@@ -1,4 +1,4 @@
-"""`numlstm score`: how likely a model finds each token of a text, and where it is surprised."""
+"""`numlstm score`: how likely a model finds each token of a text, and what surprises it most."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ...errors import ConfigError, CorpusError
 from ...network.loss_units import bits, perplexity
 from ..shared.options import Device, DropUnknown, Encoding, Json, Threads, Weights, open_backend
 from ..shared.output_file import check_not_read
-from ..shared.work_progress import working
+from ..shared.work_progress import spinner
 
 if TYPE_CHECKING:
     from ...analysis.score import Place, Surprises, Totals
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ...text.dataset.corpus import Corpus
     from .tables import Table
 
-_BEFORE, _AFTER = 30, 12  # tokens around a surprising one that are shown
+_BEFORE, _AFTER = 30, 12  # tokens shown around a surprising one
 
 
 def score(
@@ -31,28 +31,29 @@ def score(
         list[str],
         typer.Argument(metavar="FILE...", help="Files, corpus names, folders, globs, or - for standard input."),
     ],
-    places: Annotated[int, typer.Option(help="How many of the most surprising places to show.")] = 10,
+    places: Annotated[int, typer.Option(help="Number of most surprising places to show.")] = 10,
     html: Annotated[
         str | None,
         typer.Option(
             metavar="FILE",
-            help="Write a page that colours the text by surprise and tells of each token what was likelier; an older "
-            "one is replaced. It holds the first 50,000 tokens.",
+            help="Write a web page that colours the text by surprise and shows for each token what was likelier; an "
+            "existing file is replaced. It contains the first 50,000 tokens.",
             show_default=False,
         ),
     ] = None,
     json_: Json = False,
-    csv: Annotated[bool, typer.Option("--csv", help="Print a table instead, a line for each token.")] = False,
+    csv: Annotated[bool, typer.Option("--csv", help="Print a CSV table with a line per token.")] = False,
     encoding: Encoding = "utf-8",
     drop_unknown: DropUnknown = False,
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
-    """Tell how likely a model finds each token of a text, given all before it.
+    """Show how likely a model finds each token of a text, given all the text before it.
 
-    A token is a character, a byte or a word, as the model was trained. The text is read as one stream, from file to
-    file in the order given; its first token is predicted by nobody. The totals are those of [bold]numlstm eval[/bold].
-    [bold]--json[/bold] and [bold]--csv[/bold] give the log-probability of each token, in nats.
+    A token is a character, byte or word, depending on the model. The text is
+    read as one stream, from file to file in the order given; the first token is
+    not predicted. The totals equal those of [bold]numlstm eval[/bold]. [bold]--json[/bold] and [bold]--csv[/bold]
+    output the log-probability of each token in nats.
 
     Examples:
 
@@ -65,16 +66,16 @@ def score(
     from ...network import weights_file as files
     from ...storage.atomic import check_writable
     from ...text.dataset.corpus import load_corpus
-    from ..shared.reading_progress import reading
+    from ..shared.reading_progress import reading_progress
 
     if json_ and csv:
         raise ConfigError("both --json and --csv were given; expected one of them")
     if places < 0:
         raise ConfigError(f"--places is {places}; expected a whole number from 0")
     if html is not None:
-        check_writable(html)  # before anything is read
+        check_writable(html)  # fail before reading anything
     file = files.load(weights)
-    with reading() as report:
+    with reading_progress() as report:
         text = load_corpus(corpus, encoding=encoding, vocab=file.vocab, drop_unknown=drop_unknown, report=report)
     if html is not None:
         check_not_read("--html", html, [weights, *text.sources])
@@ -83,7 +84,7 @@ def score(
         raise CorpusError(f"the text has {len(text.ids)} {unit}; expected at least 2, one to predict the other from")
     totals, surprises, table = Totals(), Surprises(places), _table(text, json_, csv)
     title = f"{', '.join(corpus)}, as {os.path.basename(weights)} reads it"
-    with working(f"reading {len(text.ids):,} {text.vocab.unit}s"):
+    with spinner(f"reading {len(text.ids):,} {text.vocab.unit}s"):
         model = Model(file.config, file.params, open_backend(device, threads), vocab=file.vocab)
         _read(model, text, totals, surprises, table, html, title)
     if table:
@@ -109,10 +110,10 @@ def _read(
     html: str | None,
     title: str,
 ) -> None:
-    """Score the text, once, and give each of those what was found."""
+    """Score the text in one pass, and pass the scores to each consumer."""
     from ...analysis.score import scores
     from ...analysis.score_page import ALTERNATIVES, Tokens, page
-    from ...storage.atomic import writing
+    from ...storage.atomic import atomic_write
 
     tokens = None if html is None else Tokens(text.vocab, text.ids)
     for found in scores(model, text.ids, alternatives=ALTERNATIVES):
@@ -121,12 +122,12 @@ def _read(
                 taker.add(found)
     if tokens is not None and html is not None:
         written = page(title, tokens, totals, rows(text, surprises.places))
-        with writing(html) as file:
+        with atomic_write(html) as file:
             file.write(written.encode("utf-8", "replace"))
 
 
 def rows(text: Corpus, places: Sequence[Place]) -> list[Row]:
-    """Return surprising places as a person reads them."""
+    """Return the surprising places as rows for display."""
     from ...analysis.score_page import Row, chance, likelier
     from ...text.vocab import display
 
@@ -152,11 +153,11 @@ def rows(text: Corpus, places: Sequence[Place]) -> list[Row]:
 
 
 def _around(text: Corpus, at: int) -> tuple[str, str, str]:
-    """Return the text before a token, its own and that after it; of a byte that of the character it is a part of."""
+    """Return the text before, of and after a token; for a byte, the text of the character that contains it."""
     from ...text.vocab import display
 
     ids, low, high = text.ids, max(0, at - _BEFORE), min(at + 1 + _AFTER, len(text.ids))
-    if text.vocab.level == "byte":  # from one whole character to another, each of 4 bytes at most
+    if text.vocab.level == "byte":  # extend to whole characters, of up to 4 bytes each
         low -= next((n for n in range(min(4, low + 1)) if ids[low - n] & 0xC0 != 0x80), 0)
         high += next((n for n in range(min(4, len(ids) - high)) if ids[high + n] & 0xC0 != 0x80), 0)
     found, place = ["", "", ""], low
@@ -197,5 +198,5 @@ def _print_places(found: Sequence[Row]) -> None:
         before, label, after = (printable(each, "") for each in (row.before, row.label, row.after))
         place = Text.assemble(before, (f"»{label}«", "bold red"), after)
         table.add_row(row.where, f"{row.bits:.1f}", row.probability, place, Text(row.likelier))
-    width = None if sys.stdout.isatty() else 10_000  # of a file no line is too long
+    width = None if sys.stdout.isatty() else 10_000  # do not wrap lines in a file or pipe
     Console(highlight=False, width=width).print(table)

@@ -1,6 +1,6 @@
-"""What `numlstm score` prints for programs: the log-probability of each token, as JSON or as a table.
+"""Machine-readable output of `numlstm score`: the log-probability of each token, as JSON or CSV.
 
-Written as the text is read, so that a long one takes no memory. Knows nothing about how tokens are scored.
+Output is written while the text is read, so memory use does not grow with its length.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ...text.vocab import display
 
 
 class Table(Protocol):
-    """Takes the scores of a text, in order."""
+    """Writes the scores of a text, passed in order."""
 
     def add(self, found: Scores) -> None: ...
 
@@ -26,7 +26,7 @@ class Table(Protocol):
 
 
 class _Tokens:
-    """Gives each token's place, id, text, log-probability and rank; the first has neither of the last two."""
+    """Yields each token's place, id, text, log-probability and rank; the last two are None for the first token."""
 
     def __init__(self, text: Corpus) -> None:
         self.text = text
@@ -45,7 +45,7 @@ class _Tokens:
 
 
 class Json:
-    """One object: the tokens, each an object, then the totals. `text` joined over all tokens is the text."""
+    """One JSON object with the tokens, then the totals. The tokens' `text` fields join to the whole text."""
 
     def __init__(self, text: Corpus) -> None:
         self.text, self.tokens = text, _Tokens(text)
@@ -78,7 +78,7 @@ class Json:
 
 
 class Csv:
-    """A line for each token, after one that names the columns, as UTF-8."""
+    """A CSV table in UTF-8: a header, then a line per token."""
 
     def __init__(self, text: Corpus) -> None:
         if hasattr(sys.stdout, "reconfigure") and not sys.stdout.isatty():
@@ -92,4 +92,4 @@ class Csv:
         self.out.writerows(self.tokens.rest(found))
 
     def end(self, totals: Totals) -> None:
-        """Do nothing: a table has no totals."""
+        """Do nothing: the CSV table has no totals."""

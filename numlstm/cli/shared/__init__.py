@@ -1,1 +1,1 @@
-"""What several commands share: options, progress, output files, errors in words."""
+"""Shared parts of the commands: options, progress display, output files and error messages."""

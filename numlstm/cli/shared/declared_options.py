@@ -1,4 +1,4 @@
-"""Options of a command made from settings that are declared in `numlstm/settings`."""
+"""Build command-line options from the settings declared in `numlstm/settings`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TYPES = {"flag": bool, "int": int, "float": float, "text": str, "sizes": str, "
 
 
 def _show_all(context: typer.Context, wanted: bool) -> None:
-    """Print the help with all options and exit, if it was asked for."""
+    """Callback of `--help-all`: print the help with all options and exit."""
     if wanted:
         options: Any = context.command.params
         for each in options:
@@ -30,15 +30,15 @@ HelpAll = Annotated[
 
 
 def flag(name: str) -> str:
-    """Return a setting's name as it is written on the command line."""
+    """Return the command-line option of a setting: "batch_size" becomes "--batch-size"."""
     return "--" + name.replace("_", "-")
 
 
 def with_settings(settings: Sequence[Setting]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command an option for each setting, in the place of its parameter `given`.
+    """Decorator: replace a command's parameter `given` by one option per setting.
 
-    That is handed the options that were given as a dict by name. Where some settings are `common` the others show in
-    `--help-all` alone.
+    The command receives the options that the user gave as the dict `given`, by name. If any settings are `common`, the
+    others are shown only by `--help-all`.
     """
     short = any(each.common for each in settings)
 
@@ -60,7 +60,7 @@ def with_settings(settings: Sequence[Setting]) -> Callable[[Callable[..., None]]
             options.append(inspect.Parameter("help_all", options[0].kind, default=False, annotation=HelpAll))
         called.__signature__ = inspect.Signature(options)  # type: ignore[attr-defined]
         called.__annotations__ = {each.name: each.annotation for each in options}
-        del called.__wrapped__  # whose signature would be taken
+        del called.__wrapped__  # Typer would read the signature of the wrapped function
         return called
 
     return decorate
@@ -71,14 +71,14 @@ def _is_given(value: Any) -> bool:
 
 
 def help_of(setting: Setting) -> str:
-    """Return the help of a setting's option, with its default."""
-    several = " May be given several times; [bold]\\n[/bold] is a line's end." if setting.kind == "texts" else ""
+    """Return the help text of a setting's option, with its default."""
+    several = " May be given several times; [bold]\\n[/bold] is a line break." if setting.kind == "texts" else ""
     default = f"  [dim]\\[default: {setting.default_in_words}][/dim]" if setting.default_in_words else ""
     return setting.help.replace("[", "\\[") + several + default
 
 
 def _parameter(setting: Setting, hidden: bool) -> inspect.Parameter:
-    """Return the option of a setting: None, or False for a flag, where it is not given."""
+    """Return the option of a setting. Its default is None, or False for a flag."""
     is_flag = setting.kind == "flag"
     kind: Any = _TYPES[setting.kind]
     names = [setting.short, flag(setting.name)] if setting.short else [flag(setting.name)]

@@ -1,11 +1,11 @@
-"""What is said when a device gives up: its memory does not suffice, or CUDA fails.
+"""Messages for device failures: out of memory, or a CUDA error.
 
-Knows devices' errors by the packages that raise them, so that none of those need be imported here.
+Errors are recognised by the package that raised them, so that no such package needs to be imported here.
 """
 
 from __future__ import annotations
 
-# What takes memory in each command, and can be lowered.
+# What to lower in each command to save memory.
 _LOWER = {
     "train": "lower --batch-size, --seq-len or --layers",
     "gen": "lower --samples or --beam",
@@ -13,13 +13,13 @@ _LOWER = {
     "score": "score the text in parts",
     "look": "look at a shorter text, or lower --length",
 }
-_ELSE = "end other programs that hold memory"
-# How the runtime, the driver and cuBLAS call it where CuPy's own pool was not asked: pinned memory, kernels, products.
+_ELSE = "close other programs that use memory"
+# "Out of memory" of the runtime, the driver and cuBLAS. Pinned memory, kernels and products bypass CuPy's own pool.
 _NO_ROOM = ("cudaErrorMemoryAllocation", "CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED")
 
 
-def told(error: Exception, command: str | None) -> str:
-    """Return the line that says what went wrong and what to do; "" if it is not for a device that gave up."""
+def device_failure_message(error: Exception, command: str | None) -> str:
+    """Return a line that explains a device failure and what to do, or "" for any other error."""
     if isinstance(error, MemoryError) or (_of_cuda(error) and any(name in str(error) for name in _NO_ROOM)):
         lower = _LOWER.get(command or "", _ELSE)
         if not _of_cuda(error):
@@ -30,12 +30,12 @@ def told(error: Exception, command: str | None) -> str:
     if _of_cuda(error):
         said = " ".join(str(error).split())[:300]
         return (
-            f"the GPU failed ({type(error).__name__}: {said}); find out with `numlstm check --device gpu` whether it "
-            "computes as it should and report this with what that prints, or use --device cpu"
+            f"the GPU failed ({type(error).__name__}: {said}); run `numlstm check --device gpu` to test it, and "
+            "report this error with the output, or use --device cpu"
         )
     return ""
 
 
 def _of_cuda(error: Exception) -> bool:
-    """Whether CuPy, or what it calls, raised the error."""
+    """Return True if CuPy or its backend raised the error."""
     return type(error).__module__.partition(".")[0] in ("cupy", "cupy_backends")

@@ -1,4 +1,4 @@
-"""A network in a few lines: what `train` shows at its start and `info` on demand."""
+"""Summaries of a network for the terminal, as `train` and `info` print them."""
 
 from __future__ import annotations
 
@@ -37,24 +37,24 @@ def shape_table(config: NetworkSettings) -> Table:
 
 
 @contextlib.contextmanager
-def as_written(path: str) -> Iterator[None]:
-    """Raise `WeightsError` where the block finds that a file's summary, of others perhaps, is not as numlstm's are."""
+def checked_record(path: str) -> Iterator[None]:
+    """Context manager: raise `WeightsError` if the block cannot read a file's summary, written by another program."""
     try:
         yield
     except (AttributeError, KeyError, IndexError, TypeError, ValueError) as error:
         raise WeightsError(
-            f"what {path} says of its training is not as numlstm writes it; expected a file that train or share wrote"
+            f"the training record in {path} is not in numlstm's format; expected a file written by train or share"
         ) from error
 
 
-def symbols_shown(vocab: Vocab, most: int = 60) -> str:
+def format_symbols(vocab: Vocab, most: int = 60) -> str:
     """Return the first symbols of a vocabulary as one printable line."""
     shown, more = vocab.shown(most)
     return printable(shown, "") + (f" and {more:,} more" if more else "")
 
 
 def printable(text: str, gap: str = " ") -> str:
-    """Return a text as one line that a terminal can show: line ends as ↵, control characters as �."""
+    """Return a text as one printable line: line ends become ↵, tabs ⇥, control characters �."""
     text = text.replace("\r\n", "\n").replace("\n", f"{gap}↵{gap}").replace("\t", "⇥")
     return "".join(c if c.isprintable() else "�" for c in text)
 

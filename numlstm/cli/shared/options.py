@@ -1,4 +1,4 @@
-"""Options that several commands share, so that each is worded once."""
+"""Options and helpers that several commands share."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...settings.declaration import declared, named
+from ...settings.declaration import by_name, declared
 from ...settings.run import RunSettings
 from .declared_options import help_of
 from .wording import as_options
@@ -21,22 +21,22 @@ Weights = Annotated[
     str,
     typer.Argument(
         metavar="WEIGHTS",
-        help="A weights file that [bold]train[/bold] wrote, or the name of a model: see [bold]numlstm models[/bold].",
+        help="A weights file written by [bold]train[/bold], or the name of a model (see [bold]numlstm models[/bold]).",
     ),
 ]
-_RUN = named(declared(RunSettings))
+_RUN = by_name(declared(RunSettings))
 Device = Annotated[str, typer.Option(help=_RUN["device"].help)]
 Threads = Annotated[int | None, typer.Option(help=help_of(_RUN["threads"]), show_default=False)]
 Encoding = Annotated[str, typer.Option(help=_RUN["encoding"].help)]
 Overwrite = Annotated[bool, typer.Option("--overwrite", help=_RUN["overwrite"].help)]
-DropUnknown = Annotated[bool, typer.Option("--drop-unknown", help="Leave out characters that the model does not know.")]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead.")]
+DropUnknown = Annotated[bool, typer.Option("--drop-unknown", help="Skip characters that the model does not know.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 def open_backend(device: str, threads: int | None) -> Backend:
     """Load the backend of `device` and set its threads.
 
-    Raises `BackendError` if it does not work here, `ConfigError` if there are not so many cores.
+    Raises `BackendError` if it does not work here, `ConfigError` if `threads` exceeds the number of cores.
     """
     from ...backends import registry
 
@@ -45,8 +45,8 @@ def open_backend(device: str, threads: int | None) -> Backend:
     return backend
 
 
-def described(backend: Backend, device: str) -> str:
-    """Return the device that was taken and, where it was for auto to choose, why."""
+def describe_device(backend: Backend, device: str) -> str:
+    """Describe the device in use and, if "auto" chose it, why."""
     from ...backends import registry
 
     if device != "auto":
@@ -57,7 +57,7 @@ def described(backend: Backend, device: str) -> str:
 
 
 def stderr() -> Console:
-    """Return a console for everything that is not text."""
+    """Return a console on stderr."""
     from rich.console import Console
 
     return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())

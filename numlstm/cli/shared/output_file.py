@@ -1,7 +1,4 @@
-"""Outputs that commands on texts write: never over a file unasked.
-
-Knows nothing about what is written.
-"""
+"""Keep a command from overwriting its own input."""
 
 from __future__ import annotations
 
@@ -12,6 +9,6 @@ from ...errors import ConfigError
 
 
 def check_not_read(option: str, output: str, read: Sequence[str]) -> None:
-    """Raise `ConfigError` if an output would replace one of the files that are read."""
+    """Raise `ConfigError` if an output would overwrite one of the input files."""
     if os.path.realpath(output) in map(os.path.realpath, read):
-        raise ConfigError(f"{option} is {output}, which is to be read; expected the name of another file")
+        raise ConfigError(f"{option} is {output}, which is also an input; expected another file name")

@@ -1,7 +1,6 @@
-"""What a person sees while a long text is read: on a terminal a live bar, else a plain line now and then; on stderr.
+"""Show the progress of reading a long text on stderr: a progress bar on a terminal, else a line now and then.
 
-A text that is read in a moment shows nothing. Ctrl-C and SIGTERM end it in order, so that no half-made file is left.
-Knows nothing about how a text is read.
+A text that is read quickly shows nothing. Ctrl-C and SIGTERM raise `KeyboardInterrupt`, so no partial file is left.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from typing import Any
 from ...text.dataset.encode import Report
 from .options import stderr
 
-_PATIENCE = 0.5  # seconds until there is something to see
-_PLAIN_SECONDS = 15.0  # between two lines where there is no terminal
+_PATIENCE = 0.5  # seconds before the bar appears
+_PLAIN_SECONDS = 15.0  # between two lines without a terminal
 
 
 @contextmanager
-def reading() -> Iterator[Report]:
-    """Give what is to be told how far the reading of a text is."""
-    shown = _Shown()
+def reading_progress() -> Iterator[Report]:
+    """Context manager: yield a progress callback for reading a text."""
+    shown = _ProgressDisplay()
     before = signal.getsignal(signal.SIGTERM)
-    in_main = threading.current_thread() is threading.main_thread()  # no other may set handlers
+    in_main = threading.current_thread() is threading.main_thread()  # only the main thread may set handlers
     if in_main:
         signal.signal(signal.SIGTERM, _interrupt)
     try:
@@ -40,10 +39,10 @@ def _interrupt(number: int, frame: Any) -> None:
     raise KeyboardInterrupt
 
 
-class _Shown:
+class _ProgressDisplay:
     def __init__(self) -> None:
         self.console = stderr()
-        self.bar: Any = None  # a `rich.progress.Progress`, made when there is something to show
+        self.bar: Any = None  # a `rich.progress.Progress`, created when first needed
         self.task = ""
         self.told = time.monotonic()
         self.wait = _PATIENCE if self.console.is_terminal else _PLAIN_SECONDS

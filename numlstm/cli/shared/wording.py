@@ -1,4 +1,4 @@
-"""Messages of the library in the command line's terms."""
+"""Rewrite the library's messages in terms of command-line options."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import functools
 import re
 
 _NAME = re.compile(r"`([a-z][a-z0-9_]*)`")
-_OTHERS = frozenset({"drop_unknown"})  # options that are no settings
+_OTHERS = frozenset({"drop_unknown"})  # options that are not settings
 
 
 def as_options(message: str, before: str = "--") -> str:
-    """Return a message with settings as they are typed: `lr` becomes --lr."""
+    """Replace setting names in a message by their options: `lr` in backticks becomes --lr."""
 
     def typed(found: re.Match[str]) -> str:
         return before + found[1].replace("_", "-") if found[1] in _names() else found[0]

@@ -1,8 +1,7 @@
-"""What a person sees while a command is at work, above all while kernels are compiled: once on a machine, and long.
+"""Show on stderr that a command is working, above all while it compiles kernels: slow, but once per machine.
 
-On a terminal that is a live line, gone when the work is done; elsewhere a plain line when compiling begins. Either
-way a last line says how long it took. Nothing is shown of kernels that were kept from an earlier run. All of it
-goes to stderr. Knows nothing about the work, nor about how kernels are compiled.
+On a terminal this is a live line that disappears when the work is done; elsewhere a plain line when compilation begins.
+Either way, a last line says how long compilation took. Kernels from the cache are not mentioned.
 """
 
 from __future__ import annotations
@@ -21,10 +20,10 @@ _COMPILING = "compiling kernels for this processor (once)"
 
 
 @contextmanager
-def working(task: str = "", console: Console | None = None) -> Iterator[None]:
-    """Show on a terminal `task` as a live line while the block runs, and everywhere that kernels are compiled in it.
+def spinner(task: str = "", console: Console | None = None) -> Iterator[None]:
+    """Context manager: show `task` as a live line on a terminal, and report kernels that the block compiles.
 
-    A console that is given has a live line already: then there are plain lines, above it.
+    Pass the `console` of a live line that is already shown: the report is then printed as plain lines above it.
     """
     from ...backends import compilation
 
@@ -39,12 +38,12 @@ def working(task: str = "", console: Console | None = None) -> Iterator[None]:
 
 
 class _Shown:
-    """The `backends.CompileListener` that shows what it is told."""
+    """A `backends.CompileListener` that shows the progress of compilation."""
 
     def __init__(self, task: str, console: Console | None) -> None:
         self.task = task
         self.live = console is None and sys.stderr.isatty()
-        self.line: Any = None  # a `rich.progress.Progress`, made when there is something to show
+        self.line: Any = None  # a `rich.progress.Progress`, created when first needed
         self.say: Callable[[str], None] = _to_stderr if console is None else partial(console.print, markup=False)
         self.compiled, self.under_way, self.seconds, self.began = 0, 0, 0.0, 0.0
         self.problem = ""
@@ -68,7 +67,7 @@ class _Shown:
             self.now(self.task)
 
     def now(self, text: str) -> None:
-        """Show another text on the live line."""
+        """Change the text of the live line."""
         if not self.live or not (text or self.line):
             return
         if self.line is None:
@@ -80,12 +79,12 @@ class _Shown:
             self.line.update(task.id, description=text)
 
     def end(self) -> None:
-        """Take the live line away and say what was compiled."""
+        """Remove the live line and report what was compiled."""
         if self.line:
             self.line.stop()
         if self.compiled:
             kernels = f"{self.compiled} kernel{'s' * (self.compiled > 1)}"
-            kept = f"not kept: {self.problem}" if self.problem else "kept for the next time"
+            kept = f"not cached: {self.problem}" if self.problem else "cached for next time"
             self.say(f"compiled {kernels} in {self.seconds:.0f} s; {kept}")
 
     def _count(self) -> None:

@@ -1,4 +1,4 @@
-"""`numlstm train`: train a model on a text, watch it learn, keep what it learned."""
+"""`numlstm train`: train a model on a text."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Advice on a run while it is under way: each line once, where it is due.
-
-Knows nothing about when advice is due: `advice.py` does.
-"""
+"""Print advice during a run, each line at most once. `monitoring/advice.py` decides what to advise and when."""
 
 from __future__ import annotations
 
@@ -24,24 +21,24 @@ if TYPE_CHECKING:
 
 
 class Adviser:
-    """Looks at a run and says what could be better."""
+    """Watches a run and prints advice on its settings."""
 
     def __init__(self, run: TrainingState, text: Corpus, console: Console) -> None:
         self.run, self.text, self.console = run, text, console
         self.given: set[str] = set()
 
     def follow(self, progress: Iterable[Event]) -> Iterator[Event]:
-        """Pass on what a run yields, and give advice before its first step and after what was made of an epoch."""
+        """Pass on a run's events, and print advice before the first step and after each epoch."""
         setting = self._setting()
         if self.run.step == 0:
-            self._give(advice.at_the_start(setting))
+            self._give(advice.before_training(setting))
         for each in progress:
             yield each
             if isinstance(each, Epoch):
                 history = self.run.record.history
-                self._give(advice.after_an_epoch(setting, history))
+                self._give(advice.after_epoch(setting, history))
                 if each.step >= self.run.config.steps:
-                    self._give(advice.at_the_end(setting, history))
+                    self._give(advice.after_training(setting, history))
 
     def _setting(self) -> advice.Setting:
         config, model = self.run.config, self.run.model.config

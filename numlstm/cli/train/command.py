@@ -1,4 +1,4 @@
-"""`numlstm train`: train a model on a text, watch it learn, keep what it learned."""
+"""`numlstm train`: train a model on a text."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from ...settings.commands import checked, train_settings
 from ...settings.run import RunSettings
 from ...training.job_name import PLACE, job_name
 from ..shared.declared_options import with_settings
-from ..shared.options import described, open_backend, stderr
+from ..shared.options import describe_device, open_backend, stderr
 
 if TYPE_CHECKING:
     from ...text.dataset.corpus import Corpus
     from ...training.state import TrainingState
 
-_COMMANDS = 20  # that a run's record keeps
+_COMMANDS = 20  # kept in a run's record
 
 
 Sources = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="CORPUS...",
-        help="A corpus name such as [bold]tales[/bold] ([bold]numlstm corpus list[/bold]), files, folders, globs, - "
-        "(standard input); several are joined.",
+        help="What to train on: files, folders, globs, - for standard input, or a corpus name such as "
+        "[bold]tales[/bold] (see [bold]numlstm corpus list[/bold]). Several are joined.",
         show_default=False,
     ),
 ]
@@ -40,9 +40,11 @@ Sources = Annotated[
 def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
     """Train a model on a text.
 
-    Without CORPUS it says what can be trained on. The last tenth of the text is kept back to validate on. The weights
-    file holds the best parameters so far and all that is needed to go on; it is written after every epoch and every
-    minute. Ctrl-C saves and stops.
+    Without CORPUS, lists what you can train on. The last tenth of the text is
+    not trained on but used for validation: the loss on it shows how well the
+    model predicts new text. The weights file holds the best weights so far and
+    everything needed to resume; it is saved after every epoch and every minute.
+    Ctrl-C saves and stops.
 
     Examples:
 
@@ -66,36 +68,36 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
     began = time.monotonic()
     deadline = began + parse_duration("--max-time", given.pop("max_time")) if "max_time" in given else None
     device, overwrite = given.get("device", "auto"), given.get("overwrite", False)
-    path, resume = _where(corpus or (), given)
+    path, resume = _output_and_resume(corpus or (), given)
     given = {"sample_length": RunSettings.sample_length, **given, "output": path}
     from ...network import weights_file
     from ...training.checkpoint import check_snapshots
     from ...training.recording import open_sinks
     from ...training.run import Run
-    from ..shared.work_progress import working
+    from ..shared.work_progress import spinner
     from . import session
 
     replace = overwrite or path == resume
     weights_file.check_output(path, overwrite=replace)
     check_snapshots(path, given.get("snapshot_epochs", []), overwrite=replace)
     sinks = open_sinks(given.get("log"), given.get("tensorboard"))
-    with working():
+    with spinner():
         text, state = _new(corpus or (), given) if resume is None else _resumed(resume, corpus or (), given)
         check_snapshots(path, state.record.snapshot_epochs, overwrite=replace)
-        if resume is not None and session.nothing_left(state, resume):
+        if resume is not None and session.report_if_finished(state, resume):
             return
         run = Run(text, state, given, sinks=sinks)
         _note_command(state, given)
         session.prepare(state)
-    session.watch(run, device=described(state.model.backend, device), deadline=deadline)
+    session.watch(run, device=describe_device(state.model.backend, device), deadline=deadline)
 
 
 def _new(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
     from ...training import setup
     from ...training.samples import check_prompt
-    from ..shared.reading_progress import reading
+    from ..shared.reading_progress import reading_progress
 
-    with reading() as report:
+    with reading_progress() as report:
         text = setup.read_text(corpus, given, report)
     check_prompt(given.get("prompt", ""), text)
     return text, setup.new_run(text, open_backend(given.get("device", "auto"), given.get("threads")), given)
@@ -104,10 +106,10 @@ def _new(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[Corpus, Train
 def _resumed(path: str, corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
     from ...training.resume import resumed_run
     from ...training.samples import check_prompt
-    from ..shared.reading_progress import reading
+    from ..shared.reading_progress import reading_progress
 
     backend = open_backend(given.get("device", "auto"), given.get("threads"))
-    with reading() as report:
+    with reading_progress() as report:
         text, state, notes = resumed_run(path, backend, given, corpus, report)
     for note in notes:
         stderr().print(note, markup=False)
@@ -116,7 +118,7 @@ def _resumed(path: str, corpus: Sequence[str], given: Mapping[str, Any]) -> tupl
 
 
 def _note_command(run: TrainingState, given: Mapping[str, Any]) -> None:
-    """Keep the command in the run's record, unless it only goes on with the run as it was."""
+    """Add the command to the run's record, unless it only resumes the run unchanged."""
     from ...training.setup import TRAINING
 
     command, before = shlex.join(["numlstm", *sys.argv[1:]]), run.record.commands
@@ -125,14 +127,14 @@ def _note_command(run: TrainingState, given: Mapping[str, Any]) -> None:
         run.record.commands = (*before, command)[-_COMMANDS:]
 
 
-def _where(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[str, str | None]:
-    """Return where the weights go and the file of the run to go on with, if there is one."""
+def _output_and_resume(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[str, str | None]:
+    """Return the output path and the file of the run to resume, or None for a new run."""
     resume: str | None = given.get("resume")
     path: str = given.get("output") or resume or "weights.npz"
     if PLACE not in path:
         return path, resume
     if resume is not None:
-        raise ConfigError(f"-o is {path!r} beside --resume; expected a name without {PLACE}, which is for new runs")
+        raise ConfigError(f"-o is {path!r} with --resume; expected a name without {PLACE}, which is for new runs")
     from ...storage.atomic import exists
 
     path = path.replace(PLACE, job_name(corpus, given))

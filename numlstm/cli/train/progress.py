@@ -1,7 +1,4 @@
-"""What a person sees while a model trains: on a terminal a live line, else plain lines.
-
-Knows nothing about files or signals.
-"""
+"""Show the progress of training: a progress bar on a terminal, else plain lines."""
 
 from __future__ import annotations
 
@@ -18,14 +15,14 @@ from ...text.dataset.corpus import Corpus
 from ...training.loop import Epoch, Step
 from ...training.setup import streams
 from ...training.state import TrainingState, epochs_in
-from ..shared.network_summary import printable, shape_table, symbols_shown
+from ..shared.network_summary import format_symbols, printable, shape_table
 
-_PLAIN_SECONDS = 15.0  # between two lines where there is no terminal
+_PLAIN_SECONDS = 15.0  # between two lines without a terminal
 _RECENT = 0.95  # weight of the past in the loss and the speed shown
 
 
 class Watch:
-    """Shows a run. Use as a context manager: the live line is gone when it ends."""
+    """Context manager that shows the progress of a run. The progress bar disappears at its end."""
 
     def __init__(self, console: Console, run: TrainingState, text: Corpus) -> None:
         self.console, self.run = console, run
@@ -58,13 +55,13 @@ class Watch:
         place = self._place(step)
         facts = "validating" if step.last else self._facts()
         self.bar.update(self.task, completed=step.step, description=place, facts=facts)
-        plain = not (step.last or self.console.is_terminal)  # after the last step comes the epoch's line
+        plain = not (step.last or self.console.is_terminal)  # the epoch's line follows its last step
         if plain and time.monotonic() - self.told > _PLAIN_SECONDS:
             self.told = time.monotonic()
             self.console.print(f"{place}  {facts}")
 
     def epoch(self, epoch: Epoch) -> None:
-        """Show what an epoch, or a run that ended within one, came to."""
+        """Show the result of an epoch, or of a run that ended within one."""
         self.told = time.monotonic()
         facts = [self._place(epoch), f"loss {epoch.loss:.4f}"]
         if epoch.val_loss is not None:
@@ -74,7 +71,7 @@ class Watch:
         self.console.print("  ".join([*facts, self._speed()] if self.seconds > 0 else facts))
 
     def samples(self, prompt: str, texts: dict[float, str]) -> None:
-        """Show samples by temperature, the prompt they go on from in grey."""
+        """Show samples by temperature, with their prompt in grey."""
         table = Table.grid(padding=(0, 1))
         table.add_column(justify="right", style="cyan", no_wrap=True)
         table.add_column(overflow="fold")
@@ -95,25 +92,25 @@ class Watch:
         return f"{self.tokens_per_step / self.seconds:,.0f} {self.unit}s/s"
 
     def _left(self) -> float:
-        """Return the seconds left, by the pace so far, validation and samples included."""
+        """Estimate the seconds left from the pace so far, validation and samples included."""
         done = self.run.step - self.first_step
         return (self.run.config.steps - self.run.step) * (time.monotonic() - self.began) / max(1, done)
 
 
 def show_start(console: Console, run: TrainingState, text: Corpus, path: str, device: str) -> None:
-    """Show what is about to be trained on what; `device` is the device in words."""
+    """Print the text, network, device and settings of a run; `device` describes the device."""
     config = run.config
     parts = streams(text, config)
     training, unit = len(parts.ids), text.vocab.unit
     console.print(
-        f"text        {len(text.ids):,} {unit}s, {len(text.vocab):,} distinct: {symbols_shown(text.vocab)}",
+        f"text        {len(text.ids):,} {unit}s, {len(text.vocab):,} distinct: {format_symbols(text.vocab)}",
         markup=False,
         soft_wrap=True,
     )
     if text.unknown:
         share = f"{100 * text.unknown / len(text.ids):.2g} %"
         console.print(
-            f"            {text.unknown:,} ({share}) are words that the vocabulary lacks: <unk>", markup=False
+            f"            {text.unknown:,} ({share}) are words outside the vocabulary, read as <unk>", markup=False
         )
     console.print(f"            {training:,} to train on, {len(text.ids) - training:,} to validate on")
     console.print(shape_table(run.model.config))

@@ -17,8 +17,8 @@ from ..._version import __version__
 from ...errors import CorpusError
 from ...settings.sampling import SamplingSettings
 from ...text.vocab.base import Vocab
-from ..engine.engine import Engine, Loaded, Piece, Token, Wanted
-from ..engine.text_group import Texts, unless_gone
+from ..engine.engine import Engine, Loaded, Piece, TextRequest, Token
+from ..engine.text_group import Texts, cancel_on_disconnect
 from ..http.error_answers import refusals
 from ..http.refusal import Refusal
 from ..http.server_sent_events import Events, event
@@ -36,14 +36,14 @@ def router(settings: Settings, engine: Engine, metrics: Metrics) -> APIRouter:
     routes = APIRouter(prefix="/v1", tags=["completions"])
     stream: dict[str, Any] = {"text/event-stream": {}}
 
-    async def create_completion(asked: CompletionRequest, request: Request) -> Response:
+    async def create_completion(body: CompletionRequest, request: Request) -> Response:
         """Write continuations of a prompt, compatible with OpenAI's API."""
-        _check(asked, settings)
-        loaded = await engine.load(asked.model)
-        prompts = await run_in_threadpool(_prompts, asked, loaded.vocab, settings.max_prompt)
-        seed = secrets.randbelow(2**31) if asked.seed is None else asked.seed
+        _check(body, settings)
+        loaded = await engine.load(body.model)
+        prompts = await run_in_threadpool(_prompts, body, loaded.vocab, settings.max_prompt)
+        seed = secrets.randbelow(2**31) if body.seed is None else body.seed
         texts = Texts(metrics)
-        await texts.begin(engine, loaded, _wanted(asked, prompts, seed))
+        await texts.begin(engine, loaded, _wanted(body, prompts, seed))
         head = {
             "id": f"cmpl-{secrets.token_hex(12)}",
             "object": "text_completion",
@@ -52,11 +52,11 @@ def router(settings: Settings, engine: Engine, metrics: Metrics) -> APIRouter:
             "system_fingerprint": _fingerprint(loaded, settings),
             "seed": seed,
         }
-        if asked.stream:
-            return Events(_events(texts, asked, head), close=texts.close, seconds=settings.max_seconds + _GRACE)
-        return JSONResponse(await unless_gone(request, _whole(texts, asked, head), texts.close))
+        if body.stream:
+            return Events(_events(texts, body, head), close=texts.close, seconds=settings.max_seconds + _GRACE)
+        return JSONResponse(await cancel_on_disconnect(request, _whole(texts, body, head), texts.close))
 
-    create_completion.__annotations__["asked"] = completion_request(settings)  # with this server's limits
+    create_completion.__annotations__["body"] = completion_request(settings)  # with this server's limits
     routes.post(
         "/completions",
         response_model=Completion,
@@ -71,13 +71,13 @@ def _fingerprint(loaded: Loaded, settings: Settings) -> str:
     return "fp_" + hashlib.sha256(repr(facts).encode()).hexdigest()[:10]
 
 
-def _check(asked: CompletionRequest, settings: Settings) -> None:
+def _check(body: CompletionRequest, settings: Settings) -> None:
     """Raise `Refusal` if fields of a request contradict each other, or it asks for too many texts."""
-    n = asked.n or 1
-    count = len(_given(asked)) * n
-    if asked.best_of not in (None, n):
-        raise Refusal(400, f"best_of is {asked.best_of}; expected the value of n", "unsupported", param="best_of")
-    if asked.stream_options is not None and not asked.stream:
+    n = body.n or 1
+    count = len(_given(body)) * n
+    if body.best_of not in (None, n):
+        raise Refusal(400, f"best_of is {body.best_of}; expected the value of n", "unsupported", param="best_of")
+    if body.stream_options is not None and not body.stream:
         raise Refusal(400, "stream_options requires stream: true", "invalid_value", param="stream_options")
     if count > settings.max_texts:
         raise Refusal(
@@ -88,21 +88,21 @@ def _check(asked: CompletionRequest, settings: Settings) -> None:
         )
 
 
-def _given(asked: CompletionRequest) -> list[str | list[int]]:
+def _given(body: CompletionRequest) -> list[str | list[int]]:
     """Return the prompts of a request as a list."""
-    prompt = "" if asked.prompt is None else asked.prompt
+    prompt = "" if body.prompt is None else body.prompt
     return prompt if isinstance(prompt, list) and not isinstance(prompt[0], int) else [prompt]
 
 
-def _prompts(asked: CompletionRequest, vocab: Vocab, most: int) -> list[str]:
+def _prompts(body: CompletionRequest, vocab: Vocab, most: int) -> list[str]:
     """Return the prompts as texts. Raises `Refusal` if one is too long or has characters the model does not know."""
-    return [_prompt(each, vocab, most, bool(asked.drop_unknown)) for each in _given(asked)]
+    return [_prompt(each, vocab, most, bool(body.drop_unknown)) for each in _given(body)]
 
 
 def _prompt(given: str | list[int], vocab: Vocab, most: int, drop_unknown: bool) -> str:
     try:
         text = given if isinstance(given, str) else vocab.decode(given)
-        missing = "" if drop_unknown else vocab.lacks(text)
+        missing = "" if drop_unknown else vocab.unknown_symbols(text)
         if missing:
             raise Refusal(400, _lacking(missing), "unknown_characters", param="prompt")
         size = len(vocab.encode_prompt(text, drop_unknown=drop_unknown))
@@ -118,12 +118,12 @@ def _lacking(missing: str) -> str:
     return f"the model does not know {shown}; leave them out of the prompt, or send drop_unknown: true"
 
 
-def _wanted(asked: CompletionRequest, prompts: Sequence[str], seed: int) -> list[Wanted]:
+def _wanted(body: CompletionRequest, prompts: Sequence[str], seed: int) -> list[TextRequest]:
     def given(name: str) -> Any:  # null means the default
-        value = getattr(asked, name)
-        return type(asked).model_fields[name].default if value is None else value
+        value = getattr(body, name)
+        return type(body).model_fields[name].default if value is None else value
 
-    stop = [asked.stop] if isinstance(asked.stop, str) else asked.stop or []
+    stop = [body.stop] if isinstance(body.stop, str) else body.stop or []
     config = SamplingSettings(
         length=given("max_tokens"),
         temperature=given("temperature"),
@@ -136,18 +136,18 @@ def _wanted(asked: CompletionRequest, prompts: Sequence[str], seed: int) -> list
     )
     each = itertools.chain.from_iterable([prompt] * given("n") for prompt in prompts)
     return [
-        Wanted(prompt, config, number, given("drop_unknown"), asked.logprobs, given("echo"))
+        TextRequest(prompt, config, number, given("drop_unknown"), body.logprobs, given("echo"))
         for number, prompt in enumerate(each)
     ]
 
 
-async def _whole(texts: Texts, asked: CompletionRequest, head: dict[str, Any]) -> dict[str, Any]:
+async def _whole(texts: Texts, body: CompletionRequest, head: dict[str, Any]) -> dict[str, Any]:
     """Return the complete response once all texts have ended."""
     found = [_Gathered() for _ in texts.streams]
     async for n, piece in texts.pieces():
         found[n].take(piece)
-    choices = [_choice(n, each.text(), each.tokens, each.finish, asked) for n, each in enumerate(found)]
-    return {**head, "choices": choices, "usage": _usage(texts, asked)}
+    choices = [_choice(n, each.text(), each.tokens, each.finish, body) for n, each in enumerate(found)]
+    return {**head, "choices": choices, "usage": _usage(texts, body)}
 
 
 class _Gathered:
@@ -167,24 +167,24 @@ class _Gathered:
         return "".join(self._pieces)
 
 
-async def _events(texts: Texts, asked: CompletionRequest, head: dict[str, Any]) -> AsyncGenerator[bytes, None]:
+async def _events(texts: Texts, body: CompletionRequest, head: dict[str, Any]) -> AsyncGenerator[bytes, None]:
     """Yield the response as events. An error while writing becomes the last event."""
-    telling = asked.stream_options is not None and bool(asked.stream_options.include_usage)
+    telling = body.stream_options is not None and bool(body.stream_options.include_usage)
     usage: dict[str, Any] = {"usage": None} if telling else {}
     try:
         async for n, piece in texts.pieces():
-            choice = _choice(n, piece.text, piece.tokens, piece.finish, asked)
+            choice = _choice(n, piece.text, piece.tokens, piece.finish, body)
             yield event({**head, "choices": [choice], **usage})
     except Refusal as refusal:
         yield event(refusal.body())
         return
     if telling:
-        yield event({**head, "choices": [], "usage": _usage(texts, asked)})
+        yield event({**head, "choices": [], "usage": _usage(texts, body)})
     yield b"data: [DONE]\n\n"
 
 
-def _choice(index: int, text: str, tokens: list[Token], finish: str, asked: CompletionRequest) -> dict[str, Any]:
-    logprobs = None if asked.logprobs is None else _logprobs(tokens, asked.logprobs)
+def _choice(index: int, text: str, tokens: list[Token], finish: str, body: CompletionRequest) -> dict[str, Any]:
+    logprobs = None if body.logprobs is None else _logprobs(tokens, body.logprobs)
     return {"text": text, "index": index, "logprobs": logprobs, "finish_reason": finish or None}
 
 
@@ -200,8 +200,8 @@ def _logprobs(tokens: list[Token], most: int) -> dict[str, Any]:
     }
 
 
-def _usage(texts: Texts, asked: CompletionRequest) -> dict[str, int]:
+def _usage(texts: Texts, body: CompletionRequest) -> dict[str, int]:
     """Return the token counts. A prompt counts once, however many texts continue it."""
-    read = sum(stream.usage.prompt_tokens for stream in texts.streams[:: asked.n or 1])
+    read = sum(stream.usage.prompt_tokens for stream in texts.streams[:: body.n or 1])
     written = sum(stream.usage.completion_tokens for stream in texts.streams)
     return {"prompt_tokens": read, "completion_tokens": written, "total_tokens": read + written}

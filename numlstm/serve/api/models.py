@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from fastapi.responses import FileResponse
 
 from ..http.error_answers import refusals
-from ..stores.models import Shelf
+from ..stores.models import ModelStore
 from .schemas import ModelAnswer, ModelDeleted, ModelList
 
 Name = Annotated[str, Path(max_length=200, description="A model's name.")]
@@ -16,7 +16,7 @@ Name = Annotated[str, Path(max_length=200, description="A model's name.")]
 _FILE: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 
 
-def router(shelf: Shelf) -> APIRouter:
+def router(shelf: ModelStore) -> APIRouter:
     """Return the routes for the models on a shelf."""
     routes = APIRouter(prefix="/v1/models", tags=["models"])
 

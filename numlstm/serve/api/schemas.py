@@ -7,13 +7,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, create_model
 
-from ...settings.declaration import declared, named
+from ...settings.declaration import by_name, declared
 from ...settings.sampling import SamplingSettings
 from ..server_settings import Settings
 
 _STOPS, _STOP = 16, 256  # stop texts in a request, and characters in each
 
-_SAMPLING = named(declared(SamplingSettings))
+_SAMPLING = by_name(declared(SamplingSettings))
 
 
 def _sampling(name: str, default: float | None, **limits: Any) -> Any:

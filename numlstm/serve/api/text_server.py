@@ -11,15 +11,15 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from ...settings.sampling import SamplingSettings
-from ..engine.engine import Engine, Wanted
-from ..engine.text_group import Texts, unless_gone
+from ..engine.engine import Engine, TextRequest
+from ..engine.text_group import Texts, cancel_on_disconnect
 from ..http.error_answers import refusals
-from ..http.guards import EARLIER
+from ..http.guards import TEXT_SERVER_PARAMS
 from ..http.refusal import Refusal
 from ..metrics import Metrics
 from ..page.files import index
 from ..server_settings import Settings
-from ..stores.models import Shelf
+from ..stores.models import ModelStore
 
 _PROBE, _HEALTHY = "test", "The test returned correctly!"
 _ANSWER: dict[str, Any] = {
@@ -30,7 +30,7 @@ _ANSWER: dict[str, Any] = {
 }
 
 
-def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -> APIRouter:
+def router(settings: Settings, shelf: ModelStore, engine: Engine, metrics: Metrics) -> APIRouter:
     """Return the route `/` of the earlier text server and of the page."""
     routes = APIRouter(tags=["earlier"])
     Input = Annotated[
@@ -59,7 +59,7 @@ def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -
 
         Characters that the model does not know are dropped. An error has `generated: null` beside `error`.
         """
-        if not EARLIER & {*request.query_params}:
+        if not TEXT_SERVER_PARAMS & {*request.query_params}:
             return index(request)
         if inputText == _PROBE:
             return JSONResponse({"generated": _HEALTHY})
@@ -70,8 +70,8 @@ def router(settings: Settings, shelf: Shelf, engine: Engine, metrics: Metrics) -
             length=outputLength, temperature=temperature, seed=secrets.randbelow(2**31) if seed is None else seed
         )
         texts = Texts(metrics)
-        await texts.begin(engine, loaded, [Wanted(inputText, config, drop_unknown=True)])
-        return JSONResponse({"generated": await unless_gone(request, _text(texts), texts.close)})
+        await texts.begin(engine, loaded, [TextRequest(inputText, config, drop_unknown=True)])
+        return JSONResponse({"generated": await cancel_on_disconnect(request, _text(texts), texts.close)})
 
     return routes
 

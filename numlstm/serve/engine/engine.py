@@ -22,14 +22,14 @@ from ...backends import registry
 from ...errors import NumlstmError
 from ...generation.batch import Batch
 from ...generation.sequence import Text
-from ...model import Model, writer
+from ...model import Model, generation_model
 from ...network.weights_file import WeightsFile
 from ..http.refusal import Refusal
 from ..server_settings import Settings
-from ..stores.loaded_models import Loaded, Memory
-from .text_stream import Piece, Stream, Token, Usage, Wanted
+from ..stores.loaded_models import Loaded, ModelCache
+from .text_stream import Piece, Stream, TextRequest, Token, Usage
 
-__all__ = ["Engine", "Loaded", "Piece", "Stream", "Token", "Usage", "Wanted"]
+__all__ = ["Engine", "Loaded", "Piece", "Stream", "TextRequest", "Token", "Usage"]
 
 _TURN = 0.012  # seconds per turn: a new text waits up to one turn, but shorter turns would be mostly overhead
 _EACH = 0.0003  # seconds added to a turn per text: about as long as it takes to send a piece of it
@@ -51,7 +51,7 @@ class Engine:
         self._backend = registry.load(settings.device)
         self._backend.set_threads(settings.threads)
         itemsize = 8 if self._backend.name == "reference" else None
-        self.memory = Memory(settings.memory, find, self._build, itemsize)
+        self.memory = ModelCache(settings.memory, find, self._build, itemsize)
         self._running: dict[Stream, Loaded] = {}
         # Shared between the threads; guarded by the condition.
         self._changed = threading.Condition()
@@ -94,7 +94,7 @@ class Engine:
         """Return a model, loading it if it is not in memory or its file has changed. Raises `Refusal` if it cannot."""
         return await self.memory.load(name)
 
-    def write(self, model: Loaded, wanted: Wanted) -> Stream:
+    def write(self, model: Loaded, wanted: TextRequest) -> Stream:
         """Start a text and return its stream. Raises `Refusal` if too many are being written or this one is invalid."""
         if self._closing:
             raise _stopping()
@@ -112,7 +112,7 @@ class Engine:
         self._post(lambda: self._join(model, text, stream))
         return stream
 
-    def _text(self, model: Loaded, wanted: Wanted) -> Text:
+    def _text(self, model: Loaded, wanted: TextRequest) -> Text:
         try:
             text = Text(
                 wanted.number,
@@ -142,7 +142,7 @@ class Engine:
 
     async def _build(self, file: WeightsFile) -> Batch:
         """Build the network of a weights file, on the engine's thread."""
-        return await asyncio.wrap_future(self._post(lambda: Batch(writer(file, self._backend), _TURN, _EACH)))
+        return await asyncio.wrap_future(self._post(lambda: Batch(generation_model(file, self._backend), _TURN, _EACH)))
 
     def _post(self, function: Callable[[], T]) -> concurrent.futures.Future[T]:
         """Queue a function for the engine's thread to call before its next turn."""

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from ..metrics import Metrics
-from .engine import Engine, Loaded, Piece, Stream, Wanted
+from .engine import Engine, Loaded, Piece, Stream, TextRequest
 
 _T = TypeVar("_T")
 
@@ -22,7 +22,7 @@ class Texts:
         self._metrics, self._waited = metrics, metrics.clock()
         self.streams: list[Stream] = []
 
-    async def begin(self, engine: Engine, loaded: Loaded, wanted: Sequence[Wanted]) -> None:
+    async def begin(self, engine: Engine, loaded: Loaded, wanted: Sequence[TextRequest]) -> None:
         """Start the texts. Raises `Refusal` if there is no room for all of them, and then cancels those started."""
         try:
             for each in wanted:
@@ -67,7 +67,7 @@ async def _next(stream: Stream) -> Piece:
     return await anext(stream)
 
 
-async def unless_gone(request: Request, work: Coroutine[Any, Any, _T], close: Callable[[], None]) -> _T:
+async def cancel_on_disconnect(request: Request, work: Coroutine[Any, Any, _T], close: Callable[[], None]) -> _T:
     """Return the result of `work`. If the client disconnects, cancel it and raise `ClientDisconnect`.
 
     `close` is always called at the end.

@@ -21,7 +21,7 @@ _NO_TEXT = re.compile("[\ud800-\udfff]")
 
 
 @dataclasses.dataclass(frozen=True)
-class Wanted:
+class TextRequest:
     """A text to write.
 
     `number` is its index among the texts of one seed. `logprobs` is the number of likeliest tokens to report with each
@@ -71,12 +71,12 @@ class Stream(AsyncIterator[Piece]):
     piece.
     """
 
-    def __init__(self, text: Text, wanted: Wanted, cancel: Callable[[], None]) -> None:
+    def __init__(self, text: Text, wanted: TextRequest, cancel: Callable[[], None]) -> None:
         self._text, self.cancel = text, cancel
         self._lock, self._news = threading.Lock(), asyncio.Event()
         self._said, self._tokens, self._finish = _sendable(text.shown) if wanted.echo else "", list[Token](), ""
         self._size = len(self._said)  # characters so far, including those already read
-        self._telling = None if wanted.logprobs is None else _Telling(text, wanted.echo)
+        self._telling = None if wanted.logprobs is None else _TokenReporter(text, wanted.echo)
         self._refusal: Refusal | None = None
         self._written, self._ended, self._over = 0, False, False
         self.deadline = float("inf")  # in seconds of time.monotonic
@@ -133,7 +133,7 @@ class Stream(AsyncIterator[Piece]):
             return piece
 
 
-class _Telling:
+class _TokenReporter:
     """Makes `Token`s from the probabilities recorded for a text, as far as the text has been emitted."""
 
     def __init__(self, text: Text, echo: bool) -> None:

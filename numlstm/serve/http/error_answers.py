@@ -47,7 +47,7 @@ class ErrorAnswer(BaseModel):
     error: ErrorDetail
 
 
-class Plain(JSONResponse):
+class AsciiJSONResponse(JSONResponse):
     """JSON in ASCII: errors quote requests, which may hold lone surrogates, and UTF-8 cannot encode those."""
 
     def render(self, content: Any) -> bytes:
@@ -73,7 +73,7 @@ def schemas() -> dict[str, Any]:
 def refused(refusal: Refusal, scope: Scope) -> Response:
     """Return the error response. At `/` it includes `generated`, which clients of the earlier text server look for."""
     earlier = {"generated": None} if scope["path"] == "/" else {}
-    return Plain({**earlier, **refusal.body()}, refusal.status, refusal.headers())
+    return AsciiJSONResponse({**earlier, **refusal.body()}, refusal.status, refusal.headers())
 
 
 def add_handlers(app: FastAPI) -> None:

@@ -16,7 +16,9 @@ from ..server_settings import Settings, is_loopback
 from .error_answers import refused
 from .refusal import Refusal
 
-EARLIER = frozenset({"inputText", "model", "outputLength", "temperature", "seed"})  # parameters of the text server
+TEXT_SERVER_PARAMS = frozenset(
+    {"inputText", "model", "outputLength", "temperature", "seed"}
+)  # parameters of the text server
 
 _HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; "
@@ -36,7 +38,7 @@ _DRAINING = 2.0  # seconds to spend reading it
 _log = logging.getLogger("numlstm.serve")
 
 
-class Envelope:
+class SecurityHeaders:
     """Sets the security headers on every response, and answers an unexpected error with one line, not a traceback."""
 
     def __init__(self, app: ASGIApp) -> None:
@@ -70,7 +72,7 @@ class Envelope:
             await refused(failed, scope)(scope, receive, sealed)
 
 
-class Strangers:
+class OriginGuard:
     """Refuses requests from pages of other origins and, without a key, for hosts other than this machine.
 
     Otherwise any web page could train and write here through its visitor's browser. A page whose name resolves to this
@@ -127,7 +129,7 @@ class Keys:
         return scheme.lower() == "bearer" and hmac.compare_digest(given.strip().encode("latin-1"), self.key)
 
 
-class Crowds:
+class ConcurrencyLimit:
     """Limits concurrent requests, each of which may hold a body in memory. `/health` and `/metrics` are exempt."""
 
     def __init__(self, app: ASGIApp, most: int) -> None:
@@ -148,7 +150,7 @@ class Crowds:
             self.inside -= 1
 
 
-class Bodies:
+class BodyLimit:
     """Refuses request bodies that are too large or arrive too slowly.
 
     Uploads (PUT) are streamed to the application. Any other body is read in full before the application is called.
@@ -254,7 +256,9 @@ def _is_open(scope: Scope) -> bool:
     """Return True if a request needs no key: the page (which asks for it), its files, the health check and OpenAPI."""
     path = scope["path"]
     if path == "/":
-        return not any(name in EARLIER for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True))
+        return not any(
+            name in TEXT_SERVER_PARAMS for name, _ in parse_qsl(scope["query_string"].decode("latin-1"), True)
+        )
     return path in ("/health", "/openapi.json", "/favicon.ico", "/page") or path.startswith("/page/")
 
 

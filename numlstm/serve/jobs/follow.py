@@ -24,18 +24,18 @@ async def follow(jobs: Jobs, id_: str, after: int) -> AsyncGenerator[bytes, None
     finished one comes last, after all events, and ends the stream.
     """
     tail = Tail(jobs.running.folder(jobs.get(id_)) / "run.jsonl", after)
-    told: dict[str, Any] = {}
+    last_state: dict[str, Any] = {}
     sent = time.monotonic()
     while not jobs.running.closing:
         try:
             over, state = jobs.get(id_).over, jobs.describe(jobs.get(id_))
         except Refusal:  # it was deleted
             return
-        if not over and _changed(told, state):
-            told, sent = state, time.monotonic()
+        if not over and _changed(last_state, state):
+            last_state, sent = state, time.monotonic()
             yield event(state, event="state")
         while lines := tail.lines():
-            yield b"".join(_told(position, line) for position, line in lines)
+            yield b"".join(_log_event(position, line) for position, line in lines)
             sent = time.monotonic()
             await asyncio.sleep(0)  # let other tasks run: a log may be long
         if over:
@@ -47,8 +47,8 @@ async def follow(jobs: Jobs, id_: str, after: int) -> AsyncGenerator[bytes, None
         await asyncio.sleep(_PAUSE)
 
 
-def _told(position: int, line: bytes) -> bytes:
-    found = run_log.parsed(line)
+def _log_event(position: int, line: bytes) -> bytes:
+    found = run_log.parse_event(line)
     return b"" if found is None else event(found, id=position, event=found["event"])
 
 

@@ -124,7 +124,7 @@ class Job:
 
 def save(folder: Path, job: Job) -> None:
     """Write the job into its folder. Raises `StorageError`, caused by an `OSError`, if that fails."""
-    with atomic.writing(folder / "job.json") as file:
+    with atomic.atomic_write(folder / "job.json") as file:
         file.write(json.dumps(dataclasses.asdict(job), indent=1).encode())
 
 

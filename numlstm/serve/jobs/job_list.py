@@ -27,7 +27,7 @@ from . import job as files
 from . import lock
 from .job import Job
 from .options import Value, checked, job_settings
-from .runner import Running, remove
+from .runner import JobRunner, remove
 
 _LOG = logging.getLogger(__name__)
 _PATIENCE = 60.0  # seconds to wait for a job to stop before it is deleted
@@ -46,7 +46,7 @@ class Jobs:
     def __init__(self, settings: Settings, models: Models) -> None:
         self.settings, self.models, self.options = settings, models, job_settings()
         self.corpora = Corpora(settings)
-        self.running = Running(settings)
+        self.running = JobRunner(settings)
         self._one_by_one = asyncio.Lock()
 
     async def start(self) -> None:

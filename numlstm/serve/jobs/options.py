@@ -9,14 +9,14 @@ from typing import Any
 from ...errors import ConfigError
 from ...settings.amounts import parse_layers
 from ...settings.commands import train_settings
-from ...settings.declaration import Setting, named
+from ...settings.declaration import Setting, by_name
 from ..http.refusal import Refusal
 
 Value = bool | int | float | str
 
 # The server chooses paths, and texts are UTF-8. Snapshots would add models under names that nobody asked for, and
 # perhaps overwrite others.
-SERVERS = frozenset({"output", "overwrite", "resume", "log", "tensorboard", "encoding", "snapshot_epochs"})
+SERVER_ONLY = frozenset({"output", "overwrite", "resume", "log", "tensorboard", "encoding", "snapshot_epochs"})
 
 _LONGEST = 2000  # characters of a value
 _LARGEST = {"int": 2**63, "float": 1e300}  # bounds that also exclude infinity and NaN
@@ -26,7 +26,7 @@ _EXPECTED = {"int": "a whole number", "float": "a number", "text": "text", "flag
 
 def job_settings() -> tuple[Setting, ...]:
     """Return the settings that a job may set, in the order of `numlstm train --help-all`."""
-    return tuple(each for each in train_settings() if each.name not in SERVERS)
+    return tuple(each for each in train_settings() if each.name not in SERVER_ONLY)
 
 
 def described(setting: Setting) -> dict[str, Any]:
@@ -51,7 +51,7 @@ def checked(settings: Iterable[Setting], given: Mapping[str, Value]) -> dict[str
     Raises `Refusal` (400) if a name is unknown or a value is of another kind or out of range. Its field is then
     `options` or `options.NAME`.
     """
-    known, found = named(settings), dict[str, Value]()
+    known, found = by_name(settings), dict[str, Value]()
     for name, value in given.items():
         if name not in known:
             raise Refusal(

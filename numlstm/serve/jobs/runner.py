@@ -41,7 +41,7 @@ _FAREWELL = 15.0  # seconds that a stopping server waits for a job to save; the 
 _STOPPED = frozenset({130, -2, -15})  # exit codes: the worker's own, and SIGINT and SIGTERM before it handles them
 
 
-class Running:
+class JobRunner:
     """The jobs in a folder, and the one that is running. `command` starts a worker process."""
 
     command: Sequence[str] = WORKER
@@ -282,7 +282,7 @@ def _read_on_(progress: Progress, folder: Path) -> None:
     tail = Tail(folder / "run.jsonl", progress.read)
     while lines := tail.lines():
         for _, line in lines:
-            event = run_log.parsed(line)
+            event = run_log.parse_event(line)
             if event is not None:
                 progress.take_(event)
     progress.read = tail.position

@@ -66,7 +66,7 @@ def _run(folder: str, lock_path: str) -> int:
         os.nice(_NICE)
     os.chdir(folder)
     with lock.holding(Path(lock_path)), contextlib.ExitStack() as opened, stop_asked() as stop:
-        threading.Thread(target=_stop_when_told, args=(control,), daemon=True).start()
+        threading.Thread(target=_stop_on_request, args=(control,), daemon=True).start()
         if order["text"] is not None:
             sys.stdin = opened.enter_context(_text(order["text"]))
         stop.at_once = True
@@ -105,7 +105,7 @@ def _text(path: str) -> Any:
         raise CorpusError(f"the job's text cannot be read: {error.strerror or error}; create a new job") from None
 
 
-def _stop_when_told(control: io.FileIO) -> None:
+def _stop_on_request(control: io.FileIO) -> None:
     while (line := control.readline()).strip() != b"stop" and line:
         pass
     _thread.interrupt_main(signal.SIGINT)

@@ -14,7 +14,7 @@ from ...errors import StorageError
 from ...storage import atomic
 from ...storage.temporary import is_abandoned
 from ...text.sources.catalog import Entry, corpus_names, entries
-from ...text.sources.named import is_here, text_size
+from ...text.sources.named import is_offline, text_size
 from ..http.refusal import Refusal
 from ..server_settings import MB, Settings
 from . import names
@@ -83,7 +83,7 @@ class Corpora:
         self.path(name).unlink(missing_ok=True)
 
     async def _write(self, path: Path, chunks: AsyncIterable[bytes]) -> None:
-        whole = atomic.writing(path)
+        whole = atomic.atomic_write(path)
         file = await asyncio.to_thread(whole.__enter__)
         try:
             await self._receive(file, chunks)
@@ -142,7 +142,7 @@ def _of_catalogue(entry: Entry) -> dict[str, Any]:
         "licence": entry.licence,
         "bytes": text_size(entry)[0],
         "source": entry.source,
-        "here": is_here(entry),
+        "here": is_offline(entry),
     }
 
 

@@ -56,7 +56,7 @@ class Loaded:
     old: bool = False
 
 
-class Memory:
+class ModelCache:
     """The loaded models, which take at most `limit` bytes.
 
     `find` returns the path of a model by name, or raises `Refusal`. `build` builds the network of a weights file, whose

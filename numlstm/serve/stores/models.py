@@ -14,7 +14,7 @@ from starlette.concurrency import run_in_threadpool
 
 from ...errors import NumlstmError, WeightsError
 from ...network import parameters, shipped, weights_file
-from ...storage.atomic import replacing
+from ...storage.atomic import atomic_replace
 from ...storage.temporary import is_abandoned
 from ..http.refusal import Refusal
 from ..server_settings import Settings
@@ -23,7 +23,7 @@ from . import names
 _TITLE = 200  # characters
 
 
-class Shelf:
+class ModelStore:
     """The models of a server. `busy(name)` returns True while a job writes that model; nobody else may then."""
 
     def __init__(self, settings: Settings) -> None:
@@ -93,7 +93,7 @@ class Shelf:
         self._check_free(name, overwrite)
         with _disk():
             self.settings.models.mkdir(parents=True, exist_ok=True)
-            with replacing(self._file(name)) as file:
+            with atomic_replace(self._file(name)) as file:
                 await _receive(file, chunks)
                 async with self._checking:  # not in the thread, where waiting would block a worker
                     await run_in_threadpool(self._check, Path(file.name))
@@ -159,7 +159,7 @@ class Shelf:
         try:
             weights_file.load(path)
         except WeightsError as error:
-            raise Refusal(422, unplaced(error, path, "the file"), "invalid_model") from error
+            raise Refusal(422, without_path(error, path, "the file"), "invalid_model") from error
 
     def _described(self, name: str, path: Path, found: os.stat_result) -> dict[str, Any]:
         ships = self.is_shipped(name)
@@ -174,7 +174,7 @@ class Shelf:
         try:
             return {**known, **_outlined(weights_file.outline(path))}
         except NumlstmError as error:
-            return {**known, **_UNKNOWN, "problem": unplaced(error, path, f"{name}.npz")}
+            return {**known, **_UNKNOWN, "problem": without_path(error, path, f"{name}.npz")}
 
 
 _UNKNOWN: dict[str, Any] = {
@@ -218,7 +218,7 @@ def _title(summary: dict[str, Any]) -> str:
     return str(title or "")[:_TITLE]
 
 
-def unplaced(error: NumlstmError, path: Path, name: str) -> str:
+def without_path(error: NumlstmError, path: Path, name: str) -> str:
     """Return an error's message with `name` in place of the path, which clients should not see."""
     return str(error).replace(str(path), name)
 

@@ -30,7 +30,7 @@ class Sink(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class Seen:
+class ReadSummary:
     """What a pass read: the number of symbols (characters or bytes), and their SHA-256 as UTF-8, in hex."""
 
     symbols: int
@@ -41,7 +41,7 @@ class Seen:
 class Encoded:
     """The result of encoding: what was read, the place of each source in the ids, and the tokens dropped or unknown."""
 
-    seen: Seen
+    seen: ReadSummary
     parts: tuple[Part, ...]
     dropped: int
     unknown: int
@@ -55,7 +55,7 @@ class Texts:
     encoding: str
     report: Report | None = None
 
-    def make_vocab(self, level: TextSettings) -> tuple[Vocab, Seen | None]:
+    def make_vocab(self, level: TextSettings) -> tuple[Vocab, ReadSummary | None]:
         """Return the text's vocabulary, and what the pass read, or None if no pass was needed.
 
         Raises `CorpusError` if a source cannot be read or decoded, or if there is no text.
@@ -72,7 +72,7 @@ class Texts:
         self._refuse_nothing(watch.seen())
         return builder.build(), watch.seen()
 
-    def encode(self, vocab: Vocab, sink: Sink, *, drop_unknown: bool, before: Seen | None) -> Encoded:
+    def encode(self, vocab: Vocab, sink: Sink, *, drop_unknown: bool, before: ReadSummary | None) -> Encoded:
         """Write the text's ids to `sink`.
 
         Raises `CorpusError` as `make_vocab` does, and if the text differs from what was read `before`, if none of its
@@ -104,7 +104,7 @@ class Texts:
         return Encoded(seen, tuple(parts), encoder.dropped, encoder.unknown)
 
     def digest(self, *, as_bytes: bool) -> str:
-        """Return the SHA-256 of the text, as in `Seen`. Raises `CorpusError` if it cannot be read."""
+        """Return the SHA-256 of the text, as in `ReadSummary`. Raises `CorpusError` if it cannot be read."""
         watch = self._watch("checking")
         for source in self.sources:
             for _ in watch.pieces(source, as_bytes=as_bytes):
@@ -116,12 +116,12 @@ class Texts:
         more = f" and {len(self.sources) - 3} more" if len(self.sources) > 3 else ""
         return ", ".join(repr(source.name) for source in self.sources[:3]) + more
 
-    def _watch(self, task: str) -> _Watch:
+    def _watch(self, task: str) -> _HashingReader:
         sizes = [source.stamp()[0] for source in self.sources] if self.report else []
         total = 0 if None in sizes else sum(size or 0 for size in sizes)
-        return _Watch(self.encoding, lambda done: self.report and self.report(task, done, total))
+        return _HashingReader(self.encoding, lambda done: self.report and self.report(task, done, total))
 
-    def _refuse_nothing(self, seen: Seen) -> None:
+    def _refuse_nothing(self, seen: ReadSummary) -> None:
         if not seen.symbols:
             raise CorpusError(f"{self.names()}: the text is empty (0 characters); expected some text to read")
 
@@ -129,11 +129,11 @@ class Texts:
         return CorpusError(f"{self.names()}: the text changed while it was read; run again when nothing writes to it")
 
 
-class _Watch:
+class _HashingReader:
     """Reads pieces, and counts and hashes their symbols."""
 
-    def __init__(self, encoding: str, told: Callable[[int], Any]) -> None:
-        self.encoding, self.told = encoding, told
+    def __init__(self, encoding: str, report: Callable[[int], Any]) -> None:
+        self.encoding, self.report = encoding, report
         self.symbols = self.done = 0
         self.sha = hashlib.sha256()
 
@@ -144,9 +144,9 @@ class _Watch:
             self.sha.update(piece if isinstance(piece, bytes) else piece.encode("utf-8", "surrogatepass"))
             yield piece
 
-    def seen(self) -> Seen:
-        return Seen(self.symbols, self.sha.hexdigest())
+    def seen(self) -> ReadSummary:
+        return ReadSummary(self.symbols, self.sha.hexdigest())
 
     def _read(self, size: int) -> None:
         self.done += size
-        self.told(self.done)
+        self.report(self.done)

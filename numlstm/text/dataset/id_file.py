@@ -22,11 +22,11 @@ from typing import Any, BinaryIO
 from ...errors import CorpusError
 from ...settings.text import TextSettings
 from ...storage import cache_folder
-from ...storage.atomic import replacing
+from ...storage.atomic import atomic_replace
 from ...storage.temporary import is_abandoned
 from ..vocab.base import Ids, Vocab
 from ..vocab.from_dict import vocab_from_dict
-from .encode import Encoded, Seen, Texts
+from .encode import Encoded, ReadSummary, Texts
 from .memory_map import map_ids
 
 _VERSION = 1  # raise it whenever the same text would give other ids
@@ -46,7 +46,7 @@ def load(texts: Texts, level: TextSettings, vocab: Vocab | None, drop_unknown: b
     folder = cache_folder.folder() / "corpora"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if any(source.nameless for source in texts.sources):  # a later run could not recognise the text
+        if any(source.is_unnamed for source in texts.sources):  # a later run could not recognise the text
             return _encode_nameless(folder, texts, level, vocab, drop_unknown)
         key = _key(texts, vocab.level if vocab else level.level, drop_unknown)
         for path in sorted(folder.glob(f"{key}-{_vocab_key(vocab) if vocab else '*'}.ids")):
@@ -82,7 +82,7 @@ def _reuse(path: Path, texts: Texts, level: TextSettings | None) -> _Found | Non
         if notes and _is_current(file, notes, texts):
             os.utime(path)
             ids = map_ids(file, notes["dtype"], notes["count"])
-            seen = Seen(**notes["seen"])
+            seen = ReadSummary(**notes["seen"])
             parts = tuple((name, start, end) for name, start, end in notes["parts"])
             return ids, vocab_from_dict(notes["vocab"]), Encoded(seen, parts, notes["dropped"], notes["unknown"])
     with contextlib.suppress(OSError):
@@ -111,7 +111,7 @@ def _encode(stem: Path, texts: Texts, level: TextSettings, vocab: Vocab | None, 
     made_by = None if vocab else level.to_dict()
     vocab, seen = (vocab, None) if vocab else texts.make_vocab(level)
     path = stem.with_name(f"{stem.name}-{_vocab_key(vocab)}.ids")
-    with replacing(path) as file:
+    with atomic_replace(path) as file:
         sink = _File(file)
         encoded = texts.encode(vocab, sink, drop_unknown=drop_unknown, before=seen)
         notes = {

@@ -95,12 +95,12 @@ class Windows:
         found = np.empty(self.batch_size, np.int64)
         for cycle in np.unique(cycles):  # only one, unless the windows of an epoch start over in this batch
             within = cycles == cycle
-            found[within] = permuted(indices[within], self.count, (self.seed, epoch, int(cycle)))
-        first = int(permuted(np.zeros(1, np.int64), self.firsts, (self.seed, epoch, 0, 1))[0])
+            found[within] = permute(indices[within], self.count, (self.seed, epoch, int(cycle)))
+        first = int(permute(np.zeros(1, np.int64), self.firsts, (self.seed, epoch, 0, 1))[0])
         return found * (self.step or self.seq_len) + first
 
 
-def permuted(indices: npt.NDArray[np.int64], count: int, key: tuple[int, ...]) -> npt.NDArray[np.int64]:
+def permute(indices: npt.NDArray[np.int64], count: int, key: tuple[int, ...]) -> npt.NDArray[np.int64]:
     """Map indices by a permutation of range(count); each key selects another permutation.
 
     A Feistel network permutes the cells of a table slightly larger than `count`. A result of `count` or more is

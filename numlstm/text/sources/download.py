@@ -14,7 +14,7 @@ from typing import Any
 
 from ...errors import CorpusError
 
-Told = Callable[[int, int], None]
+Progress = Callable[[int, int], None]
 """Progress callback: called with the bytes received so far and their total (0 if unknown)."""
 
 STALLED_SECONDS = 30.0
@@ -39,7 +39,7 @@ def download(
     *,
     sha256: str | None = None,
     size: int | None = None,
-    told: Told | None = None,
+    on_progress: Progress | None = None,
     timeout: float = STALLED_SECONDS,
 ) -> None:
     """Download the file at `url` to the new file `to`, which appears only when it is complete.
@@ -51,7 +51,7 @@ def download(
     import pooch
     import requests
 
-    fetcher = _Fetcher(size, told, timeout)
+    fetcher = _Fetcher(size, on_progress, timeout)
     hashed = f"sha256:{sha256}" if sha256 else None
     try:
         with _quiet(pooch.get_logger()):
@@ -81,13 +81,13 @@ def download(
 class _Fetcher:
     """A downloader for pooch that also checks the length of the file."""
 
-    def __init__(self, size: int | None, told: Told | None, timeout: float) -> None:
-        self.size, self.told, self.timeout = size, told, timeout
+    def __init__(self, size: int | None, on_progress: Progress | None, timeout: float) -> None:
+        self.size, self.on_progress, self.timeout = size, on_progress, timeout
 
     def __call__(self, url: str, output_file: Any, pooch_: Any, check_only: bool = False) -> None:
         import pooch
 
-        bar = _Bar(url, output_file, self.told)
+        bar = _ProgressAdapter(url, output_file, self.on_progress)
         answers: list[Any] = []
         hooks = {"response": lambda answer, *more, **settings: answers.append(answer)}
         settings = {"headers": _HEADERS, "timeout": self.timeout, "hooks": hooks}
@@ -106,20 +106,20 @@ class _Fetcher:
             )
 
 
-class _Bar:
+class _ProgressAdapter:
     """A progress bar for pooch. It reads the size of the file, as chunks may be shorter than pooch reports."""
 
     total = 0
 
-    def __init__(self, url: str, path: Any, told: Told | None) -> None:
-        self.url, self.path, self.told = url, path, told
+    def __init__(self, url: str, path: Any, on_progress: Progress | None) -> None:
+        self.url, self.path, self.on_progress = url, path, on_progress
 
     def update(self, size: int) -> None:
         done = os.path.getsize(self.path)
         if done > LARGEST:
             raise CorpusError(f"{self.url} is larger than {LARGEST >> 20} MB; expected a text; download it by hand")
-        if self.told:
-            self.told(done, self.total)
+        if self.on_progress:
+            self.on_progress(done, self.total)
 
     def reset(self) -> None:
         """Do nothing: `update` reads the size of the file."""

@@ -46,7 +46,7 @@ class Source:
     kept: IO[bytes] | None = None
 
     @property
-    def nameless(self) -> bool:
+    def is_unnamed(self) -> bool:
         """True if the same bytes cannot be found again by name."""
         return self.data is not None or self.kept is not None
 
@@ -56,7 +56,7 @@ class Source:
         Calls `read` with the number of bytes that each read took from the file. Raises `CorpusError` if reading fails.
         """
         try:
-            with self._open() as raw, io.BufferedReader(_Told(raw, read), CHUNK_BYTES) as file:
+            with self._open() as raw, io.BufferedReader(_CountingReader(raw, read), CHUNK_BYTES) as file:
                 yield from decompressed(file, self.name, CHUNK_BYTES)
         except OSError as error:
             raise _unreadable(self.name, error) from error
@@ -80,7 +80,7 @@ class Source:
 
     def held(self) -> Source:
         """Return the source, its bytes read into memory if it is remote. Raises `CorpusError` if that fails."""
-        if self.nameless or not remote.is_remote(self.name):
+        if self.is_unnamed or not remote.is_remote(self.name):
             return self
         try:
             with remote.open_to_read(self.name) as file:
@@ -99,11 +99,11 @@ class Source:
         return open(self.name, "rb", 0)
 
 
-class _Told(io.RawIOBase):
+class _CountingReader(io.RawIOBase):
     """Wraps a file and reports the number of bytes read."""
 
-    def __init__(self, file: IO[bytes], told: Callable[[int], None] | None) -> None:
-        self.file, self.told = file, told
+    def __init__(self, file: IO[bytes], report: Callable[[int], None] | None) -> None:
+        self.file, self.report = file, report
 
     def readable(self) -> bool:
         return True
@@ -111,8 +111,8 @@ class _Told(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         data = self.file.read(len(buffer))
         buffer[: len(data)] = data
-        if self.told:
-            self.told(len(data))
+        if self.report:
+            self.report(len(data))
         return len(data)
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from ...errors import CorpusError
-from ...storage.atomic import replacing
+from ...storage.atomic import atomic_replace
 from .catalog import Entry, shipped_file, ships
-from .named_downloads import Report, cached, fetch, kept_folder
+from .named_downloads import Report, cached, fetch, texts_folder
 from .python_library import python_source
 
 
@@ -54,18 +54,18 @@ def text_size(entry: Entry) -> tuple[int | None, bool]:
     return entry.about, False
 
 
-def is_here(entry: Entry) -> bool:
+def is_offline(entry: Entry) -> bool:
     """Return True if a corpus can be read without a network."""
     return ships(entry) or (entry.source == "download" and cached(entry) is not None)
 
 
 def _written(entry: Entry) -> Path:
-    data, folder = python_source().encode("ascii"), kept_folder()
+    data, folder = python_source().encode("ascii"), texts_folder()
     path = folder / f"{entry.name}.txt"
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         if not path.is_file() or path.read_bytes() != data:  # another Python has another standard library
-            with replacing(path) as file:
+            with atomic_replace(path) as file:
                 file.write(data)
     except OSError as error:
         raise CorpusError(

@@ -17,7 +17,7 @@ from typing import Any
 
 from ...errors import CorpusError
 from ...storage import cache_folder
-from ...storage.atomic import replacing
+from ...storage.atomic import atomic_replace
 from ...storage.temporary import is_abandoned, temporary_beside
 from .catalog import Entry, entries, ships
 from .download import STALLED_SECONDS, Unreachable, WrongChecksum, download
@@ -28,7 +28,7 @@ Report = Callable[[str, int, int], None]
 _BETWEEN = "\n\n"  # separates the texts of one corpus
 
 
-def kept_folder() -> Path:
+def texts_folder() -> Path:
     """Return the folder of downloaded texts, which may not exist yet."""
     return cache_folder.folder() / "texts"
 
@@ -56,7 +56,7 @@ def fetch(
     found = None if refresh else cached(entry)
     if found is not None:
         return found
-    folder = kept_folder()
+    folder = texts_folder()
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         _sweep(folder)
@@ -86,7 +86,7 @@ def _fetch_through(
     for place, url in enumerate(entry.urls):
         file = temporary / f"{place}.txt"
         known = pinned[place] if place < len(pinned) else None
-        _download(entry, url, file, known, before, _teller(entry, place, report), timeout)
+        _download(entry, url, file, known, before, _file_progress(entry, place, report), timeout)
         data = file.read_bytes()
         digests.append(_digest(data))
         texts.append(trimmed(data, entry.trim, url))
@@ -99,7 +99,7 @@ def _fetch_through(
         "downloaded": datetime.date.today().isoformat(),
     }
     for path, contents in ((_text_path(entry), data), (_record_path(entry), json.dumps(record, indent=1).encode())):
-        with replacing(path) as written:
+        with atomic_replace(path) as written:
             written.write(contents)
     return _text_path(entry)
 
@@ -110,11 +110,11 @@ def _download(
     file: Path,
     known: str | None,
     before: dict[str, Any],
-    told: Callable[[int, int], None] | None,
+    on_progress: Callable[[int, int], None] | None,
     timeout: float,
 ) -> None:
     try:
-        download(url, file, sha256=known, size=entry.size, told=told, timeout=timeout)
+        download(url, file, sha256=known, size=entry.size, on_progress=on_progress, timeout=timeout)
     except Unreachable as error:
         raise CorpusError(
             f"the corpus {entry.name} is not downloaded yet, and {error}; without a network, use "
@@ -132,7 +132,7 @@ def _download(
         ) from None
 
 
-def _teller(entry: Entry, place: int, report: Report | None) -> Callable[[int, int], None] | None:
+def _file_progress(entry: Entry, place: int, report: Report | None) -> Callable[[int, int], None] | None:
     if report is None:
         return None
     several = f" ({place + 1} of {len(entry.urls)})" if len(entry.urls) > 1 else ""
@@ -152,11 +152,11 @@ def _record(entry: Entry) -> dict[str, Any] | None:
 
 
 def _text_path(entry: Entry) -> Path:
-    return kept_folder() / f"{entry.name}.txt"
+    return texts_folder() / f"{entry.name}.txt"
 
 
 def _record_path(entry: Entry) -> Path:
-    return kept_folder() / f"{entry.name}.json"
+    return texts_folder() / f"{entry.name}.json"
 
 
 def _digest(data: bytes) -> str:

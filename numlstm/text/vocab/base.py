@@ -121,7 +121,7 @@ class Vocab(abc.ABC):
         encoder.check()
         return ids
 
-    def lacks(self, text: str) -> str:
+    def unknown_symbols(self, text: str) -> str:
         """Return the distinct symbols of a text that the vocabulary neither holds nor replaces by an unknown token."""
         return ""
 

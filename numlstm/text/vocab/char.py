@@ -84,7 +84,7 @@ class CharVocab(Vocab):
             return ids, ""
         return ids[known], from_codes(np.unique(codes[~known]))
 
-    def lacks(self, text: str) -> str:
+    def unknown_symbols(self, text: str) -> str:
         return self.split(text)[1]
 
     def decode(self, ids: npt.ArrayLike) -> str:

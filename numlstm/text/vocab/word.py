@@ -65,7 +65,7 @@ class WordVocab(Vocab):
         if not isinstance(self.words, (list, tuple)) or not all(isinstance(w, str) and w for w in self.words):
             raise CorpusError(f"the vocabulary's words are {self.words!r:.40}; expected a list of words")
         object.__setattr__(self, "words", tuple(self.words))
-        signs = _signs(self.pretokenised)
+        signs = _special_tokens(self.pretokenised)
         if self.words[: len(signs)] != signs:
             raise CorpusError(f"the vocabulary begins with {self.words[:3]!r:.60}; expected {', '.join(signs)}")
         if len(set(self.words)) < len(self.words):
@@ -101,7 +101,7 @@ class WordVocab(Vocab):
         return _WordDecoder(self, after)
 
     def shown(self, most: int) -> tuple[str, int]:
-        words = self.words[len(_signs(self.pretokenised)) :]
+        words = self.words[len(_special_tokens(self.pretokenised)) :]
         count = sum(end <= most for end in itertools.accumulate(len(word) + 1 for word in words[:most]))
         return " ".join(words[:count]), len(words) - count
 
@@ -193,7 +193,7 @@ class WordBuilder:
         self.counts.update(self.cutter.end())
 
     def build(self) -> WordVocab:
-        signs = _signs(self.pretokenised)
+        signs = _special_tokens(self.pretokenised)
         found = ((word, count) for word, count in self.counts.items() if count >= self.least and word not in signs)
         ranked = sorted(found, key=lambda entry: (-entry[1], entry[0]))
         if self.least > 1 and self.counts and not ranked:
@@ -255,7 +255,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _AT_SPACE = re.compile(r"\n|\S+")
 
 
-def _signs(pretokenised: bool) -> Words:
+def _special_tokens(pretokenised: bool) -> Words:
     return (UNKNOWN, EOS) if pretokenised else (UNKNOWN, EOS, JOIN)
 
 

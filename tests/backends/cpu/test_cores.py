@@ -27,7 +27,7 @@ def unlimited(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 )
 def test_a_quota_is_rounded_up(unlimited: pytest.MonkeyPatch, allowed: float, expected: int) -> None:
     unlimited.setattr(cores, "quota", lambda: allowed)
-    assert cores.usable() == expected
+    assert cores.usable_cores() == expected
 
 
 @pytest.mark.parametrize(
@@ -35,15 +35,15 @@ def test_a_quota_is_rounded_up(unlimited: pytest.MonkeyPatch, allowed: float, ex
 )
 def test_omp_num_threads(unlimited: pytest.MonkeyPatch, wanted: str, expected: int) -> None:
     unlimited.setenv("OMP_NUM_THREADS", wanted)
-    assert cores.usable() == expected
+    assert cores.usable_cores() == expected
 
 
 def test_without_affinity_all_cores_count(unlimited: pytest.MonkeyPatch) -> None:
     unlimited.delattr(cores.os, "sched_getaffinity")
     unlimited.setattr(cores.os, "cpu_count", lambda: 5)
-    assert cores.usable() == 5
+    assert cores.usable_cores() == 5
     unlimited.setattr(cores.os, "cpu_count", lambda: None)
-    assert cores.usable() == 1
+    assert cores.usable_cores() == 1
 
 
 @pytest.mark.parametrize(
@@ -77,7 +77,7 @@ def test_the_quota_of_a_container(tmp_path: Path, own: str | None, files: dict[s
 
 
 def test_here_there_is_at_least_one() -> None:
-    assert 1 <= cores.usable() <= (os.cpu_count() or 1)
+    assert 1 <= cores.usable_cores() <= (os.cpu_count() or 1)
 
 
 def test_numba_is_told_before_it_is_imported(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,7 +79,7 @@ def test_the_widest_registers_of_the_host(
     host: pytest.MonkeyPatch, names: tuple[str, ...], expected: list[str]
 ) -> None:
     host.setattr(processor, "host_features", features(*names))
-    assert processor.possible() == expected
+    assert processor.available_register_files() == expected
     assert processor.register_file() is processor.REGISTER_FILES[expected[0]]
 
 
@@ -108,13 +108,13 @@ def test_the_program_says_so_in_one_line() -> None:
     assert done.returncode != 0
     assert len(done.stderr.splitlines()) == 1, done.stderr
     assert (
-        f"NUMLSTM_SIMD is 'abacus'; expected one that this processor has: {', '.join(processor.possible())}"
+        f"NUMLSTM_SIMD is 'abacus'; expected one that this processor has: {', '.join(processor.available_register_files())}"
         in done.stderr
     )
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", processor.possible())
+@pytest.mark.parametrize("name", processor.available_register_files())
 def test_the_code_is_of_that_extension(name: str, tmp_path: Path) -> None:
     if "sse2" not in processor.host_features():
         pytest.skip("reads the machine code of x86 processors")
@@ -129,7 +129,7 @@ def test_the_code_is_of_that_extension(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("name", processor.possible()[1:])
+@pytest.mark.parametrize("name", processor.available_register_files()[1:])
 def test_narrower_registers_pass_the_same_tests(name: str) -> None:
     """The fast tests of the kernels with NUMLSTM_SIMD set.
 

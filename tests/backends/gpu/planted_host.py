@@ -42,7 +42,7 @@ HOST = [
         "forward = _launch(four, parts * four + 2 * rows * H * itemsize",
     ),
     ("masks.py", "grid = -(-V * split // WARPS), ", "grid = V * split // WARPS, "),
-    ("modules.py", "if shared > UNASKED_SHARED:", "if shared > 2 * UNASKED_SHARED:"),
+    ("modules.py", "if shared > DEFAULT_SHARED_LIMIT:", "if shared > 2 * DEFAULT_SHARED_LIMIT:"),
     ("steps.py", "for t in reversed(range(T)):", "for t in range(T):"),
     ("generation_steps.py", "read = ids if n == 0 else drawn[n - 1]", "read = ids if n == 0 else drawn[n]"),
 ]  # fmt: skip

@@ -46,7 +46,7 @@ def test_out_is_used_where_it_fits_and_an_update_of_the_weights_is_seen(device):
     packed = dense.pack_dense(*on[1:])
     assert dense.dense_forward(on[0], packed, out=out) is out
     on[1][...] = asarray(2 * W)
-    packed.renew()
+    packed.mark_stale()
     for other in (zeros((4, 3), "float64"), zeros((5, 3), "float32"), zeros((3, 5), "float64").T):
         logits = dense.dense_forward(on[0], packed, out=other)
         assert logits is not other

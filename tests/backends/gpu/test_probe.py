@@ -263,9 +263,9 @@ def test_the_device_in_words(machine: Machine, monkeypatch: pytest.MonkeyPatch) 
         assert (found.sm, found.multiprocessors, found.shared_memory) == (90, 132, 227 << 10)
         assert (found.total_memory, found.free_memory) == (80 * 2**30 - 5, 70 * 2**30)
         assert (found.driver, found.runtime, found.nvrtc, found.cupy) == ("13.0", "13.2", "13.5", "14.2.0")
-        told = about()
-        assert {"gpu", "sm", "driver", "cuda", "cupy", "nvrtc"} <= {*told}
-        assert told["paths"].startswith("33 units, 7 rows: resident, blocks of 1; 128 units, 16 rows: resident")
+        facts = about()
+        assert {"gpu", "sm", "driver", "cuda", "cupy", "nvrtc"} <= {*facts}
+        assert facts["paths"].startswith("33 units, 7 rows: resident, blocks of 1; 128 units, 16 rows: resident")
         monkeypatch.setenv(path_choice.VARIABLE, "steps")
         assert about()["paths"].startswith("33 units, 7 rows: steps; 128 units, 16 rows: steps")
         monkeypatch.setenv(path_choice.VARIABLE, "resident")
@@ -303,15 +303,15 @@ def test_auto_takes_the_gpu_if_it_works_and_else_the_cpu(monkeypatch: pytest.Mon
 
 
 def test_the_device_taken_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
-    from numlstm.cli.shared.options import described
+    from numlstm.cli.shared.options import describe_device
 
     why(monkeypatch, "it hides")
     cpu = registry.load("reference")
-    assert described(cpu, "auto") == "reference (NumPy); no GPU: it hides"
-    assert described(cpu, "reference") == "reference (NumPy)", "nobody asked for a GPU"
+    assert describe_device(cpu, "auto") == "reference (NumPy); no GPU: it hides"
+    assert describe_device(cpu, "reference") == "reference (NumPy)", "nobody asked for a GPU"
     gpu = types.SimpleNamespace(name="gpu", describe=lambda: "gpu (A card)")
-    assert described(gpu, "auto") == "gpu (A card); a test kernel ran on it"
-    assert described(gpu, "gpu") == "gpu (A card)"
+    assert describe_device(gpu, "auto") == "gpu (A card); a test kernel ran on it"
+    assert describe_device(gpu, "gpu") == "gpu (A card)"
 
 
 @pytest.mark.parametrize(
@@ -321,8 +321,8 @@ def test_the_device_taken_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
         ("gen", "--samples or --beam"),
         ("eval", "--streams or --cold-windows"),
         ("score", "in parts"),
-        ("check", "end other programs"),
-        (None, "end other programs"),
+        ("check", "close other programs"),
+        (None, "close other programs"),
     ],
 )
 def test_memory_that_does_not_suffice(command: str | None, lower: str) -> None:
@@ -330,7 +330,7 @@ def test_memory_that_does_not_suffice(command: str | None, lower: str) -> None:
         (MemoryError("x"), "out of memory; "),
         (OutOfMemory("Out of memory allocating 5 bytes (x)."), ""),
     ):
-        line = device_errors.told(error, command)
+        line = device_errors.device_failure_message(error, command)
         assert lower in line
         assert line.startswith(where or "out of memory on the GPU (out of memory allocating 5 bytes); ")
         assert line.endswith(", or use --device cpu") == (not where)
@@ -347,16 +347,16 @@ def test_memory_that_does_not_suffice(command: str | None, lower: str) -> None:
 def test_memory_that_others_than_the_pool_lack(said: str) -> None:
     error = type("CUDAError", (RuntimeError,), {"__module__": "cupy_backends.cuda.x"})
     expected = f"out of memory on the GPU ({said}); lower --samples or --beam, or use --device cpu"
-    assert device_errors.told(error(said), "gen") == expected
+    assert device_errors.device_failure_message(error(said), "gen") == expected
 
 
 def test_a_gpu_that_fails_in_the_middle() -> None:
     error = type("CUDARuntimeError", (RuntimeError,), {"__module__": "cupy_backends.cuda.api.runtime"})
-    line = device_errors.told(error("cudaErrorIllegalAddress: an illegal\naddress"), "train")
+    line = device_errors.device_failure_message(error("cudaErrorIllegalAddress: an illegal\naddress"), "train")
     assert line.startswith(
-        "the GPU failed (CUDARuntimeError: cudaErrorIllegalAddress: an illegal address); find out with"
+        "the GPU failed (CUDARuntimeError: cudaErrorIllegalAddress: an illegal address); run `numlstm check"
     )
-    assert device_errors.told(RuntimeError("a bug of ours"), "train") == ""
+    assert device_errors.device_failure_message(RuntimeError("a bug of ours"), "train") == ""
 
 
 ENDS = """

@@ -205,7 +205,7 @@ def test_weights_that_changed_are_packed_anew(device, path):
     assert np.abs(GPU.to_numpy(before) - fresh["h"]).max() > 1e-3
     for name in NAMES[:3]:
         on[name].set(new[name])
-    packed.renew()
+    packed.mark_stale()
     memory = packed.panels()[0].data.ptr
     after, _, _ = GPU.lstm_forward(on["x"], packed, on["h0"], on["c0"])
     np.testing.assert_array_equal(GPU.to_numpy(after), fresh["h"])

@@ -21,7 +21,7 @@ if "gpu" not in registry.names():
 
 import cupy
 
-from numlstm.cli.shared.device_errors import told
+from numlstm.cli.shared.device_errors import device_failure_message
 from numlstm.model import Model
 from numlstm.settings.network import NetworkSettings
 from numlstm.settings.training import TrainingSettings
@@ -185,7 +185,7 @@ def test_too_large_a_network_says_what_to_lower(device, text):
     device.memory.capacity = device.memory.used + 2_000_000
     with pytest.raises(cupy.cuda.memory.OutOfMemoryError) as error:
         new_run(text, backend, layers=(300,))
-    assert told(error.value, "train").startswith("out of memory on the GPU (out of memory allocating")
+    assert device_failure_message(error.value, "train").startswith("out of memory on the GPU (out of memory allocating")
     device.memory.capacity = device.card.memory
     new_run(text, backend, layers=(300,))
 

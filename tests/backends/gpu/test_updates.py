@@ -128,7 +128,7 @@ class Packed:
     def __init__(self, params):
         self.params, self.copy = params, None
 
-    def renew(self):
+    def mark_stale(self):
         self.copy = self.params.copy()
 
 

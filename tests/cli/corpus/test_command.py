@@ -72,8 +72,8 @@ def test_get_downloads_once_and_again_if_told_to(site: Site, run) -> None:
     code, out, err = run("corpus", "get", "story", "python")
     assert (code, out) == (0, "")
     assert f"story: downloaded, {len(TEXT):,} bytes, licence CC0-1.0: " in err
-    assert "python: is here" in err
-    assert "story: is here" in run("corpus", "get", "story")[2]
+    assert "python: already here" in err
+    assert "story: already here" in run("corpus", "get", "story")[2]
     assert site.asked == ["/story.txt"]
     site.files["/story.txt"] = TEXT.replace(b"F", b"f")
     assert "story: downloaded" in run("corpus", "get", "story", "--refresh")[2]
@@ -137,11 +137,11 @@ def test_combine_writes_one_text_and_says_what_it_left_out(numlstm: Command, tmp
         f"all.txt: {len(PARAGRAPH) + 11:,} characters of 2 files",
         "left out, unreadable: 1\n",
         "d.txt: ",
-        "left out, there already: 1\n",
+        "left out, duplicates: 1\n",
         f"c.txt: the same as {Path('in', 'a.txt')}\n",
         "left out, without text: 1\n",
         "left out, repeated paragraphs: 1 of",
-        "not looked at: 1 .jpg\n",
+        "not read: 1 .jpg\n",
     ):
         assert said in done.stderr
 
@@ -190,7 +190,7 @@ def test_combines_options_are_passed_on(run, tmp_path, monkeypatch) -> None:
     wrong = ("--format", "whatsapp", "--encoding", "cp949")
     assert "--encoding is cp949 with --format whatsapp" in run("corpus", "combine", "x", "-o", "new.txt", *wrong)[2]
     assert "expected whatsapp" in run("corpus", "combine", "x", "-o", "new.txt", "--format", "icq")[2]
-    assert "no text encoding is called" in run("corpus", "combine", "x", "-o", "n.txt", "--encoding", "z")[2]
+    assert "is not a known text encoding" in run("corpus", "combine", "x", "-o", "n.txt", "--encoding", "z")[2]
 
 
 def test_cleans_options_are_passed_on(run, tmp_path, monkeypatch) -> None:
@@ -221,7 +221,7 @@ def test_cleans_options_are_passed_on(run, tmp_path, monkeypatch) -> None:
     Path("in.txt").write_bytes(b"\x00\n")
     code, _, err = run("corpus", "clean", "in.txt", "-o", "new.txt")
     assert (code, Path("new.txt").exists()) == (1, False)
-    assert "holds no text (2 characters before); nothing was written" in err
+    assert "has no text left after cleaning (2 characters before); nothing was written" in err
 
 
 def test_stats_shows_the_figures_and_a_command(run, tmp_path, monkeypatch, source_text) -> None:
@@ -230,7 +230,7 @@ def test_stats_shows_the_figures_and_a_command(run, tmp_path, monkeypatch, sourc
     code, out, err = run("corpus", "stats", "my text.txt")
     assert (code, err) == (0, "")
     for shown in (
-        "text        40,001 characters, 40,002 bytes as UTF-8, of 1 file in utf-8",
+        "text        40,001 characters, 40,002 bytes as UTF-8, from 1 file in utf-8",
         "1 × U+00E9 LATIN SMALL LETTER E WITH ACUTE é",
         "repeated    ",
         "suggested   two layers of 128 units",

@@ -30,8 +30,8 @@ def test_prompts_and_settings_through_a_pipe(numlstm: Command, model: Path) -> N
     expected += ["b" + write("b", length=5, temperature=1.0, seed=9, ban="a")]
     assert done.stdout == "".join(f"{text}\n" for text in expected)
     for said in (
-        "/temperature is given 'warm'; expected a number",
-        "/nonsense is no command; expected a setting",
+        "/temperature is 'warm'; expected a number",
+        "/nonsense is not a command; expected a setting",
         "1 character is not among",
         "/top-p is 7.0; expected",
         "(seed 3)",
@@ -52,7 +52,7 @@ def test_the_end_of_the_input_ends_it_and_seeds_are_new(numlstm: Command, model:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_on_a_terminal(model: Path, environment: dict[str, str]) -> None:  # noqa: F811
-    """Ctrl-C stops a text that would take for ever, the last line comes back by arrow up, Ctrl-D ends."""
+    """Ctrl-C stops a text that would take for ever, the last line comes back by arrow up, Ctrl-D quits."""
     import pty
 
     master, slave = pty.openpty()
@@ -73,7 +73,7 @@ def test_on_a_terminal(model: Path, environment: dict[str, str]) -> None:  # noq
         return before
 
     try:
-        until(b"Ctrl-D ends.")
+        until(b"Ctrl-D quits.")
         until(b"> ")
         os.write(master, b"ab\n")
         until(b"ab")

@@ -53,7 +53,7 @@ def test_cells_that_are_found(numlstm: Command, model: Path) -> None:
     activity = recorded(model, TEXT[:5000])
     network = load(model, device="reference")
     features = cells.token_features(network.vocab, network.vocab.encode(TEXT[:5000]))
-    expected = cells.telling(activity, features, 3)
+    expected = cells.most_responsive(activity, features, 3)
     for cell, same in zip(found["cells"], expected, strict=True):
         assert (cell["layer"], cell["cell"]) == (same.layer, same.number)
         assert [each["feature"] for each in cell["responses"]] == [each.feature for each in same.responses]
@@ -137,8 +137,8 @@ def test_colours_are_those_of_the_values(capsys: pytest.CaptureFixture[str], mon
         (("--cell", "6"), "--cell is 6; expected 0 to 5 in layer 1"),
         (("--text", "é"), "'é' U+00E9"),
         (("--text", "é", "--drop-unknown"), "the text has no character that the model knows"),
-        (("--file", "t.html", "-o", "./t.html"), "-o is ./t.html, which is to be read"),
-        (("-o", "cells.gif"), "cells.gif is no name of a picture"),
+        (("--file", "t.html", "-o", "./t.html"), "-o is ./t.html, which is also an input"),
+        (("-o", "cells.gif"), "cells.gif is not the name of a picture"),
     ],
 )
 def test_mistakes_are_one_line(numlstm: Command, model: Path, options: tuple[str, ...], said: str) -> None:

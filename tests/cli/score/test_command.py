@@ -142,8 +142,8 @@ def test_a_byte_amid_a_character_is_shown_with_it(
         (("t.txt", "--html", "."), ". is a folder"),
         (("t.txt", "--device", "abacus"), "abacus"),
         (("t.txt", "--encoding", "utf-16"), "utf-16"),
-        (("t.txt", "--html", "./t.txt"), "--html is ./t.txt, which is to be read"),
-        (("t.txt", "--html", "w.npz"), "--html is w.npz, which is to be read"),
+        (("t.txt", "--html", "./t.txt"), "--html is ./t.txt, which is also an input"),
+        (("t.txt", "--html", "w.npz"), "--html is w.npz, which is also an input"),
         (("one.txt",), "the text has 1 character; expected at least 2"),
     ],
 )

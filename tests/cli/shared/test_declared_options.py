@@ -17,7 +17,7 @@ from ..conftest import Command
 SETTINGS = (
     Setting("rate", "float", False, 0.5, "How fast.", "Steps", least=0, common=True, short="-r"),
     Setting("deep", "flag", False, False, "Whether deep.", "Network"),
-    Setting("sizes", "sizes", False, (1, 2), "Of each layer [one each].", "Network", says="1,2"),
+    Setting("sizes", "sizes", False, (1, 2), "Of each layer [one each].", "Network", default_text="1,2"),
 )
 
 

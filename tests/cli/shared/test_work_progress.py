@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from numlstm.backends import compilation
-from numlstm.cli.shared.work_progress import working
+from numlstm.cli.shared.work_progress import spinner
 from numlstm.network import parameters, weights_file
 from numlstm.settings.network import NetworkSettings
 from numlstm.text.vocab.char import CharVocab
@@ -29,31 +29,31 @@ def compile_kernels(*names: str, problem: str = "") -> None:
 
 
 def test_plain_lines_at_the_beginning_and_the_end(capsys: pytest.CaptureFixture[str]) -> None:
-    with working("reading"):
+    with spinner("reading"):
         assert capsys.readouterr().err == ""
         compile_kernels("outer", "inner")
         assert capsys.readouterr().err == "compiling kernels for this processor (once) ...\n"
         compile_kernels("another")
         assert capsys.readouterr().err == ""
-    assert capsys.readouterr().err == "compiled 3 kernels in 0 s; kept for the next time\n"
+    assert capsys.readouterr().err == "compiled 3 kernels in 0 s; cached for next time\n"
     assert compilation.compile_listeners == []
 
 
 def test_a_reason_why_they_were_not_kept(capsys: pytest.CaptureFixture[str]) -> None:
-    with working():
+    with spinner():
         compile_kernels("one", problem="/cache: No space left on device")
-    assert capsys.readouterr().err.endswith("compiled 1 kernel in 0 s; not kept: /cache: No space left on device\n")
+    assert capsys.readouterr().err.endswith("compiled 1 kernel in 0 s; not cached: /cache: No space left on device\n")
 
 
 def test_nothing_is_said_where_nothing_is_compiled(capsys: pytest.CaptureFixture[str]) -> None:
-    with working("reading"):
+    with spinner("reading"):
         pass
     assert capsys.readouterr() == ("", "")
 
 
 def test_an_error_goes_through(capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
-        with working():
+        with spinner():
             compile_kernels("one")
             raise KeyboardInterrupt
 
@@ -66,8 +66,8 @@ def test_an_error_goes_through(capsys: pytest.CaptureFixture[str]) -> None:
 _ON_A_TERMINAL = """
 import time
 from numlstm.backends import compilation
-from numlstm.cli.shared.work_progress import working
-with working("reading [bold]"):
+from numlstm.cli.shared.work_progress import spinner
+with spinner("reading [bold]"):
     time.sleep(0.3)
     for listener in compilation.compile_listeners:
         listener.begun("one")
@@ -100,7 +100,7 @@ def test_a_live_line_on_a_terminal(environment: dict[str, str]) -> None:
         for part in (
             "reading [bold]",
             "compiling kernels for this processor (once): 0 of 1 so far",
-            "compiled 1 kernel in 0 s; kept for the next time",
+            "compiled 1 kernel in 0 s; cached for next time",
         )
     ]
     assert -1 not in places
@@ -120,7 +120,7 @@ def test_generation_compiles_what_it_needs_once(numlstm_process: Command, tmp_pa
     assert cold.returncode == 0, cold.stderr
     assert re.fullmatch(
         r"compiling kernels for this processor \(once\) \.\.\.\n"
-        r"compiled \d+ kernels in \d+ s; kept for the next time\n",
+        r"compiled \d+ kernels in \d+ s; cached for next time\n",
         cold.stderr,
     )
     kept = [path.name for path in (tmp_path / "cache").rglob("*-*") if path.is_file()]

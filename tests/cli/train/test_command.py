@@ -67,7 +67,7 @@ def test_resume_equals_uninterrupted(numlstm: Command, text_file: Path, tiny: tu
     assert stopped.returncode == 130, stopped.stderr
     step = weights_file.load(tmp_path / "part.npz").state.step  # type: ignore[union-attr]
     assert 0 < step < 60
-    assert f"stopped and saved at step {step}; go on with: numlstm train --resume part.npz" in stopped.stderr
+    assert f"stopped and saved at step {step}; resume with: numlstm train --resume part.npz" in stopped.stderr
     resumed = numlstm("train", "--resume", "part.npz", "--device", "reference")
     assert resumed.returncode == 0, resumed.stderr
     assert f"from step {step}" in resumed.stderr
@@ -84,7 +84,7 @@ def test_validation_is_stopped_at_once_and_made_up_for(
         patched.setattr(training, "evaluate", lambda *args, **options: signal.raise_signal(signal.SIGINT))
         stopped = numlstm(*arguments)
     assert stopped.returncode == 130
-    assert "saved at step 23; go on with" in stopped.stderr
+    assert "saved at step 23; resume with" in stopped.stderr
     assert numlstm("train", "--resume", "part.npz", "--device", "reference").returncode == 0
     assert parameters(tmp_path / "part.npz") == parameters(tmp_path / "whole.npz")
     assert (
@@ -251,10 +251,13 @@ def test_text_from_standard_input(numlstm: Command, tiny: tuple[str, ...], sourc
         (["--window-step", "5"], "--window-step does nothing with --batching streams; expected --batching windows"),
         (["--save-every", "5"], "--save-every is '5'; expected a time or a number of steps, such as 60s"),
         (["--max-time", "5steps"], "--max-time is '5steps'; expected a time such as 90s"),
-        (["--snapshot-epochs", "1,x"], "--snapshot-epochs is '1,x'; expected numbers of epochs"),
+        (["--snapshot-epochs", "1,x"], "--snapshot-epochs is '1,x'; expected epoch numbers"),
         (["--dropout", "1"], "--dropout is 1.0; expected a number at least 0 and less than 1"),
-        (["--embedding", "9", "--tie-weights"], "expected 128, the size of the last layer's h, where weights are tied"),
-        (["--patience", "2", "--val-split", "0"], "--patience goes by the validation loss"),
+        (
+            ["--embedding", "9", "--tie-weights"],
+            "expected 128, the size of the last layer's output, because --tie-weights",
+        ),
+        (["--patience", "2", "--val-split", "0"], "--patience needs a validation loss"),
         (["--encoding", "utf-99"], "utf-99"),
         (["-o", "text.txt/weights.npz"], "text.txt"),
         (["--sample-length", "-5"], "--sample-length is -5; expected a whole number from 0"),

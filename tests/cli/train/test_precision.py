@@ -70,7 +70,7 @@ def test_a_run_in_bf16_goes_on_elsewhere_in_float32(numlstm_process: Command, te
         refused = numlstm("train", "--resume", path, "--steps", "5", "--device", device, **CANNOT)
         assert refused.returncode == 1
         assert refused.stderr.count("\n") == 1
-        assert "give --precision float32 to go on with this run, though no longer to the same bits" in refused.stderr
+        assert "use --precision float32 to continue this run, though no longer bit for bit" in refused.stderr
     assert path.read_bytes() == before
     assert numlstm("eval", path, text_file, "--device", "reference", **CANNOT).returncode == 0
     assert numlstm("gen", path, "--length", "5", "--device", "reference", **CANNOT).returncode == 0
@@ -78,7 +78,7 @@ def test_a_run_in_bf16_goes_on_elsewhere_in_float32(numlstm_process: Command, te
     resume = ("train", "--resume", path, "--device", "reference", "--sample-length", "0")
     done = numlstm(*resume, "--steps", "5", "--precision", "float32", **CANNOT)
     assert done.returncode == 0, done.stderr
-    assert "precision was bf16 and is float32 from here on: not the same bits as before" in done.stderr
+    assert "precision was bf16 and is float32 from here on: no longer bit-identical" in done.stderr
     assert precision_of(path) == "float32"
     again = numlstm(*resume, "--steps", "6", "--precision", "float32", **CANNOT)
     assert again.returncode == 0
@@ -108,4 +108,4 @@ def test_check_of_bf16_where_it_cannot_be(numlstm_process: Command) -> None:
 def test_help_says_who_computes_how(numlstm: Command) -> None:
     said = " ".join(numlstm("train", "--help-all").stdout.replace("│", " ").split())
     assert "--precision" in said
-    assert "texts are written and measured in float32 alone" in said
+    assert "text is always generated and evaluated in float32" in said

@@ -188,4 +188,4 @@ def test_the_log_says_why_a_run_ended(text_file: Path, error: BaseException | No
     assert kept.events[-1]["reason"] == reason
     assert kept.closed
     assert failing.closed
-    assert said == ["no room; training goes on"]
+    assert said == ["no room; training continues"]

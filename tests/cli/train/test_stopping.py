@@ -130,7 +130,7 @@ def test_ctrl_c_again_stops_at_once_and_says_what_is_kept(
     monkeypatch.setattr(training, "_make", endless)
     done = numlstm("train", text_file, *tiny, "--steps", "60", *RARELY_SAVED)
     assert done.returncode == 130
-    assert done.stderr.splitlines()[-1] == "stopped at once; nothing had been saved yet"
+    assert done.stderr.splitlines()[-1] == "stopped immediately; nothing had been saved yet"
 
 
 def test_what_comes_of_an_epoch_is_not_left_out(

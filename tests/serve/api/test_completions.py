@@ -9,7 +9,7 @@ import pytest
 
 from numlstm.backends import registry
 from numlstm.generation.writing import generate_many
-from numlstm.model import writer
+from numlstm.model import generation_model
 from numlstm.network import weights_file
 from numlstm.settings.sampling import SamplingSettings
 
@@ -28,7 +28,7 @@ def ai(openai, server):
 
 def alone(server, prompt="The ", number=0, **settings):
     """A text as the library writes it, without a server."""
-    model = writer(weights_file.load(server.folder / "tiny.npz"), registry.load("reference"))
+    model = generation_model(weights_file.load(server.folder / "tiny.npz"), registry.load("reference"))
     return generate_many(model, [prompt] * (number + 1), SamplingSettings(**settings))[number]
 
 

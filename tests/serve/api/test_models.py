@@ -14,7 +14,7 @@ import pytest
 from numlstm.network import weights_file
 from numlstm.serve.http.refusal import Refusal
 from numlstm.serve.server_settings import Settings
-from numlstm.serve.stores.models import Shelf
+from numlstm.serve.stores.models import ModelStore
 from numlstm.storage import atomic
 from numlstm.storage.temporary import temporary_beside
 
@@ -37,7 +37,7 @@ def code(answer):
 class TestShelf:
     def test_lists_the_folder_first(self, models):
         shutil.copy(models / "tiny.npz", models / "another.npz")
-        names = Shelf(Settings(models=models)).names()
+        names = ModelStore(Settings(models=models)).names()
         assert names[:2] == ["another", "tiny"]
         assert {"shakespeare", "python"} == {*names[2:]}
 
@@ -45,10 +45,10 @@ class TestShelf:
         for name in (".hidden.npz", "-x.npz", "a b.npz", "con.npz", "notes.txt", "shakespeare.npz"):
             shutil.copy(models / "tiny.npz", models / name)
         (models / "folder.npz").mkdir()
-        assert Shelf(Settings(models=models)).names() == ["tiny", "python", "shakespeare"]
+        assert ModelStore(Settings(models=models)).names() == ["tiny", "python", "shakespeare"]
 
     def test_takes_the_model_that_changed_last(self, models):
-        shelf = Shelf(Settings(models=models))
+        shelf = ModelStore(Settings(models=models))
         shutil.copy(models / "tiny.npz", models / "newer.npz")
         os.utime(models / "tiny.npz", (1, 1))
         assert shelf.default() == "newer"
@@ -56,11 +56,11 @@ class TestShelf:
         assert shelf.default() == "tiny"
 
     def test_takes_one_that_ships_where_there_is_no_folder(self, tmp_path):
-        assert Shelf(Settings(models=tmp_path / "none")).default() == "python"
+        assert ModelStore(Settings(models=tmp_path / "none")).default() == "python"
 
     def test_describes_a_model_without_reading_its_numbers(self, models, monkeypatch):
         monkeypatch.setattr(weights_file, "load", None)
-        found = Shelf(Settings(models=models)).describe("tiny")
+        found = ModelStore(Settings(models=models)).describe("tiny")
         assert {*found} == DESCRIBED
         assert (found["layers"], found["level"], found["title"]) == ([16], "char", "steps.txt")
         assert found["resumable"]
@@ -68,7 +68,7 @@ class TestShelf:
         assert found["problem"] is None
 
     def test_describes_it_anew_when_its_file_has_changed(self, models):
-        shelf = Shelf(Settings(models=models))
+        shelf = ModelStore(Settings(models=models))
         before = shelf.describe("tiny")
         assert shelf.describe("tiny") is before
         shutil.copy(shelf.path("shakespeare"), models / "tiny.npz")
@@ -76,7 +76,7 @@ class TestShelf:
 
     def test_describes_what_cannot_be_used_too(self, models):
         (models / "broken.npz").write_bytes(b"PK no archive")
-        found = Shelf(Settings(models=models)).describe("broken")
+        found = ModelStore(Settings(models=models)).describe("broken")
         assert {*found} == DESCRIBED
         assert found["problem"].startswith("broken.npz is damaged or cut short")
         assert str(models) not in found["problem"]
@@ -94,7 +94,7 @@ class TestShelf:
             weights_file.save(
                 models / f"odd{n}.npz", weights_file.WeightsFile(file.config, file.vocab, file.params, summary)
             )
-        shelf = Shelf(Settings(models=models))
+        shelf = ModelStore(Settings(models=models))
         found = [shelf.describe(f"odd{n}") for n in range(4)]
         assert [each["loss"] for each in found] == [None] * 4
         assert len(found[2]["title"]) <= 200
@@ -105,12 +105,12 @@ class TestShelf:
         mine, theirs = found, models / found.name.replace(f"-{os.getpid()}-", "-999999999-")
         for path in (mine, theirs):
             path.write_bytes(b"half")
-        Shelf(Settings(models=models)).sweep()
+        ModelStore(Settings(models=models)).sweep()
         assert mine.exists()
         assert not theirs.exists() or os.name != "posix"
 
     def test_asks_who_is_writing(self, models):
-        shelf = Shelf(Settings(models=models))
+        shelf = ModelStore(Settings(models=models))
         shelf.busy = lambda name: name == "tiny"
         with pytest.raises(Refusal, match="stop it first") as caught:
             shelf.delete("tiny")

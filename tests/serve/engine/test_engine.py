@@ -14,7 +14,7 @@ from numlstm.generation.text_probabilities import log_probabilities
 from numlstm.generation.writing import Writing
 from numlstm.model import load
 from numlstm.network import parameters, weights_file
-from numlstm.serve.engine.engine import Engine, Wanted
+from numlstm.serve.engine.engine import Engine, TextRequest
 from numlstm.serve.http.refusal import Refusal
 from numlstm.serve.server_settings import Settings
 from numlstm.settings.network import NetworkSettings
@@ -71,7 +71,7 @@ async def whole(stream):
 
 async def written(engine, name, prompt="", **wanted):
     rest = {key: wanted.pop(key) for key in ("number", "drop_unknown", "logprobs", "echo") if key in wanted}
-    stream = engine.write(await engine.load(name), Wanted(prompt, SamplingSettings(**wanted), **rest))
+    stream = engine.write(await engine.load(name), TextRequest(prompt, SamplingSettings(**wanted), **rest))
     return (*await whole(stream), stream.usage)
 
 
@@ -93,7 +93,7 @@ def test_a_text_is_what_the_command_line_writes_whoever_else_writes(folder, name
 
             async def one(n, prompt, config, number):
                 await asyncio.sleep(n * 0.003)
-                stream = engine.write(await engine.load(name), Wanted(prompt, config, number))
+                stream = engine.write(await engine.load(name), TextRequest(prompt, config, number))
                 return *await whole(stream), stream.usage
 
             return await asyncio.gather(*(one(n, *order) for n, order in enumerate(orders)))
@@ -123,7 +123,7 @@ def test_by_the_kernels_too(folder):
 
     async def work(engine):
         model = await engine.load("char")
-        return await asyncio.gather(*(whole(engine.write(model, Wanted(*order, logprobs=1))) for order in orders))
+        return await asyncio.gather(*(whole(engine.write(model, TextRequest(*order, logprobs=1))) for order in orders))
 
     model = load(folder / "char.npz", device="cpu")
     for (prompt, config), (text, tokens, _) in zip(orders, run(folder, work, device="cpu"), strict=True):
@@ -211,11 +211,13 @@ def test_texts_that_are_cancelled_leave_the_others_alone(folder):
 
     async def work(engine):
         model = await engine.load("char")
-        kept = [engine.write(model, Wanted("ab", SamplingSettings(400, 1.0, seed))) for seed in range(3)]
+        kept = [engine.write(model, TextRequest("ab", SamplingSettings(400, 1.0, seed))) for seed in range(3)]
         rng = np.random.default_rng(0)
         tasks = [asyncio.create_task(whole(stream)) for stream in kept]
         for n in range(20):
-            dropped = engine.write(model, Wanted("gab" * n, SamplingSettings(4000, 1.0, n), logprobs=n % 2 or None))
+            dropped = engine.write(
+                model, TextRequest("gab" * n, SamplingSettings(4000, 1.0, n), logprobs=n % 2 or None)
+            )
             if n % 3:
                 await anext(dropped)
             await asyncio.sleep(rng.random() * 0.01)
@@ -231,7 +233,7 @@ def test_texts_that_are_cancelled_leave_the_others_alone(folder):
 
 def test_who_waits_for_a_text_that_is_cancelled_is_told_that_it_ended(folder):
     async def work(engine):
-        stream = engine.write(await engine.load("char"), Wanted("ab", SamplingSettings(4000, 1.0)))
+        stream = engine.write(await engine.load("char"), TextRequest("ab", SamplingSettings(4000, 1.0)))
         pieces = []
 
         async def read():
@@ -253,8 +255,8 @@ def test_who_waits_for_a_text_that_is_cancelled_is_told_that_it_ended(folder):
 def test_a_long_prompt_does_not_hold_up_others(folder):
     async def work(engine):
         model = await engine.load("char")
-        slow = engine.write(model, Wanted("gab " * 600, SamplingSettings(5, 1.0)))
-        text, _, _ = await whole(engine.write(model, Wanted("ab", SamplingSettings(100, 1.0))))
+        slow = engine.write(model, TextRequest("gab " * 600, SamplingSettings(5, 1.0)))
+        text, _, _ = await whole(engine.write(model, TextRequest("ab", SamplingSettings(100, 1.0))))
         waiting = slow.usage.completion_tokens == 0
         return waiting, text, await whole(slow)
 
@@ -266,7 +268,7 @@ def test_a_long_prompt_does_not_hold_up_others(folder):
 
 def test_a_client_that_does_not_read_gets_one_piece_and_is_told_once(folder):
     async def work(engine):
-        stream = engine.write(await engine.load("char"), Wanted("ab", SamplingSettings(1000, 1.0)))
+        stream = engine.write(await engine.load("char"), TextRequest("ab", SamplingSettings(1000, 1.0)))
         while engine.running:
             await asyncio.sleep(0.01)
         return [piece async for piece in stream]
@@ -285,17 +287,17 @@ def refused(call):
 def test_limits_have_their_own_refusals(folder):
     async def work(engine):
         model = await engine.load("char")
-        streams = [engine.write(model, Wanted("ab", SamplingSettings(100))) for _ in range(2)]
-        many = refused(lambda: engine.write(model, Wanted("ab", SamplingSettings(100))))
+        streams = [engine.write(model, TextRequest("ab", SamplingSettings(100))) for _ in range(2)]
+        many = refused(lambda: engine.write(model, TextRequest("ab", SamplingSettings(100))))
         for stream in streams:
             stream.cancel()
         while engine.running:
             await asyncio.sleep(0.001)
         return [
             many,
-            refused(lambda: engine.write(model, Wanted("ab" * 51, SamplingSettings(5)))),
-            refused(lambda: engine.write(model, Wanted("ab", SamplingSettings(101)))),
-            refused(lambda: engine.write(model, Wanted("aXbé", SamplingSettings(5)))),
+            refused(lambda: engine.write(model, TextRequest("ab" * 51, SamplingSettings(5)))),
+            refused(lambda: engine.write(model, TextRequest("ab", SamplingSettings(101)))),
+            refused(lambda: engine.write(model, TextRequest("aXbé", SamplingSettings(5)))),
         ]
 
     found = run(folder, work, max_texts=2, max_prompt=100, max_tokens=100)
@@ -327,8 +329,8 @@ def test_a_turn_that_fails_ends_its_texts_and_nothing_else(folder, error, status
     async def work(engine):
         model, other = await engine.load("char"), await engine.load("word")
         draw, model.batch.model.draw = model.batch.model.draw, lambda *args: (_ for _ in ()).throw(error)
-        texts = [engine.write(model, Wanted("ab", SamplingSettings(200, 1.0))) for _ in range(2)]
-        fine = engine.write(other, Wanted("cat", SamplingSettings(200, 1.0)))
+        texts = [engine.write(model, TextRequest("ab", SamplingSettings(200, 1.0))) for _ in range(2)]
+        fine = engine.write(other, TextRequest("cat", SamplingSettings(200, 1.0)))
         found = await asyncio.gather(*(whole(each) for each in (*texts, fine)), return_exceptions=True)
         model.batch.model.draw = draw
         return found, await written(engine, "char", "ab", length=200, temperature=1.0), engine.running
@@ -344,7 +346,7 @@ def test_a_turn_that_fails_ends_its_texts_and_nothing_else(folder, error, status
 
 def test_a_text_that_takes_too_long_ends_with_what_there_is(folder):
     async def work(engine):
-        stream = engine.write(await engine.load("char"), Wanted("ab", SamplingSettings(10**6, 1.0)))
+        stream = engine.write(await engine.load("char"), TextRequest("ab", SamplingSettings(10**6, 1.0)))
         text = ""
         try:
             async for piece in stream:
@@ -362,12 +364,12 @@ def test_a_text_that_takes_too_long_ends_with_what_there_is(folder):
 def test_closing_ends_all_texts_and_an_engine_can_begin_again(folder):
     async def work(engine):
         model = await engine.load("char")
-        stream = engine.write(model, Wanted("ab", SamplingSettings(4000, 1.0)))
+        stream = engine.write(model, TextRequest("ab", SamplingSettings(4000, 1.0)))
         await anext(stream)
         engine.close()
         with pytest.raises(Refusal) as found:
             await whole(stream)
-        refusal = refused(lambda: engine.write(model, Wanted("ab", SamplingSettings(5))))
+        refusal = refused(lambda: engine.write(model, TextRequest("ab", SamplingSettings(5))))
         engine.start()
         return found.value.status, refusal.status, await written(engine, "char", "ab", length=50, temperature=1.0)
 
@@ -381,7 +383,7 @@ def test_an_engine_that_was_closed_in_the_middle_works_in_another_loop(folder):
 
     async def one(length, wait):
         engine.start()
-        stream = engine.write(await engine.load("char"), Wanted("ab", SamplingSettings(length, 1.0)))
+        stream = engine.write(await engine.load("char"), TextRequest("ab", SamplingSettings(length, 1.0)))
         await anext(stream)
         text = await whole(stream) if wait else ""
         engine.close()
@@ -401,7 +403,7 @@ def test_tokens_are_counted_and_nobody_is_starved(folder):
         counted = []
         engine.on_tokens = counted.append
         model = await engine.load("char")
-        streams = [engine.write(model, Wanted("ab", SamplingSettings(300, 1.0, n))) for n in range(60)]
+        streams = [engine.write(model, TextRequest("ab", SamplingSettings(300, 1.0, n))) for n in range(60)]
         await asyncio.wait([asyncio.create_task(whole(each)) for each in streams], return_when="FIRST_COMPLETED")
         far = [each.usage.completion_tokens for each in streams]
         while engine.running:

@@ -8,7 +8,7 @@ import re
 import pytest
 
 from numlstm.serve.http import guards
-from numlstm.serve.http.guards import Bodies, Crowds, Envelope
+from numlstm.serve.http.guards import BodyLimit, ConcurrencyLimit, SecurityHeaders
 from numlstm.serve.server_settings import Settings
 
 TEXT = {"model": "tiny", "prompt": "The "}
@@ -218,7 +218,7 @@ class TestBodies:
 
     @pytest.fixture
     def guard(self, app):
-        return Bodies(app, Settings(max_body=10, max_upload=20))
+        return BodyLimit(app, Settings(max_body=10, max_upload=20))
 
     def test_come_in_one_piece(self, app, guard):
         assert request(guard, [(0, b"01234"), (0, b"56789")])[0] == 200
@@ -277,7 +277,7 @@ def test_a_crowd_is_refused_and_the_next_one_is_not():
         return sent[0]["status"], dict(sent[0]["headers"])
 
     async def crowd():
-        guard = Crowds(wait, 2)
+        guard = ConcurrencyLimit(wait, 2)
         first = [asyncio.ensure_future(ask(guard, f"/{n}")) for n in range(2)]
         await asyncio.sleep(0)
         health = asyncio.ensure_future(ask(guard, "/health"))
@@ -298,7 +298,7 @@ def test_half_of_an_answer_is_not_made_to_look_whole():
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):  # so that the connection is cut
-        request(Envelope(fail), [(0, b"")])
+        request(SecurityHeaders(fail), [(0, b"")])
 
 
 def test_the_health_is_told_to_those_who_want_no_body(client):

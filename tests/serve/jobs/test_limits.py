@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from numlstm.serve.jobs.runner import Running
+from numlstm.serve.jobs.runner import JobRunner
 from tests.serve.training import TEXT, TINY, Client, take_time
 from tests.serve.waiting import until
 
@@ -140,7 +140,7 @@ def test_the_disk_is_full_while_it_trains(
     within: Callable[..., Client], models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = within()
-    monkeypatch.setattr(Running, "command", (sys.executable, "-c", LIMITED))
+    monkeypatch.setattr(JobRunner, "command", (sys.executable, "-c", LIMITED))
     id_ = client.create("new", steps=30)
     job = client.ended(id_)
     assert job["state"] == "failed"

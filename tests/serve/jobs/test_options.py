@@ -7,15 +7,15 @@ from typing import Any
 import pytest
 
 from numlstm.serve.http.refusal import Refusal
-from numlstm.serve.jobs.options import SERVERS, checked, described, job_settings
+from numlstm.serve.jobs.options import SERVER_ONLY, checked, described, job_settings
 from numlstm.settings import commands
 
 OPTIONS = {option.name: option for option in job_settings()}
 
 
 def test_all_options_are_there_but_those_that_are_the_servers() -> None:
-    assert {*OPTIONS} | SERVERS == {each.name for each in commands.train_settings()}
-    assert not {*OPTIONS} & SERVERS
+    assert {*OPTIONS} | SERVER_ONLY == {each.name for each in commands.train_settings()}
+    assert not {*OPTIONS} & SERVER_ONLY
 
 
 def test_they_are_described_as_they_are_declared() -> None:
@@ -23,8 +23,8 @@ def test_they_are_described_as_they_are_declared() -> None:
         "name": "epochs",
         "kind": "int",
         "group": "Steps",
-        "help": "How often to go through the text.",
-        "default": "2 to 40, by its length",
+        "help": "Number of passes through the whole text.",
+        "default": "2 to 40, fewer for a longer text",
         "fixed": False,
         "least": 1,
         "most": 2**31 - 1,
@@ -84,7 +84,7 @@ def test_other_kinds_are_refused(name: str, value: Any, said: str) -> None:
     assert len(refused.value.message) < 250
 
 
-@pytest.mark.parametrize("name", [*sorted(SERVERS), "", "--lr", "layer-norm", "o", "help", "lr=1\n--output"])
+@pytest.mark.parametrize("name", [*sorted(SERVER_ONLY), "", "--lr", "layer-norm", "o", "help", "lr=1\n--output"])
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(Refusal, match="no option is called") as refused:
         checked(OPTIONS.values(), {name: "x"})

@@ -11,10 +11,10 @@ import pytest
 
 from numlstm.backends import registry
 from numlstm.generation.batch import Batch
-from numlstm.model import writer
+from numlstm.model import generation_model
 from numlstm.network import parameters, weights_file
 from numlstm.serve.http.refusal import Refusal
-from numlstm.serve.stores.loaded_models import Memory
+from numlstm.serve.stores.loaded_models import ModelCache
 from numlstm.settings.network import NetworkSettings
 from numlstm.settings.training import TrainingSettings
 from numlstm.text.vocab.char import CharVocab
@@ -35,12 +35,12 @@ def save(path, size=8, seed=0, training=False):
     return 4 * 8 * len(flat)  # bytes in memory: in float64, as the reference has it
 
 
-class Shelf:
+class ModelStore:
     """A folder of models, and how often and where what was built."""
 
     def __init__(self, folder, limit=10**9):
         self.folder, self.built, self.threads = folder, [], set()
-        self.memory = Memory(limit, self.find, self.build, itemsize=8)
+        self.memory = ModelCache(limit, self.find, self.build, itemsize=8)
 
     def find(self, name):
         path = self.folder / f"{name}.npz"
@@ -51,7 +51,7 @@ class Shelf:
     async def build(self, file):
         self.built.append(file)
         await asyncio.sleep(0)
-        return Batch(writer(file, REFERENCE))
+        return Batch(generation_model(file, REFERENCE))
 
     def load(self, *names):
         async def all_of_them():
@@ -71,7 +71,7 @@ class Shelf:
 
 def test_a_model_is_loaded_once_however_many_ask(tmp_path):
     size = save(tmp_path / "a.npz")
-    shelf = Shelf(tmp_path)
+    shelf = ModelStore(tmp_path)
     models = shelf.load("a", "a", "a")
     assert len(shelf.built) == 1
     assert models[0] is models[1] is models[2]
@@ -83,7 +83,7 @@ def test_a_model_is_loaded_once_however_many_ask(tmp_path):
 
 def test_what_only_training_needs_is_not_kept(tmp_path):
     size = save(tmp_path / "a.npz", training=True)
-    shelf = Shelf(tmp_path)
+    shelf = ModelStore(tmp_path)
     (model,) = shelf.load("a")
     assert model.bytes == size
     assert shelf.built[0].state is None
@@ -116,7 +116,7 @@ def test_the_estimate_is_not_below_what_the_kernels_hold():
 
 def test_the_longest_unused_leaves_first(tmp_path):
     size = max(save(tmp_path / f"{name}.npz") for name in "abcd")
-    shelf = Shelf(tmp_path, 3 * size)
+    shelf = ModelStore(tmp_path, 3 * size)
     for name in "abca":
         shelf.load(name)
     shelf.load("d")
@@ -128,7 +128,7 @@ def test_the_longest_unused_leaves_first(tmp_path):
 
 def test_what_is_writing_stays(tmp_path):
     size = max(save(tmp_path / f"{name}.npz") for name in "abc")
-    shelf = Shelf(tmp_path, 2 * size)
+    shelf = ModelStore(tmp_path, 2 * size)
     a, _ = shelf.load("a", "b")
     shelf.memory.begin(a)
     shelf.load("c")
@@ -148,7 +148,7 @@ def test_what_is_writing_stays(tmp_path):
 
 def test_a_file_that_changes_is_loaded_anew_and_old_texts_go_on(tmp_path):
     save(tmp_path / "a.npz")
-    shelf = Shelf(tmp_path)
+    shelf = ModelStore(tmp_path)
     (old,) = shelf.load("a")
     shelf.memory.begin(old)
     save(tmp_path / "a.npz", size=9)
@@ -172,7 +172,7 @@ def test_files_that_cannot_be_used(tmp_path):
     (tmp_path / "cut.npz").write_bytes(whole.read_bytes()[:-100])
     (tmp_path / "foreign.npz").write_bytes(b"hello" * 100)
     (tmp_path / "folder.npz").mkdir()
-    shelf = Shelf(tmp_path)
+    shelf = ModelStore(tmp_path)
     for name in ("cut", "foreign", "folder"):
         refusal = shelf.refusal(name)
         assert (refusal.status, refusal.code, refusal.param) == (422, "model_unusable", "model")
@@ -187,7 +187,7 @@ def test_files_that_cannot_be_used(tmp_path):
 def test_one_that_is_too_large_by_itself(tmp_path):
     size = save(tmp_path / "a.npz")
     save(tmp_path / "large.npz", size=200)
-    shelf = Shelf(tmp_path, size)
+    shelf = ModelStore(tmp_path, size)
     shelf.load("a")
     refusal = shelf.refusal("large")
     assert (refusal.status, refusal.code) == (422, "model_too_large")
@@ -200,6 +200,6 @@ def test_files_are_read_by_another_thread(tmp_path, monkeypatch):
     save(tmp_path / "a.npz")
     threads, load = set(), weights_file.load
     monkeypatch.setattr(weights_file, "load", lambda path: (threads.add(threading.get_ident()), load(path))[1])
-    Shelf(tmp_path).load("a")
+    ModelStore(tmp_path).load("a")
     assert threads
     assert threading.get_ident() not in threads

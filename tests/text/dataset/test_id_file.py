@@ -199,7 +199,7 @@ _KILLED = """
 import os, signal, sys, time
 from numlstm.storage.temporary import temporary_beside
 from numlstm.text.dataset import corpus, id_file
-from numlstm.cli.shared.reading_progress import reading
+from numlstm.cli.shared.reading_progress import reading_progress
 corpus.STORED_BYTES = 10
 write = id_file._File.write
 def slow(sink, ids):
@@ -207,7 +207,7 @@ def slow(sink, ids):
     open("writing", "w").close()
     time.sleep(60)
 id_file._File.write = slow
-with reading() as report:
+with reading_progress() as report:
     corpus.load_corpus(["a.txt"], report=report)
 """
 

@@ -249,7 +249,7 @@ def test_a_named_corpus_is_downloaded_and_read_by_its_name(site, monkeypatch):
     assert text.sources == ("story",)
     assert told[0] == "downloading story"
     entry = catalog.entry("story")
-    assert named.is_here(entry)
+    assert named.is_offline(entry)
     assert named.text_size(entry) == (len(PLAIN), True)
 
 
@@ -260,14 +260,14 @@ def test_a_text_that_ships_is_found(tmp_path, monkeypatch, error_of):
     (folder / "corpora.toml").write_text(said)
     monkeypatch.setattr(catalog.importlib.resources, "files", lambda name: tmp_path / name)
     entry = catalog.entry("tales")
-    assert not named.is_here(entry)
+    assert not named.is_offline(entry)
     assert named.text_size(entry) == (None, False)
     assert "expected stories.txt inside the package; reinstall numlstm" in error_of(load_corpus, ["tales"])
     (folder / "stories.txt").write_text("Once – upon a time.\n", encoding="utf-8")
     text = load_corpus(["tales"])
     assert text.vocab.decode(text.ids) == "Once – upon a time.\n"
     assert named.text_path(entry) == folder / "stories.txt"
-    assert (named.is_here(entry), named.text_size(entry)) == (True, (22, True))
+    assert (named.is_offline(entry), named.text_size(entry)) == (True, (22, True))
 
 
 def test_python_has_a_path_too(cache):

@@ -202,10 +202,10 @@ def test_words_that_no_weights_file_could_hold_are_refused(monkeypatch: pytest.M
         ({"level": "line"}, "`level` is 'line'; expected char or byte or word"),
         (
             {"level": "char", "vocab_size": 9},
-            "`vocab_size` is 9 but the level is char; expected it only with the level word",
+            "`vocab_size` is 9 but `level` is char; expected it only with `level` word",
         ),
-        ({"level": "byte", "min_count": 9}, "`min_count` is 9 but the level is byte"),
-        ({"level": "char", "pretokenised": True}, "`pretokenised` is True but the level is char"),
+        ({"level": "byte", "min_count": 9}, "`min_count` is 9 but `level` is byte"),
+        ({"level": "char", "pretokenised": True}, "`pretokenised` is True but `level` is char"),
         ({"level": "word", "vocab_size": 3}, "`vocab_size` is 3; expected a whole number from 4"),
         ({"level": "word", "min_count": 0}, "`min_count` is 0; expected a whole number from 1"),
     ],

@@ -73,7 +73,7 @@ class Sizes:
         return ", ".join([layers, *(name for name, on in options.items() if on)])
 
 
-class Subject(Protocol):
+class GradientCase(Protocol):
     """A scalar function of the arrays `inputs` (float64)."""
 
     title: str
