@@ -16,13 +16,14 @@ import subprocess
 import sys
 from pathlib import Path
 
-from numlstm.evaluate import evaluate, evaluate_windows
-from numlstm.sharing import to_share
-from numlstm.text.batches import split
-from numlstm.text.catalog import corpus_names
-from numlstm.text.corpus import load_corpus
-
-from numlstm import Model, backends, weights
+from numlstm import Model
+from numlstm.backends import registry
+from numlstm.network import weights_file
+from numlstm.network.evaluate import evaluate, evaluate_windows
+from numlstm.network.sharing import to_share
+from numlstm.text.dataset.corpus import load_corpus
+from numlstm.text.dataset.streams import split
+from numlstm.text.sources.catalog import corpus_names
 
 WINDOW = 256  # tokens of a cold window: as long as those of nanoGPT's character model
 
@@ -43,9 +44,9 @@ def train(name: str, folder: Path) -> Path:
     return path
 
 
-def measured(file: weights.WeightsFile, ids) -> dict[str, float | int]:
+def measured(file: weights_file.WeightsFile, ids) -> dict[str, float | int]:
     """Return the losses on the part of the text that was kept back, by nanoGPT's protocol and with carried state."""
-    model = Model(file.config, file.params, backends.load("cpu"), vocab=file.vocab)
+    model = Model(file.config, file.params, registry.load("cpu"), vocab=file.vocab)
     cold = evaluate_windows(model, ids, WINDOW)
     found = {"carried": evaluate(model, ids), "cold": cold.nats, "cold_error": cold.standard_error, "window": WINDOW}
     return {**found, "tokens": len(ids) - 1}
@@ -54,16 +55,16 @@ def measured(file: weights.WeightsFile, ids) -> dict[str, float | int]:
 def ship(name: str, trained: Path, to: Path) -> None:
     """Store a trained model as it is shipped, with what it was trained on and what it comes to."""
     entry = corpus_names()[name]
-    file = weights.load(trained)
+    file = weights_file.load(trained)
     about = {key: str(entry[key]) for key in ("title", "author", "language", "licence", "url") if key in entry}
     shared = to_share(file, about)
     summary = dict(shared.summary)
     summary["commands"] = [f"numlstm train {name} {OPTIONS[name]}"]
     summary["corpus"] = {**summary["corpus"], "sources": [name]}
-    weights.save(to, dataclasses.replace(shared, summary=summary), half=True)
+    weights_file.save(to, dataclasses.replace(shared, summary=summary), half=True)
     ids = split(load_corpus([name], vocab=file.vocab).ids, 0.1)[1]
-    summary["evaluated"] = measured(weights.load(to), ids)
-    weights.save(to, dataclasses.replace(shared, summary=summary), half=True)
+    summary["evaluated"] = measured(weights_file.load(to), ids)
+    weights_file.save(to, dataclasses.replace(shared, summary=summary), half=True)
     print(f"{to}: {to.stat().st_size:,} bytes, {summary['evaluated']}")
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -242,3 +243,25 @@ def test_help_imports_nothing_heavy(command: tuple[str, ...]) -> None:
 def test_the_list_of_imports_sees_what_is_heavy() -> None:
     names, _ = imported("-c", "import numlstm; numlstm.Model")
     assert "numpy" in names
+
+
+def test_what_scripts_and_programs_in_strings_import_is_there() -> None:
+    """A module or name that moved leaves no import behind that only a slow test, or nobody, runs."""
+    missing = []
+    for folder in ("benchmarks", "docs", "models", "tests"):
+        for path in (ROOT.parent / folder).rglob("*.py"):
+            for module, names in re.findall(r"from (numlstm[\w.]*) import ([\w, ]+)", path.read_text("utf-8")):
+                for name in (each.split(" as ")[0].strip() for each in names.split(",")):
+                    if name and not _is_there(module, name):
+                        missing.append(f"{path.relative_to(ROOT.parent)}: from {module} import {name}")
+    assert missing == []
+
+
+def _is_there(module: str, name: str) -> bool:
+    if module == "numlstm.counting":  # of the small package in tests/mutation
+        return True
+    if f"{module}.{name}" in MODULES:
+        return True
+    if module not in MODULES:
+        return False
+    return name in {*re.findall(r"\w+", MODULES[module].read_text("utf-8"))}

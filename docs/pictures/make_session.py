@@ -22,10 +22,10 @@ import pyte
 
 HERE = Path(__file__).resolve().parent
 COMMANDS = (
-    "numlstm train tales --epochs 4 --sample-length 0",
-    'numlstm gen weights.npz --prompt "Once " --length 260 --seed 3',
+    "numlstm train tales --epochs 8 --sample-length 0",
+    'numlstm gen weights.npz --prompt "Once " --length 300 --temperature 0.4 --seed 3',
 )
-COLUMNS, ROWS = 88, 17
+COLUMNS, ROWS = 104, 20
 _LONGEST_WAIT = 0.12  # seconds between two pictures of the screen, however long nothing or little happened
 _EVERY = 0.5  # seconds of the recording between two of its pictures
 _TYPING = 0.04  # seconds a character

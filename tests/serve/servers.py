@@ -21,8 +21,8 @@ from tests.serve.waiting import PATIENCE, until
 _LOGGERS = ("asyncio", "numlstm.serve", "uvicorn.error")
 _WITH_WORKER = """
 from numlstm.cli import main
-from numlstm.serve.jobs.runner import Running
-Running.command = {}
+from numlstm.serve.jobs.runner import JobRunner
+JobRunner.command = {}
 main()
 """
 

@@ -107,10 +107,8 @@ def test_the_program_says_so_in_one_line() -> None:
     done = run("-m", "numlstm", "check", "--device", "cpu", NUMLSTM_SIMD="abacus")
     assert done.returncode != 0
     assert len(done.stderr.splitlines()) == 1, done.stderr
-    assert (
-        f"NUMLSTM_SIMD is 'abacus'; expected one that this processor has: {', '.join(processor.available_register_files())}"
-        in done.stderr
-    )
+    here = ", ".join(processor.available_register_files())
+    assert f"NUMLSTM_SIMD is 'abacus'; expected one that this processor has: {here}" in done.stderr
 
 
 @pytest.mark.slow
