@@ -102,7 +102,7 @@ def main() -> None:
     parser = options("against", __doc__)
     parser.add_argument("other", type=Path, help="the other checkout")
     parser.add_argument("--rounds", type=int, default=11, help="turns of each checkout")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn, at least")
+    parser.add_argument("--seconds", type=float, default=1.0, help="minimum seconds of a turn")
     args = parser.parse_args()
     checkouts = {THIS: ROOT, OTHER: args.other.resolve()}
     args.other = args.other.name

@@ -91,12 +91,12 @@ def _show(result: dict[str, Any]) -> None:
 def main() -> None:
     parser = options("generate", __doc__)
     parser.add_argument("--rounds", type=int, default=9, help="turns of each contestant")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn, at least")
+    parser.add_argument("--seconds", type=float, default=1.0, help="minimum seconds of a turn")
     args = parser.parse_args()
     chosen = [Shape(layers, batch_size) for layers in SHAPES for batch_size in STREAMS]
     if args.quick:
         chosen, args.rounds, args.seconds = chosen[:2], 2, 0.1
-    print("the last columns say how many times as fast numlstm is, with each of its numbers of threads")
+    print("last columns: how many times as fast numlstm is, for each of its thread counts")
     results = []
     for shape in chosen:
         results.append(measure(shape, args.rounds, args.seconds))

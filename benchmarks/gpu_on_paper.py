@@ -249,7 +249,7 @@ def renewed(document: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.gpu_on_paper", description=__doc__.partition("\n")[0])
-    parser.add_argument("--write", action="store_true", help="put the tables into docs/gpu.md")
+    parser.add_argument("--write", action="store_true", help="update the tables in docs/gpu.md")
     if parser.parse_args().write:
         DOCUMENT.write_text(renewed(DOCUMENT.read_text("utf-8")), "utf-8")
         return

@@ -150,9 +150,9 @@ def report_of(backend: Backend, results: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     parser = options("kernels", __doc__)
-    parser.add_argument("--device", default="cpu", help="backends by name, with commas between (default: cpu)")
+    parser.add_argument("--device", default="cpu", help="backends, separated by commas (default: cpu)")
     parser.add_argument("--rounds", type=int, default=7, help="turns of each kernel")
-    parser.add_argument("--seconds", type=float, default=0.1, help="length of a turn, at least")
+    parser.add_argument("--seconds", type=float, default=0.1, help="minimum seconds of a turn")
     args = parser.parse_args()
     chosen: tuple[Shape, ...] = SHAPES
     if args.quick:

@@ -62,8 +62,8 @@ def measure(gigabytes: float, extra: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = options("large", __doc__)
-    parser.add_argument("--gigabytes", type=float, default=3.0, help="the size of the text (default: 3)")
-    parser.add_argument("extra", nargs="*", metavar="-- ARGUMENT", help="what `numlstm train` is given besides")
+    parser.add_argument("--gigabytes", type=float, default=3.0, help="size of the text (default: 3)")
+    parser.add_argument("extra", nargs="*", metavar="-- ARGUMENT", help="more arguments for `numlstm train`")
     args = parser.parse_args()
     if args.quick:
         args.gigabytes = 0.1

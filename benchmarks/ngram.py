@@ -134,12 +134,12 @@ def measure(training: str, test: str, level: str, min_count: int, orders: Sequen
 
 def _parsed() -> argparse.Namespace:
     parser = options("ngram", __doc__)
-    parser.add_argument("train", type=Path, help="text to count in")
-    parser.add_argument("test", type=Path, help="text to predict")
+    parser.add_argument("train", type=Path, help="training text")
+    parser.add_argument("test", type=Path, help="test text")
     parser.add_argument("--level", choices=("word", "char"), default="word")
-    parser.add_argument("--order", type=int, help="the longest n-grams (default: 5, of characters 8)")
+    parser.add_argument("--order", type=int, help="longest n-grams (default: 5; characters: 8)")
     parser.add_argument(
-        "--min-count", type=int, help="rarer tokens count as <unk> (default: words 2, as in `numlstm train`)"
+        "--min-count", type=int, help="rarer tokens become <unk> (default: 2, as in `numlstm train`; characters: 1)"
     )
     parser.add_argument("--label", help="write results/ngram-LABEL.json")
     return parser.parse_args()

@@ -148,13 +148,13 @@ def _show(kind: str, run: dict[str, Any]) -> None:
 def _parsed() -> argparse.Namespace:
     parser = options("quality", __doc__)
     parser.add_argument("--corpus", default="python", help="a corpus name, file or folder (default: python)")
-    parser.add_argument("--minutes", type=float, default=3.0, help="stop after so long (default: 3)")
+    parser.add_argument("--minutes", type=float, default=3.0, help="time limit of a run (default: 3)")
     parser.add_argument("--targets", default="1.88,1.60", help="losses to reach, in nats (default: 1.88,1.60)")
-    parser.add_argument("--label", help="write results/quality-LABEL.json: for runs with other arguments")
+    parser.add_argument("--label", help="write results/quality-LABEL.json, for runs with other arguments")
     only = parser.add_mutually_exclusive_group()
     only.add_argument("--cold", action="store_true", help="only with nothing compiled")
     only.add_argument("--warm", action="store_true", help="only with the usual cache")
-    parser.add_argument("extra", nargs="*", metavar="-- ARGUMENT", help="what `numlstm train` is given besides")
+    parser.add_argument("extra", nargs="*", metavar="-- ARGUMENT", help="more arguments for `numlstm train`")
     return parser.parse_args()
 
 

@@ -173,8 +173,8 @@ def main() -> None:
     """Verify, measure and write the results."""
     parser = options("serve", __doc__)
     parser.add_argument("--length", type=int, default=300, help="characters of each text")
-    parser.add_argument("--rounds", type=int, default=7, help="of clients that are served together")
-    parser.add_argument("--alone-rounds", type=int, default=3, help="of clients that are served one at a time")
+    parser.add_argument("--rounds", type=int, default=7, help="rounds with clients served together")
+    parser.add_argument("--alone-rounds", type=int, default=3, help="rounds with clients served one at a time")
     args = parser.parse_args()
     rounds, alone = (1, 1) if args.quick else (args.rounds, args.alone_rounds)
     with serving() as port:

@@ -124,13 +124,13 @@ def _show(result: dict[str, Any]) -> None:
 def main() -> None:
     parser = options("train", __doc__)
     parser.add_argument("--rounds", type=int, default=9, help="turns of each contestant")
-    parser.add_argument("--seconds", type=float, default=1.0, help="length of a turn, at least")
+    parser.add_argument("--seconds", type=float, default=1.0, help="minimum seconds of a turn")
     parser.add_argument("--threads", type=int, default=cores(), help="threads of each contestant (default: all cores)")
     args = parser.parse_args()
     chosen: tuple[Shape, ...] = SHAPES
     if args.quick:
         chosen, args.rounds, args.seconds = SHAPES[:1], 2, 0.1
-    print("the last column says how many times as fast numlstm is")
+    print("last column: how many times as fast numlstm is")
     results = []
     for shape in chosen:
         results.append(measure(shape, args))

@@ -46,9 +46,9 @@ def measure(training: Path, test: Path, recipe: list[str]) -> dict[str, Any]:
 
 def main() -> None:
     parser = options("words", __doc__)
-    parser.add_argument("train", type=Path, help="the text to train on, already tokenised")
-    parser.add_argument("test", type=Path, help="the text to predict")
-    parser.add_argument("extra", nargs="*", metavar="-- ARGUMENT", help=f"instead of {RECIPE}")
+    parser.add_argument("train", type=Path, help="training text, already tokenised")
+    parser.add_argument("test", type=Path, help="test text")
+    parser.add_argument("extra", nargs="*", metavar="-- ARGUMENT", help=f"training options (default: {RECIPE})")
     args: argparse.Namespace = parser.parse_args()
     recipe = args.extra or [*RECIPE.split(), *(["--steps", "20"] if args.quick else [])]
     if args.quick and not args.extra:

@@ -1,10 +1,10 @@
-"""Make the models that ship again: train each by the command line, and store it as it is shipped.
+"""Rebuild the shipped models: train each with `numlstm train`, and store it in the form that ships.
 
     python models/make.py shakespeare            # or python, or both; see --help
 
-Each takes about half an hour on two cores. The weights of a training run depend on the machine in their last digits, so
-that a model made elsewhere is as good, but not the same bits. What it comes to is measured on the part of the text
-that was kept back, with the weights as they are stored, and goes into the file, where `numlstm info` shows it.
+Each takes about half an hour on two cores. The last digits of the weights depend on the machine, so a model trained
+elsewhere is as good but not bit for bit the same. The stored weights are evaluated on the validation text; the losses
+are stored in the file, where `numlstm info` shows them.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from numlstm.text.dataset.corpus import load_corpus
 from numlstm.text.dataset.streams import split
 from numlstm.text.sources.catalog import corpus_names
 
-WINDOW = 256  # tokens of a cold window: as long as those of nanoGPT's character model
+WINDOW = 256  # tokens of a cold window, as in nanoGPT's character model
 
-# What each is trained with; the corpus is the one of the same name.
+# Training options of each model; the corpus has the same name.
 OPTIONS = {
     "shakespeare": "--layers 272,272 --batch-size 32 --dropout 0.4 --recurrent-dropout 0.15 "
     "--reset-state 0.02 --average 0.999 --lr 0.005 --lr-floor 0 --epochs 18",
@@ -37,7 +37,7 @@ OPTIONS = {
 
 
 def train(name: str, folder: Path) -> Path:
-    """Train a model, or go on with one whose training was stopped; return its weights file."""
+    """Train a model, or resume its training; return the weights file."""
     path = folder / f"{name}.npz"
     words = ["--resume", str(path)] if path.exists() else [name, *shlex.split(OPTIONS[name]), "-o", str(path)]
     subprocess.run([sys.executable, "-m", "numlstm", "train", *words], check=True)
@@ -45,7 +45,7 @@ def train(name: str, folder: Path) -> Path:
 
 
 def measured(file: weights_file.WeightsFile, ids) -> dict[str, float | int]:
-    """Return the losses on the part of the text that was kept back, by nanoGPT's protocol and with carried state."""
+    """Return the validation losses in nats per token: with carried state, and by nanoGPT's protocol (cold windows)."""
     model = Model(file.config, file.params, registry.load("cpu"), vocab=file.vocab)
     cold = evaluate_windows(model, ids, WINDOW)
     found = {"carried": evaluate(model, ids), "cold": cold.nats, "cold_error": cold.standard_error, "window": WINDOW}
@@ -53,7 +53,7 @@ def measured(file: weights_file.WeightsFile, ids) -> dict[str, float | int]:
 
 
 def ship(name: str, trained: Path, to: Path) -> None:
-    """Store a trained model as it is shipped, with what it was trained on and what it comes to."""
+    """Store a trained model in the form that ships, with the description of its corpus and its losses."""
     entry = corpus_names()[name]
     file = weights_file.load(trained)
     about = {key: str(entry[key]) for key in ("title", "author", "language", "licence", "url") if key in entry}
@@ -69,13 +69,13 @@ def ship(name: str, trained: Path, to: Path) -> None:
 
 
 def main() -> None:
-    """Make the models whose names are given."""
+    """Build the models named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help=f"which of {', '.join(OPTIONS)}; all if none is given")
-    parser.add_argument("--folder", type=Path, default=Path("build"), help="where training keeps its files")
-    parser.add_argument("--trained", action="store_true", help="store what lies in the folder as it is")
+    parser.add_argument("names", nargs="*", help=f"{', '.join(OPTIONS)} (default: all)")
+    parser.add_argument("--folder", type=Path, default=Path("build"), help="folder for training (default: build)")
+    parser.add_argument("--trained", action="store_true", help="skip training: store the models in the folder")
     options = parser.parse_args()
-    if unknown := set(options.names) - set(OPTIONS):  # not by `choices`: before Python 3.12 they refuse no name at all
+    if unknown := set(options.names) - set(OPTIONS):  # not `choices`: before Python 3.12 they reject an empty list
         parser.error(f"there is no {', '.join(sorted(unknown))}; expected {' or '.join(OPTIONS)}")
     options.folder.mkdir(exist_ok=True)
     for name in options.names or OPTIONS:

@@ -1,9 +1,9 @@
-"""The plan of the package in figures: `python -m tests.house [CHECKOUT ...]`, to compare one state of it with another.
+"""Measure the structure of the package, to compare checkouts: `python -m tests.house [CHECKOUT ...]`.
 
     python -m tests.house . ../before
 
-Functions are measured without their docstrings. A setting counts as declared where it is a field of a class of
-settings, and where an option of that name has a help text of its own.
+The length of a function excludes its docstring. A setting is declared wherever a settings class has it as a field, and
+wherever an option of that name has its own help text.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _NO_ROOM = ("__init__", "__main__", "_version")
 
 
 def measured(checkout: Path) -> dict[str, Any]:
-    """Return the figures of a checkout by what they count."""
+    """Return the figures of a checkout by name."""
     root = checkout / "numlstm"
     modules = modules_in(root)
     trees = {name: ast.parse(path.read_text("utf-8")) for name, path in modules.items()}
@@ -81,7 +81,7 @@ def _declared_options(tree: ast.Module) -> Iterator[str]:
 
 
 def _has_a_text(node: ast.AST | None) -> bool:
-    """Whether an option with a help text of its own stands there."""
+    """Return True if the expression creates an option with its own help text."""
     calls = (each for each in ast.walk(node or ast.Pass()) if isinstance(each, ast.Call))
     return any(
         ast.unparse(call.func).lower().endswith("option")

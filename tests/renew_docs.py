@@ -1,7 +1,7 @@
-"""Write into the documents what shipped models write now: `python -m tests.renew_docs`, after one has changed.
+"""Update the documents after a shipped model or an option has changed: `python -m tests.renew_docs`.
 
-Only the blocks that the tests compare are written, and the pictures that show a shipped model. What the documents say
-about them in words is for a person to read again.
+Rewrites only the blocks and tables that the tests compare, and the pictures that show a shipped model. The prose around
+them has to be checked by hand.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ from tests.helpers.documents import DOCUMENTS, FENCE, ROOT, blocks, is_run, read
 from tests.test_docs import Reader
 
 PICTURES = ROOT / "docs" / "pictures"
-PROMPT = "\nThe king is d"  # after a line's end, as texts begin
+PROMPT = "\nThe king is d"  # starts with a newline, as generation does
 
 
 def renewed(name: str, reader: Reader) -> str:
-    """Return a document with the outputs that its commands with shipped models have now."""
+    """Return a document with the current output of its commands that use shipped models."""
     text, last = read(name), None
     edits = []
     for found, block in zip(FENCE.finditer(text), blocks(text), strict=True):
@@ -35,7 +35,7 @@ def renewed(name: str, reader: Reader) -> str:
 
 
 def draw(folder: Path, reader: Reader) -> None:
-    """Draw the pictures of a shipped model again: `cells.svg` by the tutorial's own command."""
+    """Redraw the pictures that show a shipped model; `cells.svg` is drawn by the tutorial's own command."""
     words = [sys.executable, str(PICTURES / "make.py"), "--expect", "shakespeare", PROMPT, "temperature"]
     subprocess.run(words, check=True)
     (look,) = [block for block in blocks(read("docs/tutorial.md")) if "-o cells.svg" in block.text]
@@ -44,7 +44,7 @@ def draw(folder: Path, reader: Reader) -> None:
 
 
 def main() -> None:
-    """Renew all documents and pictures."""
+    """Update all documents and pictures."""
     with tempfile.TemporaryDirectory() as folder:
         reader = Reader(Path(folder))
         for name in DOCUMENTS:

@@ -1,4 +1,4 @@
-"""Every command in the documents runs, and prints what they say."""
+"""Every command in the documents runs and prints the documented output."""
 
 from __future__ import annotations
 
@@ -36,11 +36,11 @@ NEEDS_SHELL = pytest.mark.skipif(
 
 # Commands
 
-WRONG_USE = typer.BadParameter.__mro__[2]  # Click's ClickException, which some versions of Typer hold inside
+WRONG_USE = typer.BadParameter.__mro__[2]  # Click's ClickException; some versions of Typer vendor Click
 
 
 def refused(arguments: list[str]) -> str:
-    """Return what the command line says against arguments, without running them, or nothing."""
+    """Parse arguments without running the command; return the usage error, or "" if there is none."""
     command: Any = typer.main.get_command(app)
     name = "numlstm"
     context = None
@@ -51,7 +51,7 @@ def refused(arguments: list[str]) -> str:
             return ""
         except WRONG_USE as error:
             return error.format_message()
-        kept = "_protected_args" if hasattr(context, "_protected_args") else "protected_args"  # as Click before 8.2
+        kept = "_protected_args" if hasattr(context, "_protected_args") else "protected_args"  # Click before 8.2
         rest = [*getattr(context, kept), *context.args]
         if not hasattr(command, "resolve_command"):
             return ""
@@ -84,9 +84,9 @@ def test_a_wrong_command_is_refused(wrong: str) -> None:
 
 
 class Reader:
-    """Who reads documents and types what they say, in an empty folder with some texts of their own.
+    """Runs the commands of documents as a reader would, in a new folder that holds only some texts of their own.
 
-    What was typed in one document is not typed again for another, which is read in the folder that the first leaves.
+    Later documents run in the same folder, so a block that has already run is not run again.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -107,17 +107,17 @@ class Reader:
             "PATH": os.pathsep.join((str(programs), os.environ["PATH"])),
             "HOME": str(home),
             "NUMLSTM_CACHE_DIR": str(home / "cache"),
-            "OPENBLAS_NUM_THREADS": "1",  # so little is computed that more would only be in each other's way
+            "OPENBLAS_NUM_THREADS": "1",  # the networks are so small that more threads only slow them down
             "NO_COLOR": "1",
             "COLUMNS": "120",
             "PYTHONIOENCODING": "utf-8",
         }
 
     def read(self, block: Block) -> None:
-        """Run a block's commands or program, or compare it with what was printed last; fail where it is not true."""
+        """Run a block's commands or program, or compare the block with the last output; fail if either goes wrong."""
         if block.mark == "prints":
             wrong = missing_from_output(block.text, self.printed)
-            assert not wrong, f"line {block.line}: not printed: {wrong}\nprinted:\n{self.printed}"
+            assert not wrong, f"line {block.line}: expected but not printed: {wrong}\nprinted:\n{self.printed}"
         elif is_run(block):
             self.run(block, ["sh", "-e", "-c", block.text])
         elif block.language == "python" and not block.mark.startswith(("from ", "not run:", WITH_THE_SERVER)):
@@ -135,7 +135,7 @@ class Reader:
 
 
 def own_texts(folder: Path) -> None:
-    """Write what a reader may have: letters, a diary, exported chats, and the text that the Korean tutorial copies."""
+    """Write the reader's own texts: letters, a diary, exported chats, and the text that the Korean tutorial copies."""
     shutil.copy(ROOT / "tests" / "hangul.txt", folder)
     days = [f"Day {n}. The {thing} was {n * 7} steps away, and nobody minded.\n" for n in range(1, 160) for thing in
             ("bridge", "harbour", "baker", "lighthouse")]  # fmt: skip
@@ -168,7 +168,7 @@ def test_every_command_runs(names: tuple[str, ...], tmp_path: Path) -> None:
         if "numlstm plot" in read(name):
             pytest.importorskip("matplotlib", reason="matplotlib is not installed (the extra `plot`)")
         for block in blocks(read(name)):
-            if name.startswith("docs/") or block.language != "python":  # the READMEs' compiles kernels: see below
+            if name.startswith("docs/") or block.language != "python":  # the READMEs' has a test below
                 reader.read(block)
 
 
@@ -199,14 +199,14 @@ def test_what_is_untrue_is_found(untrue: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_text_of_a_shipped_model_is_compared(name: str) -> None:
-    """Such text is the same everywhere, so a document that shows it must mark it."""
+    """Such text is the same on every machine, so a document that shows it must mark it for comparison."""
     found = blocks(read(name))
     for block, after in itertools.pairwise(found):
         if is_run(block) and after.language == "" and shipped_in(block):
-            assert after.mark == "prints", f"line {after.line} shows text that is not compared"
+            assert after.mark == "prints", f"line {after.line} shows generated text without `<!-- prints -->`"
 
 
-# What the harness does
+# The harness itself
 
 
 def test_commands_are_found() -> None:

@@ -1,4 +1,4 @@
-"""What the documents quote is there, their links lead somewhere, and their pictures are true and can be seen."""
+"""The documents quote real code, their links resolve, and their pictures are current and readable on any page."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ def test_quoted_code_is_there(name: str) -> None:
     for block in blocks(read(name)):
         if block.mark.startswith("from "):
             wrong = missing_from_source(block.text, read(block.mark.removeprefix("from ")))
-            assert not wrong, f"line {block.line} and after: not in the file: {wrong}"
+            assert not wrong, f"line {block.line} and following: not in the quoted file: {wrong}"
     for paths, code in quoted_lines(read(name)):
-        assert any(is_line_of(code, read(path)) for path in paths.split()), f"{paths}: no line is {code}"
+        assert any(is_line_of(code, read(path)) for path in paths.split()), f"{paths}: no line reads {code}"
 
 
 @pytest.mark.parametrize("name", TUTORIALS)
@@ -96,7 +96,7 @@ def test_links_lead_somewhere(name: str) -> None:
 
 
 def anchors(text: str) -> set[str]:
-    """Return the names that a page's headings get."""
+    """Return the anchors of a page's headings."""
     headings = re.findall(r"^#+ (.+)$", re.sub(r"```.*?```", "", text, flags=re.DOTALL), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
@@ -118,7 +118,7 @@ def test_the_tutorials_do_not_drift_apart() -> None:
     chapters = [re.findall(r"^## (\d+)\.", text, re.MULTILINE) for text in (english, korean)]
     assert chapters[0] == chapters[1] != []
     typed = [{block.text for block in blocks(text) if is_run(block)} for text in (english, korean)]
-    assert not typed[0] - typed[1], "commands that the Korean tutorial lacks"
+    assert not typed[0] - typed[1], "commands missing from the Korean tutorial"
     quoted = [list(quoted_lines(text)) for text in (english, korean)]
     assert quoted[0] == quoted[1]
 
@@ -165,7 +165,7 @@ def test_the_loss_told_of_the_shipped_model_is_its_own(name: str) -> None:
 
 @pytest.mark.parametrize("name", TUTORIALS)
 def test_the_scale_of_losses_is_that_of_the_tales(name: str) -> None:
-    """The rows that name no smoothing: all characters alike, and each as frequent as it is."""
+    """Checks two rows: a uniform guess over the characters, and one by character frequency."""
     text = (ROOT / "corpus" / "tales.txt").read_text("utf-8")
     first, last = text[: len(text) * 9 // 10], text[len(text) * 9 // 10 :]
     counts = collections.Counter(first)

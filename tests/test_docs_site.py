@@ -1,4 +1,4 @@
-"""The site of the documents is built without a warning, needs no other host, and its links lead somewhere."""
+"""The documentation site builds without warnings, loads nothing from other hosts, and has no broken links."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ import pytest
 from tests.helpers.documents import ROOT, read
 
 MISSING = [name for name in ("mkdocs", "material", "latex2mathml") if importlib.util.find_spec(name) is None]
-LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src"}  # what a browser asks for by itself
+LOADED = {"script": "src", "img": "src", "link": "href", "iframe": "src"}  # what a browser loads by itself
 
 
 class _Page(html.parser.HTMLParser):
-    """The names, links and addresses of a page."""
+    """The anchors, links and loaded resources of a page."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -39,12 +39,12 @@ class _Page(html.parser.HTMLParser):
 
 
 def pages(site: Path) -> dict[Path, _Page]:
-    """Read the pages of a site; that of what is not found has links of its own kind, from the site's root."""
+    """Read the pages of a site, except 404.html, whose links start at the site's root."""
     return {path: _Page(path.read_text("utf-8")) for path in site.rglob("*.html") if path.name != "404.html"}
 
 
 def broken(site: Path) -> Iterator[str]:
-    """Yield the links, pictures and scripts of a site that lead nowhere, or that other hosts would be asked for."""
+    """Yield the broken links of a site, and the pictures and scripts it would load from other hosts."""
     found = pages(site)
     for path, page in found.items():
         for link in page.links + page.loads:
@@ -110,7 +110,7 @@ def test_a_broken_link_is_found(page: str, wrong: list[str], tmp_path: Path) -> 
     assert list(broken(site)) == wrong
 
 
-# What the hooks do
+# The MkDocs hooks
 
 
 @pytest.fixture(scope="module")

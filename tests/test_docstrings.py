@@ -1,4 +1,4 @@
-"""The examples in public docstrings run and print what they say; `help` shows the settings of training."""
+"""The examples in public docstrings run and print the output shown; `help` lists the training settings."""
 
 from __future__ import annotations
 
@@ -72,5 +72,5 @@ def test_help_shows_each_setting_with_its_default(name: str) -> None:
     parameters = inspect.signature(function).parameters
     assert parameters["layers"].default == (128, 128)
     assert parameters["batch_size"].annotation is int
-    assert parameters["sample_length"].default == 0, "as it is in Python"
+    assert parameters["sample_length"].default == 0, "the default in Python, not that of the command line"
     assert "settings" not in parameters

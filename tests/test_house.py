@@ -1,4 +1,4 @@
-"""The figures of a package count what they say."""
+"""`tests.house` counts correctly on a small package."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ def test_a_small_house_is_counted(checkout: Path) -> None:
     assert house.measured(checkout) == {
         "rooms at the root": 5,  # errors, one, two, settings, cli
         "modules": 7,
-        "arrows between rooms": 3,  # one to errors, and one and two to each other
+        "arrows between rooms": 3,  # one -> errors, one -> two, two -> one
         "modules in or above a circle": 2,
         "modules without a test file of their name": 4,
         "functions": 2,
-        "lines of a function, median": 1.5,  # two, without the docstring's two lines, and one
+        "lines of a function, median": 1.5,  # f has two lines without its docstring, train one
         "lines of a function, 90th percentile": 2,
         "lines of the package": sum(len(text.splitlines()) for name, text in FILES.items() if "tests" not in name),
-        "settings declared more than once": 2,  # device and lr; the option --seed takes its help from the settings
+        "settings declared more than once": 2,  # device and lr; --seed takes its help text from the settings
     }
 
 

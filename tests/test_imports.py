@@ -1,6 +1,6 @@
-"""Imports go one way, between rooms and between modules, and what is heavy is imported only where it is needed.
+"""Imports between rooms and between modules have no cycles, and heavy packages are imported only where needed.
 
-`MAY_IMPORT` is the plan of the house: a row for each room, and what it may import besides itself.
+A room is a top-level package or module of numlstm. `MAY_IMPORT` says which others each room may import.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _NETWORK = {*_BASE, "text", "backends", "network"}
 _LIBRARY = {*_NETWORK, "generation", "model", "training", "monitoring"}
 _TOOLS = {"formats", "parallel", "search", "analysis", "corpus_tools"}
 
-# What each room may import of the package, besides itself.
+# The rooms that each room may import, besides itself.
 MAY_IMPORT = {
     "errors": set[str](),
     "_version": set[str](),
@@ -44,7 +44,7 @@ MAY_IMPORT = {
     "__main__": {"cli"},
 }
 
-# Where packages of others may be imported: in what lies below these paths. All may import the standard library.
+# Third-party packages, and the paths below which they may be imported. The standard library is allowed everywhere.
 ELSEWHERE = {
     "numpy": [""],
     "numba": ["backends/cpu/"],
@@ -66,13 +66,13 @@ ELSEWHERE = {
     "prometheus_client": ["serve/"],
     "uvicorn": ["serve/", "cli/serve.py"],
     "backports": ["text/sources/compressed.py"],
-    "compression": ["text/sources/compressed.py"],  # of the standard library from Python 3.14
+    "compression": ["text/sources/compressed.py"],  # in the standard library since Python 3.14
 }
 WITHOUT_NUMPY = {"errors", "settings", "_version", "__init__", "__main__"}
 
 
 def modules_in(root: Path) -> dict[str, Path]:
-    """The files of the package by their dotted names."""
+    """Return the files of the package by dotted name."""
     found = {}
     for path in root.rglob("*.py"):
         parts = (root.name, *path.relative_to(root).with_suffix("").parts)
@@ -85,12 +85,12 @@ FILES = sorted(path.relative_to(ROOT).as_posix() for path in MODULES.values())
 
 
 def room_of(path: str) -> str:
-    """The room, a key of MAY_IMPORT, that a file belongs to."""
+    """Return the room that a file belongs to, a key of MAY_IMPORT."""
     return path.partition("/")[0].removesuffix(".py")
 
 
 def imports(path: str, source: str) -> Iterator[str]:
-    """The dotted names of all that a file imports, in functions and under TYPE_CHECKING too, or names in a string."""
+    """Yield the dotted names that a file imports, also in functions, under TYPE_CHECKING, or as strings."""
     package = ["numlstm", *Path(path).parts[:-1]]
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
@@ -105,7 +105,7 @@ def imports(path: str, source: str) -> Iterator[str]:
 
 
 def wrong_imports(path: str, source: str) -> Iterator[str]:
-    """What a file imports and must not."""
+    """Yield the forbidden imports of a file."""
     own = room_of(path)
     for name in imports(path, source):
         first, *rest = name.split(".")
@@ -120,7 +120,7 @@ def wrong_imports(path: str, source: str) -> Iterator[str]:
 
 
 def circles(arrows: Mapping[str, set[str]]) -> list[str]:
-    """What is left when all that nothing is needed for has been taken away, again and again."""
+    """Return the nodes in or above a cycle: repeatedly drop nodes without remaining dependencies; return the rest."""
     left = {name: set(to) & {*arrows} - {name} for name, to in arrows.items()}
     while free := {name for name, to in left.items() if not to}:
         left = {name: to - free for name, to in left.items() if name not in free}
@@ -128,7 +128,7 @@ def circles(arrows: Mapping[str, set[str]]) -> list[str]:
 
 
 def arrows_between_modules() -> dict[str, set[str]]:
-    """Which modules each module imports."""
+    """Return the modules that each module imports."""
     found = {}
     for module, path in MODULES.items():
         names = imports(path.relative_to(ROOT).as_posix(), path.read_text("utf-8"))
@@ -159,7 +159,7 @@ def test_a_circle_is_found() -> None:
 
 
 def test_no_two_modules_of_one_name_lie_in_one_another() -> None:
-    """A package and a module of one name would be two things that `import` cannot tell apart."""
+    """`import` could not tell a package from a module of the same name."""
     assert not [path for path in FILES if (ROOT / path).with_suffix("").is_dir()]
 
 
@@ -193,7 +193,7 @@ def test_a_wrong_import_is_found(path: str, source: str, wrong: list[str]) -> No
 
 
 def imported(*arguments: str) -> tuple[set[str], str]:
-    """The modules that a fresh Python imports, by the interpreter's own list, and what it prints."""
+    """Return the modules that a new Python process imports, as listed by `-X importtime`, and its output."""
     ran = subprocess.run(
         [sys.executable, "-X", "importtime", *arguments],
         cwd=ROOT.parent,
@@ -246,7 +246,7 @@ def test_the_list_of_imports_sees_what_is_heavy() -> None:
 
 
 def test_what_scripts_and_programs_in_strings_import_is_there() -> None:
-    """A module or name that moved leaves no import behind that only a slow test, or nobody, runs."""
+    """Finds imports of moved modules or names in code that only slow tests run, or no test at all."""
     missing = []
     for folder in ("benchmarks", "docs", "models", "tests"):
         for path in (ROOT.parent / folder).rglob("*.py"):
@@ -258,7 +258,7 @@ def test_what_scripts_and_programs_in_strings_import_is_there() -> None:
 
 
 def _is_there(module: str, name: str) -> bool:
-    if module == "numlstm.counting":  # of the small package in tests/mutation
+    if module == "numlstm.counting":  # in the toy package of tests/mutation
         return True
     if f"{module}.{name}" in MODULES:
         return True

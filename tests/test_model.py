@@ -1,4 +1,4 @@
-"""A network as a whole: state, gradients and losses by the API, evaluation, and generated text."""
+"""The model API: state, gradients, losses, evaluation and generation."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def model(device):
 
 
 def make(device, dtype="float64", layers=LAYERS, seed=0, strength=3.0):
-    """A network of larger weights than a new one, so that what it says depends on what it read."""
+    """Return a model with larger weights than a new one has, so that its output depends on what it has read."""
     vocab = CharVocab(SYMBOLS)
     made = Model.create(len(vocab), layers, seed=seed, device=device, dtype=dtype, vocab=vocab)
     made.set_params({name: strength * values for name, values in made.params.items()})
@@ -62,7 +62,7 @@ def assert_same_state(model, found, expected):
 
 
 def nats(logits, targets):
-    """The mean loss, by the textbook."""
+    """Return the mean loss in nats, straight from the definition."""
     logits = logits.reshape(-1, logits.shape[-1])
     chosen = logits[np.arange(len(logits)), np.ravel(targets)]
     return float(np.mean(np.log(np.exp(logits).sum(axis=1)) - chosen))
@@ -104,7 +104,7 @@ def test_read_leaves_the_state_of_the_ids(model):
     ids, _ = ids_of(np.random.default_rng(3), 9, 2)
     _, expected = model.logits(ids)
     state = model.read(ids[:4], model.zero_state(2))
-    state = model.read(ids[4:4], state)  # nothing
+    state = model.read(ids[4:4], state)  # no ids
     assert_same_state(model, model.read(ids[4:], state), expected)
 
 
@@ -158,7 +158,7 @@ def test_a_small_step_against_the_gradient_lowers_the_loss_as_it_says(model):
 
 
 def test_a_small_step_does_so_where_dropout_masks_arrays_of_one_shape(device):
-    """The embedding and all layers pass on arrays of one shape, and no mask may be applied to another's."""
+    """The embedding and all layers have outputs of the same shape, so a mask could be applied to the wrong one."""
     model = Model.create(len(SYMBOLS), (3, 3, 3, 3), seed=1, device=device, dtype="float64", embedding=3)
     assert_the_loss_falls_as_the_gradient_says(model, dropout=Dropout(0.4, seed=2))
 
@@ -245,7 +245,7 @@ def test_a_vocabulary_of_another_size():
 
 
 def walk(model, ids):
-    """The mean loss over a text, one token at a time."""
+    """Return the mean loss over a text, computed one token at a time."""
     state, total = model.zero_state(1), 0.0
     for now, following in itertools.pairwise(ids):
         logits, state = model.logits(np.array([[now]]), state)
@@ -257,11 +257,11 @@ def walk(model, ids):
 def test_evaluate_is_a_walk_through_the_text(model, size):
     ids = np.random.default_rng(size).integers(0, len(SYMBOLS), size).astype(np.uint8)
     assert evaluate(model, ids) == pytest.approx(walk(model, ids), rel=1e-12)
-    assert evaluate(model, ids, streams=8) == evaluate(model, ids)  # too short to be cut
+    assert evaluate(model, ids, streams=8) == evaluate(model, ids)  # too short to be split
 
 
 def with_memory(device):
-    """A network that remembers some fifty tokens, and a text for it."""
+    """Return a model that remembers about fifty tokens, and a text for it."""
     model = make(device, layers=(7,), strength=2.0)
     bias = model.params["lstm.0.b"]
     bias[7:14] = 4.0
@@ -271,7 +271,7 @@ def with_memory(device):
 
 
 def by_parts(model, ids, streams):
-    """The mean loss where each part is read by itself, after the 256 tokens before it."""
+    """Return the mean loss if the text is split into parts, each read after the 256 tokens before it."""
     length, total = (len(ids) - 1) // streams, 0.0
     for n in range(streams):
         first, end = n * length, len(ids) - 1 if n == streams - 1 else (n + 1) * length
@@ -291,11 +291,11 @@ def test_evaluate_by_streams_is_the_same_to_a_thousandth(device, streams, cut_in
     assert found == pytest.approx(evaluate(model, ids), abs=2e-3)
     nothing_before = model.zero_state(1)
     cold = [model.loss(part[:-1, None], part[1:, None], nothing_before)[0] for part in np.array_split(ids, cut_into)]
-    assert abs(found - np.mean(cold)) > 1e-5  # what came before a part matters to this network
+    assert abs(found - np.mean(cold)) > 1e-5  # this model depends on the text before a part
 
 
 def test_evaluate_counts_each_token_once(device):
-    """With weights of zero every stream is alike, and the loss the mean of -log p over the targets."""
+    """With zero weights the state does not matter, so the loss is the mean of -log p over the targets."""
     model = make(device, strength=0.0)
     bias = np.arange(len(SYMBOLS)) / 3
     model.set_params({**model.params, "output.b": bias})
@@ -312,12 +312,12 @@ def test_evaluate_of_nothing_is_nan():
 
 
 def random_numbers(seed, length, stream=0):
-    """The random numbers of the first tokens of a text."""
+    """Return the random numbers for the first `length` tokens of a stream."""
     return uniforms(seed, [stream], 0, length)[:, 0]
 
 
 def write(model, prompt, uniforms, temperature):
-    """Generation by the textbook: a line's end, the prompt, the whole network once per character, then one draw."""
+    """Generate step by step: read a newline and the prompt, then run the network and draw once per character."""
     logits, state = model.logits(model.vocab.encode("\n" + prompt)[:, None])
     text = ""
     for uniform in uniforms:
@@ -373,7 +373,7 @@ def test_text_comes_in_pieces_that_need_not_be_asked_for(model):
 
 
 def texts_of_their_own(model, prompts, length, temperature, seed):
-    """Texts drawn one after the other, the first from the generator of the seed, the others from those it spawns."""
+    """Return texts drawn one at a time, each with the random numbers of its own stream."""
     return [write(model, p, random_numbers(seed, length, stream=n), temperature) for n, p in enumerate(prompts)]
 
 
@@ -407,7 +407,7 @@ def test_many_texts_of_odd_prompts(model):
 
 def test_unknown_characters_in_the_prompt(model):
     with pytest.raises(CorpusError, match=r"2 different characters .*'X'.*'é'.*`drop_unknown`"):
-        generate(model, "abXcéX", SamplingSettings(length=1))  # before anything is drawn
+        generate(model, "abXcéX", SamplingSettings(length=1))  # raised before the first draw
     dropped = "".join(generate(model, "abXcéX", SamplingSettings(length=30, seed=0), drop_unknown=True))
     assert dropped == model.generate("abc", length=30, seed=0)
 

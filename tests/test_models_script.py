@@ -1,4 +1,4 @@
-"""`models/make.py` stores a trained model as it ships."""
+"""`models/make.py` stores a trained model in the form that ships."""
 
 from __future__ import annotations
 

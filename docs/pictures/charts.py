@@ -1,4 +1,4 @@
-"""The charts: the two curves that an LSTM is made of, and one distribution at four temperatures."""
+"""Draw the charts: an LSTM's two activation functions, sampling temperature, and surprise."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEMPERATURES = (0.3, 0.6, 1.0, 1.5)
 
 
 def taps(say: Words) -> Figure:
-    """Sigmoid and tanh."""
+    """Draw sigmoid and tanh."""
     figure = Figure(figsize=(8.6, 2.9), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.12, h_pad=0.1)
     z = np.linspace(-6, 6, 241)
@@ -50,7 +50,7 @@ def taps(say: Words) -> Figure:
 
 
 def temperature(say: Words) -> Figure:
-    """What a trained model expects after a prompt, at four temperatures; the numbers are in `next.json`."""
+    """Draw a model's distribution after a prompt at four temperatures; the numbers are in `next.json`."""
     document = json.loads(NEXT.read_text("utf-8"))
     logits = np.array([entry["logprob"] for entry in document["tokens"]])
     shown = 9
@@ -82,7 +82,7 @@ def _name(token: str, say: Words) -> str:
 
 
 def surprise(say: Words) -> Figure:
-    """A passage, each character on a ground as dark as the nats by which it surprises a model; from `surprise.json`."""
+    """Draw a passage with the background of each character shaded by its surprise in nats, from `surprise.json`."""
     told = json.loads(SURPRISE.read_text("utf-8"))
     rows: list[list[tuple[str, float]]] = [[]]
     for token, nats in told:
@@ -91,7 +91,7 @@ def surprise(say: Words) -> Figure:
             rows.append([])
     rows = [row for row in rows if row]
     columns, size = max(map(len, rows)), 11.0
-    wide, high = size * _ADVANCE / 72, 0.27  # of a character, in inches
+    wide, high = size * _ADVANCE / 72, 0.27  # size of a character in inches
     figure = Figure(figsize=(wide * (columns + 4), high * (len(rows) + 2.8)))
     panel = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     panel.set_xlim(-2, columns + 2)
@@ -100,7 +100,7 @@ def surprise(say: Words) -> Figure:
     letter: dict[str, Any] = {"va": "center", "color": INK, "fontsize": size, "family": "DejaVu Sans Mono"}
     tiles = [(x, y, 1, nats) for y, row in enumerate(rows) for x, (_, nats) in enumerate(row)]
     for y, row in enumerate(rows):
-        for word in re.finditer(r"\S+", "".join(token for token, _ in row)):  # each word in its place: no error adds up
+        for word in re.finditer(r"\S+", "".join(token for token, _ in row)):  # by word: width errors do not add up
             panel.text(word.start(), y + 0.5, word[0], **letter)
     below = len(rows) + 0.5
     for n in range(7):
@@ -111,12 +111,12 @@ def surprise(say: Words) -> Figure:
     return figure
 
 
-_ADVANCE = 0.60205  # from one letter of DejaVu Sans Mono to the next, in its size
-_MOST = 6.0  # nats, from which on all is equally dark
+_ADVANCE = 0.60205  # advance width of DejaVu Sans Mono, relative to the font size
+_MOST = 6.0  # nats; larger values are not drawn darker
 
 
 def _lay(panel: Axes, tiles: list[tuple[float, float, float, float]]) -> None:
-    """Draw tiles (left, top, width, nats): those of a shade, of which there are a dozen, are one path."""
+    """Draw tiles (left, top, width, nats); all tiles of a shade (there are a dozen shades) form one path."""
     shades: dict[int, list[Path]] = {}
     for x, y, width, nats in tiles:
         corners = [(x, y + 0.03), (x + width, y + 0.03), (x + width, y + 0.97), (x, y + 0.97), (x, y + 0.03)]

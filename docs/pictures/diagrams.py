@@ -1,4 +1,4 @@
-"""The diagrams: an LSTM cell, a network unrolled in time, a text in parallel streams."""
+"""Draw the diagrams: an LSTM cell, a network unrolled in time, a text in parallel streams."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GATES = {"f": RED, "i": GREEN, "g": AMBER, "o": BLUE}
 
 
 def cell(say: Words) -> Figure:
-    """One step of one cell: the belt above, the four gates below it."""
+    """Draw one step of a cell: the cell state as a belt on top, and the four gates below."""
     figure, panel = page(17, 11.4)
     box(panel, (8.3, 6.25), (12.0, 7.3), fill=PALE, edge=LINE, zorder=1)
     words(panel, (8.3, 10.5), say["belt"], colour=PINK)
@@ -24,7 +24,7 @@ def cell(say: Words) -> Figure:
     path(panel, [(1.7, belt), (4.3 - 0.36, belt)], colour=PINK, line=3)
     path(panel, [(4.3 + 0.36, belt), (7.5 - 0.36, belt)], colour=PINK, line=3)
     path(panel, [(7.5 + 0.36, belt), (15.2, belt)], colour=PINK, line=3)
-    # What all four gates read.
+    # The inputs of all four gates.
     path(panel, [(1.7, common), (at["o"], common), (at["o"], gate - 0.55)], colour=INK)
     for name in "fig":
         path(panel, [(at[name], common), (at[name], gate - 0.55)])
@@ -64,7 +64,7 @@ def cell(say: Words) -> Figure:
 
 
 def _ends(panel: Axes, say: Words, belt: float, common: float) -> None:
-    """Name what comes in and what goes out."""
+    """Label the inputs and outputs."""
     for name, x, y, sign in (
         ("c_before", 1.0, belt, "$c_{t-1}$"),
         ("h_before", 1.0, common, "$h_{t-1}$"),
@@ -78,7 +78,7 @@ def _ends(panel: Axes, say: Words, belt: float, common: float) -> None:
 
 
 def unrolled(say: Words) -> Figure:
-    """The network with its loop, and beside it the same network for each character of a word."""
+    """Draw the network with its loop, and beside it the same network unrolled over the characters of a word."""
     figure, panel = page(19, 8.2)
     middle = 4.3
     words(panel, (2.4, 7.6), say["rolled"], size=12)
@@ -124,7 +124,7 @@ def _letter(panel: Axes, where: tuple[float, float], letter: str, colour: str = 
 
 
 def streams(say: Words) -> Figure:
-    """A text cut into parallel streams, and the windows in the order in which they are trained on."""
+    """Draw a text cut into parallel streams, with its windows in training order."""
     figure, panel = page(19, 7.4)
     words(panel, (0.7, 6.9), say["text"], ha="left", size=12)
     left, width, colours = 2.6, 4.9, (BLUE, GREEN, AMBER)

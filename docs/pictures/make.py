@@ -1,11 +1,11 @@
 """Draw the tutorial's pictures: `python docs/pictures/make.py [NAME ...]`, by default all of them.
 
-Each is drawn once for each language: `cell.svg` and `cell.ko.svg`. The letters are outlines, so that a picture looks
-the same everywhere, and the ground is opaque, so that it can be read on light and on dark pages. The Korean ones need a
-font with Hangul (`pip install koreanize-matplotlib` brings one). The same versions of matplotlib and fonts give the
-same bytes.
+Each is drawn in each language: `cell.svg` and `cell.ko.svg`. Text is drawn as outlines, so that a picture looks the
+same everywhere, and the background is opaque, so that it is readable on light and dark pages. The Korean pictures need
+a font with Hangul (`pip install koreanize-matplotlib` installs one). The same versions of matplotlib and the fonts give
+the same bytes.
 
-`--expect MODEL PROMPT` and `--surprise MODEL FILE` write the numbers of two of them, `next.json` and `surprise.json`.
+`--expect MODEL PROMPT` and `--surprise MODEL FILE` update the data of two pictures, `next.json` and `surprise.json`.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ STYLE = {
 
 
 def fonts(language: str) -> list[str]:
-    """Return the installed fonts for a language; raise `SystemExit` where there is none."""
+    """Return the installed fonts for a language. Raises `SystemExit` if there is none."""
     package = importlib.util.find_spec("koreanize_matplotlib")
     if package is not None and package.origin is not None:
         for path in Path(package.origin).parent.rglob("*Gothic.ttf"):
@@ -83,7 +83,7 @@ def draw(name: str, language: str, folder: Path = HERE, suffix: str = "svg") -> 
 
 
 def compact(drawn: str) -> str:
-    """Return an SVG with its outlines shortened: the glyphs' to whole units, the others' to hundredths of a point."""
+    """Shorten the outlines of an SVG: round glyphs to whole units, other paths to hundredths of a point."""
     drawn = re.sub(r"<metadata>.*?</metadata>", "", drawn, flags=re.DOTALL)
     glyphs = re.compile(r"(<path id=\"\w+-[^>]*? d=\")([^\"]*)")
     drawn = glyphs.sub(lambda found: found[1] + _rounded(found[2], 0), drawn)
@@ -104,8 +104,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(DRAWINGS)} (default: all)")
     parser.add_argument("--language", choices=list(WORDS), action="append", help="(default: all)")
-    parser.add_argument("--png", action="store_true", help="PNG instead of SVG, to look at")
-    parser.add_argument("--folder", type=Path, default=HERE, help="where to (default: beside this file)")
+    parser.add_argument("--png", action="store_true", help="draw PNG instead of SVG, for a preview")
+    parser.add_argument("--folder", type=Path, default=HERE, help="output folder (default: beside this file)")
     parser.add_argument("--expect", nargs=2, metavar=("MODEL", "PROMPT"), help="write next.json")
     parser.add_argument("--surprise", nargs=2, metavar=("MODEL", "FILE"), help="write surprise.json")
     options = parser.parse_args()

@@ -1,8 +1,8 @@
-"""Photograph the web page: `python docs/pictures/make_page.py [NAME ...]`, by default all of its four pictures.
+"""Take screenshots of the web page: `python docs/pictures/make_page.py [NAME ...]`, by default all four.
 
-Starts `numlstm serve` on an empty folder, trains on the tales for a minute, writes with what ships, and leaves
+Starts `numlstm serve` on an empty folder, trains on the tales for a minute, generates with a shipped model, and writes
 `page-desktop.png`, `page-phone.png`, `page-dark.png` and `page-korean.png` beside this file. Needs Chromium, the extra
-`test` (and Pillow, which matplotlib brings), and for the Korean one a font with Hangul.
+`test`, Pillow (a dependency of matplotlib), and for the Korean screenshot a font with Hangul.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
 HERE = Path(__file__).resolve().parent
-LIMIT = 150_000  # bytes of a picture
+LIMIT = 150_000  # maximum bytes of a picture
 
 
 def opened(browser: Browser, url: str, width: int, height: int, **more: Any) -> Page:
-    """Return a page of that size."""
+    """Open the web page in a window of the given size."""
     page = browser.new_page(viewport={"width": width, "height": height}, reduced_motion="reduce", **more)
     page.goto(url)
     page.wait_for_selector("#model-0 option", state="attached")
@@ -33,7 +33,7 @@ def opened(browser: Browser, url: str, width: int, height: int, **more: Any) -> 
 
 
 def write(page: Page, prompt: str, seed: int, length: int) -> None:
-    """Write a text and wait for its end."""
+    """Generate a text and wait until it is complete."""
     page.fill("#prompt", prompt)
     page.fill("#length", str(length))
     page.fill("#seed", str(seed))
@@ -42,7 +42,7 @@ def write(page: Page, prompt: str, seed: int, length: int) -> None:
 
 
 def desktop(browser: Browser, url: str, job: str) -> Page:
-    """Two temperatures side by side, coloured by surprise."""
+    """Show texts at two temperatures side by side, coloured by surprise."""
     page = opened(browser, url, 1280, 880)
     page.select_option("#model-0", "shakespeare")
     page.check("#beside")
@@ -55,16 +55,16 @@ def desktop(browser: Browser, url: str, job: str) -> Page:
 
 
 def phone(browser: Browser, url: str, job: str) -> Page:
-    """A training on a telephone."""
+    """Show a training job on a phone."""
     page = opened(browser, f"{url}#job/{job}", 390, 920, device_scale_factor=2)
     page.wait_for_selector("#curve svg")
-    page.wait_for_timeout(500)  # events come at once, and are drawn a little later
+    page.wait_for_timeout(500)  # the page draws the events with a small delay
     page.evaluate("document.querySelector('#job-title').scrollIntoView()")
     return page
 
 
 def dark(browser: Browser, url: str, job: str) -> Page:
-    """A training in the dark."""
+    """Show a training job in dark mode."""
     page = opened(browser, f"{url}#job/{job}", 1280, 900, color_scheme="dark")
     page.wait_for_selector(".samples")
     page.wait_for_timeout(500)
@@ -73,7 +73,7 @@ def dark(browser: Browser, url: str, job: str) -> Page:
 
 
 def korean(browser: Browser, url: str, job: str) -> Page:
-    """The form of training in Korean."""
+    """Show the training form in Korean."""
     page = opened(browser, f"{url}#train", 1280, 900, locale="ko-KR")
     page.wait_for_selector("#option-seed")
     page.check("[name=source][value=corpus]")
@@ -91,7 +91,7 @@ SHOTS: dict[str, Callable[[Browser, str, str], Page]] = {
 
 
 def train(browser: Browser, url: str) -> str:
-    """Begin to train on the tales and return the job's id when there is something to see."""
+    """Start training on the tales, wait until the curve has some points, and return the job's id."""
     page = opened(browser, f"{url}#train", 1280, 900)
     page.check("[name=source][value=corpus]")
     page.select_option("#corpus", "tales")
@@ -105,7 +105,7 @@ def train(browser: Browser, url: str) -> str:
 
 
 def main() -> None:
-    """Make the pictures that are named."""
+    """Take the screenshots named on the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", choices=[*SHOTS, []], metavar="NAME")
     parser.add_argument("--folder", type=Path, default=HERE)
@@ -129,7 +129,7 @@ def main() -> None:
                 picture = given.folder / f"{name}.png"
                 page.screenshot(path=picture)
                 few = Image.open(picture).convert("RGB").quantize(256, dither=Image.Dither.NONE)
-                few.save(picture, optimize=True)  # a third of the bytes, and nothing that can be seen
+                few.save(picture, optimize=True)  # a third of the bytes, with no visible difference
                 size = picture.stat().st_size
                 print(f"{picture.name}: {size:,} bytes{' (too many)' if size > LIMIT else ''}")
                 page.close()

@@ -1,8 +1,8 @@
 """Record the README's terminal session: `python docs/pictures/make_session.py` writes `session.svg` beside this file.
 
-Types the commands into a terminal of its own, as a reader would, and draws what the screen shows over time as an
-animated SVG. Waiting is shortened, and a clock in the corner shows the real time. Without animation, and where readers
-prefer less motion, the picture shows the last screen. Needs `pyte` (`pip install pyte`), a terminal emulator, and Linux
+Types the commands into a terminal, as a reader would, and draws the screen over time as an animated SVG.
+Waiting is shortened, and a clock in the corner shows the real time. Without animation, or if the reader prefers reduced
+motion, the picture shows the last screen. Needs `pyte` (`pip install pyte`), a terminal emulator, and Linux
 or macOS.
 """
 
@@ -26,16 +26,16 @@ COMMANDS = (
     'numlstm gen weights.npz --prompt "Once " --length 300 --temperature 0.4 --seed 3',
 )
 COLUMNS, ROWS = 104, 20
-_LONGEST_WAIT = 0.12  # seconds between two pictures of the screen, however long nothing or little happened
-_EVERY = 0.5  # seconds of the recording between two of its pictures
-_TYPING = 0.04  # seconds a character
-_END = 6.0  # seconds for which the last screen stays
-_WIDTH, _HEIGHT, _MARGIN = 8.43, 19, 18  # of a character, a line and the frame, in pixels
+_LONGEST_WAIT = 0.12  # seconds of animation between two pictures of the screen, however long the real time
+_EVERY = 0.5  # real seconds between two pictures
+_TYPING = 0.04  # seconds per character
+_END = 6.0  # seconds that the last screen stays
+_WIDTH, _HEIGHT, _MARGIN = 8.43, 19, 18  # pixels: character width, line height, margin
 
 
 @dataclasses.dataclass(frozen=True)
 class Picture:
-    """What the screen shows from a moment of the animation on, and the real seconds since the start."""
+    """The screen from time `at` of the animation on; `clock` is the real time, both in seconds."""
 
     at: float
     clock: float
@@ -43,7 +43,7 @@ class Picture:
 
 
 def record(commands: tuple[str, ...], folder: Path) -> list[Picture]:
-    """Run commands one after the other on one screen."""
+    """Type and run the commands in turn on one screen; return the pictures."""
     screen = pyte.Screen(COLUMNS, ROWS)
     stream = pyte.ByteStream(screen)
     pictures: list[Picture] = []
@@ -70,7 +70,7 @@ def record(commands: tuple[str, ...], folder: Path) -> list[Picture]:
 
 
 def _run(command: str, folder: Path):  # type: ignore[no-untyped-def]
-    """Yield what a command writes to its terminal, in pieces of `_EVERY` seconds."""
+    """Yield a command's terminal output in pieces of at least `_EVERY` seconds."""
     process, terminal = pty.fork()
     if process == 0:
         os.chdir(folder)
@@ -84,7 +84,7 @@ def _run(command: str, folder: Path):  # type: ignore[no-untyped-def]
             if ready:
                 try:
                     read = os.read(terminal, 65536)
-                except OSError:  # how Linux says that the other end is closed
+                except OSError:  # raised by Linux when the other end is closed
                     read = b""
                 if not read:
                     break
@@ -100,7 +100,7 @@ def _run(command: str, folder: Path):  # type: ignore[no-untyped-def]
 
 
 def drawn(pictures: list[Picture]) -> str:
-    """Return the pictures as an animated SVG: each line of each picture, from its first to its last moment."""
+    """Return the pictures as an animated SVG that shows each line of text as long as it is on the screen."""
     end = pictures[-1].at + _END
     width, height = COLUMNS * _WIDTH + 2 * _MARGIN, ROWS * _HEIGHT + 2 * _MARGIN + 26
     texts, styles = [], []

@@ -1,4 +1,4 @@
-"""The numbers that two of the pictures show, taken from a model. Knows nothing about pictures."""
+"""Compute the numbers of two pictures with a model."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numlstm
 
 
 def expected(name: str, prompt: str) -> dict[str, Any]:
-    """Return what a model expects after a prompt: every token with its log-probability in nats, the likeliest first."""
+    """Return the model's distribution after a prompt: all tokens, likeliest first, with log-probabilities in nats."""
     model = numlstm.load(name, device="reference")
     last = _log_probabilities(model, prompt)[-1]
     tokens = [{"token": model.vocab.decode([n]), "logprob": round(float(last[n]), 6)} for n in np.argsort(-last)]
@@ -19,7 +19,7 @@ def expected(name: str, prompt: str) -> dict[str, Any]:
 
 
 def surprises(name: str, text: str) -> list[list[Any]]:
-    """Return each token of a text but the first with the nats by which it surprises a model."""
+    """Return each token of a text but the first, with its surprise (negative log-probability) in nats."""
     model = numlstm.load(name, device="reference")
     log_probabilities = _log_probabilities(model, text)
     ids = model.vocab.encode(text)

@@ -1,7 +1,7 @@
 """Draw the rooms of the package and the imports between them: `python docs/pictures/rooms.py`.
 
-The arrows are read from the source. An arrow that a longer way of arrows already implies is left out. Rooms stand in
-rows, each below all that import it.
+The arrows are read from the source. An arrow that a longer path already implies is left out. Each room is in a row
+below all rooms that import it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PACKAGE = HERE.parents[1] / "numlstm"
 
-# What a room holds, in a few words. Only these rooms are drawn: `_version` and `__main__` would add nothing.
+# The content of each room in a few words. Only these are drawn, without `_version` and `__main__`.
 ROOMS = {
     "cli": "the commands",
     "serve": "HTTP API and web page",
@@ -37,8 +37,8 @@ ROOMS = {
 Arrows = dict[str, set[str]]
 Point = tuple[float, float]
 
-WIDTH, HEIGHT = 190, 44  # of a box
-ACROSS, DOWN, MARGIN = 214, 74, 24  # from one box to the next, and around all
+WIDTH, HEIGHT = 190, 44  # size of a box
+ACROSS, DOWN, MARGIN = 214, 74, 24  # spacing of boxes and rows, and the outer margin
 
 STYLE = """
     text { font-family: system-ui, 'Segoe UI', Helvetica, Arial, sans-serif; text-anchor: middle }
@@ -63,7 +63,7 @@ def imported(path: Path, package: tuple[str, ...]) -> Iterator[str]:
 
 
 def arrows() -> Arrows:
-    """Return which rooms each room imports."""
+    """Return the rooms that each room imports."""
     found: Arrows = {room: set() for room in ROOMS}
     for path in sorted(PACKAGE.rglob("*.py")):
         place = path.relative_to(PACKAGE)
@@ -74,7 +74,7 @@ def arrows() -> Arrows:
 
 
 def reduced(found: Arrows) -> Arrows:
-    """Leave out arrows that lead where a longer way leads too."""
+    """Remove the arrows that a longer path implies (transitive reduction)."""
 
     def reached(room: str) -> set[str]:
         return found[room].union(*map(reached, found[room])) if found[room] else set()
@@ -83,7 +83,7 @@ def reduced(found: Arrows) -> Arrows:
 
 
 def rows_of(found: Arrows) -> list[list[str]]:
-    """Put each room in a row: the one that nothing imports on top, every other room below all that import it."""
+    """Put each room in a row: those that nothing imports on top, all others below every room that imports them."""
 
     def depth(room: str) -> int:
         return 1 + max((depth(start) for start in found if room in found[start]), default=-1)
@@ -93,7 +93,7 @@ def rows_of(found: Arrows) -> list[list[str]]:
 
 
 def places(rows: list[list[str]], found: Arrows) -> dict[str, Point]:
-    """Return the centre of each box: the rows centred, in the order in which the arrows are short and hit no box."""
+    """Return the centre of each box. Rows are centred; their order minimises the boxes hit, then the arrow lengths."""
     middle = MARGIN + (max(map(len, rows)) * ACROSS - (ACROSS - WIDTH)) / 2
 
     def put(orders: tuple[tuple[str, ...], ...]) -> dict[str, Point]:
@@ -113,7 +113,7 @@ def places(rows: list[list[str]], found: Arrows) -> dict[str, Point]:
 
 
 def box(room: str, centre: Point) -> Iterator[str]:
-    """Yield a room's box."""
+    """Yield the SVG elements of a room's box."""
     x, y = centre
     yield f'<rect class="box" x="{x - WIDTH / 2:g}" y="{y - HEIGHT / 2:g}" width="{WIDTH}" height="{HEIGHT}" rx="6"/>'
     yield f'<text class="name" x="{x:g}" y="{y - 3:g}">{escape(room)}</text>'
@@ -121,7 +121,7 @@ def box(room: str, centre: Point) -> Iterator[str]:
 
 
 def arrow(start: Point, end: Point) -> str:
-    """Return an arrow from one box to a lower one: straight down as far as the last gap between rows, then over."""
+    """Return an arrow from one box to a lower one: straight down to the last gap between rows, then across."""
     (x, y), (to_x, to_y) = (start[0], start[1] + HEIGHT / 2), (end[0], end[1] - HEIGHT / 2 - 7)
     gap, bend = end[1] - DOWN + HEIGHT / 2, (DOWN - HEIGHT) / 2
     down = f"V{gap:g} " if gap > y else ""

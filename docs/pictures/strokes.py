@@ -1,6 +1,6 @@
-"""What diagrams are made of: a blank page, boxes, round operations, lines with arrows, words; and their colours.
+"""Drawing primitives for diagrams: a blank page, boxes, round operations, arrows, words, and their colours.
 
-Lengths are in the page's own units, one of which is half an inch. Knows nothing about LSTMs.
+Lengths are in page units of half an inch.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from matplotlib.patches import Circle, FancyArrowPatch, FancyBboxPatch
 
 PAPER, INK, LINE, PALE = "#fbfaf6", "#24292f", "#c9c5bb", "#f1eee6"
 FAINT = "#6a6f76"
-# Okabe & Ito's colours, which people with any kind of colour vision can tell apart.
+# Mostly Okabe & Ito's colours, which are distinct for people with any colour vision.
 RED, GREEN, AMBER, BLUE, PINK = "#d55e00", "#009e73", "#e69f00", "#0072b2", "#b8558d"
 
 Point = tuple[float, float]
 
 
 def page(width: float, height: float) -> tuple[Figure, Axes]:
-    """Return an empty page of that many units."""
+    """Return an empty page of the given size in units."""
     figure = Figure(figsize=(width / 2, height / 2))
     panel = figure.add_axes((0.0, 0.0, 1.0, 1.0))
     panel.set_xlim(0, width)
@@ -34,7 +34,7 @@ def page(width: float, height: float) -> tuple[Figure, Axes]:
 def box(
     panel: Axes, centre: Point, size: Point, *, fill: str = PAPER, edge: str = INK, line: float = 1.4, zorder: int = 3
 ) -> None:
-    """Draw a box with round corners."""
+    """Draw a box with rounded corners."""
     (x, y), (width, height) = centre, size
     shape = FancyBboxPatch(
         (x - width / 2, y - height / 2),
@@ -95,7 +95,7 @@ def path(
 def words(
     panel: Axes, where: Point, text: str, *, size: float = 11, colour: str = INK, zorder: int = 6, **more: Any
 ) -> None:
-    """Write words, by default around their middle."""
+    """Write words, centred by default."""
     panel.text(
         *where, text, **{"ha": "center", "va": "center", "fontsize": size, "color": colour, "zorder": zorder, **more}
     )

@@ -1,4 +1,4 @@
-"""The words in the pictures, in each language of the tutorial. A picture takes them by name and knows no language."""
+"""The words in the pictures by name, in each language of the tutorial."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is recorded of cells is what they did, and those are found that were made to follow a feature."""
+"""Recorded cell activity matches the equations, and cells planted to follow a feature are found."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def sigmoid(z: Any) -> Any:
 
 
 def by_hand(p: dict[str, Any], ids: Any) -> dict[str, list[Any]]:
-    """tanh(c) and the gates of each layer at each step, by the equations as they are in the books."""
+    """Return tanh(c) and the gates of each layer at each step, by the textbook equations."""
     state = [(np.zeros(H), np.zeros(H)) for H in SIZES]
     found: dict[str, list[Any]] = {what: [[], []] for what in "cifgo"}
     for token in ids:
@@ -79,7 +79,7 @@ def test_networks_of_every_kind(options: dict[str, Any], ids: Any) -> None:
 
 
 def test_with_layer_norm_it_is_what_the_output_gate_shows(ids: Any) -> None:
-    """h = o tanh(...), whatever stands within."""
+    """h = o tanh(...), whatever is inside the tanh."""
     config = NetworkSettings(7, (6,), dtype="float64", layer_norm=True)
     model = Model(config, 3 * parameters.initialise(config, 1), registry.load("reference"))
     (shown,), (o,) = cells.record(model, ids), cells.record(model, ids, what="o")
@@ -114,7 +114,7 @@ def test_correlations_are_those_of_numpy(ids: Any) -> None:
 
 
 def planted() -> tuple[list[Any], dict[str, Any]]:
-    """Two layers of noise, but for three cells."""
+    """Return two layers of noise in which three cells follow a feature, and the features."""
     rng, of = np.random.default_rng(0), features(TEXT)
     layers = [rng.normal(size=(len(TEXT), 8)) for _ in range(2)]
     layers[0][:, 5] = -3 * of["inside double quotes"] + rng.normal(size=len(TEXT))
@@ -132,7 +132,7 @@ def test_the_cells_that_follow_a_feature_are_found() -> None:
     assert -0.9 < second.responses[0].correlation < -0.7
     assert len(others) == 3
     names = [cell.responses[0].feature for cell in (first, second, *others)]
-    assert len(set(names)) == 5, "each follows another feature"
+    assert len(set(names)) == 5, "two cells follow the same feature"
     assert all(abs(cell.responses[0].correlation) < 0.2 for cell in others)
     assert [(cell.layer, cell.number) for cell in cells.most_responsive(layers, of, 1, layer=0)] == [(0, 5)]
     assert cells.most_responsive(layers, {}, 3) == []
@@ -155,7 +155,7 @@ def test_the_stretch_that_is_drawn_is_where_the_features_change() -> None:
     of = features(text)
     quotes = cells.Cell(0, 0, (cells.Response("inside double quotes", 0.9),))
     start = cells.most_varied_stretch(of, [quotes], 80)
-    assert len(plain) - 60 < start < len(text) - len(plain), "a good part of it is quotes"
+    assert len(plain) - 60 < start < len(text) - len(plain), "the stretch does not reach the quotes"
     assert text[start - 1] == "\n" != text[start]
     assert cells.most_varied_stretch(of, [quotes], 10**6) == 0
     assert cells.most_varied_stretch(of, [], 80) == 0

@@ -1,4 +1,4 @@
-"""The report of a device: what it holds, and that it keeps its shape."""
+"""The device report: its contents and its layout."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The gradients of every backend here, proved by finite differences, and the proof that the checker can fail."""
+"""The gradients of every available backend, checked by finite differences, and tests that the checker can fail."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ VARIED = Sizes(2, 3, 3, 4, (4, 3), 2, 2, layer_norm=True, tie_weights=True, hard
 
 @pytest.fixture(scope="module", params=registry.names())
 def proof(request):
-    """A backend and all that the checker finds on it."""
+    """A backend and the checker's rows for it."""
     try:
         backend = registry.load(request.param)
     except BackendError as error:
@@ -33,7 +33,7 @@ def proof(request):
 
 
 def altered(**functions):
-    """The reference backend with some functions replaced."""
+    """Return the reference backend with some functions replaced."""
     return SimpleNamespace(**{**vars(reference), **functions})
 
 
@@ -48,7 +48,7 @@ def stack():
 
 
 def scaled_lstm(place, change):
-    """A backend whose gradient at `place` (dx, dh0, dc0, dW_x, dW_h, db) is changed by `change`."""
+    """Return a backend that applies `change` to one gradient; `place` indexes (dx, dh0, dc0, dW_x, dW_h, db)."""
 
     def lstm_backward(dh, packed, tape, dW_x, dW_h, db, dvariant=PLAIN):
         gradients = [*reference.lstm_backward(dh, packed, tape, dW_x, dW_h, db, dvariant), dW_x, dW_h, db]
@@ -159,7 +159,7 @@ def test_relative_error_is_what_it_says():
     error = gradient_check.relative_error
     assert error([1.0, 2.0], [1.0, 2.0]) == 0
     assert error([1.0, 2.002], [1.0, 2.0]) == pytest.approx(0.002 / 2.002)
-    assert error([1.0, 0.0], [1.0, 1e-9]) == pytest.approx(1e-6)  # 1e-9 over the floor, 1e-3
+    assert error([1.0, 0.0], [1.0, 1e-9]) == pytest.approx(1e-6)  # 1e-9 divided by the floor, 1e-3
     assert error([1.0, 0.0], [1.0, 1e-2]) == 1
     assert error([0.0], [0.0]) == np.inf
     assert error([1.0, 1.0], [[1.0], [1.0]]) == np.inf
@@ -177,7 +177,7 @@ def test_finite_differences_of_a_known_function():
 
 
 def rounding_lstm(change=None, precision="bf16"):
-    """The reference with h and the gates' gradients rounded to bf16 where products read them; `change`s dW_h."""
+    """Return the reference with weights, h and dh rounded to `precision`; `change` modifies dW_h in place."""
     asked, bits = precision, gradient_check.ROUNDED[precision]
 
     def as_short(values):
@@ -255,7 +255,7 @@ def test_rounding_keeps_eight_bits_and_rounds_ties_to_even():
 
 @pytest.fixture
 def quick(monkeypatch):
-    """Make the command find these rows, whatever the device."""
+    """Return a function that sets the rows the command gets, whatever the device."""
 
     def use(*rows):
         monkeypatch.setattr(gradient_check, "check", lambda backend, **_: iter(rows))

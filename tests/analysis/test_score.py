@@ -1,4 +1,4 @@
-"""The probabilities of a text's tokens: against the equations, and against `evaluate`."""
+"""The probabilities of a text's tokens, compared with the equations and with `evaluate`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ V, H = 7, 6
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    """A network whose predictions depend much on what came before."""
+    """A network whose predictions depend strongly on the preceding tokens."""
     model = Model.create(V, (H,), seed=2, device="reference", dtype="float64")
     model.set_params({name: 3 * value for name, value in model.params.items()})
     return model
@@ -33,7 +33,7 @@ def ids() -> Any:
 
 
 def by_hand(p: dict[str, Any], ids: Any) -> Any:
-    """The probabilities (N - 1, V) of what follows each id, by the equations as they are in the books."""
+    """Return the probabilities (N - 1, V) of the token after each id, by the textbook equations."""
     h = c = np.zeros(H)
     found = []
     for token in ids[:-1]:

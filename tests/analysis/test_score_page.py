@@ -1,4 +1,4 @@
-"""The page tells of each token what the scores say, and nothing of the text becomes markup or script."""
+"""The page shows each token's scores, and none of the text becomes markup or script."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ TEXT = "</script><b>&amp;'\"\n\tx\u202ey</div><i>" * 3
 
 
 class Reader(html.parser.HTMLParser):
-    """Collects what a browser would find: tags, the text in each coloured span, the data of the script."""
+    """Collects what a browser would parse: tags, the text of each coloured span, the script's data."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -140,7 +140,7 @@ def test_probabilities_for_people() -> None:
 
 
 def channels(colour: str) -> float:
-    """The relative luminance of #rrggbb, by the Web Content Accessibility Guidelines."""
+    """Return the relative luminance of #rrggbb, by the Web Content Accessibility Guidelines."""
     parts = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
     r, g, b = (p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts)
     return 0.2126 * r + 0.7152 * g + 0.0722 * b

@@ -1,4 +1,4 @@
-"""Each feature is where a person would say that it is."""
+"""Each feature is found where a reader would see it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 from numlstm.analysis import text_features as module
 from numlstm.analysis.text_features import at_ends, features
 
-# A text, a feature, and its value at each character: a digit, or . for 0.
+# A text, a feature, and the feature's value at each character: a digit, or . for 0.
 CASES = [
     ("ab\ncde\n", "position in the line", "12.123."),
     ("it's a 'b", "position in the word", "1234.1..1"),

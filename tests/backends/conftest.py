@@ -1,4 +1,4 @@
-"""Fixtures of the tests of the backends."""
+"""Fixtures for the backend tests."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests import emulation
 EMULATED = "gpu, emulated"
 
 
-@pytest.hookimpl(tryfirst=True)  # before those with the mark are left out
+@pytest.hookimpl(tryfirst=True)  # before the marked tests are deselected
 def pytest_collection_modifyitems(items):
-    """Leave to the slow proofs what would be compiled for a few tests alone.
+    """Mark as slow the tests that compile a kernel for a few tests only.
 
-    That is float32 on the emulated GPU, for which g++ compiles every text once more, and the CPU's kernel that draws
-    by layers with options: the emulated GPU draws by them in the fast suite. Whether arrays may be written to matters
-    only where they are NumPy's.
+    These are float32 on the emulated GPU, where g++ compiles every CUDA source again, and the CPU kernel that samples
+    from layers with options, which the fast suite runs on the emulated GPU. Read-only inputs matter only for NumPy
+    arrays, so the GPU tests for them are dropped.
     """
     items[:] = [item for item in items if not ("[gpu" in item.name and "-read-only-" in item.name)]
     for item in items:
@@ -27,7 +27,7 @@ def pytest_collection_modifyitems(items):
 
 
 def _parameters():
-    """Each backend but the reference by its name, and the one of the GPU once more on a device made of host memory."""
+    """Yield every backend except the reference, and the GPU backend a second time on an emulated device."""
     for name in registry.names():
         if name == "gpu":
             yield pytest.param(name, marks=pytest.mark.gpu)
@@ -38,7 +38,7 @@ def _parameters():
 
 @pytest.fixture(scope="module", params=list(_parameters()))
 def backend(request):
-    """Each backend but the reference."""
+    """Every backend except the reference."""
     if request.param == EMULATED:
         if emulation.missing():
             pytest.skip(emulation.missing())
@@ -53,6 +53,6 @@ def backend(request):
 
 @pytest.fixture
 def threads():
-    """Leave the CPU backend with as many threads as it starts with."""
+    """Reset the CPU backend's thread count after the test."""
     yield
     registry.load("cpu").set_threads(None)

@@ -1,7 +1,7 @@
-"""Inputs for the functions of the protocol, and runs that name what comes out.
+"""Inputs for the protocol's functions, and helpers that run them and return the results by name.
 
-Every run checks that its inputs came out as they went in. On the CPU they are arrays that may be written to, as in
-training: for read-only arrays Numba compiles every kernel once more, which `read_only` asks for.
+Every run checks that it left its inputs unchanged. On the CPU the inputs are writable, as in training. Set `read_only`
+for read-only arrays, for which Numba compiles every kernel again.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ def frozen(values, dtype=None):
 
 
 def doubled(arrays):
-    """The same numbers in float64, whole numbers as they are."""
+    """Return the arrays in float64; integer arrays are unchanged."""
     return {name: a if a.dtype.kind == "i" else a.astype(np.float64) for name, a in arrays.items()}
 
 
 def device_arrays(backend, arrays):
-    """Copies of the arrays on the device."""
+    """Copy the arrays to the device."""
     moved = {name: backend.asarray(values) for name, values in arrays.items()}
     for array in moved.values():
         if isinstance(array, np.ndarray):
@@ -65,7 +65,7 @@ def forward(backend, on, *, tokens, tape=None):
 
 
 def backward(backend, on, packed, tape, *, start=0.0):
-    """The gradients by name, those of the weights added to `start`."""
+    """Return the gradients by name; weight gradients are added to `start`."""
     weights = [backend.zeros(on[name].shape, on["b"].dtype) for name in ("W_x", "W_h", "b")]
     for array in weights:
         array[...] = start
@@ -75,7 +75,7 @@ def backward(backend, on, packed, tape, *, start=0.0):
 
 
 def run_layer(backend, inputs, *, tokens, tape=None, start=0.0):
-    """All that a layer gives back, by name, and its tape; the inputs must come out as they went in."""
+    """Return a layer's results by name, and its tape. Checks that the inputs are unchanged."""
     on = device_arrays(backend, inputs)
     packed, h, (h_last, c_last), tape = forward(backend, on, tokens=tokens, tape=tape)
     found = {"h": backend.to_numpy(h), "h_last": backend.to_numpy(h_last), "c_last": backend.to_numpy(c_last)}
@@ -91,7 +91,7 @@ def assert_same(found, expected):
 
 
 def assert_same_sums(backend, found, expected, dtype):
-    """The same bits; on a GPU to rounding: cuBLAS chooses its order of sums by how many rows there are and where."""
+    """Check for equal bits, on a GPU up to rounding: cuBLAS picks its summation order by row count and address."""
     if backend.name == "gpu":
         assert_close(found, expected, dtype)
     else:
@@ -117,7 +117,7 @@ def dense_inputs(rng, shape, dtype):
 
 
 def network(backend, rng, V, layers, dtype="float64"):
-    """Packed layers, packed output and the arrays they were packed from."""
+    """Return the packed layers and the packed output of a random network."""
     packed, D = [], V
     for n, H in enumerate(layers):
         inputs = layer_inputs(np.random.default_rng([rng, n]), (1, 1, D, H), dtype, tokens=n == 0)

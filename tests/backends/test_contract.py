@@ -1,7 +1,7 @@
-"""Every backend against `reference`: the same numbers over edge shapes, in float64 and in float32.
+"""Every backend against `reference`: the same numbers on edge-case shapes, in float64 and float32.
 
-Both read the same inputs, rounded to the dtype under test; the reference then computes in float64, so that its own
-rounding is not part of the answer.
+Both read the same inputs, rounded to the dtype under test. The reference then computes in float64, so that its own
+rounding does not affect the comparison.
 """
 
 from __future__ import annotations
@@ -38,14 +38,14 @@ from tests.backends.contract import (
 LAYERS = [
     (1, 1, 1, 1),
     (1, 3, 2, 5),  # one step
-    (6, 1, 3, 7),  # one row: fewer than the cores
+    (6, 1, 3, 7),  # one row, fewer than the cores
     (4, 2, 5, 1),  # one unit
     (5, 8, 1, 13),  # one input
-    (3, 33, 4, 33),  # more rows than cores, no multiple of anything
+    (3, 33, 4, 33),  # more rows than cores, and no multiple of a register width
     (2, 19, 6, 130),  # many panels
-    (40, 5, 64, 16),  # more positions than a block, and full registers
+    (40, 5, 64, 16),  # more positions than a block, full registers
     (2, 3, 300, 9),  # many inputs
-    # One less and one more than registers hold, and numbers that tiles of no height divide.
+    # One less and one more than a register holds, and sizes that no tile height divides.
     (15, 16, 17, 18),
     (18, 17, 16, 15),
     (16, 15, 18, 17),
@@ -64,7 +64,7 @@ DENSE += [(15, 18, 16), (16, 17, 15), (17, 15, 18), (18, 16, 17), (33, 70, 70), 
     params=[pytest.param("writable", id=pytest.HIDDEN_PARAM), pytest.param("read-only", marks=pytest.mark.slow)]
 )
 def inputs_as(request):
-    """Inputs that may be written to, as in training, and such as may not, as of a mapped file."""
+    """Writable inputs, as in training, and read-only ones, as from a memory-mapped file."""
     before = read_only.set(request.param == "read-only")
     yield
     read_only.reset(before)
@@ -114,7 +114,7 @@ def test_weight_gradients_are_added(backend, dtype, tokens):
 
 @pytest.mark.parametrize("tokens", [True, False])
 def test_a_used_tape_changes_nothing(backend, tokens):
-    """Other inputs, another state, another shape in between: the bits of a fresh tape."""
+    """A tape reused after other inputs, states and shapes gives the same bits as a fresh one."""
     rng = np.random.default_rng(3)
     first, second = (layer_inputs(rng, (4, 6, 5, 11), "float32", tokens=tokens) for _ in range(2))
     shorter = layer_inputs(rng, (2, 6, 5, 11), "float32", tokens=tokens)
@@ -131,7 +131,7 @@ def test_a_used_tape_changes_nothing(backend, tokens):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("below", [5, 16, 33])
 def test_a_layer_reads_what_the_layer_below_returns(backend, dtype, below):
-    """h as it came, whatever its memory looks like, is a copy of it."""
+    """Reading h directly, whatever its memory layout, gives the same result as reading a copy."""
     rng = np.random.default_rng(below)
     first = device_arrays(backend, layer_inputs(rng, (4, 3, 6, below), dtype, tokens=True))
     above = layer_inputs(rng, (4, 3, below, 9), dtype, tokens=False)
@@ -145,7 +145,7 @@ def test_a_layer_reads_what_the_layer_below_returns(backend, dtype, below):
 
 @pytest.mark.parametrize("tokens", [True, False])
 def test_parts_of_larger_arrays(backend, tokens):
-    """What a layer reads may be a slice, with gaps between its rows."""
+    """A layer's inputs may be slices with gaps between rows."""
     inputs = layer_inputs(np.random.default_rng(8), (4, 6, 5, 7), "float64", tokens=tokens)
     whole, _ = run_layer(backend, inputs, tokens=tokens)
     on = device_arrays(backend, inputs)
@@ -172,7 +172,7 @@ def test_the_last_state_is_a_copy(backend):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("tokens", [True, False])
 def test_carried_state_goes_on_exactly(backend, dtype, tokens):
-    """Two halves, the second from the state that the first left, have the bits of one whole."""
+    """Running a sequence in two parts, carrying the state over, gives the same bits as in one."""
     inputs = layer_inputs(np.random.default_rng(5), (7, 3, 4, 10), dtype, tokens=tokens)
     whole, _ = run_layer(backend, inputs, tokens=tokens)
     on = device_arrays(backend, inputs)
@@ -180,7 +180,7 @@ def test_carried_state_goes_on_exactly(backend, dtype, tokens):
     _, h_second, (h, c), _ = forward(backend, {**on, "x": on["x"][3:], "h0": h, "c0": c}, tokens=tokens)
     both = np.concatenate([backend.to_numpy(h_first), backend.to_numpy(h_second)])
     results, expected = {"h": both, "c_last": backend.to_numpy(c)}, {name: whole[name] for name in ("h", "c_last")}
-    if tokens:  # of activations there is a product, of other sizes
+    if tokens:  # activations need a matrix product, whose size differs
         assert_same(results, expected)
     else:
         assert_same_sums(backend, results, expected, dtype)
@@ -285,7 +285,7 @@ def run_adam(backend, dtype, gradients, params, **decays):
         on = device_arrays(backend, {"grads": grads.astype(dtype)})["grads"]
         numbers = {"lr": 0.01 / step, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8}
         norm = backend.global_norm(on)
-        clip = (step % 3) * np.sqrt(len(grads)) / 3  # none, and such as bring the gradient down to a third or two
+        clip = (step % 3) * np.sqrt(len(grads)) / 3  # no clipping, or to a third or two thirds of the norm
         backend.adam_(arrays[0], on, *arrays[1:], step=step, norm=norm, clip=clip, **numbers, **decays)
         np.testing.assert_array_equal(backend.to_numpy(on), grads.astype(dtype))
     return dict(zip(("params", "m", "v"), map(backend.to_numpy, arrays), strict=True))
@@ -297,7 +297,7 @@ def run_adam(backend, dtype, gradients, params, **decays):
 def test_adam_over_many_steps(backend, size, dtype):
     rng = np.random.default_rng(size)
     params, gradients = rng.standard_normal(size), rng.standard_normal((50, size)).astype(dtype)
-    gradients[:, ::5] = 0  # such as a token that never occurs
+    gradients[:, ::5] = 0  # as for a token that never occurs
     found = run_adam(backend, dtype, gradients, params.astype(dtype))
     expected = run_adam(reference, "float64", gradients.astype(np.float64), params.astype(dtype).astype(np.float64))
     assert_close(found, expected, dtype, 1e-13 if dtype == "float64" else 2e-6)
@@ -341,7 +341,7 @@ def test_a_rule_over_many_steps(backend, name, size, dtype):
     found = run_rule(backend, dtype, name, gradients, params.astype(dtype))
     expected = run_rule(reference, "float64", name, gradients.astype("float64"), params.astype(dtype).astype("float64"))
     assert_close(found, expected, dtype, 1e-13 if dtype == "float64" else 5e-6)
-    assert (found["0"][1::5] != params.astype(dtype)[1::5]).all(), "what has a gradient moves"
+    assert (found["0"][1::5] != params.astype(dtype)[1::5]).all(), "a parameter with a gradient did not change"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
@@ -353,7 +353,7 @@ def test_adam_with_weight_decay(backend, l2, decay, dtype):
     expected = run_adam(reference, "float64", gradients.astype("float64"), params.astype("float64"), l2=l2, decay=decay)
     assert_close(found, expected, dtype, 1e-13 if dtype == "float64" else 2e-6)
     plain = run_adam(backend, dtype, gradients, params)
-    assert np.abs(found["params"] - plain["params"]).mean() > 1e-3, "weight decay must do something"
+    assert np.abs(found["params"] - plain["params"]).mean() > 1e-3, "weight decay had no effect"
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

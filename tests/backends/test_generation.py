@@ -1,4 +1,4 @@
-"""Generation by every backend against `reference`: the same tokens, and the same state left behind."""
+"""Generation by every backend against `reference`: the same tokens and the same final state."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numlstm.backends.spec import sampling
 from tests.backends.contract import assert_close, frozen, network, random_state
 
 
-# The kernel that draws is compiled for each number of layers: two here, others in the slow proofs.
+# The sampling kernel is compiled for each number of layers: two here, others in the slow tests.
 def slow(layers):
     return pytest.param(layers, marks=pytest.mark.slow)
 
@@ -79,7 +79,7 @@ def test_hot_takes_each_token_as_often_as_any_other(backend):
 
 @pytest.mark.parametrize("cut", [1, 6, 7, 12])
 def test_generation_goes_on_exactly(backend, cut):
-    """Two calls, the second from the first one's state and last token, draw what one call draws."""
+    """Two calls, the second resuming from the first one's state and last token, sample the same as one call."""
     uniforms = np.random.default_rng(8).random((13, 3))
     whole, state = draw(backend, uniforms, 1.0)
     first, between = draw(backend, uniforms[:cut], 1.0)
@@ -119,7 +119,7 @@ def test_no_tokens_at_all(backend):
 
 @pytest.mark.parametrize("B", [1, 2, 5, 64])
 def test_many_streams(backend, B):
-    """Side by side they draw what the reference draws, and what each draws alone, to the last bit of the state."""
+    """A batch samples what the reference does, and each stream the same as alone, with bit-identical state."""
     uniforms, first = np.random.default_rng(B).random((20, B)), np.random.default_rng(B).integers(0, 11, B)
     tokens, state = draw(backend, uniforms, 1.0, ids=first)
     expected, expected_state = draw(reference, uniforms, 1.0, ids=first)

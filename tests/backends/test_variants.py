@@ -1,4 +1,4 @@
-"""Layer norm, projection, hard gates, embedding and dropout: every backend against `reference`, over edge shapes."""
+"""Layer norm, projection, hard gates, embedding and dropout: every backend against `reference`, on edge-case shapes."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from numlstm.backends.spec import sampling
 from numlstm.backends.spec.dropout import Dropout, Mask
 from numlstm.model import Model
 
-# All these kernels take as long to compile as the rest of the backend: one dtype here, the other in the slow proofs.
+# These kernels take as long to compile as the rest of the backend: one dtype here, the other in the slow tests.
 DTYPES = ("float64", pytest.param("float32", marks=pytest.mark.slow))
-ALLOWED = {"float64": 1e-10, "float32": 1e-3}  # of an entry, or of 3 % of an array's largest where that is more
+ALLOWED = {"float64": 1e-10, "float32": 1e-3}  # relative to an entry, or to 3 % of the array's largest if that is more
 
 OPTIONS = {
     "plain": {},
@@ -86,7 +86,7 @@ VARIED += [{"embedding": 20, "tie_weights": True, "layer_norm": True}]
 
 @pytest.mark.parametrize("options", VARIED, ids=str)
 def test_memory_of_other_passes_changes_nothing(backend, options):
-    """A pass with dropout, with other ids and of another length in between leave the bits of a fresh model."""
+    """Earlier passes with other dropout, ids and lengths do not change a bit of the result."""
     rng = np.random.default_rng(2)
     (x, y), (u, v) = rng.integers(0, 11, (2, 2, 6, 5))
     masks = Dropout(0.3, 0.4, seed=1, step=2)
@@ -107,7 +107,7 @@ def test_memory_of_other_passes_changes_nothing(backend, options):
 @pytest.mark.parametrize("options", VARIED, ids=str)
 @pytest.mark.parametrize("temperature", [0.0, 0.8])
 def test_drawing_follows_the_logits(backend, options, temperature):
-    """Token by token through `logits`, as `reference` draws: the same tokens and the same state as in one call."""
+    """One call samples the same tokens and state as going token by token through `logits` and the reference sampler."""
     model, B, N = model_of(backend, seed=3, **options), 3, 12
     uniforms = np.random.default_rng(4).random((N, B))
     ids = np.array([1, 4, 10])
@@ -161,7 +161,7 @@ def test_dropout_does_not_depend_on_threads(backend):
 
 
 def test_recurrent_dropout_hides_the_same_units_at_all_steps(backend):
-    """A unit that is hidden from the next step gets no gradient through W_h, over any number of steps."""
+    """A dropped unit gets no gradient through W_h, over any number of steps."""
     B, T = 1, 6
     model = model_of(backend)
     dropout = Dropout(0.0, 0.5, seed=3, step=4)

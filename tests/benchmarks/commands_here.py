@@ -1,4 +1,4 @@
-"""Runs in the test's own process what a benchmark would start as a command: `python -m numlstm ...` or a script."""
+"""Run the commands that a benchmark starts (`python -m numlstm ...` or a script) in the test's own process."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _run, _Popen = subprocess.run, subprocess.Popen
 
 
 def run(command: Sequence[str], *, check: bool = False, text: bool = False, **options: Any) -> Any:
-    """Stand in for `subprocess.run`; what runs no Python, such as git, is a process still."""
+    """Replacement for `subprocess.run`; commands other than Python, such as git, still run as processes."""
     if command[1:3] == ["-m", "numlstm"]:
         done = in_process.run(command[3:])
         code, out, err = done.returncode, done.stdout, done.stderr
@@ -42,7 +42,7 @@ def _output_of_script(command: Sequence[str]) -> str:
 
 
 class Ended:
-    """What is left of a process that has run to its end."""
+    """A process that has exited."""
 
     def __init__(self, code: int) -> None:
         self.returncode = code
@@ -52,7 +52,7 @@ class Ended:
 
 
 def start(command: Sequence[str], **options: Any) -> Any:
-    """Stand in for `subprocess.Popen`: numlstm's commands have ended when they are first looked at."""
+    """Replacement for `subprocess.Popen`: a numlstm command runs to its end before this returns."""
     if command[1:3] == ["-m", "numlstm"]:
         return Ended(run(command).returncode)
     return _Popen(command, **options)

@@ -1,4 +1,4 @@
-"""Stand-ins for what a benchmark needs and this machine or this environment lacks."""
+"""Stand-ins for what benchmarks need but this machine or environment may lack."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ RunScript = Callable[..., str]
 
 @pytest.fixture
 def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> RunScript:
-    """Run the main function of a script with the arguments of a command line, and return what it prints."""
+    """Return a function that runs a script's `main` with command line arguments and returns its output."""
 
     def run(script: ModuleType, *arguments: object) -> str:
         capsys.readouterr()
@@ -35,21 +35,21 @@ def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
 
 @pytest.fixture
 def without(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
-    """Make a package look as if it were not installed."""
+    """Return a function that makes a package look uninstalled."""
     return lambda package: monkeypatch.setitem(sys.modules, package, None)  # find_spec then finds nothing
 
 
 @pytest.fixture(autouse=True)
 def threads_as_before() -> Iterator[None]:
-    """Leave the CPU with as many threads as it starts with: contestants choose their own."""
+    """Restore the CPU backend's default number of threads, which contestants change."""
     yield
     registry.load("cpu").set_threads(None)
 
 
 class WorkerHere:
-    """Stands in for `contest.Worker`: the same contestant, but in the process of the test.
+    """Replacement for `contest.Worker` that runs the contestant in the test's process.
 
-    In place of PyTorch's contestants there are numlstm's, so that the scripts can be run as if PyTorch were installed.
+    numlstm's contestants replace those of PyTorch, so that the scripts can run as if PyTorch were installed.
     """
 
     in_place_of_torch = {  # noqa: RUF012
@@ -76,7 +76,7 @@ class WorkerHere:
 
 @pytest.fixture
 def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let contestants work in the process of the test, and start their turns at once."""
+    """Run contestants in the test's process, without a pause before each turn."""
     monkeypatch.setattr(contest, "_REST", 0.0)
     for script in (train, generate, against):
         monkeypatch.setattr(script, "Worker", WorkerHere)
@@ -84,21 +84,21 @@ def workers_here(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def as_if_torch(monkeypatch: pytest.MonkeyPatch, workers_here: None) -> None:
-    """Let the scripts believe that PyTorch is installed; numlstm's contestants stand in for those of PyTorch."""
+    """Pretend that PyTorch is installed, with numlstm's contestants in place of PyTorch's."""
     for script in (train, generate):
         monkeypatch.setattr(script, "judge", lambda: {"torch": "a stand-in"})
 
 
 @pytest.fixture
 def bf16_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the CPU take a network in bf16 and compute it in float32: on every processor, with no further kernels."""
+    """Compute bf16 networks in float32 on the CPU: works on every processor and needs no further kernels."""
     pack = cpu.pack_lstm
     monkeypatch.setattr(cpu, "pack_lstm", lambda *weights, precision="", **options: pack(*weights, **options))
 
 
 @pytest.fixture
 def bf16_in_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let workers in processes of their own compute in bf16: by emulation where the processor has no instruction."""
+    """Let worker processes compute in bf16, emulated if the processor lacks the instruction."""
     if processor.bf16_missing():
         emulated = {"NUMLSTM_BF16": "emulated"}
         monkeypatch.setattr(contest, "environment", lambda **extra: measure.environment(**emulated, **extra))
@@ -106,5 +106,5 @@ def bf16_in_workers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def no_processes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Run numlstm's commands and the scripts beside them in the process of the test."""
+    """Run numlstm commands and the comparison scripts in the test's process."""
     monkeypatch.setattr(subprocess, "run", commands_here.run)

@@ -1,4 +1,4 @@
-"""`benchmarks.against` from its options to its results: this checkout beside itself."""
+"""`benchmarks.against` from options to results, comparing this checkout with itself."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_two_checkouts_are_compared(run_script: RunScript, tmp_path: Path) -> No
     training, writing, _, command = found["results"]
     assert training["verification"]["same_bits"]
     assert writing["verification"]["agreeing"] == ["this", "other"]
-    assert len(command["ratio"]["rounds"]) == 2, "the first run, which fills caches, does not count"
+    assert len(command["ratio"]["rounds"]) == 2, "the first run only fills the caches and is not timed"
     for each in found["results"]:
         ratios = [a / b for a, b in zip(each["this"]["rounds"], each["other"]["rounds"], strict=True)]
         assert each["ratio"]["rounds"] == pytest.approx(ratios, rel=1e-3)

@@ -1,4 +1,4 @@
-"""`python -m benchmarks` runs the scripts one after the other, and each script is a command of its own."""
+"""`python -m benchmarks` runs all scripts in turn, and each script also runs by itself."""
 
 from __future__ import annotations
 

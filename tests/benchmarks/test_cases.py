@@ -1,4 +1,4 @@
-"""The kernels' cases: the same work each time they are called, and a check that tells a wrong result."""
+"""The kernel cases do the same work on every call, and their check detects wrong results."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""What is made of rates, and that a contestant with other answers is refused."""
+"""Ratios of rates, workers, and the rejection of contestants whose results differ."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from benchmarks.shapes import Shape
 
 
 class Answering:
-    """A worker that needs no process: it has an answer to each question."""
+    """A worker without a process, with prepared answers."""
 
     def __init__(self, **answers):
         self.answers = answers

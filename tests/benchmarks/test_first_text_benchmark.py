@@ -1,4 +1,4 @@
-"""`benchmarks.first_text`: what is installed, what is run there, and that both must write the same text."""
+"""`benchmarks.first_text`: the environments, the commands run in them, and the check that both texts agree."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
-    """Install nothing: a new environment is the one of the test, with a file of 2 MB in it."""
+    """Install nothing: a new environment uses the test's Python and has a 2 MB file. Returns the requested packages."""
     packages: list[list[str]] = []
     run = subprocess.run
 
@@ -61,7 +61,7 @@ def test_a_place_is_an_environment_with_a_package(
 
 
 class Prepared:
-    """Stands in for a `Place`: it has numlstm, which runs in the process of the test, and what PyTorch would write."""
+    """Replacement for `Place`: runs numlstm in the test's process, and returns its text as PyTorch's."""
 
     theirs = ""
 

@@ -1,4 +1,4 @@
-"""`benchmarks.generate` from its options to its results, with and without PyTorch."""
+"""`benchmarks.generate` from options to results, with and without PyTorch."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RunScript = Callable[..., str]
 
 @pytest.fixture
 def found(run_script: RunScript, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[], list[Any]]:
-    """Run the script on a tiny network, one thread and two, one stream and two; return the results."""
+    """Return a function that runs the script on a tiny network, with one and two threads and streams."""
     monkeypatch.setattr(generate, "SHAPES", ((8, 8),))
     monkeypatch.setattr(generate, "STREAMS", (1, 2))
     monkeypatch.setattr(generate, "thread_counts", lambda: [1, 2])
@@ -40,7 +40,7 @@ def test_without_pytorch_numlstm_is_measured_alone(
     assert [one["name"], two["name"]] == ["2x8, 1 stream", "2x8, 2 streams"]
     for result in (one, two):
         assert result["verification"]["agreeing"] == list(result["contestants"]) == ours
-        assert len(set(result["verification"]["text"])) > 1, "one character over and over"
+        assert len(set(result["verification"]["text"])) > 1, "the text must not repeat one character"
         assert result["ratios"] == {name: {} for name in ours}
         assert result["bar"] is None
 

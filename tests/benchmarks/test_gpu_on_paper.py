@@ -1,4 +1,4 @@
-"""What is expected of GPUs: that nothing of a step is forgotten, and that the document has the script's figures."""
+"""The GPU estimates count all the work of a step, and `docs/gpu.md` has the script's current figures."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ H100, LAPTOP = paper.CARDS
 
 @pytest.fixture(autouse=True)
 def own_choice(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No path is asked for."""
+    """Unset the variable that forces a path."""
     monkeypatch.delenv(paper.path_choice.VARIABLE, raising=False)
 
 
@@ -61,7 +61,7 @@ def test_a_card_with_twice_the_memory_bandwidth_moves_in_half_the_time() -> None
 @pytest.mark.parametrize("name", paper.tables())
 def test_the_document_has_the_tables_of_the_script(name: str) -> None:
     found = re.search(rf"<!-- on paper: {re.escape(name)} -->\n((?:\|[^\n]*\n)+)", DOCUMENT)
-    assert found, "no such table; it needs its mark"
+    assert found, "docs/gpu.md has no table with this mark"
     assert found[1].rstrip("\n") == paper.tables()[name], "run python -m benchmarks.gpu_on_paper --write"
 
 

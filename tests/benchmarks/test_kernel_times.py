@@ -1,4 +1,4 @@
-"""How kernels are timed on devices that queue their work, what is said of a device not there, and the report."""
+"""Timing kernels on devices that queue work, missing devices, and the report."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from benchmarks.cases import Call
 from numlstm import errors
 from numlstm.backends import reference, registry
 
-KERNEL, PREPARE = 0.002, 0.001  # seconds of the device for each
+KERNEL, PREPARE = 0.002, 0.001  # device seconds of each
 
 
 class Queue:
-    """A device that works through what was queued when somebody waits for it, and counts who does."""
+    """A device that does the queued work when waited for, and counts the waits."""
 
     queued = True
 
@@ -42,7 +42,7 @@ def test_a_queue_is_timed_as_a_whole_without_what_prepares_the_calls(prepared: b
     call = Call(lambda: device.add(KERNEL), **more)  # type: ignore[arg-type]
     found = kernels.queued_seconds(device, call, 0.1)  # type: ignore[arg-type]
     assert 0.8 * KERNEL < found < 1.5 * KERNEL
-    assert device.waits < 20, "no waiting after each call"
+    assert device.waits < 20, "must not wait after each call"
 
 
 def test_a_kernel_that_takes_no_time_to_speak_of() -> None:

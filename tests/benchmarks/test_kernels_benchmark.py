@@ -1,4 +1,4 @@
-"""`benchmarks.kernels` from its options to its report, on the CPU and on an emulated GPU."""
+"""`benchmarks.kernels` from options to report, on the CPU and on an emulated GPU."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ RunScript = Callable[..., str]
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Measure one tiny shape, on one thread of the CPU and on two."""
+    """Measure one tiny shape, with one and two CPU threads."""
     monkeypatch.setattr(kernels, "SHAPES", (TINY,))
     monkeypatch.setattr(kernels, "thread_counts", lambda: [1, 2])
     monkeypatch.setattr(cases, "STREAMS", {1: 4, 64: 2})
@@ -46,7 +46,7 @@ def test_the_kernels_of_the_cpu(run_script: RunScript, without: Callable[[str], 
         for name, kernel in result["kernels"].items():
             assert kernel["largest_error"] <= cases.TOLERANCE, name
             assert ("share_of_peak" in kernel) == ("gflop_per_second" in kernel) != ("gb_per_second" in kernel), name
-    assert printed.count("```") == 2, "a report that can be pasted"
+    assert printed.count("```") == 2, "there must be a report to paste"
     assert "no picture: matplotlib is not installed" in printed
 
 

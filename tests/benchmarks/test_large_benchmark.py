@@ -1,4 +1,4 @@
-"""`benchmarks.large` makes a text of a size and measures processes from outside."""
+"""`benchmarks.large` writes a text of a given size and measures processes from outside."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ def test_both_runs_train_on_a_text_of_that_size(
     monkeypatch.setattr(large, "measured", measured)
     printed = run_script(large, "--gigabytes", "0.0005", "-o", tmp_path / "r.json", *TINY)
     found = json.loads((tmp_path / "r.json").read_text("utf-8"))
-    assert 500_000 <= found["text_bytes"] < 3_000_000, "it ends with a whole round of lines"
+    assert 500_000 <= found["text_bytes"] < 3_000_000, "the text ends with a complete round of lines"
     assert found["encoding_and_training"] == found["training"] == {"seconds": 1.0, "peak_memory_mb": 100.0}
-    assert len(set(caches)) == 1, "the second run finds what the first encoded"
+    assert len(set(caches)) == 1, "the second run must find the text that the first encoded"
     assert "training: 1 s, at most 100 MB" in printed
 
 
@@ -48,7 +48,7 @@ def test_the_text_has_other_numbers_in_each_line(tmp_path: Path) -> None:
 needs_wait4 = pytest.mark.skipif(not hasattr(os, "wait4"), reason="this system has no wait4")
 
 
-# A process of its own, as the script is: the figure of a child starts from what its parent held.
+# Runs in its own process, as the script does: a child's peak memory starts from its parent's.
 MEASURED = """
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is around every measurement: the environment of contestants, the results file, spreads."""
+"""The parts shared by all benchmarks: the contestants' environment, the results file, spreads."""
 
 from __future__ import annotations
 

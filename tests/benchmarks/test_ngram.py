@@ -1,4 +1,4 @@
-"""The n-gram model is a distribution, discounts as its paper says, and learns from longer contexts."""
+"""The n-gram model sums to 1, discounts as its paper says, and gains from longer contexts."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_rare_words_are_unknown() -> None:
 
 @pytest.fixture
 def texts(tmp_path: Path) -> list[Path]:
-    """A text to count in and one to predict."""
+    """Return a training text and a test text."""
     paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
     paths[0].write_text("the cat sat .\nthe dog sat .\n" * 9, "utf-8")
     paths[1].write_text("the bird sat .\n", "utf-8")

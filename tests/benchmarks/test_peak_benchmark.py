@@ -1,4 +1,4 @@
-"""The multiply-adds of `benchmarks.peak` are made, all of them, on each thread."""
+"""`benchmarks.peak` does all its multiply-adds, on each thread."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def test_each_thread_works_on_all_its_registers(threads: int) -> None:
     found._values[...] = 0
     found._count = 100
     assert found.work() == 2 * 100 * threads * peak.ACCUMULATORS * lanes(4)
-    np.testing.assert_array_equal(found._values, 2)  # where halving and adding one leads to
+    np.testing.assert_array_equal(found._values, 2)  # the limit of v / 2 + 1
     assert found.per_second(0.001) > 1e6
     assert found.about()["threads"] == threads

@@ -1,4 +1,4 @@
-"""A picture can be drawn from each kind of results, the same every time."""
+"""Each kind of results can be drawn, and gives the same bytes every time."""
 
 import json
 import xml.etree.ElementTree as ElementTree

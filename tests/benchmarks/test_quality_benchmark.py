@@ -1,4 +1,4 @@
-"""`benchmarks.quality`: when a target was reached, how long it may train, and what it makes of a run."""
+"""`benchmarks.quality`: when a target was reached, the time limit, and the results of a run."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_the_length_of_the_training_is_taken_out():
 
 @pytest.fixture
 def training_here(monkeypatch: pytest.MonkeyPatch, no_processes: None) -> None:
-    """Train in the process of the test, and draw no picture."""
+    """Train in the test's process, and draw no picture."""
     monkeypatch.setattr(subprocess, "Popen", commands_here.start)
     monkeypatch.setattr(quality, "_LOOK_SECONDS", 0.0)
     monkeypatch.setattr(pictures, "draw_if_possible", lambda path: None)
@@ -112,7 +112,7 @@ def test_training_is_stopped_when_its_minutes_are_over(
 
 @pytest.mark.slow
 def test_fifty_steps_in_processes(run_script: RunScript, tmp_path: Path) -> None:
-    # A quick run, but with all the minutes that a busy machine needs.
+    # As short as a quick run, but with a time limit that a busy machine can keep.
     run_script(quality, "--warm", "--minutes", "9", "-o", tmp_path / "r.json", "--", "--steps", "50")
     (run,) = json.loads((tmp_path / "r.json").read_text("utf-8"))["runs"].values()
     assert run["steps"] == 50

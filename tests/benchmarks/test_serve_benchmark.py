@@ -1,4 +1,4 @@
-"""What the benchmark of serving counts, against a server that takes known times."""
+"""The figures of `benchmarks.serve`, checked against a server with known delays."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ WAIT = 0.02
 
 
 async def answering(reader, writer):
-    """Answer a request for a text with a letter after each wait."""
+    """Answer a completion request with one letter every `WAIT` seconds."""
     head = await reader.readuntil(b"\r\n\r\n")
     asked = json.loads(await reader.readexactly(int(head.partition(b"Content-Length: ")[2].split(b"\r\n")[0])))
     writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
@@ -33,7 +33,7 @@ async def answering(reader, writer):
 
 @contextlib.contextmanager
 def serving_here():
-    """Serve from another thread of this process, and give the port."""
+    """Context manager: serve from another thread of this process and yield the port."""
     loop, ports, ready, stop = asyncio.new_event_loop(), [], threading.Event(), asyncio.Event()
 
     async def main():
@@ -55,7 +55,7 @@ def serving_here():
 
 @pytest.fixture
 def gen(monkeypatch):
-    """Stand in for `numlstm gen`: it writes the prompt and this list's text. The server's letters come fast."""
+    """Replace `numlstm gen`: it prints the prompt and the text in the returned list. Makes the server fast."""
     monkeypatch.setattr(sys.modules[__name__], "WAIT", 0.0005)
     written, run = ["aaa"], subprocess.run
 
@@ -87,7 +87,7 @@ def test_clients_that_come_together_and_one_at_a_time():
     seconds, heard = crowd(4, 5, together=False)
     assert seconds >= 4 * 5 * WAIT
     waits = sorted(each.first for each in heard)
-    assert all(wait >= (5 * n + 1) * WAIT for n, wait in enumerate(waits)), "who comes later waits for the others' ends"
+    assert all(wait >= (5 * n + 1) * WAIT for n, wait in enumerate(waits)), "clients wait for earlier ones to finish"
 
 
 def test_an_answer_that_is_too_short_is_no_result():

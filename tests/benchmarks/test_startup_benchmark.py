@@ -1,4 +1,4 @@
-"""`benchmarks.startup` from its options to its results: the commands, and the scripts beside them."""
+"""`benchmarks.startup` from options to results: the commands and the comparison scripts."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SHORT = ("--cold-rounds", "1", "--rounds", "1")
 
 @pytest.fixture
 def short_commands(monkeypatch: pytest.MonkeyPatch, no_processes: None) -> None:
-    """Run short commands in the process of the test, and draw no picture."""
+    """Run short commands in the test's process, and draw no picture."""
     monkeypatch.setattr(startup, "_SHAPE", Shape((8, 8), batch_size=32, seq_len=64))
     monkeypatch.setattr(startup, "_STEPS", 1)
     monkeypatch.setattr(startup, "_LENGTH", 20)
@@ -54,7 +54,7 @@ def test_a_script_that_writes_another_text_is_refused(
     without("torch")
     startup._write_files(tmp_path)
     assert len(startup.verify(tmp_path, None)["text"]) == 20
-    monkeypatch.setattr(startup, "_GAIN", 0.1)  # of the weights that the script reads
+    monkeypatch.setattr(startup, "_GAIN", 0.1)  # so the script reads other weights
     with pytest.raises(RuntimeError, match=f"{NUMPY} .*; expected the same likeliest text"):
         startup.verify(tmp_path, None)
 

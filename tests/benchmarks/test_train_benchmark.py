@@ -1,4 +1,4 @@
-"""`benchmarks.train` from its options to its results and its picture, with and without bf16 and PyTorch."""
+"""`benchmarks.train` from options to results and picture, with and without bf16 and PyTorch."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def glibc(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Any system has the contestants of one with glibc."""
+    """Pretend that the system has glibc, which adds contestants."""
     monkeypatch.setattr(platform, "libc_ver", lambda: ("glibc", "2.40"))
 
 
 @pytest.fixture
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Save the seconds that a picture takes."""
+    """Draw no picture, which would take seconds."""
     monkeypatch.setattr(pictures, "draw_if_possible", lambda path: None)
 
 
@@ -56,11 +56,11 @@ def test_without_pytorch_numlstm_is_measured_in_both_precisions(
     (result,) = found["results"]
     assert set(result["contestants"]) == OURS
     assert result["absent"] == {}
-    assert result["ratios_bf16"] == {}, "there is nobody to compare with"
+    assert result["ratios_bf16"] == {}, "there is no other contestant to compare with"
     assert set(result["verification"]["largest_relative_errors"]) == {"numlstm bf16"}
     for name, contestant in result["contestants"].items():
         assert contestant["characters_per_second"]["median"] > 0, name
-        assert ("share_of_peak" in contestant) == (name == "numlstm"), "the peak is one of float32"
+        assert ("share_of_peak" in contestant) == (name == "numlstm"), "the peak is that of float32"
     assert "PyTorch is not installed" in found["judge"]["absent"]
     assert "PyTorch is not installed" in printed
 

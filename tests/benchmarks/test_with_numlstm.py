@@ -1,4 +1,4 @@
-"""numlstm as a contestant, in the process of the test."""
+"""numlstm as a contestant, in the test's process."""
 
 from __future__ import annotations
 

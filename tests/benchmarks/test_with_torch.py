@@ -1,4 +1,4 @@
-"""PyTorch as a contestant: it computes what numlstm does, and says so where it cannot."""
+"""PyTorch as a contestant: it computes the same as numlstm, or reports why it cannot run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FIELDS = dataclasses.asdict(SHAPE)
 
 @pytest.fixture(autouse=True)
 def torch_as_before() -> Iterator[None]:
-    """Leave PyTorch with its threads and with oneDNN, which contestants change."""
+    """Restore PyTorch's threads and oneDNN, which contestants change."""
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)

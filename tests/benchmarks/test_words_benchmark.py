@@ -1,4 +1,4 @@
-"""`benchmarks.words` trains on one text, evaluates on another, and sets the n-gram model beside it."""
+"""`benchmarks.words` trains on one text, evaluates on another, and compares with the n-gram model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RunScript = Callable[..., str]
 
 @pytest.fixture
 def texts(tmp_path: Path) -> list[Path]:
-    """A text to train on and one to predict."""
+    """Return a training text and a test text."""
     paths = [tmp_path / "a.txt", tmp_path / "b.txt"]
     paths[0].write_text("the cat sat .\nthe dog sat .\na dog ran .\n" * 200, "utf-8")
     paths[1].write_text("the cat ran .\na bird sat .\n" * 3, "utf-8")
@@ -38,7 +38,7 @@ def test_another_recipe(run_script: RunScript, tmp_path: Path, texts: list[Path]
     assert found["files"] == {"train": "a.txt", "test": "b.txt"}
     assert found["numlstm"]["model"]["layers"] == [8]
     (ngrams,) = found["ngram"]["results"]
-    assert found["ngram"]["tokens"] == found["numlstm"]["eval"]["tokens"], "both predict the same tokens"
+    assert found["ngram"]["tokens"] == found["numlstm"]["eval"]["tokens"], "both must predict the same tokens"
     assert ngrams["perplexity"] > 1
     assert f"numlstm: perplexity {found['numlstm']['eval']['perplexity']:.2f}" in printed
 

@@ -1,4 +1,4 @@
-"""How tests run the command line: in their own process, or, where the process is what they test, in one of its own."""
+"""Fixtures that run the command line: in the test process, or in a subprocess where the process itself is tested."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.cli import in_process
 Result = subprocess.CompletedProcess[str]
 Command = Callable[..., Result]
 
-# No colours and a wide terminal, whatever the tests run in.
+# No colours and a wide terminal, regardless of the environment that the tests run in.
 PLAIN = {"NO_COLOR": "1", "COLUMNS": "160"}
 
 
 @pytest.fixture
 def numlstm(tmp_path: Path) -> Command:
-    """Run `numlstm ARGS` in the test's folder; `stdin` is bytes or text, other names are environment variables."""
+    """Run `numlstm ARGS` in the test's folder; `stdin` is bytes or text; other keywords set environment variables."""
 
     def run(*args: str | Path, stdin: str | bytes = "", **variables: str) -> Result:
         data = stdin.encode() if isinstance(stdin, str) else stdin
@@ -32,13 +32,13 @@ def numlstm(tmp_path: Path) -> Command:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """The environment of a command in a process of its own."""
+    """Return the environment variables for a command in a subprocess."""
     return {**os.environ, **PLAIN, "PYTHONIOENCODING": "utf-8"}
 
 
 @pytest.fixture
 def numlstm_process(tmp_path: Path, environment: dict[str, str]) -> Command:
-    """Do what the fixture `numlstm` does, in a process of its own: half a second and more, so only where it matters."""
+    """Do the same as the fixture `numlstm` in a subprocess. Use sparingly: each call takes half a second or more."""
 
     def run(*args: str | Path, stdin: str | bytes = "", **variables: str) -> Result:
         done = subprocess.run(
@@ -56,7 +56,7 @@ def numlstm_process(tmp_path: Path, environment: dict[str, str]) -> Command:
 
 @pytest.fixture
 def text_file(tmp_path: Path, source_text: str) -> Path:
-    """A text so short that an epoch, with the options `tiny`, is 23 steps."""
+    """Write a short text: with the options `tiny`, an epoch is 23 steps."""
     path = tmp_path / "text.txt"
     path.write_text(source_text[:1600], encoding="utf-8", newline="")
     return path
@@ -67,5 +67,5 @@ TINY = ("--layers", "12,9", "--batch-size", "4", "--seq-len", "16", "--device", 
 
 @pytest.fixture
 def tiny() -> tuple[str, ...]:
-    """Options that make a run of less than a second."""
+    """Return options for a run that takes less than a second."""
     return TINY

@@ -1,8 +1,8 @@
-"""Run the command line in the tests' own process, where Python has started and the kernels are loaded.
+"""Run the command line in the test process, which saves the start of Python and the loading of the kernels.
 
-A command meets what it would meet in a process of its own: its arguments, folder, environment and three streams, and
-warnings that are errors. What it sets for the rest of its process is put back, and what it should have put back itself
-is checked.
+A command sees what it would see in a subprocess: its own arguments, working directory, environment and standard
+streams, with warnings as errors. Process-wide settings that a command may change are restored afterwards; those that it
+must restore itself are checked.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ from numlstm.cli import main
 def run(
     args: Sequence[str | Path], folder: Path = Path(), stdin: bytes = b"", variables: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
-    """Run `numlstm ARGS` in a folder, with these environment variables beside those there are.
+    """Run `numlstm ARGS` in `folder`, with `variables` added to the environment.
 
-    An error that would end a process with a traceback is raised.
+    Exceptions that would end a process with a traceback propagate.
     """
     stdout, stderr = io.BytesIO(), io.BytesIO()
     code: object = 0
@@ -48,14 +48,14 @@ def run(
             code = end.code or 0
         for stream in (sys.stdout, sys.stderr):
             stream.flush()
-            stream.detach()  # or it would close the bytes when it is deleted
+            stream.detach()  # or the garbage collector would close the buffer
     assert isinstance(code, int)
     return subprocess.CompletedProcess(args, code, stdout.getvalue().decode(), stderr.getvalue().decode())
 
 
 @contextlib.contextmanager
 def _put_back() -> Iterator[None]:
-    """Put back the environment and the number of threads, and check that nothing else was left behind."""
+    """Restore the environment and the number of threads; assert that the command changed nothing else."""
     environment, before = dict(os.environ), _left_behind()
     try:
         yield
@@ -68,7 +68,7 @@ def _put_back() -> Iterator[None]:
 
 
 def _left_behind() -> dict[str, object]:
-    """Return what a library's user would notice after a command."""
+    """Return the process-wide state that a command must restore itself."""
     numbers = (signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM))  # Windows has no SIGHUP
     return {
         "signal handlers": [signal.getsignal(number) for number in numbers],

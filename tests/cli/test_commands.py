@@ -1,4 +1,4 @@
-"""`gen`, `eval`, `info` and the root command as a user meets them."""
+"""`gen`, `eval`, `info` and the root command end to end."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SYMBOLS = "\n abcdehilnorstuw한글🙂́"
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A weights file of an untrained network."""
+    """Write the weights file of an untrained network."""
     vocab = CharVocab("".join(sorted(SYMBOLS)))
     config = NetworkSettings(len(vocab), (10, 6))
     path = tmp_path / "w.npz"
@@ -144,6 +144,12 @@ def test_the_root_command(numlstm: Command) -> None:
     for command in ("train", "gen", "eval", "info", "check"):
         assert command in shown
         assert numlstm(command, "--help").returncode == 0
+
+
+def test_an_unknown_command_is_a_usage_error(numlstm: Command) -> None:
+    done = numlstm("trian")
+    assert done.returncode == 2
+    assert "No such command 'trian'" in done.stderr
 
 
 def test_public_names() -> None:

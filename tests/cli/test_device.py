@@ -1,4 +1,4 @@
-"""`--device` as a user meets it, with a GPU and without."""
+"""`--device` end to end, with and without a GPU."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ SMALL = ("--layers", "8", "--batch-size", "2", "--seq-len", "8", "--steps", "2",
 
 @pytest.fixture
 def why_not() -> str:
-    """What this machine lacks of a GPU; skips where it lacks nothing."""
+    """Return why the GPU backend does not work here; skip the test if it works."""
     found = registry.why_not("gpu")
     if not found:
-        pytest.skip("there is a GPU here, and it works")
+        pytest.skip("needs a machine without a working GPU")
     return found
 
 
@@ -37,7 +37,7 @@ def test_the_header_says_why_auto_took_the_cpu(
     numlstm: Command, why_not: str, text_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(text_file.parent)
-    monkeypatch.setattr(registry, "_preferred", lambda: ["gpu", "reference"])  # whose kernels need no compiling
+    monkeypatch.setattr(registry, "_preferred", lambda: ["gpu", "reference"])  # needs no compiled kernels
     done = numlstm("train", text_file, *SMALL)
     assert done.returncode == 0, done.stderr
     assert f"device      reference (NumPy); no GPU: {why_not}\n" in done.stderr

@@ -66,7 +66,7 @@ def test_what_is_printed_of_files_and_unknown_tokens(capsys: pytest.CaptureFixtu
     found["files"].pop()
     _print({**found, "dropped": 2, "unknown": 0}, "byte")
     shown = capsys.readouterr().out
-    assert "a[b]" not in shown, "one file is the whole"
+    assert "a[b]" not in shown, "a single file needs no line of its own"
     assert "nats per byte" in shown
     assert "2 unknown ones left out" in shown
     assert "vocabulary" not in shown
@@ -106,7 +106,7 @@ def test_cold_windows_that_do_not_fit_are_one_line(numlstm: Command, model: Path
         assert done.stderr.count("\n") == 1
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="needs file names that are bytes")
+@pytest.mark.skipif(sys.platform != "linux", reason="needs file names that may be any bytes")
 def test_a_file_whose_name_is_no_text_is_named(numlstm: Command, model: Path, tmp_path: Path) -> None:
     (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text(TEXT, encoding="utf-8", newline="")
     done = numlstm("eval", model, "t.txt", "*.txt", "--device", "reference")

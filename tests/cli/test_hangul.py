@@ -1,4 +1,4 @@
-"""A text in Korean: trained on, saved, loaded and written from, by the command line, to the letter."""
+"""A Korean text on the command line: trained on, saved, loaded and generated from, exact to the character."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ HANGUL = Path(__file__).parents[1] / "hangul.txt"
 
 
 def words(text: str) -> list[str]:
-    """The words of two syllables or more."""
+    """Return the words of two or more syllables."""
     return [word for word in "".join(c if c.isalpha() else " " for c in text).split() if len(word) > 1]
 
 
@@ -31,7 +31,7 @@ def test_korean_is_learnt_and_written(numlstm: Command, tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     file = weights_file.load(tmp_path / "마르타.npz")
     assert set(file.vocab.decode(range(len(file.vocab)))) == set(text)
-    assert file.summary["best_loss"] < 3.9, "of 447 characters: a guess would be 6.1"
+    assert file.summary["best_loss"] < 3.9, "guessing among 447 characters would give 6.1"
     gen = ("gen", "마르타.npz", "--prompt", "마르타가 ", "--length", "300", "--temperature", "0.3", "--seed", "1")
     written = numlstm(*gen, "--device", "reference")
     assert written.returncode == 0, written.stderr

@@ -1,4 +1,4 @@
-"""Most tests run commands in their own process; here each command says the same in a process of its own."""
+"""Check that a command behaves the same in the test process, where most tests run it, and in a subprocess."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ EXAMPLES: dict[str, tuple[str, ...]] = {
     "serve": ("serve", "--port", "high"),
 }
 
-STARTED_ELSEWHERE = {"gen", "info", "corpus", "check"}  # by quick tests that need a process for other reasons
+STARTED_ELSEWHERE = {"gen", "info", "corpus", "check"}  # in fast tests that need a subprocess anyway
 
 
 @pytest.fixture
 def model(tmp_path: Path) -> None:
-    """Write a network of a few units to `w.npz`, and a text long enough to look for cells in."""
+    """Write a tiny network to `w.npz`, and a text long enough for `look` to `long.txt`."""
     (tmp_path / "long.txt").write_text("a cab\n" * 400, encoding="utf-8")
     vocab = CharVocab("\n abc")
     config = NetworkSettings(len(vocab), (5, 4))

@@ -1,4 +1,4 @@
-"""Tokens of every level on the command line: trained, resumed, written, measured and told."""
+"""Tokens of every level on the command line: training, resuming, generating, evaluating and `info`."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_level_of_a_run_cannot_change(numlstm: Command, prose: str, option: 
 
 @pytest.fixture
 def words(tmp_path: Path) -> str:
-    """A model that, if it may, writes <unk> alone, and after it by far most often "cat"."""
+    """Write a model that generates only <unk> if allowed to, and otherwise almost always "cat"."""
     vocab = WordVocab(("<unk>", "<eos>", "<join>", "cat", "dog", ",", '"'))
     config = NetworkSettings(len(vocab), (4,))
     flat = parameters.initialise(config, 0)
@@ -118,7 +118,7 @@ def test_the_text_goes_on_from_the_prompt_as_it_was_typed(numlstm: Command, word
     options = (*REFERENCE, "--length", "2", "--prompt")
     done = numlstm("gen", words, *options, 'The  dog, "zebra ')
     assert done.stdout == 'The  dog, "zebra cat cat'
-    assert done.stderr == "(3 tokens of the prompt unknown to the model)\n", "two words and the two spaces"
+    assert done.stderr == "(3 tokens of the prompt unknown to the model)\n", "two words and one double space"
     assert numlstm("gen", words, *options, "dog").stderr == ""
     assert numlstm("gen", words, *options, "zebra dog, ", "--drop-unknown").stdout == "dog, cat cat"
     two = numlstm("gen", words, *options, 'dog "', "--samples", "2", "--seed", "1").stdout
@@ -142,7 +142,7 @@ def test_bytes_are_written_as_they_are(numlstm: Command, tmp_path: Path, environ
 
     config = NetworkSettings(256, (4,))
     flat = parameters.initialise(config, 0)
-    parameters.views(flat, config)["output.b"][0xE9] = 90  # é in latin-1, and no UTF-8
+    parameters.views(flat, config)["output.b"][0xE9] = 90  # é in latin-1, invalid as UTF-8
     weights_file.save(tmp_path / "b.npz", weights_file.WeightsFile(config, ByteVocab(), flat, {}, None))
     command = [
         sys.executable,
@@ -184,4 +184,4 @@ def test_samples_go_on_from_a_line_of_known_words() -> None:
     unknown = load_corpus(
         ["-"], stdin=io.BytesIO(b"a " * 90 + b"an odd\nlot of words\n" * 9), level=TextSettings("word", 4)
     )
-    assert "<unk>" in default_prompt(unknown), "where there is no other"
+    assert "<unk>" in default_prompt(unknown), "used only where no line is fully known"

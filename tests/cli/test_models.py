@@ -1,4 +1,4 @@
-"""`numlstm models` and `numlstm share`, and models by name where a file could stand."""
+"""`numlstm models` and `numlstm share`, and the names of shipped models in place of a file."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_summary_that_numlstm_did_not_write_is_one_line(
 
 
 def test_a_name_of_a_model_that_ships_is_no_output(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:
-    """Later that name would mean the other model."""
+    """Reading that name later would load the shipped model instead."""
     done = numlstm("train", text_file, *tiny, "--steps", "1", "-o", "shakespeare")
     assert done.returncode == 1
     assert "shakespeare is the name of a shipped model" in done.stderr

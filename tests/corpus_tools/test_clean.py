@@ -1,4 +1,4 @@
-"""Cleaning removes what it says, says what it removed, and nothing else."""
+"""Cleaning removes what the steps name, reports what it removed, and changes nothing else."""
 
 from __future__ import annotations
 
@@ -78,4 +78,4 @@ def test_a_long_row_of_spaces_takes_no_time():
     text = f"a{' ' * 200_000}b  \n"
     began = time.process_time()
     assert cleaned(text, Steps())[0] == f"a{' ' * 200_000}b\n"
-    assert time.process_time() - began < 2  # a minute where each space is tried as the first
+    assert time.process_time() - began < 2  # a minute if each space is tried as a start

@@ -1,4 +1,4 @@
-"""Many files become one text: in order, each once, and what is left out is told."""
+"""Combining files into one text: in order, without duplicates, and with a report of what was left out."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Documents of each kind become text; broken and hostile ones one line."""
+"""Extracting text from each kind of document; broken and hostile documents give a one-line error."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_broken_html_is_some_text(page):
 def test_elements_that_are_never_closed_take_no_time():
     began = time.process_time()
     assert text_of_markup("<svg>" * 20_000 + "</title>" * 20_000 + "<body>x") == "x\n"
-    assert time.process_time() - began < 3  # 20 seconds where each end tag looks through all that is open
+    assert time.process_time() - began < 3  # 20 seconds if each end tag searches all open elements
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_docx_that_is_broken_or_hostile(tmp_path, monkeypatch):
             file.writestr(name, data)
     with contextlib.suppress(
         CorpusError
-    ):  # older versions of lxml leave the entity as it is, newer ones refuse the file
+    ):  # older versions of lxml keep the entity unexpanded, newer ones refuse the file
         assert len(text(path)) < 10_000
     path.write_bytes(b"no zip")
     assert "of another type" in error_of(path)
@@ -241,7 +241,7 @@ def test_docx_that_is_broken_or_hostile(tmp_path, monkeypatch):
 
 
 def pdf(path, shown="It rained."):
-    """A PDF of one page, as its specification begins with."""
+    """Write a PDF of one page, like the minimal example of the PDF specification."""
     content = f"BT /F1 12 Tf 72 720 Td ({shown}) Tj ET".encode() if shown else b""
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",

@@ -1,4 +1,4 @@
-"""Chats and posts as services export them: small files of their forms, written for these tests."""
+"""Chats and posts exported by services: small files in the same formats, written for these tests."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_telegram_of_one_chat_and_of_an_account():
 
 
 def broken(text):
-    """Text as Facebook writes it."""
+    """Garble text as Facebook's exports do: UTF-8 bytes read as Latin-1."""
     return text.encode().decode("latin-1")
 
 

@@ -1,4 +1,4 @@
-"""Repeated passages: found where they are, as a slow search finds them too."""
+"""Repeated passages: found at the right positions, and checked against a slow search."""
 
 from __future__ import annotations
 

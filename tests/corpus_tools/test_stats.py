@@ -1,4 +1,4 @@
-"""The figures of a text, the warnings, and the network that is suggested."""
+"""Statistics of a text, its warnings, and the suggested network size."""
 
 from __future__ import annotations
 

@@ -1,10 +1,10 @@
-"""A CUDA device in the host's memory, for machines that have none: the package's own code runs on it unchanged.
+"""An emulated CUDA device in host memory, for machines without one; the package's own code runs on it unchanged.
 
-`emulated()` replaces what of CuPy would reach for a device; arrays stay real `cupy.ndarray`s, and their kernels are
-compiled by g++ (`compiled.py`, `cuda.h`). What is not emulated raises CuPy's own `CUDARuntimeError`.
+`emulated()` replaces the parts of CuPy that need a device. Arrays are still real `cupy.ndarray`s, and kernels are
+compiled by g++ (`compiled.py`, `cuda.h`). Operations that are not emulated raise CuPy's own `CUDARuntimeError`.
 
-It shows wrong formulas, indices, layouts, argument types, lifetimes, missing barriers and missing waits. It shows
-nothing about cuBLAS itself, the driver, the last bits of the device's functions, its memory model or its speed.
+It reveals wrong formulas, indices, layouts, argument types and lifetimes, missing barriers and missing waits. It says
+nothing about cuBLAS itself, the driver, the last bits of the device's math functions, its memory model or its speed.
 """
 
 from __future__ import annotations
@@ -38,11 +38,10 @@ def missing() -> str:
 
 
 class Emulation:
-    """An emulated device while it lasts.
+    """An emulated device, valid within `emulated()`.
 
-    `card` says what it is, `memory.capacity` how much it may hold (bytes), `order` in which order the threads of a
-    block go (0 ascending, 1 descending, others shuffled by that seed). `counts` and `launches` tell what was done with
-    it.
+    `card` describes the device, `memory.capacity` is its memory in bytes, and `order` is the order in which the threads
+    of a block run (0 ascending, 1 descending, others: the seed of a shuffle). `counts` and `launches` record its use.
     """
 
     def __init__(self, flags: tuple[str, ...]) -> None:
@@ -52,12 +51,12 @@ class Emulation:
 
         self.flags, self.order, self.card = flags, 0, Card()
         self.launches: set[Launched] = set()
-        sanitized = any("address" in flag for flag in flags)  # it guards what malloc gives itself
+        sanitized = any("address" in flag for flag in flags)  # AddressSanitizer guards what malloc returns
         self.memory = Memory(lambda work: Stream.current.later(work), self.card.memory, 0 if sanitized else GUARD)
 
     @property
     def counts(self) -> Any:
-        """How often the host waited, launched, multiplied, uploaded."""
+        """How often the host synchronised, launched, multiplied and uploaded."""
         from tests.emulation.streams import Stream
 
         return Stream.counts
@@ -67,7 +66,7 @@ class Emulation:
         return _Module(self, code, tuple(options))
 
     def finish(self) -> None:
-        """Do what is still queued, and raise for what was found wrong meanwhile."""
+        """Run the queued work. Raises `EmulationError` for memory faults found so far."""
         from tests.emulation.streams import Stream
 
         Stream.current.drain()
@@ -83,7 +82,7 @@ class _Module:
 
 
 class _Function(Kernel):
-    """A kernel that is queued on the current stream when it is called."""
+    """A kernel that a call queues on the given or the current stream."""
 
     def __init__(self, emulation: Emulation, code: str, name: str, options: tuple[str, ...]) -> None:
         super().__init__(code, name, options, emulation.flags, shared_limit=emulation.card.shared_per_block)
@@ -105,16 +104,16 @@ class _Function(Kernel):
 
 @contextlib.contextmanager
 def emulated(flags: tuple[str, ...] | None = None) -> Iterator[Emulation]:
-    """Replace CuPy's device by an emulated one, and let the package forget what it knows of another.
+    """Context manager: replace CuPy's device by an emulated one and clear the package's caches about the device.
 
-    Kernels are compiled with those flags of g++, or those that `NUMLSTM_EMULATION_FLAGS` holds.
+    Kernels are compiled with the g++ flags `flags`, by default those in `NUMLSTM_EMULATION_FLAGS`.
     """
     import cupy
     from cupy.cuda import memory
 
     from tests.emulation import streams
 
-    streams.mark_stale()
+    streams.reset()
     emulation = Emulation(flags_asked_for() if flags is None else flags)
     before = memory.get_allocator()
     with contextlib.ExitStack() as stack:
@@ -129,7 +128,7 @@ def emulated(flags: tuple[str, ...] | None = None) -> Iterator[Emulation]:
 
 
 def _replacements(emulation: Emulation) -> Iterator[tuple[Any, str, Any]]:
-    """Yield what of CuPy is replaced: the object, its attribute, the new value."""
+    """Yield each replacement in CuPy: the object, its attribute, the new value."""
     import cupy
     from cupy.cuda import device, runtime
 
@@ -159,7 +158,7 @@ def _replacements(emulation: Emulation) -> Iterator[tuple[Any, str, Any]]:
 
 
 def _cublas_importable(cuda: ModuleType) -> None:
-    """See to it that there is something to replace: without cuBLAS, `cupy.cuda.cublas` raises when it is asked for."""
+    """Give `cupy.cuda` an attribute `cublas` to replace; without cuBLAS, reading it raises."""
     if "cublas" not in vars(cuda):
         with contextlib.suppress(ImportError):
             getattr(cuda, "cublas")  # noqa: B009
@@ -168,7 +167,7 @@ def _cublas_importable(cuda: ModuleType) -> None:
 
 
 def _forget() -> None:
-    """Clear what the package keeps of the device: the caches of its modules."""
+    """Clear the function caches of the package's GPU modules, which hold facts about the device."""
     for name, module in list(sys.modules.items()):
         if name == PACKAGE or name.startswith(f"{PACKAGE}."):
             for value in vars(module).values():

@@ -1,7 +1,7 @@
-"""What `cupy.ndarray` does by launching a kernel or copying, as far as it is emulated; the rest raises as it does.
+"""Emulates the `cupy.ndarray` operations that launch a kernel or copy. Others raise, as without a device.
 
-Each operation is checked when it is asked for and done when the stream comes to it. Pinned memory is read and written
-then; other memory of the host is read at once, as a copy from pageable memory is.
+Each operation is checked when it is called and done when the stream runs it. Pinned memory is read and written at that
+point; other host memory is read at once, as a copy from pageable memory is.
 """
 
 from __future__ import annotations
@@ -14,11 +14,11 @@ import numpy as np
 
 from tests.emulation.streams import Stream
 
-pinned: dict[int, int] = {}  # address of a block of pinned memory -> its bytes
+pinned: dict[int, int] = {}  # address of a pinned block -> its size in bytes
 
 
 def host(array: Any) -> np.ndarray:
-    """Return an emulated array's memory as a NumPy array of the same strides."""
+    """Return an emulated array's memory as a NumPy array with the same strides."""
     if array.size == 0:
         return np.empty(array.shape, array.dtype)
     low = sum((size - 1) * min(stride, 0) for size, stride in zip(array.shape, array.strides, strict=True))
@@ -28,13 +28,13 @@ def host(array: Any) -> np.ndarray:
 
 
 def is_pinned(array: np.ndarray) -> bool:
-    """Whether a NumPy array lies in pinned memory."""
+    """True if a NumPy array lies in pinned memory."""
     at = array.ctypes.data
     return any(start <= at and at + array.nbytes <= start + size for start, size in pinned.items())
 
 
 def alloc_pinned_memory(size: int) -> Any:
-    """Stand in for `cupy.cuda.alloc_pinned_memory`: return a buffer that begins as poison."""
+    """Stand in for `cupy.cuda.alloc_pinned_memory`: return a poisoned buffer."""
     made = type("PinnedMemoryPointer", (ctypes.c_char * size,), {"size": lambda self: size, "__del__": _unpin})()
     made.ptr = ctypes.addressof(made)
     ctypes.memset(made.ptr, 0xFF, size)
@@ -47,11 +47,11 @@ def _unpin(memory: Any) -> None:
 
 
 def _operand(value: Any) -> Any:
-    """Return what to read when the work is done: an array's memory, or a number as it is now."""
+    """Return the value to read when the work runs: an array's memory, or a number's current value."""
     if isinstance(value, cupy.ndarray):
         return host(value)
     if isinstance(value, np.ndarray) and value.ndim:
-        raise TypeError(f"Unsupported type {type(value)}: NumPy arrays are set, not assigned")
+        raise TypeError(f"Unsupported type {type(value)}: use `set` for NumPy arrays")
     return value if isinstance(value, (bool, int, float, np.generic)) else np.asarray(value)[()]
 
 
@@ -62,7 +62,7 @@ def _write(target: np.ndarray, value: Any) -> None:
 
 
 def set_item(self: Any, key: Any, value: Any) -> None:
-    """Stand in for `a[key] = a number or an array of the device`."""
+    """Stand in for `a[key] = value`, for a number or a device array."""
     keys = key if isinstance(key, tuple) else (key,)
     if not all(each is Ellipsis or each is None or isinstance(each, (int, slice, np.integer)) for each in keys):
         return _set_item(self, key, value)
@@ -77,7 +77,7 @@ def set_item(self: Any, key: Any, value: Any) -> None:
 
 
 def add_in_place(self: Any, other: Any) -> Any:
-    """Stand in for `a += a number or an array of the device`."""
+    """Stand in for `a += other`, for a number or a device array."""
     source, target = _operand(other), host(self)
     if np.broadcast_shapes(target.shape, np.shape(source)) != target.shape:
         raise ValueError(f"non-broadcastable output operand with shape {target.shape}")
@@ -106,7 +106,7 @@ def fill(self: Any, value: Any) -> None:
     """Stand in for `a.fill(number)`."""
     target, source = host(self), _operand(value)
     if np.ndim(source):
-        raise ValueError("an array is filled with a number")
+        raise ValueError("fill expects a number, not an array")
     _launch(lambda: _write(target, source))
 
 
@@ -135,12 +135,12 @@ def set_from(self: Any, arr: Any, stream: Stream | None = None) -> None:
 
 
 def get(self: Any, stream: Stream | None = None, order: str = "C", out: Any = None, blocking: bool = True) -> Any:
-    """Stand in for `a.get()`, which waits unless it is told not to."""
+    """Stand in for `a.get()`, which waits unless `blocking` is False."""
     if order not in ("C", "F", "A"):
         raise ValueError(f"unsupported order: {order}")
     result = np.empty(self.shape, self.dtype, order="F" if order == "F" else "C") if out is None else out
     if result.shape != self.shape or result.dtype != self.dtype:
-        raise ValueError(f"out is {result.dtype} {result.shape}, the array {self.dtype} {self.shape}")
+        raise ValueError(f"out is {result.dtype} {result.shape}; expected {self.dtype} {self.shape}")
     if out is None or not is_pinned(out):
         _write(result, np.full((), 0xFF, np.uint8).astype(self.dtype) if self.dtype.kind != "f" else np.nan)
     source = host(self)

@@ -1,6 +1,6 @@
-"""Texts of CUDA kernels compiled for this processor (`library.py`) and launched as CuPy launches kernels.
+"""CUDA kernels compiled for the CPU (`library.py`) and launched with CuPy's interface.
 
-Arrays are NumPy's or whatever has `.data.ptr`, and a kernel runs when it is called.
+Arrays may be NumPy's or any with `.data.ptr`. A kernel runs immediately when called.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ DEFAULT_SHARED_LIMIT = 48 * 1024
 
 
 def kernels(text: str) -> dict[str, str]:
-    """Return the names of the kernels of a text, each with the most threads that its launch bounds allow."""
+    """Return the kernel names in a CUDA source, each with the maximum threads per block of its launch bounds."""
     return {name: (bounds or str(MOST_THREADS)).split(",")[0] for bounds, name in KERNEL.findall(text)}
 
 
 class Launched(NamedTuple):
-    """A launch that was made, for whoever wants to know the sizes that kernels are launched with."""
+    """A recorded launch: the kernel, its compile options and its sizes."""
 
     kernel: str
     options: tuple[str, ...]
@@ -39,10 +39,10 @@ class Launched(NamedTuple):
 
 
 class Kernel:
-    """A kernel of a text, called as a `cupy.RawKernel` is.
+    """A kernel from a CUDA source, called like a `cupy.RawKernel`.
 
-    Stricter than that: each argument must be what the C++ parameter is, an array of that type for a pointer and a NumPy
-    scalar of that type for a number. `shared_limit` is what a device would grant a block that asks for it.
+    Stricter than CuPy: each argument must match the C++ parameter exactly, an array of that type for a pointer and a
+    NumPy scalar of that type for a number. `shared_limit` is the most shared memory (bytes) that a block may request.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Kernel:
 
     @property
     def max_dynamic_shared_size_bytes(self) -> int:
-        """The most shared memory that a block may be launched with."""
+        """The most dynamic shared memory (bytes) that a launch may use per block."""
         return self._asked_shared
 
     @max_dynamic_shared_size_bytes.setter
@@ -88,7 +88,7 @@ class Kernel:
     def bind(
         self, grid: Sequence[int], block: Sequence[int], args: Sequence[Any], *, shared_mem: int = 0, order: int = -1
     ) -> Callable[[], None]:
-        """Check a launch; return what runs it. That keeps addresses and numbers, as a launch does, not the arrays."""
+        """Check a launch and return a function that runs it. Like a real launch, it keeps pointers, not arrays."""
         sizes = self._checked_sizes(grid, block, shared_mem)
         if len(args) != len(self.signature):
             raise TypeError(f"{self.name} takes {len(self.signature)} arguments, not {len(args)}")
@@ -124,7 +124,7 @@ class Kernel:
         wanted, where = self.signature[n], f"{self.name}, argument {n}"
         if not wanted.startswith("*"):
             if not isinstance(given, np.generic):
-                raise TypeError(f"{where}: a {type(given).__name__} for {wanted}; hand in a NumPy scalar of that type")
+                raise TypeError(f"{where}: a {type(given).__name__} for {wanted}; pass a NumPy scalar of that type")
             if f"{given.dtype.kind}{given.dtype.itemsize}" != wanted:
                 raise TypeError(f"{where}: {given.dtype} for {wanted}")
             return (ctypes.c_char * given.nbytes).from_buffer_copy(given.tobytes())

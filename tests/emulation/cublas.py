@@ -1,7 +1,7 @@
-"""cuBLAS's matrix product on emulated memory: column-major, on bare addresses, with cuBLAS's own checks.
+"""Emulates cuBLAS's matrix product: column-major, on raw addresses, with cuBLAS's own checks.
 
-The factors are rounded as the type of computation asks; alpha and beta are read at once, in host pointer mode; with
-beta 0 what C held is not read. Knows nothing about arrays.
+Factors are rounded as the compute type requires. alpha and beta are read at the call, in host pointer mode. If beta is
+0, C is not read.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ HANDLE = 0xB1A5
 NO_TRANSPOSE, TRANSPOSE = 0, 1
 HOST_MODE, DEVICE_MODE = 0, 1
 NUMBERS = {0: np.dtype(np.float32), 1: np.dtype(np.float64)}  # CUDA_R_32F, CUDA_R_64F
-MANTISSA = {77: 10, 75: 7}  # bits that TF32 and bfloat16 keep
+MANTISSA = {77: 10, 75: 7}  # mantissa bits of TF32 and bfloat16
 ALGORITHMS = (-1, 99)  # CUBLAS_GEMM_DEFAULT, CUBLAS_GEMM_DEFAULT_TENSOR_OP
 CONSTANTS = {
     "CUBLAS_OP_N": NO_TRANSPOSE,
@@ -39,7 +39,7 @@ COMPUTES = {np.dtype(np.float32): (68, 74, 75, 77), np.dtype(np.float64): (70,)}
 
 
 class CUBLASError(RuntimeError):
-    """Stands in for CuPy's, which cannot be imported without cuBLAS."""
+    """Stands in for CuPy's error, which cannot be imported without cuBLAS."""
 
     def __init__(self, status: int) -> None:
         name = {7: "CUBLAS_STATUS_INVALID_VALUE", 1: "CUBLAS_STATUS_NOT_INITIALIZED", 15: "CUBLAS_STATUS_NOT_SUPPORTED"}
@@ -48,9 +48,9 @@ class CUBLASError(RuntimeError):
 
 
 def rounded(factor: np.ndarray, compute: int) -> np.ndarray:
-    """Return a factor as that type of computation multiplies it: rounded to the nearest, in its own dtype."""
+    """Return a factor rounded to nearest as the compute type requires, in its original dtype."""
     if compute == 74:
-        return factor.astype(np.float16).astype(np.float32)  # what is beyond 65504 becomes infinite
+        return factor.astype(np.float16).astype(np.float32)  # values beyond 65504 become infinite
     if compute not in MANTISSA:
         return factor
     dropped = 23 - MANTISSA[compute]
@@ -61,8 +61,8 @@ def rounded(factor: np.ndarray, compute: int) -> np.ndarray:
 
 
 def module(memory: Memory) -> SimpleNamespace:
-    """Return what stands in for `cupy.cuda.cublas` over that memory."""
-    modes = [DEVICE_MODE]  # as whoever used the handle before may have left it: who multiplies says what it needs
+    """Return a stand-in for `cupy.cuda.cublas` that operates on `memory`."""
+    modes = [DEVICE_MODE]  # as other code may leave the handle, so that a caller must set the mode it needs
 
     def expect_handle(handle: int) -> None:
         if handle != HANDLE:
@@ -79,7 +79,7 @@ def module(memory: Memory) -> SimpleNamespace:
     def gemm(handle: int, *arguments: int) -> None:
         expect_handle(handle)
         if modes[0] != HOST_MODE:
-            raise CUBLASError(15)  # alpha and beta in the device's memory are not emulated
+            raise CUBLASError(15)  # alpha and beta in device memory are not emulated
         work = _product(memory, *arguments)
         Stream.counts.products += 1
         Stream.current.later(work)
@@ -109,7 +109,7 @@ def _product(
     computeType: int,
     algo: int,
 ) -> Callable[[], None]:
-    """Check C = alpha op(A) op(B) + beta C, where op(A) is m by k and op(B) k by n; return what computes it."""
+    """Check C = alpha op(A) op(B) + beta C, where op(A) is m by k and op(B) k by n; return a function to compute it."""
     if transa not in (NO_TRANSPOSE, TRANSPOSE) or transb not in (NO_TRANSPOSE, TRANSPOSE):
         raise CUBLASError(7)
     rows_a, columns_a = (m, k) if transa == NO_TRANSPOSE else (k, m)
@@ -125,7 +125,7 @@ def _product(
         or algo not in ALGORITHMS
     ):
         raise CUBLASError(15)
-    scale, keep = (float(_scalar(at, dtype)) for at in (alpha, beta))  # of computeType: float32 for all of float32's
+    scale, keep = (float(_scalar(at, dtype)) for at in (alpha, beta))  # in the compute type's base dtype
     a = _matrix(memory, A, rows_a, columns_a, lda, dtype, "gemmEx, A")
     b = _matrix(memory, B, rows_b, columns_b, ldb, dtype, "gemmEx, B")
     c = _matrix(memory, C, m, n, ldc, dtype, "gemmEx, C")

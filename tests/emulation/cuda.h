@@ -1,15 +1,15 @@
-// Stands in for the CUDA compiler, so that g++ makes a text of kernels into functions that run on one processor.
+// Stands in for the CUDA compiler: lets g++ compile a source of kernels into functions that run on the CPU.
 //
-// Include this before the text. It says what the words of the language mean here; which threads there are is said by
-// cuda_fibres.h (each thread of a block a fibre: blocks of 1024 threads in any order, deadlocks named) or, with
-// EMULATION_THREADS defined, by cuda_threads.h (each thread one of the system, for ThreadSanitizer).
+// Include this before the kernels. It defines CUDA's keywords and functions. The threads come from cuda_fibres.h (each
+// thread of a block is a fibre: blocks of 1024 threads in any order, deadlocks reported) or, if EMULATION_THREADS is
+// defined, from cuda_threads.h (each thread is a system thread, for ThreadSanitizer).
 //
-// Stricter than a device: shared memory begins as NaN; a barrier must be reached by all threads of the block, at the
-// same line; there are no atomics on floats. More exact than a device: the fast intrinsics are the exact functions.
+// Stricter than a device: shared memory starts as NaN; all threads of a block must reach a barrier, at the same line;
+// there are no atomics on floats. More exact than a device: the fast intrinsics are the exact functions.
 #pragma once
 #include <cmath>
-// All of the system's headers come before the first of these words, some of which they use themselves.
-#include <math.h>  // brings exp(float) and its like into the global namespace, where CUDA has them
+// System headers must come before the definitions below, because they use some of these names themselves.
+#include <math.h>  // brings exp(float) and the like into the global namespace, as in CUDA
 #include <algorithm>
 #include <cstdint>
 #include <cstdio>
@@ -37,9 +37,9 @@
 #define __constant__ static const
 #define __forceinline__ inline __attribute__((always_inline))
 #define __noinline__ __attribute__((noinline))
-#define __launch_bounds__(...)  // checked by the builder, which reads it from the text
+#define __launch_bounds__(...)  // checked by compiled.py, which parses it from the source
 #ifdef __SANITIZE_ADDRESS__
-#define __shared__ static  // guarded by the sanitizer, which leaves alone what has a section of its own
+#define __shared__ static  // guarded by the sanitizer, which skips variables with their own section
 #else
 #define __shared__ static __attribute__((section("block_shared")))  // not in templates and inline functions
 #endif
@@ -63,9 +63,9 @@ namespace emulation {
 
 constexpr unsigned char POISON = 0xFF;  // as a float or a double: NaN
 
-struct Place {  // where a thread is
+struct Place {  // a thread's position
   dim3 thread, block, threads, blocks;
-  int number;  // of the thread in its block, x first
+  int number;  // the thread's index in its block, x fastest
 };
 
 extern "C" [[gnu::weak, gnu::visibility("hidden")]] char __start_block_shared[], __stop_block_shared[];
@@ -77,7 +77,7 @@ inline void poison_static() {
 struct Launch {
   dim3 blocks, threads;
   size_t shared;  // bytes for each block
-  int order;      // of the threads: 0 ascending, 1 descending, others shuffled by that seed
+  int order;      // of the threads: 0 ascending, 1 descending, others: the seed of a shuffle
   void (*call)(void**);
   void** arguments;
 };
@@ -100,7 +100,7 @@ inline dim3 unravel(unsigned long long n, dim3 size) {
 #define gridDim (emulation::here().blocks)
 #define warpSize emulation::WARP
 
-// Each barrier knows its line: threads that wait at different ones have diverged.
+// Each barrier passes its line, so that threads waiting at different barriers are recognised as diverged.
 #define __syncthreads() emulation::block_barrier(__LINE__)
 #define __syncwarp(...) emulation::sync_warp(__LINE__, ##__VA_ARGS__)
 #define __shfl_sync(...) emulation::shuffle(__LINE__, __VA_ARGS__)
@@ -234,8 +234,8 @@ inline float __int_as_float(int x) { return emulation::bits<float>(x); }
 inline long long __double_as_longlong(double x) { return emulation::bits<long long>(x); }
 inline double __longlong_as_double(long long x) { return emulation::bits<double>(x); }
 
-// What a kernel takes, a word for each parameter: * if it is a pointer, the kind of number as NumPy names it (V for a
-// struct, v for void), its size.
+// A kernel's signature, one word per parameter: * for a pointer, NumPy's letter for the kind of number (V for a struct,
+// v for void), and the size.
 namespace emulation {
 
 template <class Parameter>

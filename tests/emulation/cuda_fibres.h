@@ -1,7 +1,7 @@
-// The threads of a launch as fibres: blocks one after the other, the threads of a block in turn, each until it waits.
+// Runs the threads of a launch as fibres: blocks one after another, a block's threads in turn, each until it waits.
 //
-// A thread runs on until it must wait for others, so that whoever relied on a barrier that is not there reads what was
-// not written yet, in one order of the threads or another.
+// A thread runs until it must wait for others. Code that lacks a barrier therefore reads values not yet written, in at
+// least one thread order.
 #pragma once
 namespace emulation {
 
@@ -22,7 +22,7 @@ struct Block {
   std::vector<Thread> threads;
   std::vector<Warp> warps;
   std::vector<std::unique_ptr<Stack>> stacks;
-  std::vector<int> idle;  // stacks that no thread uses; the last used is taken first, its memory is near
+  std::vector<int> idle;  // unused stacks; the last used is reused first, as it is likely in the cache
   char* shared;
   int at_barrier, barrier_line, ended;
 };
@@ -47,7 +47,7 @@ inline void block_barrier(int line) {
   wait(State::at_barrier, line);
 }
 
-// Let the lanes go on that need wait no longer.
+// Resume the lanes whose wait is over.
 inline void settle(int first) {
   unsigned released = state.warps[first / WARP].settle(std::min<int>(WARP, int(state.threads.size()) - first));
   for (int lane = 0; lane < WARP; lane++)
@@ -90,7 +90,7 @@ inline std::string standstill() {
          std::to_string(state.ended) + " have ended" + at(line);
 }
 
-// Open the barrier if all threads are there.
+// Open the barrier if all threads have reached it.
 inline bool open() {
   if (state.at_barrier != int(state.threads.size())) return false;
   state.at_barrier = 0;
@@ -149,7 +149,7 @@ inline void run_block(dim3 block, std::vector<int>& turns, std::mt19937& random)
   }
 }
 
-// The bytes that a block asked for. Without AddressSanitizer they are followed by some that nobody may write to.
+// A block's dynamic shared memory. Without AddressSanitizer, guard bytes follow that must not change.
 class Shared {
  public:
   explicit Shared(size_t bytes) : bytes_(bytes) {
@@ -192,7 +192,7 @@ inline void run(const Launch& launch) {
     shared.check();
   }
   if (problem.empty()) return;
-  state.idle.clear();  // what threads that never ended stand on
+  state.idle.clear();  // these stacks belong to threads that never ended
   state.stacks.clear();
 }
 

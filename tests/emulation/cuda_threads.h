@@ -1,8 +1,8 @@
-// The threads of a launch as threads of the system, so that ThreadSanitizer sees who reads what without waiting.
+// Runs the threads of a launch as system threads, so that ThreadSanitizer detects reads without synchronisation.
 //
-// As many blocks as fit run at once, so that races between blocks are seen too; where a text has static shared memory,
-// which exists only once, blocks run one after the other. Slow: for small shapes. Deadlocks are
-// named by cuda_fibres.h; here a barrier that some threads will never reach ends the process.
+// As many blocks as fit run at once, so that races between blocks are detected too. If a source has static shared
+// memory, which exists only once, blocks run one after another. Slow: for small shapes only. cuda_fibres.h reports
+// deadlocks; here a barrier that some threads never reach aborts the process.
 #pragma once
 
 namespace emulation {

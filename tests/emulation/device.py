@@ -1,4 +1,4 @@
-"""A made-up card: what CuPy tells of a device, for whoever decides by it."""
+"""A made-up card: the facts about a device that CuPy reports and the package's decisions depend on."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from tests.emulation.streams import Stream
 
 @dataclass
 class Card:
-    """Change it before `emulated` or while it lasts."""
+    """The emulated card's facts; tests may change them within `emulated()`."""
 
     name: str = "Emulated card"
     sm: int = 90
     processors: int = 132
-    shared_per_block: int = 227 * 1024  # bytes, for a kernel that asks for them
+    shared_per_block: int = 227 * 1024  # bytes, for a kernel that requests them
     shared_per_processor: int = 228 * 1024
     memory: int = 2**30
     driver: int = 13000
@@ -24,7 +24,7 @@ class Card:
     devices: int = 1
 
     def attributes(self) -> dict[str, int]:
-        """Return what `cupy.cuda.Device().attributes` holds, as far as somebody may decide by it."""
+        """Return `cupy.cuda.Device().attributes`, limited to those that code may depend on."""
         return {
             "ComputeCapabilityMajor": self.sm // 10,
             "ComputeCapabilityMinor": self.sm % 10,
@@ -48,7 +48,7 @@ class Card:
         }
 
     def properties(self) -> dict[str, Any]:
-        """Return what `cupy.cuda.runtime.getDeviceProperties` does, as far as somebody may decide by it."""
+        """Return the result of `cupy.cuda.runtime.getDeviceProperties`, limited to facts that code may depend on."""
         return {
             "name": self.name.encode(),
             "totalGlobalMem": self.memory,
@@ -67,7 +67,7 @@ class Card:
 
 
 def device_class(card: Card, memory: Memory, no_device: Any) -> type:
-    """Return what stands in for `cupy.cuda.Device`. `no_device()` makes the error for a number that no device has."""
+    """Return a stand-in for `cupy.cuda.Device`. `no_device()` creates the error for an invalid device number."""
 
     class Device:
         def __init__(self, device: Any = None) -> None:

@@ -1,7 +1,7 @@
-// Fibres: functions that hand the processor to one another, each with a stack of its own.
+// Fibres: functions that switch to one another, each with its own stack.
 //
-// A switch on x86-64 is a dozen instructions; elsewhere (and with EMULATION_UCONTEXT) it is ucontext's swapcontext, which
-// asks the system each time and takes some 30 times as long. AddressSanitizer is told of each switch.
+// A switch on x86-64 takes a dozen instructions. Elsewhere (and with EMULATION_UCONTEXT) it is ucontext's swapcontext,
+// which makes a system call and takes about 30 times as long. AddressSanitizer is notified of each switch.
 #pragma once
 #include <sys/mman.h>
 #include <cstdint>
@@ -23,7 +23,7 @@
 namespace emulation {
 
 #ifndef EMULATION_UCONTEXT
-// Keep what a called function must keep, change the stack, fetch what was kept there.
+// Save the callee-saved registers, switch stacks, and restore the registers saved there.
 extern "C" [[gnu::visibility("hidden")]] void emulation_switch(void** from, void* to);
 asm(R"(
   .text
@@ -52,7 +52,7 @@ emulation_switch:
 
 class Stack {
  public:
-  // Stacks that all began at the same place of a page would push one another out of the processor's cache.
+  // Stacks that all started at the same offset in a page would evict each other from the CPU's cache.
   explicit Stack(size_t number) : size(SIZE - number % 61 * 64) {
     void* at = mmap(nullptr, GUARD + SIZE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (at == MAP_FAILED || mprotect(at, GUARD, PROT_NONE)) throw std::bad_alloc();
@@ -69,7 +69,7 @@ class Stack {
 
 class Fibre {
  public:
-  // Run `entry`, which never returns, on that stack when this fibre is switched to for the first time.
+  // The first switch to this fibre runs `entry`, which never returns, on the given stack.
   void prepare(Stack& stack, void (*entry)()) {
     bottom_ = stack.bottom;
     size_ = stack.size;
@@ -81,14 +81,14 @@ class Fibre {
     makecontext(&context_, entry, 0);
 #else
     void** top = reinterpret_cast<void**>(stack.bottom + stack.size);
-    *--top = nullptr;  // where entry would return to, and what makes its frame begin as if it had been called
+    *--top = nullptr;  // the return address of entry, which also aligns its frame as after a call
     *--top = reinterpret_cast<void*>(entry);
     for (int kept = 0; kept < 6; kept++) *--top = nullptr;
     kept_ = top;
 #endif
   }
 
-  // Leave this fibre for `to`; `ended` says that nobody will come back.
+  // Switch from this fibre to `to`; `ended` means that this fibre will never resume.
   void leave([[maybe_unused]] Fibre& to, [[maybe_unused]] bool ended = false) {
 #ifdef __SANITIZE_ADDRESS__
     __sanitizer_start_switch_fiber(ended ? nullptr : &shadow_, to.bottom_, to.size_);
@@ -101,7 +101,7 @@ class Fibre {
     arrive(shadow_);
   }
 
-  // What the first lines of `entry` must do.
+  // Must be called first in `entry`.
   static void begin([[maybe_unused]] Fibre& from) {
 #ifdef __SANITIZE_ADDRESS__
     __sanitizer_finish_switch_fiber(nullptr, &from.bottom_, &from.size_);

@@ -1,7 +1,7 @@
-"""Texts of CUDA kernels compiled by g++ into libraries, which the user's cache keeps by their content.
+"""Compiles CUDA sources with g++ into libraries, stored in the user's cache keyed by content.
 
-Two things make this fast: the headers are compiled once for all texts, and processes that want the same library at
-the same time wait for the one that began first.
+Two things make this fast: the headers are precompiled once for all sources, and processes that need the same library
+at the same time wait for the first one to build it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from tests.emulation.made_once import made_once
 HEADERS = Path(__file__).parent
 COMPILER = "g++"
 FLAGS = "NUMLSTM_EMULATION_FLAGS"
-# The tests' arrays are small: compiling takes longer than running, and -O1 would take twice as long.
+# The tests' arrays are small, so compiling takes longer than running, and -O1 would take twice as long.
 OPTIONS = ("-std=c++17", "-Og", "-fPIC", "-pthread", "-ffp-contract=off", "-fno-gnu-unique")
 WARNINGS = (
     "-fvisibility=hidden",
@@ -37,22 +37,22 @@ DAY = 24 * 3600.0  # seconds
 
 
 class EmulationError(RuntimeError):
-    """What a device would refuse, or do wrong without a word."""
+    """An action that a device would reject, or silently get wrong."""
 
 
 def missing() -> str:
-    """Return "" if kernels can be compiled here, else what is missing."""
+    """Return "" if kernels can be compiled here, otherwise what is missing."""
     return "" if shutil.which(COMPILER) else f"{COMPILER} is not installed"
 
 
 def flags_asked_for() -> tuple[str, ...]:
-    """Return the flags of g++ that the environment asks for: how tests are run again under a sanitizer."""
+    """Return the g++ flags from the environment, which the sanitizer tests set."""
     return tuple(os.environ.get(FLAGS, "").split())
 
 
 @functools.cache
 def library(text: str, exports: str, options: tuple[str, ...], flags: tuple[str, ...]) -> ctypes.CDLL:
-    """Return a text as a loaded library; options are those of the CUDA compiler, flags those of g++."""
+    """Compile and load a CUDA source. `options` are the CUDA compiler's, `flags` are for g++."""
     source = f'#include "cuda.h"\n#line 1 "kernels.cu"\n{text}\n{exports}'
     common = [COMPILER, *OPTIONS, *WARNINGS, *_poisoned_locals(), *flags, *_debug_information(flags)]
     command = [*common, *[option for option in options if option.startswith("-D")]]
@@ -84,17 +84,17 @@ def _version() -> str:
 
 
 def _poisoned_locals() -> tuple[str, ...]:
-    """Return what lets variables without a value begin as nonsense, which g++ can from 12 on."""
+    """Return the flags that fill uninitialised variables with a pattern, available since g++ 12."""
     return ("-ftrivial-auto-var-init=pattern",) if int(_version().split(".")[0]) >= 12 else ()
 
 
 def _debug_information(flags: tuple[str, ...]) -> tuple[str, ...]:
-    """Return what lets a sanitizer name the line; nobody else asks for it."""
+    """Return the flags that let a sanitizer report line numbers, if one is in use."""
     return ("-g1",) if any("sanitize" in flag for flag in flags) else ()
 
 
 def _compiled_headers(command: Sequence[str]) -> Path:
-    """Return a folder with `cuda.h` as that command compiles it; g++ falls back on the header if it is not there."""
+    """Return a folder with the precompiled `cuda.h` for a command; g++ falls back to the header if it is missing."""
     folder = _folder() / f"headers-{_key(*command)}"
     compiled = folder / "cuda.h.gch"
 
@@ -107,7 +107,7 @@ def _compiled_headers(command: Sequence[str]) -> Path:
 
 
 def _remove_old_headers() -> None:
-    """Remove those that are a day old: they take 45 MB each, and 3 seconds to make."""
+    """Remove precompiled headers older than a day: each takes 45 MB, and 3 seconds to compile."""
     for folder in _folder().glob("headers-*/"):
         with contextlib.suppress(OSError):
             if time.time() - folder.stat().st_mtime > DAY:

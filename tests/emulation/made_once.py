@@ -1,4 +1,4 @@
-"""Files that take long to make and that several processes want: one makes each of them, the others wait for it."""
+"""Slow-to-make files needed by several processes: one process makes each file and the others wait for it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 
 def made_once(path: Path, make: Callable[[], None]) -> Path:
-    """Return `path`, which `make` makes if it is not there."""
-    import fcntl  # not on Windows, where tests import this but skip what needs it
+    """Return `path`, after calling `make` to create it if it does not exist. Uses a lock file between processes."""
+    import fcntl  # missing on Windows, where this module is imported but unused
 
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,7 +1,7 @@
-"""The memory of an emulated device, in the host's: real `cupy.ndarray`s lie in it.
+"""The memory of an emulated device, in host memory, used by real `cupy.ndarray`s.
 
-What is allocated is full of NaN, and so is what was freed, from when the stream comes to that point. Nobody may write
-beyond the end of an allocation. Knows nothing about what lies in the memory.
+New memory is filled with NaN, and so is freed memory once the stream reaches that point. Writes beyond the end of an
+allocation are detected.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from cupy.cuda.memory import OutOfMemoryError
 from tests.emulation.library import EmulationError
 
 POISON = 0xFF  # as a float or a double: NaN
-GUARD = 256  # bytes after an allocation that stay what they are
-KEPT = 32 * 2**20  # bytes of freed memory that is not used again for a while, so that whoever reads it reads NaN
+GUARD = 256  # bytes after an allocation that must not change
+KEPT = 32 * 2**20  # bytes of freed memory not reused yet, so that reads after free return NaN
 ALIGNMENT = 512
 
 _libc = ctypes.CDLL(None)
@@ -26,7 +26,7 @@ _libc.free.argtypes = [ctypes.c_void_p]
 
 
 class Memory:
-    """The allocations of a device of `capacity` bytes. `later` is told what is to be done in the stream's order."""
+    """The allocations of a device with `capacity` bytes. `later` queues work on the stream."""
 
     def __init__(self, later: Callable[[Callable[[], None]], None], capacity: int, guard: int = GUARD) -> None:
         self.capacity, self.used, self.faults = capacity, 0, list[str]()
@@ -35,12 +35,12 @@ class Memory:
         self._freed: OrderedDict[int, int] = OrderedDict()
 
     def allocate(self, size: int) -> memory.MemoryPointer:
-        """Return memory as CuPy's allocators do. Raises `OutOfMemoryError` beyond the capacity."""
+        """Allocate memory, with the interface of CuPy's allocators. Raises `OutOfMemoryError` beyond the capacity."""
         if self.used + size > self.capacity:
             raise OutOfMemoryError(size, self.used, self.capacity)
         at = ctypes.c_void_p()
         if _libc.posix_memalign(ctypes.byref(at), ALIGNMENT, max(size + self._guard, 1)):
-            raise MemoryError(f"{size} bytes for the emulated device")
+            raise MemoryError(f"cannot allocate {size} bytes for the emulated device")
         assert at.value is not None
         ctypes.memset(at.value, POISON, size + self._guard)
         self._live[at.value] = size
@@ -48,7 +48,7 @@ class Memory:
         return memory.MemoryPointer(memory.UnownedMemory(at.value, size, _Owner(self, at.value), 0), 0)
 
     def freed(self, address: int) -> None:
-        """Take memory back: at once for whoever allocates, in the stream's order for what lies in it."""
+        """Free memory: it counts as free at once, and is overwritten in stream order."""
         size = self._live.pop(address)
         self.used -= size
         self._later(lambda: self._retire(address, size))
@@ -62,12 +62,12 @@ class Memory:
             _libc.free(self._freed.popitem(last=False)[0])
 
     def expect(self, address: int, size: int, what: str) -> None:
-        """Raise `EmulationError` unless so many bytes lie within one allocation."""
+        """Raise `EmulationError` unless these bytes lie within one allocation."""
         if size and not any(start <= address and address + size <= start + n for start, n in self._live.items()):
             raise EmulationError(f"{what}: {size} bytes that are not within one array of the device")
 
     def check(self) -> None:
-        """Raise `EmulationError` if somebody wrote beyond the end of an allocation."""
+        """Raise `EmulationError` if anything was written beyond the end of an allocation."""
         for address, size in self._live.items():
             if ctypes.string_at(address + size, self._guard) != bytes([POISON]) * self._guard:
                 self.faults.append(f"written beyond the end of an allocation of {size} bytes")
@@ -76,7 +76,7 @@ class Memory:
 
 
 class _Owner:
-    """Lives as long as the arrays that lie in its memory."""
+    """Frees its memory when the last array that uses it is gone."""
 
     def __init__(self, held: Memory, address: int) -> None:
         self._held, self._address = held, address

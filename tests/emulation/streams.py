@@ -1,7 +1,6 @@
-"""Streams of an emulated device: queues of what was asked for, done only when somebody waits.
+"""Streams of an emulated device: queues of work that run only when the host waits.
 
-So whoever reads too early reads what was there before, and whoever writes too early to pinned memory changes what is
-yet to be copied. Knows nothing about what is queued.
+Reading too early thus returns the old values, and writing to pinned memory too early changes data not yet copied.
 """
 
 from __future__ import annotations
@@ -13,14 +12,14 @@ from typing import Any, ClassVar
 
 
 class Counts:
-    """How often the host waited for the device, launched something there, and sent something there."""
+    """How often the host synchronised with the device, launched, multiplied and uploaded."""
 
     def __init__(self) -> None:
         self.synchronisations = self.launches = self.products = self.uploads = 0
 
 
 class Stream:
-    """Stands in for `cupy.cuda.Stream`. Streams know nothing of one another, as non-blocking ones do not."""
+    """Stands in for `cupy.cuda.Stream`. Streams are independent of each other, like non-blocking ones."""
 
     counts: ClassVar[Counts] = Counts()
     current: ClassVar[Stream]
@@ -51,41 +50,41 @@ class Stream:
         return self
 
     def later(self, work: Callable[[], None]) -> int:
-        """Queue some work; return its number."""
+        """Queue work and return its number."""
         self._queue.append(work)
         self._before += 1
         return self._before
 
     def until(self, number: int) -> None:
-        """Do what is queued up to the work of that number."""
+        """Run the queued work up to and including this number."""
         while self._done < number:
             work = self._queue.popleft()
             self._done += 1
             work()
 
     def drain(self) -> None:
-        """Do all that is queued."""
+        """Run all queued work."""
         self.until(self._before)
 
     def synchronize(self) -> None:
-        """Wait for the stream."""
+        """Wait for the stream to finish its work."""
         Stream.counts.synchronisations += 1
         self.drain()
 
     def record(self, event: Event | None = None) -> Event:
-        """Record an event, a new one unless one is given."""
+        """Record an event, by default a new one, and return it."""
         event = event or Event()
         event.record(self)
         return event
 
     def wait_event(self, event: Event) -> None:
-        """Let what is queued from now on wait for an event."""
+        """Make work queued from now on wait for an event."""
         stream, number = event.place()
         self.later(lambda: stream.until(number))
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do. Asking takes time: some work is done meanwhile."""
+        """True if no work is left. Each check runs one item of work, as time passes on a real device."""
         self.until(min(self._done + 1, self._before))
         return not self._queue
 
@@ -99,12 +98,12 @@ class Event:
         self.reached = 0.0
 
     def record(self, stream: Stream | None = None) -> None:
-        """Take the place in the stream, the current one unless one is given, that the event stands for."""
+        """Mark the current position in a stream, by default the current stream."""
         self._stream = stream or Stream.current
         self._number = self._stream.later(lambda: setattr(self, "reached", time.perf_counter()))
 
     def place(self) -> tuple[Stream, int]:
-        """Return the stream and the number of the work there; nothing to wait for if it was never recorded."""
+        """Return the stream and the work number to wait for, which is 0 if the event was never recorded."""
         return self._stream or Stream.null, self._number if self._stream else 0
 
     def synchronize(self) -> None:
@@ -115,18 +114,18 @@ class Event:
 
     @property
     def done(self) -> bool:
-        """Whether the event was reached. Asking takes time: some work is done meanwhile."""
+        """True if the event was reached. Each check runs one item of work, as time passes on a real device."""
         stream, number = self.place()
         stream.until(min(stream._done + 1, number))
         return stream._done >= number
 
 
 def get_elapsed_time(start: Event, end: Event) -> float:
-    """Return the milliseconds between two events that were reached."""
+    """Return the milliseconds between two reached events."""
     return (end.reached - start.reached) * 1000
 
 
-def mark_stale() -> None:
-    """Begin with empty streams and counts."""
+def reset() -> None:
+    """Start over with an empty default stream and zero counts."""
     Stream.counts = Counts()
     Stream.null = Stream.current = Stream(null=True)

@@ -1,4 +1,4 @@
-// The lanes of a warp and what they give one another when they meet; both kinds of threads use it.
+// The lanes of a warp and the values they exchange when they meet; used by both thread implementations.
 #pragma once
 #include <algorithm>
 #include <cstdint>
@@ -8,7 +8,7 @@ namespace emulation {
 
 constexpr int WARP = 32;
 
-inline std::string problem;  // what the last launch died of, "" if of nothing
+inline std::string problem;  // the error that ended the last launch, "" if none
 
 inline void fail(const std::string& text) {
   if (problem.empty()) problem = text;
@@ -16,33 +16,33 @@ inline void fail(const std::string& text) {
 
 inline std::string at(int line) { return " (line " + std::to_string(line) + ")"; }
 
-struct Deposit {  // what a lane brings
+struct Deposit {  // a lane's input
   unsigned mask;
   int line;
-  int source;  // the lane whose value it wants, -1 for its own
+  int source;  // the lane to read from, -1 for its own
   bool vote;
   uint64_t value;
 };
 
-struct Share {  // what it takes away
+struct Share {  // a lane's output
   uint64_t value;
-  unsigned votes;  // a bit for each lane that voted yes
+  unsigned votes;  // one bit per lane, set if it voted yes
 };
 
 struct Warp {
   Deposit deposits[WARP];
   Share shares[WARP];
-  unsigned waiting, ended;  // a bit for each lane
+  unsigned waiting, ended;  // one bit per lane
 
-  // Say that a lane waits for those of its mask.
+  // Record that a lane waits for the lanes of its mask.
   void bring(int lane, const Deposit& deposit) {
     if (!(deposit.mask >> lane & 1)) fail("a lane is not in the mask that it gives" + at(deposit.line));
     deposits[lane] = deposit;
     waiting |= 1u << lane;
   }
 
-  // Give the lanes of each group that is complete their shares; return these lanes. Lanes that ended, or that a short
-  // last warp lacks, are not waited for, as a device does not; there are `lanes`.
+  // Compute the shares of each complete group and return the lanes released. As on a device, a group does not wait for
+  // lanes that ended or that a short last warp lacks; the warp has `lanes` lanes.
   unsigned settle(int lanes) {
     unsigned released = 0, absent = ended | (lanes < WARP ? ~0u << lanes : 0u);
     for (int lane = 0; lane < lanes; lane++) {
@@ -68,7 +68,7 @@ struct Warp {
     return true;
   }
 
-  // A lane that is not of the group has no value: whoever asks for it gets what reads as NaN.
+  // A lane outside the group has no value; reading from it gives NaN.
   void share(unsigned group) {
     unsigned votes = 0;
     for (int lane = 0; lane < WARP; lane++)

@@ -1,4 +1,4 @@
-"""Texts that join and leave a batch at any moment: none says anything else for it."""
+"""Texts may join and leave a batch at any time without changing one another."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from numlstm.text.vocab.char import CharVocab
 SYMBOLS = "\nabcdefgh "
 
 
-# The reference takes ten times as long as the kernels to write so much.
+# The reference takes ten times as long as the kernels for these texts.
 DEVICES = [pytest.param(name, marks=pytest.mark.slow) if name == "reference" else name for name in registry.names()]
 
 
 @pytest.fixture(scope="module", params=DEVICES)
 def model(request):
-    """A network of two layers that is not sure of anything, on each device that is here."""
+    """A two-layer network with uncertain predictions, on each available device."""
     try:
         made = Model.create(len(SYMBOLS), (19, 7), seed=1, device=request.param, vocab=CharVocab(SYMBOLS))
     except BackendError as error:
@@ -48,7 +48,7 @@ SETTINGS = (
 
 
 def order(n):
-    """A text of its own kind: prompt, length, seed and settings all differ."""
+    """Return the prompt, settings and number of text n; prompt, length, seed and settings vary with n."""
     rng = np.random.default_rng(n)
     prompt = "".join(rng.choice(list(SYMBOLS), int(rng.choice([0, 1, 7, 90, 600]))))
     settings = {"temperature": 0.3 + n % 5 / 4, **SETTINGS[n % len(SETTINGS)]}
@@ -69,7 +69,7 @@ def alone(model, n, **more):
 
 
 def crowd(model, texts, seed):
-    """Write texts among others; each joins at a random moment, and every third leaves at one."""
+    """Generate the texts in one batch; each joins at a random turn, and some of every third leave at one."""
     rng, batch, joined, ended = np.random.default_rng(seed), Batch(model, 0.001), [], {}
     waiting = list(texts)
     while waiting or batch:
@@ -83,7 +83,7 @@ def crowd(model, texts, seed):
                 batch.remove(text)
                 joined.remove(text)
         turn = batch.turn()
-        assert len({text for text, _ in turn}) == len(turn), "each text once"
+        assert len({text for text, _ in turn}) == len(turn), "a text occurs twice in a turn"
         for text, piece in turn:
             assert text in joined
             ended[text] = ended.get(text, "") + piece
@@ -96,7 +96,7 @@ def test_a_text_does_not_depend_on_who_joins_and_leaves(model):
     whole = [n for n, text in enumerate(texts) if text.over]
     assert len(whole) > 25
     left = [n for n in range(40) if n not in whole]
-    assert left, "some left before their ends"
+    assert left, "no text left before its end"
     for n, text in enumerate(texts):
         expected = alone(model, n).written()
         if n in left:
@@ -107,7 +107,7 @@ def test_a_text_does_not_depend_on_who_joins_and_leaves(model):
 
 
 def test_what_is_told_of_tokens_does_not_either(model):
-    """On the CPU's kernels to the bit; `log_probabilities` reads the whole anew."""
+    """Token probabilities do not depend on the batch (on the CPU, to the bit), and match `log_probabilities`."""
     wanted = [{"likeliest": n % 3, "echo": n % 2 == 0} if n % 4 else {} for n in range(24)]
     texts = [make(model, n, **each) for n, each in enumerate(wanted)]
     crowd(model, texts, seed=1)
@@ -116,7 +116,7 @@ def test_what_is_told_of_tokens_does_not_either(model):
             continue
         assert bool(text.chances) == bool(each) * bool(text.drawn or (text.echo and len(text.prompt_ids)))
         told = alone(model, n, **each).chances
-        both = min(len(told), len(text.chances))  # where a stop ended it, more was drawn than it says
+        both = min(len(told), len(text.chances))  # a stop string may end a text after more tokens were sampled
         assert both == len(told) or text.config.stop
         if model.backend.name == "cpu":
             assert told[:both] == text.chances[:both]
@@ -146,7 +146,7 @@ def test_a_long_prompt_is_read_in_parts_while_others_write(model):
     turns = 0
     while not long.drawn:
         said = batch.turn()
-        assert short in [text for text, _ in said], "in each turn there is something new of it"
+        assert short in [text for text, _ in said], "the short text must get new tokens in each turn"
         turns += 1
     assert turns >= 2100 // 256
     assert len(short.drawn) == turns
@@ -169,7 +169,7 @@ def test_all_get_as_many_tokens_in_a_turn(model):
 
 @pytest.mark.parametrize("echo", [False, True])
 def test_telling_of_tokens_takes_no_longer_than_a_turn_may(model, echo, monkeypatch):
-    """Where it takes 3 ms for each token, all texts together get few in a turn: nobody waits for it."""
+    """If reporting a token takes 3 ms, a turn reports few tokens over all texts, so that none has to wait long."""
     most, logits = 0, model.logits
 
     def slow(ids, state):
@@ -180,7 +180,7 @@ def test_telling_of_tokens_takes_no_longer_than_a_turn_may(model, echo, monkeypa
 
     batch = Batch(model, seconds=0.01)
     for n in range(3):
-        batch.add(Text(n, model.vocab, "abc " * 80, SamplingSettings(90), False))  # which set a pace of their own
+        batch.add(Text(n, model.vocab, "abc " * 80, SamplingSettings(90), False))  # these set the initial pace
     for _ in range(20):
         batch.turn()
     monkeypatch.setattr(model, "logits", slow)
@@ -194,7 +194,7 @@ def test_telling_of_tokens_takes_no_longer_than_a_turn_may(model, echo, monkeypa
 
 
 def test_the_likeliest_are_those_that_sorting_all_finds_first():
-    logits = np.random.default_rng(1).integers(0, 4, (50, 30)).astype(np.float32)  # of which many are alike
+    logits = np.random.default_rng(1).integers(0, 4, (50, 30)).astype(np.float32)  # with many ties
     for most in (0, 1, 5, 30, 99):
         for row, found in zip(
             token_probabilities.log_softmax(logits), token_probabilities.of(logits, [3] * 50, most), strict=True

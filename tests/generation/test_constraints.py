@@ -1,4 +1,4 @@
-"""Rules about text: what is banned and what lines and words begin with, whatever pieces the text comes in."""
+"""Text constraints: banned strings and the initials of lines and words, however the text is split into tokens."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_what_is_banned_never_comes_and_nothing_else_is_ruled_out(banned, before
 
 
 def walk(rule, symbols, seed, steps=80):
-    """A text of what the rule permits, chosen by the seed, until it ends."""
+    """Return a text of permitted tokens chosen by the seed, and whether the rule ended it within `steps`."""
     said = ""
     for n in range(steps):
         may = [s for s, ok in zip(symbols, rule.permits(symbols), strict=True) if ok]
@@ -88,7 +88,7 @@ def test_every_line_begins_with_its_letter(seed):
     text, ended = walk(rule, ADDITIONS, seed)
     lines = text.split("\n")
     assert [line[:1].lower() for line in lines if line] == list("abc")[: len([line for line in lines if line])]
-    assert all(lines[:-1]), "no line is empty"
+    assert all(lines[:-1]), "only the last line may be empty"
     assert len(lines) <= 3
     assert rule.missing == 3 - len([line for line in lines if line])
     assert not ended or rule.missing == 0
@@ -121,7 +121,7 @@ def test_the_first_bytes_of_a_letter_may_come_and_those_of_others_not():
     assert [value for value in range(256) if may[value]] == [0xC3]
     decoder.feed([0xC3])
     may = rule.permits(decoder.peek())
-    assert [value for value in range(256) if may[value]] == [0x89, 0xA9], "of É and é"
+    assert [value for value in range(256) if may[value]] == [0x89, 0xA9], "the second bytes of É and é"
 
 
 def test_initials_that_no_token_begins_with():

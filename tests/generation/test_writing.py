@@ -1,4 +1,4 @@
-"""Texts written under every control, by networks over characters, bytes and words."""
+"""Generation under every control, by networks over characters, bytes and words."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ VOCABS = {"char": CharVocab(SYMBOLS), "byte": ByteVocab(), "word": words(), "tok
 
 @pytest.fixture(params=VOCABS)
 def model(request):
-    """An untrained network whose texts are quite random."""
+    """An untrained network that generates fairly random text."""
     return make(request.param)
 
 
@@ -102,7 +102,7 @@ def test_each_text_ends_before_its_own_stop(model):
         said = model.vocab.decoder(after=written.prompt_ids)
         parts = [said.feed([token]) for token in written.ids]
         assert "".join(parts).startswith(written.text)
-        assert len("".join(parts[:-1])) < max(1, len(written.text)), "no token too many"
+        assert len("".join(parts[:-1])) < max(1, len(written.text)), "ids contains tokens beyond the text"
 
 
 SETTINGS = [
@@ -119,7 +119,7 @@ SETTINGS = [
 
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_every_control_changes_the_text_and_a_seed_gives_one_text(settings):
-    """However many texts there are, and by another device too."""
+    """The text is also the same in a batch and on another device."""
     model = make("char")
     how = {"length": 60, "temperature": 1.0, "seed": 2}
     text = model.generate("ab", **how, **settings)
@@ -152,7 +152,7 @@ def test_log_probabilities_are_those_of_the_network(model):
 
 
 def all_texts(model, prompt, length, ok=lambda text: True):
-    """The log-probability of every text of that length, by the whole network for each."""
+    """Yield each text of this length with its log-probability, from a full pass of the network."""
     before = model.vocab.encode(prompt)
     for ids in itertools.product(range(len(SYMBOLS)), repeat=length):
         text = model.vocab.decode(list(ids))
@@ -182,7 +182,7 @@ def test_a_beam_heeds_rules_and_stops():
 
 
 def test_a_beam_goes_on_where_one_of_its_texts_cannot():
-    """After "a" nothing may follow; "b" is still gone on from."""
+    """Nothing may follow "a", but "b" can still be continued."""
     vocab = CharVocab("ab")
     for seed in range(5):
         model = Model.create(2, (6,), seed=seed, device="reference", vocab=vocab)

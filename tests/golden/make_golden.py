@@ -1,8 +1,8 @@
-"""Write golden.npz: what PyTorch makes of the cases of tests/judge, for machines without PyTorch.
+"""Write golden.npz: PyTorch's results for the cases of tests/judge, for machines without PyTorch.
 
     python -m tests.golden.make_golden
 
-The file holds the inputs of each case too, so that it does not rest on a random generator's future.
+The file also holds the inputs of each case, so that it does not depend on future random generators.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from tests.judge import cases, torch_twin
 
 
 def golden() -> dict[str, np.ndarray]:
-    """All arrays by case, "in" or "out", and name."""
+    """Return all arrays by case, "in" or "out", and name."""
     stack = cases.draw_stack(7, T=5, B=3, D=4, layers=(7, 1, 6))
     training, config = cases.draw_training(7, layers=(9, 6)), cases.TRAINING
     first = torch_twin.run_first_step(training, batch_size=config.batch_size, seq_len=config.seq_len)
@@ -41,7 +41,7 @@ def golden() -> dict[str, np.ndarray]:
 
 
 def main() -> None:
-    """Write the file beside this script."""
+    """Write golden.npz beside this script."""
     path = Path(__file__).with_name("golden.npz")
     np.savez_compressed(path, torch_version=np.array(torch.__version__), **golden())
     print(f"{path}: {path.stat().st_size:,} bytes, by PyTorch {torch.__version__}")

@@ -1,7 +1,7 @@
-"""Turns of tests on one machine: many at once, or one that measures or kills and has the machine for itself.
+"""Readers-writer lock between test workers: tests share the machine, and one marked `alone` has it for itself.
 
-Workers are processes, so the turns are locks on two files. A test that wants to be alone first closes the gate, so
-that no other begins, then waits for those under way.
+Workers are processes, so this uses locks on two files. A test that must run alone first takes `gate`, so that no other
+test starts, then waits for those in progress.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-LOCK = "PYTEST_ALONE_FOLDER"  # names the folder of the two files
+LOCK = "PYTEST_ALONE_FOLDER"  # environment variable: the folder of the two lock files
 
 
 @contextlib.contextmanager
 def turn(alone: bool) -> Iterator[None]:
-    """Wait for a turn and hold it; without a folder, or on Windows, do nothing."""
+    """Context manager: hold the lock, exclusively if `alone`. Does nothing without a lock folder or on Windows."""
     try:
         import fcntl
     except ImportError:

@@ -1,16 +1,15 @@
-"""Markdown documents as the tests see them: fenced blocks, the marks before them, and the commands in them.
+"""Parse Markdown documents for the tests: fenced blocks, their marks, and the commands in them.
 
-A mark is an HTML comment on the line before a block or a table; readers do not see it:
+A mark is an HTML comment on the line before a block or a table, invisible to readers:
 
-    <!-- not run: WHY -->     the commands are only checked against the command line (they download or install)
-    <!-- main -->             likewise, and so `<!-- tests -->`: `.ci/run` runs these for real
-    <!-- with the server -->  the block is run while a server runs, by tests/serve/test_docs.py
-    <!-- prints -->           the block is what the commands before it print; a last line … stands for the rest
+    <!-- not run: WHY -->     the commands are only parsed, not run (they download or install)
+    <!-- main -->             likewise, as for `<!-- tests -->`; `.ci/run` runs these for real
+    <!-- with the server -->  tests/serve/test_docs.py runs the block beside a running server
+    <!-- prints -->           the block is the output of the commands before it; a last line … stands for the rest
     <!-- from PATH -->        the block is quoted from that file; a line ... stands for lines left out
-    <!-- lines of PATH -->    the code in the last column of the table is whole lines of that file, or of several
+    <!-- lines of PATH -->    code in the table's last column quotes whole lines of that file, or of several
 
-Run as a program it is `numlstm` with the given arguments, made shorter by `shortened`: the tests put it in the place
-of the command. Knows nothing about what documents say.
+Run as a program, it is `numlstm` with arguments changed by `shortened`. The tests install it as the `numlstm` command.
 """
 
 from __future__ import annotations
@@ -28,8 +27,8 @@ from numlstm.settings.commands import train_settings
 from numlstm.settings.declaration import Setting, declared
 from numlstm.settings.sampling import SamplingSettings
 
-# What tests change in commands, so that they take seconds: networks of a few units, a few steps, and NumPy instead of
-# kernels that have to be compiled. All that a document chooses otherwise stays.
+# To make commands take seconds, the tests use networks of a few units, a few steps, and NumPy instead of kernels that
+# have to be compiled. Other options stay as documented.
 _STEPS, _STEPS_RESUMED, _UNITS = 3, 6, "8"
 _HOW_LONG = ("--epochs", "--steps", "--max-time", "--sample-length", "--steps-per-epoch")
 _ON_A_DEVICE = ("train", "gen", "eval", "score")
@@ -44,12 +43,12 @@ TUTORIALS = ("docs/tutorial.md", "docs/tutorial.ko.md")
 
 
 def read(name: str) -> str:
-    """Return a file of the project by its path there."""
+    """Return the text of a file, by its path in the project."""
     return (ROOT / name).read_text("utf-8")
 
 
 class Block(NamedTuple):
-    """A fenced block: the mark before it, the language that it names, its text, and the number of its first line."""
+    """A fenced block: the mark before it, its language, its text, and the number of its first line."""
 
     mark: str
     language: str
@@ -71,7 +70,7 @@ def blocks(document: str) -> list[Block]:
 
 
 def is_run(block: Block) -> bool:
-    """Whether tests run a block of commands."""
+    """Return True if the tests run this block of commands."""
     return block.language == "sh" and not block.mark.startswith(("not run:", "main", "tests", WITH_THE_SERVER))
 
 
@@ -85,13 +84,13 @@ def commands(block: Block) -> Iterator[list[str]]:
         if set(word) <= set("();<>|&"):
             if words[:1] == ["numlstm"]:
                 yield words[1:]
-            words = [] if set(word) & set(";|&") else [""]  # what follows < or > is no command
+            words = [] if set(word) & set(";|&") else [""]  # a file name follows < or >
         else:
             words.append(word)
 
 
 def shipped_in(block: Block) -> bool:
-    """Whether a block's commands write with models that ship, from seeds: the same text everywhere."""
+    """Return True if a command generates from a shipped model with a seed: the same text on every machine."""
     return any(
         command[:1] == ["gen"] and "--seed" in command and not command[1].endswith(".npz")
         for command in commands(block)
@@ -134,7 +133,7 @@ def _without(arguments: Sequence[str], option: str) -> list[str]:
 
 
 def missing_from_output(expected: str, printed: str) -> str:
-    """Return the first expected line that was not printed, or nothing."""
+    """Return the first expected line that was not printed, or ""."""
     wanted, found = expected.rstrip("\n").split("\n"), printed.rstrip("\n").split("\n")
     if wanted[-1] == "…":
         wanted.pop()
@@ -144,9 +143,9 @@ def missing_from_output(expected: str, printed: str) -> str:
 
 
 def missing_from_source(quoted: str, source: str) -> str:
-    """Return the first line of a quotation that the source lacks where it should be, or nothing.
+    """Return the first quoted line that is not at its place in the source, or "".
 
-    Lines follow each other as in the source, indented by any common amount, unless `...` stands between them.
+    Quoted lines must be consecutive in the source, with any indentation, except across a line `...`.
     """
     lines = [line.strip() for line in source.splitlines() if line.strip()]
     place, free = 0, True
@@ -166,7 +165,7 @@ _TABLE = re.compile(r"^<!-- lines of (?P<path>[^>]+) -->\n(?P<rows>(?:\|.*\n)+)"
 
 
 def quoted_lines(document: str) -> Iterator[tuple[str, str]]:
-    """Yield the path and each line of it that is quoted in the last column of a table marked so."""
+    """Yield the path and each quoted line from the last column of tables marked `lines of PATH`."""
     for table in _TABLE.finditer(document):
         for row in table["rows"].splitlines()[2:]:
             last = row.rstrip("|").rpartition(" | ")[2]
@@ -195,7 +194,7 @@ def _table(settings: Iterable[Setting]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Return text that Markdown shows as it is, in the cell of a table."""
+    """Escape text for a Markdown table cell."""
     return re.sub(r"[<>|*_]", lambda sign: f"&#{ord(sign[0])};", text)
 
 
@@ -203,11 +202,11 @@ def _default(setting: Setting) -> str:
     return "off" if setting.kind == "flag" else setting.default_in_words or "none"
 
 
-_NO_LIMIT = 2**31 - 1  # what a setting has that names no largest value; a seed has more
+_NO_LIMIT = 2**31 - 1  # the default maximum of an integer setting; a seed's is larger
 
 
 def _values(setting: Setting) -> str:
-    """Return what a setting may be: its choices, or the range of a number."""
+    """Return the allowed values of a setting: its choices or its range."""
     if setting.choices:
         return ", ".join(f"`{choice}`" for choice in setting.choices)
     low, high = setting.least, setting.most
@@ -230,7 +229,7 @@ TABLES = {"settings": training_tables, "sampling settings": sampling_table}
 
 
 def with_settings(document: str) -> str:
-    """Return a document with the tables between their marks as they are now."""
+    """Return a document with the tables of options between their marks updated."""
     for name, table in TABLES.items():
         before, mark, rest = document.partition(f"<!-- {name} -->\n")
         _, end, after = rest.partition(f"<!-- end of {name} -->")
@@ -239,7 +238,7 @@ def with_settings(document: str) -> str:
 
 
 def is_line_of(code: str, source: str) -> bool:
-    """Whether code is a whole line of a source, apart from a comment at its end."""
+    """Return True if code is a whole line of the source, apart from indentation and a trailing comment."""
     return any(line.strip() == code or line.strip().startswith(f"{code}  # ") for line in source.splitlines())
 
 

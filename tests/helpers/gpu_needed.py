@@ -1,6 +1,6 @@
-"""`NUMLSTM_NEED_GPU=1`: tests marked `gpu` must run, so one that is skipped fails, and so does a run without any.
+"""Pytest plugin: with `NUMLSTM_NEED_GPU=1` a skipped test marked `gpu` fails, and so does a run without such tests.
 
-A pytest plugin. The variable is taken out of the environment, so that it asks nothing of the runs that tests start.
+The variable is removed from the environment, so that it does not affect pytest runs that tests start.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _SEEN = pytest.StashKey[list[str]]()  # tests marked `gpu` that were selected
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Note whether a GPU is needed: the variable says so, or the process that started this worker."""
+    """Read whether a GPU is needed, from the variable or from the process that started this worker."""
     asked = os.environ.pop(VARIABLE, "") not in ("", "0")
     config.stash[_NEEDED] = asked or bool(getattr(config, "workerinput", {}).get("gpu_needed"))
     config.stash[_SEEN] = []
@@ -25,13 +25,13 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
-    """Tell a worker."""
+    """Pass the setting on to a worker."""
     node.workerinput["gpu_needed"] = node.config.stash[_NEEDED]
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    """Turn a skipped test that needs a GPU into one that failed, for the same reason."""
+    """Report a skipped test that needs a GPU as failed, with the skip reason."""
     report: Any = yield
     if item.config.stash[_NEEDED] and item.get_closest_marker("gpu"):
         report.needs_gpu = True
@@ -42,7 +42,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
 
 
 class _Counter:
-    """Sees the reports of all workers."""
+    """Collects the ids of GPU tests from the reports of all workers."""
 
     def __init__(self, seen: list[str]) -> None:
         self.seen = seen
@@ -53,7 +53,7 @@ class _Counter:
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
-    """Count the tests that need a GPU."""
+    """Start collecting the ids of GPU tests."""
     session.config.pluginmanager.register(_Counter(session.config.stash[_SEEN]))
 
 
@@ -64,12 +64,12 @@ def _none_was_run(config: pytest.Config) -> bool:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Let a run fail that had no test for the GPU."""
+    """Fail a run without any GPU test."""
     if _none_was_run(session.config) and session.exitstatus == pytest.ExitCode.OK:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    """Say so."""
+    """Print why the run failed."""
     if _none_was_run(config):
         terminalreporter.write_line(f"{VARIABLE} is set, but no test marked gpu was run", red=True)

@@ -1,7 +1,7 @@
-"""Child processes that signals stop as usual, even where the tests themselves run under `nohup` or in a background job.
+"""Start child processes that signals stop as usual, even if the tests run under `nohup` or as a background job.
 
-A child inherits which signals its parent ignores, and Python leaves an ignored SIGINT alone. So where one is ignored
-here, the child's first act is to put back the system's default, and then it becomes the command.
+A child inherits its parent's ignored signals, and Python installs no SIGINT handler if SIGINT is ignored. So the child
+first restores the default handling, then executes the command.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ os.execvp(sys.argv[2], sys.argv[2:])
 
 
 def hears_signals(command: Sequence[str | Path]) -> list[str]:
-    """Return the command to start instead, in which no signal is ignored; the process keeps its number."""
+    """Return a command that executes `command` with no signal ignored, in the same process."""
     words = [str(word) for word in command]
     ignored = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if _is_ignored(name)]
     if not ignored:
@@ -29,7 +29,7 @@ def hears_signals(command: Sequence[str | Path]) -> list[str]:
 
 
 def ignores_signals(command: Sequence[str | Path], *names: str) -> list[str]:
-    """Return the command to start instead, in which these signals are ignored, as `nohup` does with SIGHUP."""
+    """Return a command that executes `command` with these signals ignored, as `nohup` does with SIGHUP."""
     put_back = _PUT_BACK.replace("SIG_DFL", "SIG_IGN")
     return [sys.executable, "-I", "-S", "-c", put_back, ",".join(names), *map(str, command)]
 

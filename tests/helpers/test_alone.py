@@ -1,4 +1,4 @@
-"""Tests run side by side, and one that is alone has the machine for itself."""
+"""Tests run concurrently, except that one marked `alone` has the machine for itself."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ pytest.importorskip("fcntl", reason="Windows has no locks of this kind")
 
 
 def begins_beside(first: bool, second: bool) -> bool:
-    """Whether a test begins while another one runs; each is alone or not."""
+    """Return True if the second test starts while the first runs; each runs alone if its argument is true."""
     began = threading.Event()
 
     def run() -> None:
@@ -25,7 +25,7 @@ def begins_beside(first: bool, second: bool) -> bool:
         thread.start()
         found = began.wait(0.3)
     thread.join(10)
-    assert began.is_set(), "it never had its turn"
+    assert began.is_set(), "the second test never got its turn"
     return found
 
 

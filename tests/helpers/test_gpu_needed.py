@@ -1,4 +1,4 @@
-"""Where a GPU is needed, a test that cannot use one fails; and no warning of CuPy's hides the tests or the GPU."""
+"""If a GPU is needed, tests that cannot use one fail, and CuPy's import warnings hide neither tests nor GPU."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_with_a_driver():
 def test_of_something_else():
     pytest.skip("no browser")
 """
-# As little of CuPy as the probe asks for before it finds that there is no driver.
+# The part of CuPy that the probe uses before it finds that there is no driver.
 CUPY = """
 import types, warnings
 warnings.warn("multiple CuPy packages are installed")
@@ -40,7 +40,7 @@ cuda = types.SimpleNamespace(runtime=runtime)
 
 
 def run(folder: Path, *arguments: str, **variables: str) -> tuple[int, str]:
-    """Run Python in a folder; return how it ended and what it printed."""
+    """Run Python in a folder; return its exit code and output."""
     path = os.pathsep.join([str(folder), str(ROOT)])
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
     environment |= {"PYTHONPATH": path, **variables}
@@ -55,7 +55,7 @@ def pytest_here(folder: Path, *arguments: str, **variables: str) -> tuple[int, s
     (folder / "test_few.py").write_text(TESTS, encoding="utf-8")
     (folder / "pytest.ini").write_text("[pytest]\nmarkers = gpu\n", encoding="utf-8")
     plugins = ("-p", "tests.helpers.gpu_needed", "-p", "xdist.plugin", "-p", "no:cacheprovider")
-    variables = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables}  # importing the others would take seconds
+    variables = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", **variables}  # importing other plugins would take seconds
     return run(folder, "-m", "pytest", *plugins, "-q", "-rfEs", *arguments, **variables)
 
 
@@ -91,7 +91,7 @@ def test_no_test_at_all_is_a_failure_too(tmp_path: Path) -> None:
 
 
 def test_a_warning_while_cupy_is_imported_is_no_missing_gpu(tmp_path: Path) -> None:
-    """Nor where warnings are errors, as in this suite."""
+    """Not even if warnings are errors, as in this suite."""
     (tmp_path / "cupy.py").write_text(CUPY, encoding="utf-8")
     ask = "from numlstm.backends.gpu import probe; print(probe.available())"
     for options in ((), ("-W", "error::UserWarning")):
@@ -105,7 +105,7 @@ def test_a_warning_while_cupy_is_imported_is_no_missing_gpu(tmp_path: Path) -> N
 
 @pytest.mark.slow
 def test_this_suite_fails_for_the_same_reason_with_and_without_a_warning(tmp_path: Path) -> None:
-    """The backend's own tests, on a stand-in for CuPy that finds no driver."""
+    """Runs the backend's own tests with a fake CuPy that finds no driver."""
     (tmp_path / "cupy.py").write_text(CUPY, encoding="utf-8")
     command = ("-m", "pytest", "-p", "no:cacheprovider", "-n", "0", "-m", "gpu", "-rfE")
     test = str(ROOT / "tests/backends/test_generation.py")

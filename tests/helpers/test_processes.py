@@ -1,4 +1,4 @@
-"""What children hear does not depend on what the tests' own process ignores."""
+"""The signals that children handle do not depend on those that the test process ignores."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ASK = [
 
 
 def heard(command: list[str]) -> str:
-    """Return which of SIGHUP and SIGINT a child hears: 1 or 0."""
+    """Return for SIGHUP and SIGINT whether a child handles (1) or ignores (0) it."""
     return subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout.strip()
 
 
@@ -31,7 +31,7 @@ def test_a_child_hears_what_its_parent_ignores(ignored: tuple[str, ...]) -> None
     try:
         assert heard(hears_signals(ASK)) == "1 1"
         if ignored:
-            assert "0" in heard(ASK), "the parent's choice reaches an ordinary child"
+            assert "0" in heard(ASK), "an ordinary child inherits ignored signals"
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)

@@ -1,4 +1,4 @@
-"""A web server on this machine for tests of downloads: it serves what it is told to, and fails as it is told to."""
+"""A local web server for download tests, with given files and faults."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Any
 
 
 class Site:
-    """What the server answers: `files` by path, `faults` by path, and `asked`, the paths in the order of the requests.
+    """The content of the server: `files` and `faults` by path, and `asked`, the requested paths in order.
 
-    A fault is "truncated" (half of the bytes that were announced), "stalled" (half, then nothing), a status such as
-    404, a path to redirect to, or "gone" (the connection is closed at once).
+    A fault is "truncated" (half of the announced bytes), "stalled" (half, then nothing), a status such as 404, a path
+    to redirect to, or "gone" (the connection is closed at once).
     """
 
     def __init__(self, port: int) -> None:
@@ -29,7 +29,7 @@ class Site:
 
 @contextlib.contextmanager
 def serving() -> Iterator[Site]:
-    """Run a server while the block runs."""
+    """Context manager: run a server and yield its `Site`."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
     server.daemon_threads = True
     server.site = site = Site(server.server_address[1])  # type: ignore[attr-defined]
@@ -75,4 +75,4 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             super().handle()
 
     def log_message(self, *args: object) -> None:
-        """Do nothing: tests look at `asked`."""
+        """Print no log; tests read `asked`."""

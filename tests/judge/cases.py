@@ -1,6 +1,6 @@
-"""What PyTorch judges: the arrays of each case, and what a backend of numlstm makes of them.
+"""The cases that PyTorch judges: each one's input arrays, and numlstm's results for them.
 
-A case is a dict of arrays by name, so that it can be kept in a file. Knows nothing about PyTorch.
+A case is a dict of arrays by name, so that it can be saved to a file. PyTorch is not needed here.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ SYMBOLS = "abcdefghijk"
 
 
 def draw_stack(seed, *, T, B, D, layers):
-    """A stack that reads activations x (T, B, D), with the gradient dh (T, B, H) that comes from above."""
+    """Return a random stack of layers, its input activations x (T, B, D) and its output's gradient dh (T, B, H)."""
     rng = np.random.default_rng(seed)
     case = {"x": rng.standard_normal((T, B, D)), "dh": rng.standard_normal((T, B, layers[-1]))}
     for layer, H in enumerate(layers):
@@ -38,7 +38,7 @@ def depth(case):
 
 
 def run_stack(backend, case):
-    """The outputs and all gradients of a stack: h, and h_last, c_last and d + name of each layer."""
+    """Return the outputs and all gradients of a stack: h, dx, and each layer's h_last, c_last and d + name."""
     x, passes, found = backend.asarray(case["x"]), [], {}
     for layer in range(depth(case)):
         W_x, W_h, b, h0, c0 = (backend.asarray(case[f"{layer}.{name}"]) for name in LSTM_NAMES)
@@ -57,7 +57,7 @@ def run_stack(backend, case):
 
 
 def draw_training(seed, *, layers):
-    """A text with some order in it, of three epochs and a bit, and parameters by name."""
+    """Return a partly predictable text, long enough that 100 steps take over three epochs, and parameters by name."""
     rng = np.random.default_rng(seed)
     config = NetworkSettings(len(SYMBOLS), layers, "float64")
     steps = np.where(rng.random(1010) < 0.7, 3, rng.integers(0, len(SYMBOLS), 1010))
@@ -72,7 +72,7 @@ def layer_sizes(case):
 
 
 def run_training(backend, case):
-    """The losses and gradient norms of 100 steps, and the parameters after them."""
+    """Return the losses and gradient norms of 100 steps, and the final parameters."""
     config = NetworkSettings(len(SYMBOLS), layer_sizes(case), "float64")
     start = {name: case[name] for name in parameters.shapes(config)}
     model = Model(config, parameters.flatten(start, config), backend, vocab=CharVocab(SYMBOLS))
@@ -85,7 +85,7 @@ def run_training(backend, case):
 
 
 def run_first_step(backend, case):
-    """Logits, loss and gradients of the first window of the text, from a state of zeros."""
+    """Return the logits, loss and gradients of the text's first window, from a zero state."""
     config = NetworkSettings(len(SYMBOLS), layer_sizes(case), "float64")
     model = Model(config, parameters.flatten({name: case[name] for name in parameters.shapes(config)}, config), backend)
     B, T = TRAINING.batch_size, TRAINING.seq_len
@@ -99,7 +99,7 @@ def run_first_step(backend, case):
 
 
 def assert_close(found, expected, allowed):
-    """Check every array to `allowed`, both absolute and relative to its entries where they are above 1."""
+    """Check every array with `allowed` as both the absolute and the relative tolerance."""
     assert found.keys() >= expected.keys()
     for name, values in expected.items():
         assert found[name].shape == values.shape, name
@@ -120,7 +120,7 @@ def assert_first_step(found, expected):
 
 
 def assert_training(found, expected):
-    """Check 100 losses to 1e-9, and that clipping had something to do in some steps and not in others."""
+    """Check losses and norms to 1e-9, parameters to 1e-7, and that some steps were clipped and others not."""
     assert expected["losses"].shape == (100,)
     assert expected["losses"][-1] < expected["losses"][0] - 0.2
     assert (expected["norms"] > TRAINING.clip).any()

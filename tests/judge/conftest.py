@@ -1,4 +1,4 @@
-"""The backends that the judge looks at."""
+"""Fixtures for the backends under judgement."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from numlstm.errors import BackendError
 
 @pytest.fixture(scope="module", params=registry.names())
 def backend(request):
-    """A backend on one thread, which is the fastest for what is so small."""
+    """Each backend, on one thread, which is the fastest for such small cases."""
     try:
         backend = registry.load(request.param)
     except BackendError as error:
@@ -22,7 +22,7 @@ def backend(request):
 
 @pytest.fixture
 def all_threads(backend):
-    """All threads of the backend, for one test."""
+    """Use all threads of the backend for one test."""
     backend.set_threads(None)
     yield
     backend.set_threads(1)

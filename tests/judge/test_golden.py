@@ -1,4 +1,4 @@
-"""The judgement of PyTorch from a file, for machines without it: see `tests/golden/make_golden.py`."""
+"""PyTorch's results from a file, for machines without PyTorch: see `tests/golden/make_golden.py`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GOLDEN = Path(__file__).parent.parent / "golden" / "golden.npz"
 
 @pytest.fixture(scope="module")
 def golden():
-    """The arrays of a case by name, as a function of its place in the file."""
+    """Return a function from a prefix in the file to the arrays below it, by name."""
     with np.load(GOLDEN, allow_pickle=False) as file:
         arrays = dict(file)
 

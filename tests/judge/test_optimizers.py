@@ -1,7 +1,7 @@
-"""PyTorch as judge of the optimizers, over 100 steps on gradients that depend on the parameters; and TensorFlow's FTRL.
+"""PyTorch judges the optimizers over 100 steps, with gradients that depend on the parameters.
 
-PyTorch has no FTRL: its judge is TensorFlow's rule (the documentation of `tf.raw_ops.ApplyFtrl`) for one number at a
-time.
+PyTorch has no FTRL, so that is compared with TensorFlow's rule (documentation of `tf.raw_ops.ApplyFtrl`), computed one
+number at a time.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numlstm.training.optimizers import Optimizer, Plateau, learning_rate
 
 SIZE, STEPS = 7, 100
 
-# numlstm's settings, and the name and settings of the same optimizer in PyTorch.
+# numlstm's settings, and the name and settings of the equivalent PyTorch optimizer.
 CASES = {
     "adam": ({}, "Adam", {"betas": (0.9, 0.99), "eps": 1e-8}),
     "adam, weight decay": ({"weight_decay": 0.1}, "Adam", {"betas": (0.9, 0.99), "weight_decay": 0.1}),
@@ -68,12 +68,12 @@ def start():
 
 
 def gradient(params, noise):
-    """Of the sum of (params - 1)^2 / 2 + cos(3 params), plus noise."""
+    """Return the gradient of the sum of (params - 1)^2 / 2 + cos(3 params), plus noise."""
     return params - 1 - 3 * np.sin(3 * params) + noise
 
 
 def run_numlstm(backend, config):
-    """The parameters after each step."""
+    """Return the parameters after each step."""
     params, noise = start()
     flat = backend.asarray(params, "float64")
     optimizer, found = Optimizer.start(config, backend, SIZE, "float64"), []
@@ -115,12 +115,12 @@ def test_clipping_is_pytorch_s(backend, clips):
     config = config_of("sgd", **clips)
     found = run_numlstm(backend, config)
     np.testing.assert_allclose(found, run_torch("SGD", {}, config), rtol=1e-9, atol=1e-11)
-    assert np.abs(found - run_numlstm(backend, config_of("sgd"))).max() > 0.01, "clipping had nothing to do"
+    assert np.abs(found - run_numlstm(backend, config_of("sgd"))).max() > 0.01, "clipping had no effect"
 
 
 @pytest.mark.judge
 def test_every_setting_that_pytorch_shares_changes_the_course(backend):
-    """Else the judge would not see an option that does nothing."""
+    """Otherwise the comparison would not notice an option that has no effect."""
     courses = {case: run_numlstm(backend, config_of(case.partition(",")[0], **CASES[case][0])) for case in CASES}
     for case, course in courses.items():
         for other, theirs in courses.items():
@@ -128,7 +128,7 @@ def test_every_setting_that_pytorch_shares_changes_the_course(backend):
 
 
 def tensorflow_ftrl(config):
-    """The parameters after each step, each by itself."""
+    """Return the parameters after each step, updated one at a time."""
     params, noise = start()
     params = params.tolist()
     accumulators, linears, found = [config.initial_accumulator] * SIZE, [0.0] * SIZE, []

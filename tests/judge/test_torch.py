@@ -1,4 +1,4 @@
-"""PyTorch as judge, in float64: outputs to 1e-12, gradients to 1e-10, 100 steps of training to 1e-9."""
+"""PyTorch as the judge, in float64: outputs to 1e-12, gradients to 1e-10, losses of 100 training steps to 1e-9."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""PyTorch judges the variants: its own `proj_size`, and cells written with its layer norm, embedding and autograd."""
+"""PyTorch judges the variants: its own `proj_size`, and cells built from its layer norm, embedding and autograd."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_projection_is_that_of_torch_s_lstm(backend):
 
 
 def torch_network(config, p, ids, masks):
-    """The logits (T, B, V) of a network, from a state of zeros, in PyTorch's functions; `masks` by name."""
+    """Return a network's logits (T, B, V) from a zero state, by PyTorch's functions; `masks` holds masks by name."""
     F = torch.nn.functional
     gate = (lambda z: torch.clamp(0.2 * z + 0.5, 0, 1)) if config.gate_activation == "hard-sigmoid" else torch.sigmoid
     x = torch.tensor(ids)

@@ -1,6 +1,6 @@
-"""The same networks built of `torch.nn.LSTM`, and what PyTorch makes of the same cases.
+"""The same networks built from `torch.nn.LSTM`, and PyTorch's results for the same cases.
 
-Cuts the text, clips and updates by itself: nothing here is numlstm's.
+Batching, clipping and updates are written independently: nothing here uses numlstm.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ def _tensor(values, *, leaf=False):
 
 
 def _lstm(W_x, W_h, b):
-    """One layer with numlstm's weights: its two biases add up to b."""
+    """Return one layer with numlstm's weights; its two biases add up to b."""
     lstm = torch.nn.LSTM(W_x.shape[0], W_h.shape[0], dtype=torch.float64)
     with torch.no_grad():
         lstm.weight_ih_l0.copy_(_tensor(W_x.T))
         lstm.weight_hh_l0.copy_(_tensor(W_h.T))
         lstm.bias_ih_l0.copy_(_tensor(b))
         lstm.bias_hh_l0.zero_()
-    lstm.bias_hh_l0.requires_grad_(False)  # there is one bias to learn, not two
+    lstm.bias_hh_l0.requires_grad_(False)  # numlstm has one bias, not two
     return lstm
 
 
 def _lstm_arrays(lstm, part):
-    """`part` (the weights or their gradients) of a layer in numlstm's shapes."""
+    """Return `part` (the weights or their gradients) of a layer, in numlstm's shapes."""
     W_x, W_h, b = (part(getattr(lstm, name)) for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0"))
     return {"W_x": W_x.T, "W_h": W_h.T, "b": b}
 
@@ -40,7 +40,7 @@ def _gradient(tensor):
 
 
 def run_stack(case):
-    """The outputs and all gradients of a stack, by the names of `cases.run_stack`."""
+    """Return the outputs and all gradients of a stack, with the names of `cases.run_stack`."""
     x = first = _tensor(case["x"], leaf=True)
     layers, states, found = [], [], {}
     for n in range(sum(name.endswith(".W_h") for name in case)):
@@ -60,7 +60,7 @@ def run_stack(case):
 
 
 class Network(torch.nn.Module):
-    """Stacked layers that read one-hot tokens, and a linear output."""
+    """Stacked layers on one-hot tokens, with a linear output."""
 
     def __init__(self, case):
         super().__init__()
@@ -88,7 +88,7 @@ class Network(torch.nn.Module):
 
 
 def _streams(text, batch_size):
-    """Inputs and targets (length, B): contiguous streams side by side."""
+    """Return inputs and targets (length, B): contiguous streams side by side."""
     length = (len(text) - 1) // batch_size
     text = torch.tensor(np.asarray(text, np.int64))
     cut = length * batch_size
@@ -100,7 +100,7 @@ def _loss(logits, targets):
 
 
 def run_first_step(case, *, batch_size, seq_len):
-    """Logits, loss and gradients of the first window, by the names of `cases.run_first_step`."""
+    """Return the logits, loss and gradients of the first window, with the names of `cases.run_first_step`."""
     network = Network(case)
     ids, targets = (stream[:seq_len] for stream in _streams(case["text"], batch_size))
     logits, _ = network(ids, None)
@@ -111,7 +111,7 @@ def run_first_step(case, *, batch_size, seq_len):
 
 
 def run_training(case, *, steps, batch_size, seq_len, lr, betas, eps, clip):
-    """Losses, gradient norms and the parameters after `steps`, by the names of `cases.run_training`."""
+    """Return the losses, gradient norms and final parameters, with the names of `cases.run_training`."""
     network, losses, norms = Network(case), [], []
     trained = [p for p in network.parameters() if p.requires_grad]
     adam = torch.optim.Adam(trained, lr=lr, betas=betas, eps=eps)

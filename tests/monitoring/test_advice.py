@@ -1,4 +1,4 @@
-"""Advice on made-up runs: given where it is due, and nowhere else."""
+"""Advice on made-up runs: given when it applies, and only then."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_text_far_too_small() -> None:
     assert "`dropout` 0.3" in found.line
     other = before_training(with_(training_tokens=29_999, dropout=0.3))
     assert other is not None
-    assert "`dropout`" not in other.line, "it has that"
+    assert "`dropout`" not in other.line, "the run already uses dropout"
     assert before_training(with_(training_tokens=30_000)) is None
 
 
@@ -80,10 +80,10 @@ def test_what_helps_against_overfitting_where_there_is_dropout(dropout: float, o
 @pytest.mark.parametrize(
     "losses",
     [
-        OVERFITTED[:3],  # risen in one epoch only
-        history((2.0, 2.0), (1.7, 1.8), (1.6, 1.81), (1.5, 1.815)),  # by less than 1 %
-        history((2.0, 2.0), (1.7, 1.8), (1.8, 1.85), (1.9, 1.9)),  # the training loss too: something else is wrong
-        history((2.0, 2.0), (1.7, 1.8), (1.5, 1.9), (1.3, 1.79)),  # and fallen again
+        OVERFITTED[:3],  # risen for one epoch only
+        history((2.0, 2.0), (1.7, 1.8), (1.6, 1.81), (1.5, 1.815)),  # risen by less than 1 %
+        history((2.0, 2.0), (1.7, 1.8), (1.8, 1.85), (1.9, 1.9)),  # training loss rises too: another problem
+        history((2.0, 2.0), (1.7, 1.8), (1.5, 1.9), (1.3, 1.79)),  # risen, then fallen again
         history((2.0, None), (1.7, None), (1.5, None), (1.3, None)),
         [],
     ],
@@ -106,15 +106,15 @@ def test_a_network_that_is_too_small() -> None:
     assert found is not None
     assert found.about == "underfitting"
     assert "`layers` 256,256" in found.line
-    assert after_training(with_(dropout=0.3), losses) is None, "the losses cannot be compared"
+    assert after_training(with_(dropout=0.3), losses) is None, "with dropout the two losses are not comparable"
     assert after_training(with_(recurrent_dropout=0.3), losses) is None
-    assert after_training(with_(parameters=2_000_000), losses) is None, "it is large enough"
+    assert after_training(with_(parameters=2_000_000), losses) is None, "the network is large enough"
 
 
 @pytest.mark.parametrize(
     "losses",
     [
-        history((2.0, 2.0), (1.6, 1.99)),  # it learned the rest by heart
+        history((2.0, 2.0), (1.6, 1.99)),  # the training loss is far lower: it memorised the text
         history((2.0, 2.0)),
         history((2.0, None), (1.9, None)),
         [],

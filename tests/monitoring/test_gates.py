@@ -1,4 +1,4 @@
-"""What is told of the gates is what they did."""
+"""Gate statistics match the gate activations."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def sigmoid(z: Any) -> Any:
 
 
 def last_gates(p: dict[str, Any], ids: Any) -> list[list[Any]]:
-    """The gates of each layer after all ids were read, by the equations as they are in the books."""
+    """Return the gates of each layer after the last id, computed by the textbook equations."""
     state = [(np.zeros(H), np.zeros(H)) for H in SIZES]
     found: list[list[Any]] = []
     for token in ids:
@@ -43,7 +43,7 @@ def last_gates(p: dict[str, Any], ids: Any) -> list[list[Any]]:
 def test_the_activations_are_those_of_the_equations(model: Model) -> None:
     ids = np.random.default_rng(1).integers(0, 7, 41)
     found = gates.activations(model, ids)
-    starts = np.linspace(0, 30, 4).astype(int)  # four places of 10 tokens, of which the last alone is counted
+    starts = np.linspace(0, 30, 4).astype(int)  # four places of 10 tokens each; only the last token counts
     expected = [last_gates(model.params, ids[start : start + 10]) for start in starts]
     for n in range(len(SIZES)):
         for place, name in enumerate("ifgo"):
@@ -62,7 +62,7 @@ def test_networks_of_every_kind(options: dict[str, Any]) -> None:
     layers = gates.gate_statistics(model, np.arange(900) % 7)
     assert [sum(layer["o"]["counts"]) for layer in layers] == [4 * (64 - 16) * H for H in SIZES]
     stuck = sum(layer[gate]["low"] + layer[gate]["high"] for layer in layers for gate in "ifo")
-    assert stuck > 1, "so large weights drive the gates to their ends"
+    assert stuck > 1, "such large weights saturate the gates"
 
 
 def test_a_gate_that_is_stuck_is_told(model: Model) -> None:

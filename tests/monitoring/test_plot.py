@@ -1,4 +1,4 @@
-"""The picture shows each run's losses where they belong, and names the runs."""
+"""The plot shows each run's losses at the right places, with a legend of the runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ matplotlib = pytest.importorskip("matplotlib", reason="matplotlib is not install
 
 
 def write(path: Path, losses: list[float], val_losses: dict[int, float], every: int = 1, level: str = "char") -> Path:
-    """Write a log of which every n-th step is told, 10 tokens and half a second each."""
+    """Write a log with an event of 10 tokens every `every` steps; a step takes half a second."""
     events: list[dict[str, Any]] = [{"event": "start", "step": 0, "corpus": {"level": level}}]
     for n, loss in enumerate(losses, 1):
         step = n * every
@@ -85,7 +85,7 @@ def test_the_fall_at_the_beginning_does_not_flatten_the_rest(tmp_path: Path) -> 
     (panel,) = plot._figure(curves.load([log]), "steps").axes
     low, high = panel.get_ylim()
     assert 0.8 < low < 1.01
-    assert 1.9 < high < 4, "smoothed, it falls slower; but it began at 9"
+    assert 1.9 < high < 4, "the smoothed curve falls slower, but the start at 9 must not set the scale"
 
 
 @pytest.mark.parametrize("suffix", [".png", ".svg", ".PDF"])

@@ -1,4 +1,4 @@
-"""A log can be read whatever happened to its run, and is never written over."""
+"""A log stays readable whatever happens to its run, and is never overwritten."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ def event(kind: str, step: int, **more: object) -> dict[str, object]:
 
 def test_what_is_written_is_read_again_at_once(tmp_path: Path) -> None:
     log = RunLog(tmp_path / "new" / "run.jsonl")
-    assert not log.path.exists(), "only what happens is written"
+    assert not log.path.exists(), "no file before the first event"
     for step in range(3):
         log.write(event("step", step, text="한글\n"))
-        assert [each["step"] for each in run_log.read(log.path)] == list(range(step + 1)), "not kept in a buffer"
+        assert [each["step"] for each in run_log.read(log.path)] == list(range(step + 1)), "must not be buffered"
     assert len(log.path.read_text("utf-8").splitlines()) == 3
     log.close()
 
@@ -64,7 +64,7 @@ def test_a_resumed_run_takes_the_place_of_what_was_lost(tmp_path: Path) -> None:
     assert found == [("start", 0), ("step", 1), ("start", 1), ("step", 2), ("end", 2)]
     log.write(event("start", 0))
     log.close()
-    assert len(run_log.read(log.path)) == 1, "a run from the beginning is another one"
+    assert len(run_log.read(log.path)) == 1, "a start at step 0 begins another run"
 
 
 def test_a_file_that_is_no_log_is_left_alone(tmp_path: Path) -> None:

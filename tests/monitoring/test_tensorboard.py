@@ -1,4 +1,4 @@
-"""TensorBoard's files hold what the run did; they are read here by their format, not by the library that wrote them."""
+"""TensorBoard files hold the values of the run. The tests parse the file format, not using the library's own reader."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def event(kind: str, step: int, **more: Any) -> dict[str, Any]:
 
 
 def read(folder: Path) -> Iterator[Any]:
-    """Yield the messages of all files: each has its length (8 bytes), a checksum (4), the message, a checksum (4)."""
+    """Yield the messages of all files. A record is: length (8 bytes), checksum (4), message, checksum (4)."""
     from tensorboardX.proto import event_pb2
 
     for path in sorted(folder.iterdir()):
@@ -90,7 +90,7 @@ def test_what_a_resumed_run_does_again_is_taken_away(tmp_path: Path) -> None:
         board.close()
     sessions = [message.step for message in read(tmp_path) if message.HasField("session_log")]
     assert sessions == [8]
-    assert len(list(tmp_path.iterdir())) == 2, "no file is written over"
+    assert len(list(tmp_path.iterdir())) == 2, "no file is overwritten"
 
 
 def test_a_loss_that_is_unknown_is_left_out(tmp_path: Path) -> None:

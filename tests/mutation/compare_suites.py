@@ -1,14 +1,14 @@
-"""Compares two states of the tests: how many there are, how long they take, and why those that went are no loss.
+"""Compare two versions of the test suite: the number of tests, their durations, and why removed tests are no loss.
 
-    pytest --junitxml before.xml                                  in the older state
+    pytest --junitxml before.xml                                  in the older version
     pytest --junitxml fast.xml; pytest -m slow --junitxml slow.xml; pytest -m "" --collect-only > ids.txt
     python -m tests.mutation.compare_suites before.xml fast.xml slow.xml --collected ids.txt
 
-Writes `DURATIONS.md`. The reasons are lines of `gone.txt`, written by a person: `tests/test_a.py::test_b* -> WHY`, with
-an id or a glob for ids, without parameters. A test of the same name and parameters in another file has only moved.
+Writes `DURATIONS.md`. The reasons are hand-written lines of `gone.txt`, such as `tests/test_a.py::test_b* -> WHY`: an
+id or a glob for ids, without parameters. A test with the same name and parameters in another file counts as moved.
 
-Exits with 1 if a case went, or is skipped now, without a reason; if a reason is for nothing that went; and if a case
-failed or was collected but did not run.
+Exits with 1 if a case was removed or is now skipped without a reason, if a reason matches no such case, if a case
+failed, or if it was collected but did not run.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ HERE = Path(__file__).parent
 ARROW = " -> "
 SLOWEST = 10
 WRITTEN_BY = """Written by `python -m tests.mutation.compare_suites before.xml fast.xml slow.xml --collected ids.txt`,
-which says itself what these files are. A case is a test function with one set of parameters."""
-NAMED = 6  # parameters of a function that are written out
+whose docstring describes these files. A case is a test function with one set of parameters."""
+NAMED = 6  # at most so many parameter sets of a function are listed
 
 
 class Case(NamedTuple):
-    """A test function with its parameters, "" if it has none; `function` has its classes before it."""
+    """A test function with one set of parameters ("": none); `function` includes its classes."""
 
     file: str
     function: str
@@ -40,7 +40,7 @@ class Case(NamedTuple):
 
     @property
     def test(self) -> str:
-        """The id of the function."""
+        """The id without the parameters."""
         return f"{self.file}::{self.function}"
 
     def __str__(self) -> str:
@@ -48,21 +48,21 @@ class Case(NamedTuple):
 
 
 class Ran(NamedTuple):
-    """How a case ended, and after how long."""
+    """The outcome and duration of a case."""
 
     outcome: str
     seconds: float
 
 
 class Suite(NamedTuple):
-    """What a JUnit file tells: the cases, and the seconds from the start to the end."""
+    """The content of a JUnit file: the cases, and the wall time in seconds."""
 
     cases: dict[Case, Ran]
     seconds: float
 
 
 class Comparison(NamedTuple):
-    """What became of the cases: which moved where, which went or are skipped now, and which are new."""
+    """The cases that moved (old to new), were removed, are now skipped, or are new."""
 
     moved: dict[Case, Case]
     gone: list[Case]
@@ -71,14 +71,14 @@ class Comparison(NamedTuple):
 
 
 def case_of(id_: str) -> Case:
-    """Read an id of pytest, such as `tests/test_a.py::TestB::test_c[1]`."""
+    """Parse a pytest id, such as `tests/test_a.py::TestB::test_c[1]`."""
     name, _, parameters = id_.partition("[")
     file, _, function = name.partition("::")
     return Case(file, function, parameters.removesuffix("]"))
 
 
 def read_junit(path: Path) -> Suite:
-    """Read the file that pytest writes with `--junitxml`."""
+    """Read a file that pytest wrote with `--junitxml`."""
     cases: dict[Case, Ran] = {}
     suites = list(ET.parse(path).getroot().iter("testsuite"))
     for suite in suites:
@@ -88,21 +88,21 @@ def read_junit(path: Path) -> Suite:
             case = case_of(f"{module}::{'::'.join([*classes, name])}{bracket}{parameters}")
             outcome = next((child.tag for child in node if child.tag in ("failure", "error", "skipped")), "passed")
             seconds = float(node.get("time", 0))
-            if case in cases:  # one that failed, and failed again when it was cleared up
+            if case in cases:  # reported twice: for its failure and for that of its teardown
                 outcome, seconds = "error", seconds + cases[case].seconds
             cases[case] = Ran("failed" if outcome in ("failure", "error") else outcome, seconds)
     return Suite(cases, sum(float(suite.get("time", 0)) for suite in suites))
 
 
 def _module_and_classes(dotted: str) -> tuple[str, list[str]]:
-    """Take `tests.cli.test_a.TestB` apart: the file, and the classes in it."""
+    """Split `tests.cli.test_a.TestB` into the file and the classes in it."""
     parts = dotted.split(".")
     last = next((n for n, part in enumerate(parts) if part.startswith("test_")), len(parts) - 1)
     return "/".join(parts[: last + 1]) + ".py", parts[last + 1 :]
 
 
 def read_reasons(path: Path) -> dict[str, str]:
-    """Read why nothing is lost with tests that went, by a glob for their ids; raises ValueError for other lines."""
+    """Return the reasons by glob. Raises ValueError if a line is neither a reason, a comment nor empty."""
     reasons = {}
     for line in path.read_text("utf-8").splitlines():
         if line.strip() and not line.startswith("#"):
@@ -114,7 +114,7 @@ def read_reasons(path: Path) -> dict[str, str]:
 
 
 def compare(before: Mapping[Case, Ran], after: Mapping[Case, Ran]) -> Comparison:
-    """Find out what became of the cases of an older state."""
+    """Compare the cases of the older version with those of the newer one."""
     elsewhere = defaultdict(list)
     for case in after:
         if case not in before:
@@ -136,7 +136,7 @@ def compare(before: Mapping[Case, Ran], after: Mapping[Case, Ran]) -> Comparison
 def problems(
     found: Comparison, after: Mapping[Case, Ran], reasons: Mapping[str, str], collected: Iterable[Case]
 ) -> list[str]:
-    """Return what stands against the newer state."""
+    """Return the problems of the newer version, one line each."""
     left = {case.test: case for case in [*found.gone, *found.skipped]}
     lines = [f"no reason for {test}" for test in left if not _reason(test, reasons)]
     lines += [f"nothing went that {glob} is a reason for" for glob in reasons if not fnmatch.filter(left, glob)]
@@ -149,7 +149,7 @@ def _reason(test: str, reasons: Mapping[str, str]) -> str:
 
 
 def report(before: Suite, parts: Mapping[str, Suite], found: Comparison, reasons: Mapping[str, str]) -> str:
-    """Return the comparison as Markdown; `parts` are those of the newer state by their names."""
+    """Return the comparison as Markdown; `parts` are the runs of the newer version by name."""
     suites = {"before": before, **parts, "after": merged(parts.values())}
     lines = ["# The tests before and after", "", WRITTEN_BY, ""]
     lines += _table(["", *suites], _numbers(suites))
@@ -172,7 +172,7 @@ def report(before: Suite, parts: Mapping[str, Suite], found: Comparison, reasons
 
 
 def merged(suites: Iterable[Suite]) -> Suite:
-    """Return several runs as one; a case that one of them skipped and another ran counts as run."""
+    """Merge several runs; a case that was skipped in one and run in another counts as run."""
     cases: dict[Case, Ran] = {}
     seconds = 0.0
     for suite in suites:
@@ -219,7 +219,7 @@ def _count(cases: Iterable[Case]) -> str:
 
 
 def _by_function(cases: Iterable[Case], every: Iterable[Case]) -> list[list[str]]:
-    """Return a row for each function: its id, how many of how many cases, and the first parameters."""
+    """Return a row for each function: its id, the number of cases out of all, and the first parameters."""
     groups: dict[str, list[str]] = defaultdict(list)
     for case in cases:
         groups[case.test].append(case.parameters)
@@ -234,7 +234,7 @@ def _by_function(cases: Iterable[Case], every: Iterable[Case]) -> list[list[str]
 
 
 def _by_files(moved: Mapping[Case, Case]) -> list[list[str]]:
-    """Return a row for each pair of files that tests moved between."""
+    """Return a row for each pair of files between which tests moved."""
     groups: dict[tuple[str, str], list[str]] = defaultdict(list)
     for old, new in moved.items():
         groups[old.file, new.file].append(old.function)
@@ -252,14 +252,14 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 def main() -> int:
-    """Write the comparison, and print what stands against the newer state."""
+    """Write the comparison, and print the problems of the newer version."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("before", type=Path, help="JUnit file of the older state")
-    parser.add_argument("after", type=Path, nargs="+", help="JUnit files of the newer state, named after its parts")
-    parser.add_argument("--collected", type=Path, help="what pytest --collect-only prints in the newer state")
-    parser.add_argument("--reasons", type=Path, default=HERE / "gone.txt", help="why nothing is lost (gone.txt here)")
+    parser.add_argument("before", type=Path, help="JUnit file of the older version")
+    parser.add_argument("after", type=Path, nargs="+", help="JUnit files of the newer version, one per column")
+    parser.add_argument("--collected", type=Path, help="output of pytest --collect-only in the newer version")
+    parser.add_argument("--reasons", type=Path, default=HERE / "gone.txt", help="reasons (default: gone.txt here)")
     parser.add_argument(
-        "--output", type=Path, default=HERE / "DURATIONS.md", help="what is written (DURATIONS.md here)"
+        "--output", type=Path, default=HERE / "DURATIONS.md", help="file to write (default: DURATIONS.md here)"
     )
     asked = parser.parse_args()
     before, parts = read_junit(asked.before), {path.stem: read_junit(path) for path in asked.after}

@@ -1,7 +1,7 @@
-"""Faults of one token each in the package's Python: where one can be planted, and which of them a seed chooses.
+"""One-token faults for mutation testing: find the places in the package's Python, and choose some by a seed.
 
-`<` becomes `<=`, `+` becomes `-`, `True` becomes `False`, 3 becomes 4, and so on. Only code that computes something has
-such places: docstrings, texts, annotations, `raise` and `assert` have none, nor what another system or version runs.
+`<` becomes `<=`, `+` becomes `-`, `True` becomes `False`, 3 becomes 4, and so on. Only code that computes something is
+changed: not docstrings, strings, annotations, `raise` or `assert`, nor code for other systems or Python versions.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-# Where the faults of an area are planted: modules of the package, or globs of them.
+# The modules of each area, or globs for them.
 AREAS = {
     "text": "text/**/*",
     "training": "training/* network/evaluate network/network backends/spec/dropout",
@@ -24,7 +24,7 @@ AREAS = {
     "serve": "serve/**/*",
 }
 PER_AREA = 9
-LARGEST = 100  # of the whole numbers that one is added to
+LARGEST = 100  # largest integer that is incremented
 
 _COMPARISONS: dict[type[ast.cmpop], tuple[str, str]] = {
     ast.Lt: ("<", "<="),
@@ -46,11 +46,11 @@ _ARITHMETIC: dict[type[ast.operator], tuple[str, str]] = {
 }
 _FUNCTIONS = {"min": "max", "minimum": "maximum", "argmin": "argmax", "any": "all"}
 _FUNCTIONS |= {new: old for old, new in _FUNCTIONS.items()}
-_CHECKS = {"strict", "stacklevel"}  # arguments that change no result where nothing is wrong
+_CHECKS = {"strict", "stacklevel"}  # arguments that change no result of correct code
 
 
 class Fault(NamedTuple):
-    """A line of a file, given from the project's root, and the line that takes its place."""
+    """A line of a file (relative to the project's root), and its replacement."""
 
     area: str
     file: str
@@ -60,7 +60,7 @@ class Fault(NamedTuple):
 
 
 class Change(NamedTuple):
-    """A token that another one takes the place of, or none; `kind` says what sort of token it is."""
+    """The replacement of one token by `new`, which may be empty; `kind` is the kind of token."""
 
     kind: str
     line: int
@@ -70,14 +70,14 @@ class Change(NamedTuple):
 
 
 def changes(source: str) -> list[Change]:
-    """Return the changes that can be made to a module, in the order of the text."""
+    """Return the possible changes to a module, in source order."""
     finder = _Finder(source)
     finder.visit(ast.parse(source))
     return sorted(finder.found, key=lambda change: (change.line, change.start))
 
 
 def faults_in(area: str, file: str, source: str) -> list[tuple[str, Fault]]:
-    """Return the faults that can be planted in a file, each with its kind."""
+    """Return the possible faults in a file, each with its kind."""
     lines = source.split("\n")
     return [
         (kind, Fault(area, file, line, old, old[:start] + new + old[end:]))
@@ -87,7 +87,7 @@ def faults_in(area: str, file: str, source: str) -> list[tuple[str, Fault]]:
 
 
 def files_of(area: str, root: Path) -> list[str]:
-    """Return the files of an area; raises FileNotFoundError where a glob matches none, as after a file was moved."""
+    """Return the files of an area. Raises FileNotFoundError if a glob matches none, as after a file has moved."""
     found = []
     for pattern in AREAS[area].split():
         matches = sorted(path.relative_to(root).as_posix() for path in root.glob(f"numlstm/{pattern}.py"))
@@ -98,11 +98,10 @@ def files_of(area: str, root: Path) -> list[str]:
 
 
 def chosen(root: Path, seed: int, per_area: int = PER_AREA) -> list[Fault]:
-    """Return as many faults of each area: the same for a seed, as long as the lines that they are on stay.
+    """Return `per_area` faults of each area; a seed gives the same faults as long as their lines are unchanged.
 
-    Each fault has a number that only the seed, its own file's name and its line decide, and the lowest are chosen, so
-    that a change to the package leaves most of them in place. No kind of fault and no file has more than its share
-    while there are others.
+    Each fault has a hash of the seed, its file's name and its change; those with the lowest hashes are chosen. So a
+    change to the package leaves most of the choice as it is. Kinds of faults and files are used as evenly as possible.
     """
     return [fault for area in AREAS for fault in _chosen_in(area, root, seed, per_area)]
 
@@ -134,7 +133,7 @@ def _chosen_in(area: str, root: Path, seed: int, count: int) -> list[Fault]:
 
 
 def plant(fault: Fault, root: Path) -> None:
-    """Plant a fault in the project at `root`; raises ValueError where its line is not what it was."""
+    """Plant a fault in the project at `root`. Raises ValueError if its line has changed."""
     path = root / fault.file
     lines = path.read_text("utf-8").split("\n")
     if lines[fault.line - 1 : fault.line] != [fault.old]:
@@ -144,14 +143,14 @@ def plant(fault: Fault, root: Path) -> None:
 
 
 class _Finder(ast.NodeVisitor):
-    """Collects the changes of a module, going only where code computes something."""
+    """Collects the possible changes to a module, visiting only code that computes something."""
 
     def __init__(self, source: str) -> None:
         self.found: list[Change] = []
         self._lines = source.split("\n")
 
     def _place(self, line: int, column: int) -> tuple[int, int]:
-        """Return a place of the syntax tree, which counts bytes, as texts count it: in characters."""
+        """Convert a column of the syntax tree, in bytes, to characters."""
         return line, len(self._lines[line - 1].encode()[:column].decode())
 
     def _start(self, node: ast.expr | ast.stmt) -> tuple[int, int]:
@@ -163,9 +162,9 @@ class _Finder(ast.NodeVisitor):
         return self._place(node.end_lineno, node.end_col_offset)
 
     def _change(self, kind: str, start: tuple[int, int], end: tuple[int, int], old: str, new: str) -> None:
-        """Change the token `old` between two places, where else are only brackets, spaces and comments.
+        """Change the token `old` between two places that otherwise enclose only brackets, spaces and comments.
 
-        Where `new` is empty the token is removed, with the spaces after it.
+        If `new` is empty, the token is removed together with the spaces after it.
         """
         for number in range(start[0], end[0] + 1):
             line = self._lines[number - 1]
@@ -174,7 +173,7 @@ class _Finder(ast.NodeVisitor):
             if at >= first:
                 rest = line[at + len(old) :]
                 spaces = 0 if new else len(rest) - len(rest.lstrip())
-                if new or spaces < len(rest):  # a token at a line's end would leave its spaces
+                if new or spaces < len(rest):  # else removing it would leave trailing spaces
                     self.found.append(Change(kind, number, at, at + len(old) + spaces, new))
                 return
 
@@ -214,7 +213,7 @@ class _Finder(ast.NodeVisitor):
             self.generic_visit(node)
 
     def _leave_out(self, node: ast.AST) -> None:
-        """Go no further."""
+        """Do not visit the children."""
 
     visit_Raise = visit_Assert = visit_JoinedStr = _leave_out
 
@@ -284,12 +283,12 @@ class _Finder(ast.NodeVisitor):
 
 
 def _name(node: ast.expr) -> str:
-    """Return the last part of a name with dots, "" for any other expression."""
+    """Return the last part of a dotted name, "" for any other expression."""
     return node.attr if isinstance(node, ast.Attribute) else getattr(node, "id", "")
 
 
 def _is_sequence(node: ast.expr) -> bool:
-    """Whether an operand is plainly a text or a list: to subtract those is an error that any run meets."""
+    """Return True for an obvious string or list operand: subtracting it would be an error that any run meets."""
     if isinstance(node, ast.BinOp):
         return _is_sequence(node.left) or _is_sequence(node.right)
     literal = isinstance(node, ast.Constant) and isinstance(node.value, (str, bytes))

@@ -1,4 +1,4 @@
-"""Whether the comparison of two states of the tests tells what was lost, from files as pytest writes them."""
+"""The comparison of two versions of the test suite reports lost tests, given files as pytest writes them."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def written(path, cases):
 
 @pytest.fixture
 def run(tmp_path, monkeypatch):
-    """Runs the script on a newer state, with reasons and collected ids; returns its exit code and what it wrote."""
+    """Return a function that runs the script and returns its exit code and the file it wrote."""
 
     def ran(fast=FAST, slow=SLOW, reasons=f"# why\n\n{GONE} -> 1 proves it", collected=""):
         files = [("before", BEFORE), ("fast", fast), ("slow", slow)]

@@ -1,4 +1,4 @@
-"""Which faults are planted in the package, that planting them works, and that all are caught that change a result."""
+"""Faults are chosen and planted correctly, and the tests catch all faults that change a result."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ NO_PLACES = [
     "@dataclass(frozen=True)\nclass A: pass",
     "x = zip(a, b, strict=True)",
 ]
-# Those whose options are used; all that are installed would take pytest seconds to import.
+# Only the plugins whose options are used: importing all installed ones takes seconds.
 PLUGINS = " ".join(
     f"-p {name}" for name in ("pytest_timeout", "_hypothesis_pytestplugin", "xdist.plugin")[: 2 + bool(IN_ONE)]
 )
@@ -93,7 +93,7 @@ def tokens(source):
 
 
 class WithoutTexts(ast.NodeTransformer):
-    """Takes out of a module what computes nothing."""
+    """Removes code that computes nothing: strings, annotations and `raise`."""
 
     def visit_FunctionDef(self, node):
         node.returns = None
@@ -131,7 +131,7 @@ def test_all_areas_have_the_same_number_of_faults(chosen):
 
 
 def test_each_fault_is_one_token_of_code_that_computes_something(chosen):
-    for fault in chosen[::3]:  # which has some of every area
+    for fault in chosen[::3]:  # every third: some of every area
         lines = (ROOT / fault.file).read_text("utf-8").split("\n")
         assert lines[fault.line - 1] == fault.old
         changed = "\n".join([*lines[: fault.line - 1], fault.new, *lines[fault.line :]])
@@ -194,7 +194,7 @@ def test_tests_that_take_too_long_are_stopped(toy):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="what tests leave running is found by Linux's /proc")
+@pytest.mark.skipif(sys.platform != "linux", reason="finding leftover processes needs Linux's /proc")
 def test_all_ends_that_the_tests_have_started(toy, monkeypatch):
     (toy / "tests" / "test_counting.py").write_text(
         "import subprocess, sys, time\n\n\ndef test_it():\n"
@@ -211,7 +211,7 @@ def test_all_ends_that_the_tests_have_started(toy, monkeypatch):
         with pytest.raises(KeyboardInterrupt):
             running.result()
     child = Path("/proc", written.read_text()[:-1], "cmdline")
-    assert not child.exists() or child.read_bytes() == b""  # ended, though perhaps nobody has asked yet how
+    assert not child.exists() or child.read_bytes() == b""  # ended, but perhaps not yet reaped
 
 
 def test_a_package_from_elsewhere_is_refused(toy):
@@ -275,7 +275,7 @@ def test_results_are_kept_with_the_verdicts_on_them(tmp_path):
     path.write_text(text.replace('"verdict": ""', '"verdict": "no result changes: because"'), "utf-8")
     results = Results(path, [CAUGHT, moved], 1)
     assert [*results.records] == [CAUGHT]
-    results.add(CAUGHT, record(CAUGHT, "fast"))  # whatever comes first, the verdict waits for its own fault
+    results.add(CAUGHT, record(CAUGHT, "fast"))  # another fault's record must not lose the verdict
     results = Results(path, [CAUGHT, moved], 1)
     results.add(moved, record(moved))
     assert results.in_order()[1]["verdict"] == "no result changes: because"
@@ -293,7 +293,7 @@ def test_what_the_tests_do_not_catch_is_a_problem():
     assert mutants.table([*caught, slow, harmless]).endswith("| all | 20 | 18 | 0 | 1 | 1 | 1 | 95% |")
 
 
-@pytest.mark.skipif(not mutants.RESULTS.exists(), reason="tests/mutation/mutants.py has kept no results yet")
+@pytest.mark.skipif(not mutants.RESULTS.exists(), reason="tests/mutation/mutants.py has saved no results yet")
 def test_all_were_caught_that_change_a_result():
     records = json.loads(mutants.RESULTS.read_text("utf-8"))["faults"]
     assert len({Fault(*(each[field] for field in Fault._fields)) for each in records}) == len(records) >= 60

@@ -1,7 +1,7 @@
-"""Weights files that numlstm 0.1 wrote still load, write the same text and go on as they would have.
+"""Weights files written by numlstm 0.1 still load, generate the same text and resume exactly.
 
-`tests/golden/version1` holds files of `numlstm train` and `numlstm share` as they were before the package had rooms,
-and what that numlstm made of them.
+`tests/golden/version1` holds files that `numlstm train` and `numlstm share` of version 0.1 wrote, and that version's
+results with them.
 """
 
 from __future__ import annotations

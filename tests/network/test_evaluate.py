@@ -1,4 +1,4 @@
-"""The loss on a text: of each part, with the state carried; and of windows that start from nothing."""
+"""The loss on a text: of each part, with carried state, and of cold windows, which start from a zero state."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ V = 6
 
 @pytest.fixture(scope="module")
 def model() -> Model:
-    """A network whose predictions depend much on what came before."""
+    """Return a model whose predictions depend strongly on the earlier tokens."""
     model = Model.create(V, (8, 7), seed=2, device="reference", dtype="float64")
     model.set_params({name: 3 * value for name, value in model.params.items()})
     return model
@@ -29,7 +29,7 @@ def ids() -> Any:
 
 
 def each_loss(model: Model, ids: Any) -> Any:
-    """The loss of every token but the first, by way of the logits of one pass."""
+    """Return the loss of every token but the first, computed from the logits of one pass."""
     logits = model.logits(ids[:-1, None])[0][:, 0].astype(np.float64)
     logits -= logits.max(axis=1, keepdims=True)
     return np.log(np.exp(logits).sum(axis=1)) - logits[np.arange(len(ids) - 1), ids[1:]]
@@ -40,7 +40,7 @@ def test_each_part_has_its_own_tokens_losses(model: Model, ids: Any) -> None:
     expected = each_loss(model, ids)
     ends = [1, 70, 70, 71, 400, 600]
     found = losses(model, ids, ends)
-    assert found[0] == 0, "nobody predicts the first token"
+    assert found[0] == 0, "the first token is not predicted"
     assert found[2] == 0, "an empty file"
     for total, start, end in zip(found, [1, *ends], ends, strict=False):
         assert total == pytest.approx(expected[start - 1 : end - 1].sum(), rel=1e-9)
@@ -55,10 +55,10 @@ def test_the_state_is_carried_from_part_to_part(model: Model, ids: Any) -> None:
 
 
 def test_streams_change_next_to_nothing(ids: Any) -> None:
-    model = Model.create(V, (8, 7), seed=2, device="reference", dtype="float64")  # one that forgets, as most do
+    model = Model.create(V, (8, 7), seed=2, device="reference", dtype="float64")  # forgets quickly, as most models do
     ends = [200, 2300, 2500]
     whole, streams = losses(model, ids, ends), losses(model, ids, ends, streams=2)
-    assert whole[0] == streams[0], "too short for two"
+    assert whole[0] == streams[0], "too short for two streams"
     assert whole[1] != streams[1]
     np.testing.assert_allclose(streams, whole, rtol=1e-3)
 

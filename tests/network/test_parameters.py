@@ -1,4 +1,4 @@
-"""Parameters: names, shapes, views into one flat array, and how they start."""
+"""Parameters: names, shapes, views into one flat array, and initialisation."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def test_the_forget_gate_starts_open_and_the_rest_at_random():
     config = NetworkSettings(50, (64, 16))
     bounds = dict.fromkeys(("lstm.0.W_h", "lstm.0.b", "lstm.1.W_x"), 1 / 8)
     bounds |= dict.fromkeys(("lstm.1.W_h", "lstm.1.b", "output.W", "output.b"), 1 / 4)
-    bounds["lstm.0.W_x"] = 1  # a token picks one row: nothing is added up
+    bounds["lstm.0.W_x"] = 1  # a token selects one row, so nothing is summed
     for name, values in parameters.views(parameters.initialise(config, 3), config).items():
         bound = bounds[name]
         if name.endswith(".b") and name.startswith("lstm"):

@@ -1,4 +1,4 @@
-"""A copy to give away: half the bits, none of the paths, and no way to take it for a whole file."""
+"""Shared copies: 16-bit weights, no private paths, and never mistaken for a full weights file."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_what_16_bits_cannot_hold_is_refused(tmp_path: Path) -> None:
 
 
 def changed(path: Path, change: str) -> None:
-    """Write the file anew with another entry `stored`, or with arrays of 32 bits though it says 16."""
+    """Rewrite the file with another `stored` entry, or with 32-bit arrays although it says 16."""
     with np.load(path) as file:
         arrays = {name: file[name] for name in file.files}
     meta = json.loads(str(arrays["meta"]))
@@ -125,7 +125,7 @@ def test_a_file_without_suffix_is_read_as_ever(tmp_path: Path, monkeypatch: pyte
     assert weights_file.load("mine").params.tobytes() == make().params.tobytes()
     weights_file.save("shakespeare", make())
     assert len(weights_file.load("./shakespeare").vocab) == 3
-    assert len(weights_file.load("shakespeare").vocab) == 65, "the name means the model that ships"
+    assert len(weights_file.load("shakespeare").vocab) == 65, "the bare name means the shipped model"
 
 
 def test_a_copy_tells_no_paths_that_are_part_of_a_word_nor_folders_beside_nor_passwords() -> None:

@@ -1,6 +1,6 @@
-"""Weights files: what is saved comes back bit for bit, no crash breaks a file, no file breaks the loader.
+"""Weights files: they round-trip bit for bit, survive crashes while saving, and no damaged file breaks the loader.
 
-`outcome` is the judge of every damaged file: either `WeightsError`, or the contents that were saved.
+`outcome` judges every damaged file: loading must raise `WeightsError` or return the saved contents.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ ODD = "a\x00\"\\\n'한글😀e\u0301"
 
 
 def make(seed=0, layers=(3, 2), dtype="float32", symbols=ODD, latest="differs"):
-    """A file of random contents; `latest`: the state's parameters differ, are the same, or no state."""
+    """Return a file of random contents. `latest` parameters: "differs", "same" as the best, or "none" (no state)."""
     rng = np.random.default_rng(seed)
     config = NetworkSettings(len(symbols), layers, dtype)
 
@@ -64,7 +64,7 @@ def make(seed=0, layers=(3, 2), dtype="float32", symbols=ODD, latest="differs"):
 
 
 def digest(file):
-    """Everything in the file as plain values, arrays as dtype, shape and bytes."""
+    """Return the whole file as plain values, arrays as dtype, shape and bytes."""
     state = file.state
     arrays = [file.params] + ([state.params, *state.slots.values(), *state.h, *state.c] if state else [])
     rest = (state.config, state.step, state.record) if state else None
@@ -80,7 +80,7 @@ def attempt(path):
 
 
 def outcome(path, saved):
-    """The message with which the file is refused, or "same" if it holds what was saved."""
+    """Return the error message if the file is rejected, or "same" if it holds the saved contents."""
     found = attempt(path)
     if isinstance(found, WeightsFile):
         assert digest(found) == digest(saved)
@@ -108,7 +108,7 @@ def npy(array, **options):
 
 
 def forge(path, change):
-    """Rewrite the meta of a saved file with valid checksums: `change` gets the parsed JSON."""
+    """Rewrite the `meta` entry of a saved file with valid checksums; `change` is called with the parsed JSON."""
     contents = members(path)
     meta = json.loads(str(np.load(io.BytesIO(contents["meta.npy"]))))
     changed = change(meta)
@@ -167,7 +167,7 @@ class TestRoundTrip:
         save(path, file)
         assert "training.params.npy" not in members(path)
         loaded = load(path)
-        loaded.state.params[0] += 1  # training writes in place: the best ones must not move with it
+        loaded.state.params[0] += 1  # training writes in place; the best parameters must not change with it
         assert loaded.params.tobytes() == file.params.tobytes()
         file.params[0], file.state.params[0] = 0.0, -0.0
         save(path, file)
@@ -260,7 +260,7 @@ def fail_at(monkeypatch, where, error):
 
 @pytest.fixture(params=["an earlier file", "no earlier file"])
 def intact(request, path):
-    """Give a check that the folder is as it was: the earlier file loads, and there is nothing else."""
+    """Return a check that the folder is unchanged: the earlier file, if any, loads, and there is no other file."""
     file = make(seed=1, latest="same")
     if request.param == "an earlier file":
         save(path, file)
@@ -361,7 +361,7 @@ class TestCrash:
                 time.sleep(rng.uniform(0, 0.05))
                 process.kill()
             assert digest(load(path)) in map(digest, files)
-        assert list(path.parent.glob(".*.tmp")), "no process was killed in the middle of saving"
+        assert list(path.parent.glob(".*.tmp")), "no process was killed while saving"
 
 
 LIMITED = """
@@ -392,7 +392,7 @@ for turn in itertools.count():
 
 @contextlib.contextmanager
 def saving(path, code, *arguments):
-    """Run the code in another process, which is killed at the end if it still runs."""
+    """Context manager: run the code in another process, and kill it at the end if it is still running."""
     where = {**os.environ, "PYTHONPATH": str(Path(numlstm.__file__).parents[1])}
     command = [sys.executable, "-c", code, str(path), *arguments]
     with subprocess.Popen(command, env=where, text=True, stdout=subprocess.PIPE) as process:
@@ -434,7 +434,7 @@ class TestTarget:
             save(tmp_path, make())
 
     @POSIX
-    @pytest.mark.timeout(60)  # opening a pipe that nobody writes to would wait for ever
+    @pytest.mark.timeout(60)  # opening a pipe without a writer would block forever
     def test_a_device_is_refused_and_stays_one(self, tmp_path):
         pipe = tmp_path / "pipe"
         os.mkfifo(pipe)
@@ -488,7 +488,7 @@ class TestDamage:
         for place in range(rng.randrange(3), len(data), 3):
             path.write_bytes(data[:place] + bytes([data[place] ^ 1 << rng.randrange(8)]) + data[place + 1 :])
             outcomes.append(outcome(path, saved))
-        assert 0 < outcomes.count("same") < len(outcomes) // 4  # timestamps and the like are all that may differ
+        assert 0 < outcomes.count("same") < len(outcomes) // 4  # only fields such as timestamps may differ
 
     def test_bits_flipped_anywhere_in_a_file_with_state(self, path, saved):
         data, rng = path.read_bytes(), random.Random(1)
@@ -523,7 +523,7 @@ class TestDamage:
 
 
 def peak(call):
-    """The most bytes that `call` had allocated at once."""
+    """Return the peak memory that `call` allocated, in bytes."""
     tracemalloc.start()
     try:
         call()

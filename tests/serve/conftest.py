@@ -1,4 +1,4 @@
-"""A trained model, and servers and applications that serve it."""
+"""Fixtures: a trained model, and servers and in-process applications that serve it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from numlstm.serve.server_settings import Settings
 from tests.serve.servers import ServerProcess, ServerThread
 
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # Starlette would rather have another HTTP client
+    warnings.simplefilter("ignore")  # Starlette warns about its HTTP client
     from starlette.testclient import TestClient
 
 TEXT = "The bridge was seven steps away, and nobody minded.\nThe baker was late again, and said so!\n" * 40
@@ -26,7 +26,7 @@ TEXT = "The bridge was seven steps away, and nobody minded.\nThe baker was late 
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with `tiny.npz`, a model of characters that was trained for a second."""
+    """Return a folder with `tiny.npz`, a character model trained for a second."""
     folder = tmp_path_factory.mktemp("trained")
     text = folder / "steps.txt"
     text.write_text(TEXT, encoding="utf-8", newline="")
@@ -40,13 +40,13 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def models(trained: Path, tmp_path: Path) -> Path:
-    """A folder of models of the test's own, with that one in it."""
+    """Return a copy of `trained` that this test may change."""
     return Path(shutil.copytree(trained, tmp_path / "models"))
 
 
 @pytest.fixture(scope="session")
 def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerThread]:
-    """A server that many tests share, without a key."""
+    """Yield a server without an API key, shared by many tests."""
     running = ServerThread(Path(shutil.copytree(trained, tmp_path_factory.mktemp("server") / "models")))
     yield running
     running.end()
@@ -54,7 +54,7 @@ def server(trained: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[
 
 @pytest.fixture
 def serve(models: Path) -> Iterator[Callable[..., ServerThread]]:
-    """Start a server in a thread, with settings of the test's own."""
+    """Yield a function that starts a server in a thread, with the given settings."""
     with contextlib.ExitStack() as stack:
 
         def start(folder: Path = models, **settings: Any) -> ServerThread:
@@ -67,7 +67,7 @@ def serve(models: Path) -> Iterator[Callable[..., ServerThread]]:
 
 @pytest.fixture
 def serve_process(models: Path) -> Iterator[Callable[..., ServerProcess]]:
-    """Start a server in a process, with options of the test's own."""
+    """Yield a function that starts a server in a subprocess, with the given options."""
     with contextlib.ExitStack() as stack:
 
         def start(*options: str, folder: Path = models, **more: Any) -> ServerProcess:
@@ -79,28 +79,28 @@ def serve_process(models: Path) -> Iterator[Callable[..., ServerProcess]]:
 
 
 def entered(models: Path, **settings: Any) -> TestClient:
-    """A client of an application in this process, which begins when it is entered."""
+    """Return a test client of an in-process application; entering the client starts the application."""
     given = Settings(**{"models": models, "device": "reference", **settings})
     return TestClient(create_app(given), "http://127.0.0.1:8000", raise_server_exceptions=False)
 
 
 @pytest.fixture(scope="session")
 def shared(trained: Path) -> Iterator[TestClient]:
-    """A client of an application that tests share which change nothing."""
+    """Yield a client of an application shared by tests that change nothing."""
     with entered(trained) as client:
         yield client
 
 
 @pytest.fixture(scope="session")
 def locked(trained: Path) -> Iterator[TestClient]:
-    """A client of another one, which has a key."""
+    """Yield a client of a shared application with an API key."""
     with entered(trained, api_key="the-right-one") as client:
         yield client
 
 
 @pytest.fixture
 def inside(models: Path) -> Iterator[Callable[..., TestClient]]:
-    """Make a client of an application in this process, with settings of the test's own."""
+    """Yield a function that returns a client of an in-process application, with the given settings."""
     with contextlib.ExitStack() as stack:
 
         def start(**settings: Any) -> TestClient:
@@ -111,5 +111,5 @@ def inside(models: Path) -> Iterator[Callable[..., TestClient]]:
 
 @pytest.fixture
 def client(inside: Callable[..., TestClient]) -> TestClient:
-    """A client of an application in this process, as it is if nothing else is said."""
+    """Return a client of an in-process application with default settings."""
     return inside()

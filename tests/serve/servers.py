@@ -1,4 +1,4 @@
-"""Servers to talk to: a process, as users have it, or a thread of the test's process, which is there at once."""
+"""Servers for tests: a subprocess, as in real use, or a thread in the test process, which starts faster."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ main()
 
 
 class ServerProcess:
-    """`numlstm serve` in a process of its own, where warnings are errors; `said` is what it printed.
+    """`numlstm serve` in a subprocess, with warnings as errors; `said` is what it printed.
 
-    `worker` is the command that it starts training processes with, in place of its own.
+    `worker` replaces the command that starts training processes.
     """
 
     def __init__(self, folder: Path, *options: str, worker: Sequence[str] = (), **variables: str) -> None:
@@ -65,7 +65,7 @@ class ServerProcess:
         self._started.set()
 
     def end(self, number: int = signal.SIGTERM) -> int:
-        """Send a signal; return the exit code."""
+        """Send a signal and wait for the server to exit; return the exit code."""
         if self.process.poll() is None:
             self.process.send_signal(number) if os.name == "posix" else self.process.terminate()
         code = self.process.wait(PATIENCE)
@@ -76,7 +76,7 @@ class ServerProcess:
 
 
 class ServerThread:
-    """The same server, with the same sockets, in a thread; `said` is what it logged."""
+    """The same server on a real socket, run in a thread; `said` is what it logged."""
 
     def __init__(self, folder: Path, **settings: Any) -> None:
         self.folder = folder
@@ -99,7 +99,7 @@ class ServerThread:
         return "\n".join(self._log.lines)
 
     def end(self) -> None:
-        """Stop as at a signal; nothing may have gone wrong in it."""
+        """Stop the server as a signal would; assert that it logged no traceback."""
         self._server.should_exit = True
         self._thread.join(PATIENCE)
         assert not self._thread.is_alive()
@@ -109,7 +109,7 @@ class ServerThread:
 
 
 class _ThreadLog(logging.Handler):
-    """What one thread logs: several servers may run in a process."""
+    """Collects the log lines of one thread, since several servers may run in a process."""
 
     def __init__(self, thread: threading.Thread) -> None:
         super().__init__(logging.WARNING)

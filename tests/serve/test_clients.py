@@ -1,4 +1,4 @@
-"""Clients that are slow, gone, confused or hostile, and what the server is like for all others meanwhile."""
+"""Slow, disconnected, confused and hostile clients: the server handles them and keeps serving all others."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def http(server):
 
 
 def raw(server, *lines, body=b"", **headers):
-    """Open a connection and send a request, or a part of one."""
+    """Open a connection and send a complete or partial request."""
     connection = socket.create_connection(("127.0.0.1", server.port), 30)
     head = [*lines, f"Host: 127.0.0.1:{server.port}", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
     connection.sendall("\r\n".join(head).encode() + body)
@@ -31,7 +31,7 @@ def raw(server, *lines, body=b"", **headers):
 
 
 def asking(server, **settings):
-    """Open a connection and ask for a text, without listening."""
+    """Open a connection and request a completion, without reading the response."""
     body = json.dumps({**LONG, **settings}).encode()
     return raw(
         server,
@@ -43,12 +43,12 @@ def asking(server, **settings):
 
 
 def running(http):
-    """How many texts are being written, by the metrics."""
+    """Return the number of running texts, read from the metrics."""
     return float(re.search(r"^numlstm_texts_running (.+)$", http.get("/metrics").text, re.MULTILINE)[1])
 
 
 def joined(events):
-    """The texts of a stream of two."""
+    """Return the two texts of an event stream."""
     texts = ["", ""]
     for line in events.split(b"\n"):
         if line.startswith(b"data: {"):
@@ -58,7 +58,7 @@ def joined(events):
 
 
 async def slowly(app, engine, asked):
-    """Ask for a stream, and take its second piece only when the texts are at their ends; return the pieces."""
+    """Request a stream, but take its second piece only after all texts are finished; return the pieces."""
     sent, waiting = [], [{"type": "http.request", "body": json.dumps(asked).encode(), "more_body": False}]
 
     async def receive():
@@ -86,7 +86,7 @@ class TestGone:
             if stream:
                 connection.recv(1000)
             connection.close()
-            until(lambda: running(http) == 0)  # where it would take minutes
+            until(lambda: running(http) == 0)  # uncancelled, they would run for minutes
 
     def test_in_the_middle_of_its_upload(self, server, http):
         data = (server.folder / "tiny.npz").read_bytes()
@@ -107,14 +107,14 @@ class TestSlow:
         settings = {"n": 2, "max_tokens": 150, "seed": 1}
         whole = http.post("/v1/completions", json={**LONG, **settings}).json()["choices"]
         with asking(server, stream=True, **settings) as connection:
-            until(lambda: running(http) == 0)  # its texts are written to their ends, and others are answered
+            until(lambda: running(http) == 0)  # generation finishes while other requests are answered
             found = b""
             while not found.endswith(b"[DONE]\n\n\r\n0\r\n\r\n"):
                 found += connection.recv(100_000)
         assert joined(found) == [choice["text"] for choice in whole]
 
     def test_what_waits_for_it_is_sent_together(self, inside):
-        """It reads nothing after the beginning: what is written meanwhile waits in one piece for each text."""
+        """While the client does not read, new output collects in one pending piece per text."""
         client = inside()
         engine = client.app.state.engine
         asked = {**LONG, "n": 2, "max_tokens": 600, "seed": 1, "logprobs": None}
@@ -124,7 +124,7 @@ class TestSlow:
         assert len(sent) < 20
 
     def test_a_writer_is_told(self, server):
-        """Its patience is tested with the guard; here: others are served while it takes its time."""
+        """Others are served while a request arrives slowly. The tests of the guards cover the timeout."""
         with raw(server, "POST /v1/completions HTTP/1.1", "Content-Type: application/json", "Content-Length: 99"):
             assert httpx.get(f"{server.url}/v1/models", timeout=30).status_code == 200
 
@@ -174,7 +174,7 @@ class TestHostile:
         assert "at most 4,194,304 bytes" in answer.json()["error"]["message"]
 
     def test_one_that_does_not_tell_its_size(self, server):
-        """It hears of it although it sends all before it listens."""
+        """The client gets the 413 even though it sends its whole body before it reads."""
         with raw(
             server, "POST /v1/completions HTTP/1.1", "Content-Type: application/json", "Transfer-Encoding: chunked"
         ) as connection:
@@ -200,7 +200,7 @@ class TestHostile:
                 assert answer.status_code == 429
                 assert int(answer.headers["retry-after"]) >= 1
                 assert answer.json()["error"]["type"] == "rate_limit_error"
-                until(lambda: running(http) == 3)  # neither of the two goes on
+                until(lambda: running(http) == 3)  # neither of the two refused texts runs
                 assert http.post("/v1/completions", json={"model": "tiny", "n": 1}).status_code == 200
 
 

@@ -1,4 +1,4 @@
-"""`numlstm serve`: it starts, says where, and stops when it is told to."""
+"""`numlstm serve`: its options, the address it prints, and how it stops."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def run(*options, **variables):
 
 @pytest.fixture
 def started(monkeypatch):
-    """The settings that the command would have started a server with."""
+    """Replace the server by a list that collects the settings it would start with."""
     found = []
     monkeypatch.setattr(serve, "_run", lambda settings, listening: (found.append(settings), listening.close()))
     return found
@@ -143,7 +143,7 @@ class TestStopping:
             assert server.end(number) == 0
             assert time.monotonic() - began < 10
             *_, last = (line for line in lines if line)
-        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "stopping"  # and not an end in mid-air
+        assert json.loads(last.removeprefix("data: "))["error"]["code"] == "stopping"  # not a stream that is cut off
         assert server.said.splitlines() == [f"serving at {server.url} (Ctrl-C stops)", "stopped"]
 
     @POSIX
@@ -188,7 +188,7 @@ def test_the_page_s_files_are_in_the_package():
 
 
 def test_pieces_of_a_text_are_not_kept_back():
-    """Of a socket that does not know its protocol asyncio lets TCP collect what is sent, for 40 ms."""
+    """asyncio sets TCP_NODELAY only on sockets with an explicit protocol; without it, TCP delays writes by 40 ms."""
     from numlstm.serve.server_settings import Settings
 
     with serve._listening(Settings(port=0)) as listening:

@@ -1,4 +1,4 @@
-"""What `deploy/` holds starts the server that there is: its commands exist, and what it names is there."""
+"""The files in `deploy/` match the package: their commands are valid, and the files that they name exist."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 
 
 def instructions() -> list[tuple[str, str]]:
-    """The instructions of the Dockerfile, a line each, and what they are given."""
+    """Return the instructions of the Dockerfile as pairs of name and arguments."""
     lines = (DEPLOY / "Dockerfile").read_text("utf-8").splitlines()
     return [tuple(line.split(" ", 1)) for line in lines if line and not line.startswith("#")]  # type: ignore[misc]
 
@@ -37,7 +37,7 @@ def test_the_container_runs_as_nobody_in_particular():
 
 
 def test_what_the_container_is_built_of_is_let_in():
-    """The list of what is left out begins with everything."""
+    """The ignore file excludes everything and then lists exceptions."""
     first, *kept = (DEPLOY / "Dockerfile.dockerignore").read_text("utf-8").split()
     assert first == "*"
     for name in kept:
@@ -49,7 +49,7 @@ def test_what_the_container_is_built_of_is_let_in():
 
 
 def unit(name: str) -> list[str]:
-    """The values of a setting of the service."""
+    """Return the values of a setting in the systemd unit."""
     return re.findall(rf"^{name}=(.*)$", (DEPLOY / "numlstm.service").read_text("utf-8"), re.MULTILINE)
 
 
@@ -60,9 +60,9 @@ def test_the_services_command_is_one_that_numlstm_takes():
     assert unit("DynamicUser") == ["yes"]
 
 
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not here")
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
 def test_systemd_reads_the_service(tmp_path):
-    """But for the program, which need not be installed here."""
+    """The program is replaced by /bin/true, because it may not be installed at that path."""
     program = shlex.split(unit("ExecStart")[0])[0]
     there = tmp_path / "numlstm.service"
     there.write_text((DEPLOY / "numlstm.service").read_text("utf-8").replace(program, "/bin/true"), "utf-8")

@@ -1,4 +1,4 @@
-"""What docs/serve.md tells its reader to type works against a server."""
+"""The commands in docs/serve.md work against a running server."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ ADDRESS = "http://127.0.0.1:8000"
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server that runs while the tests do."""
+    """Run a server for the tests of this module; yield its address."""
     folder: Path = tmp_path_factory.mktemp("served")
     words = [sys.executable, "-m", "numlstm", "serve", "--port", "0", "--device", "reference"]
     with subprocess.Popen(words, cwd=folder, stderr=subprocess.PIPE, text=True) as process:
@@ -40,7 +40,7 @@ def test_it_answers_as_told(block: Block, address: str) -> None:
         words = [sys.executable, "-c", text]
     else:
         if shutil.which("curl") is None:
-            pytest.skip("curl is not here")
+            pytest.skip("curl is not installed")
         words = ["sh", "-e", "-c", text.replace("curl -s", "curl -sS --fail-with-body --noproxy '*'")]
     environment = {**os.environ, "NO_PROXY": "127.0.0.1"}
     done = subprocess.run(words, capture_output=True, text=True, timeout=120, env=environment)

@@ -1,4 +1,4 @@
-"""A client that trains, as tests need it, and what its runs must come to: those of `numlstm train`."""
+"""A client for training jobs, and `numlstm train` runs to compare their results with."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ def slow_steps(*arguments):
 training._steps = slow_steps
 main()
 """
-SLOW_WORKER = (sys.executable, "-c", _SLOW_STEPS)  # each step takes 40 ms more, in which nothing is computed
+SLOW_WORKER = (sys.executable, "-c", _SLOW_STEPS)  # each call sleeps for 40 ms
 ENDED = ("stopped", "done", "failed")
 
 Json = dict[str, Any]
 
 
 def take_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slow the steps of jobs down: there is time to stop them, and the machine is left to others."""
+    """Slow down the steps of jobs, which leaves time to stop them and keeps the CPU free."""
     monkeypatch.setattr(JobRunner, "command", SLOW_WORKER)
 
 
 class Client:
-    """Asks a server, and expects what a test expects."""
+    """A client that asserts the expected status of each response."""
 
     def __init__(self, url: str = "", http: httpx.Client | None = None) -> None:
         # Without `verify` a client loads no certificates, which takes longer than most requests here.
@@ -61,7 +61,7 @@ class Client:
         return error
 
     def create(self, model: str, *, corpus: str | None = None, text: str | None = None, **options: Any) -> str:
-        """Make a job of the tiny kind and return its id."""
+        """Create a job that trains a tiny network; return its id."""
         text = TEXT if corpus is None and text is None else text
         wanted = {"model": model, "corpus": corpus, "text": text, "options": {**TINY, **options}}
         job = self.ask("POST", "/v1/jobs", 201, json=wanted)
@@ -72,7 +72,7 @@ class Client:
         return self.ask("GET", f"/v1/jobs/{id_}")
 
     def until(self, id_: str, when: Callable[[Json], bool], seconds: float = 90) -> Json:
-        """Return the job as soon as it is as wanted."""
+        """Poll the job until `when(job)` is true; return it. Fails after `seconds`."""
         deadline = time.monotonic() + seconds
         while not when(job := self.job(id_)):
             assert time.monotonic() < deadline, job
@@ -100,7 +100,7 @@ class Client:
 
 
 def train(folder: Path, output: str, **options: Any) -> Path:
-    """Train what a job of the same options trains, by the command."""
+    """Run `numlstm train` with the options of a job; return the path of the weights."""
     text = folder / "the.txt"
     text.write_text(TEXT, encoding="utf-8", newline="")
     options = {**TINY, "device": "reference", **options}
@@ -111,7 +111,7 @@ def train(folder: Path, output: str, **options: Any) -> Path:
 
 
 def contents(path: Path) -> tuple[Any, ...]:
-    """All that a run came to; how long it took, where its text was and by which command are each run's own."""
+    """Return a checkpoint's contents, without the duration, text path and commands, which differ between runs."""
     file = weights_file.load(path)
     assert file.state is not None
     state = file.state

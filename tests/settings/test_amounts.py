@@ -1,4 +1,4 @@
-"""Durations, distances between saves and lists of epochs, as they are written."""
+"""Parsing of durations, save intervals and lists of epochs."""
 
 from __future__ import annotations
 

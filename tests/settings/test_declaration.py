@@ -1,4 +1,4 @@
-"""Settings: what is in range is taken, what is not is named, and JSON brings the same settings back."""
+"""Settings: values in range are accepted, errors name those out of range, and JSON round trips are lossless."""
 
 from __future__ import annotations
 

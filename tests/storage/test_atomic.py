@@ -1,4 +1,4 @@
-"""A file that is written takes its place whole or leaves all as it was."""
+"""An atomic write replaces the file completely or leaves everything unchanged."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def test_the_old_file_stands_until_the_block_ends(tmp_path: Path, durable: bool)
     with atomic.atomic_replace(path, durable=durable) as file:
         file.write(b"new")
         assert path.read_bytes() == b"old"
-        assert Path(file.name).parent == tmp_path, "beside it: a rename must not cross file systems"
+        assert Path(file.name).parent == tmp_path, "must be in the same folder: a rename cannot cross file systems"
     assert path.read_bytes() == b"new"
     assert os.listdir(tmp_path) == ["file"]
 
@@ -52,7 +52,7 @@ def test_only_a_durable_file_reaches_the_disk_before_its_name(
     monkeypatch.setattr(os, "replace", lambda *paths: (done.append("replace"), replace(*paths)))
     with atomic.atomic_replace(tmp_path / "file", durable=durable) as file:
         file.write(b"x")
-    expected = ["sync", "replace", *(["sync"] if os.name == "posix" else [])]  # the folder's entry too
+    expected = ["sync", "replace", *(["sync"] if os.name == "posix" else [])]  # the folder is synced too
     assert done == (expected if durable else ["replace"])
 
 
@@ -95,7 +95,7 @@ def test_what_is_no_file_is_not_replaced(tmp_path: Path, name: str) -> None:
 def test_an_output_is_checked_before_hours_of_work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "deep" / "file"
     atomic.check_output(path, overwrite=False)
-    assert os.listdir(path.parent) == [], "its folder is made, and nothing else"
+    assert os.listdir(path.parent) == [], "only its folder is created"
     path.write_bytes(b"old")
     with pytest.raises(StorageError, match="exists; use `overwrite` to replace it"):
         atomic.check_output(path, overwrite=False)

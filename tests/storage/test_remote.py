@@ -1,4 +1,4 @@
-"""Texts and weights that are elsewhere: in fsspec's memory, which is a store of its own, and on a web server."""
+"""Remote texts and weights: in fsspec's in-memory store and on a web server."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TEXT = "some text, 한글\r\n" * 50
 
 @pytest.fixture
 def store() -> Iterator[object]:
-    """fsspec's memory, empty."""
+    """Return fsspec's in-memory store, emptied."""
     fs = fsspec.filesystem("memory")
     fs.store.clear()
     fs.pseudo_dirs[:] = [""]
@@ -36,13 +36,13 @@ def store() -> Iterator[object]:
 
 @pytest.fixture
 def web(tmp_path: Path) -> Iterator[str]:
-    """The address of a web server of the folder `web` in the test's own."""
+    """Serve the folder `web` below `tmp_path`; yield the address of the server."""
     folder = tmp_path / "web"
     folder.mkdir()
 
     class Quiet(http.server.SimpleHTTPRequestHandler):
         def log_message(self, *args: object) -> None:
-            """Say nothing."""
+            """Print no log."""
 
         def send_head(self):  # type: ignore[no-untyped-def]
             if self.path != "/refused.txt":
@@ -113,7 +113,7 @@ class TestTexts:
         assert text_of(found) == TEXT
         assert found.sources == (f"{web}/a.txt",)
         (tmp_path / "web" / "a.txt").write_bytes(TEXT.encode().replace(b"text", b"news"))
-        assert text_of(load_corpus([f"{web}/a.txt"])) == TEXT.replace("text", "news"), "of the same size"
+        assert text_of(load_corpus([f"{web}/a.txt"])) == TEXT.replace("text", "news"), "changed, but of the same size"
 
 
 @pytest.mark.parametrize("name", ["memory://nothing/a.txt", "memory://nothing/*.txt", "file:///nothing/at/all"])
@@ -162,7 +162,7 @@ def test_what_is_remote(name: str | Path, expected: bool) -> None:
 class TestWeights:
     @pytest.fixture(params=["memory", "file"])
     def url(self, request: pytest.FixtureRequest, store, tmp_path: Path) -> str:
-        """A store in which files appear at once, and one in which they must be renamed."""
+        """Return an address in a store with atomic uploads (memory), or in one where files must be renamed (file)."""
         return f"memory://{tmp_path.name}/runs/w.npz" if request.param == "memory" else f"file://{tmp_path}/runs/w.npz"
 
     def test_what_is_saved_comes_back(self, url: str) -> None:

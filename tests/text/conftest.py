@@ -1,4 +1,4 @@
-"""What the tests of texts share: a folder of their own, small chunks, and one-line errors."""
+"""Fixtures of the text tests: a working directory, small chunks, and one-line errors."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from numlstm.text.sources import find
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The working directory of the test, empty at first."""
+    """Change to an empty working directory; return its path."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
 
 @pytest.fixture
 def put(folder: Path) -> Callable[[str, bytes | str], str]:
-    """Write a file of that name in `folder` and return its absolute path."""
+    """Return a function that writes a file in `folder` and returns its absolute path."""
 
     def write(name: str, data: bytes | str) -> str:
         path = folder / name
@@ -35,13 +35,13 @@ def put(folder: Path) -> Callable[[str, bytes | str], str]:
 
 @pytest.fixture
 def chunk_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
-    """Make sources read in chunks of that many bytes."""
+    """Return a function that sets the size, in bytes, of the chunks in which sources are read."""
     return lambda size: monkeypatch.setattr(find, "CHUNK_BYTES", size)
 
 
 @pytest.fixture
 def error_of() -> Callable[..., str]:
-    """Call a function that must raise `CorpusError`, and return its one-line message."""
+    """Return a function that calls another, which must raise `CorpusError`, and returns the one-line message."""
 
     def call(function: Callable[..., object], *args: object, **options: object) -> str:
         with pytest.raises(CorpusError) as caught:
@@ -55,5 +55,5 @@ def error_of() -> Callable[..., str]:
 
 @pytest.fixture
 def load_bytes() -> Callable[..., Corpus]:
-    """Load a corpus from bytes on standard input."""
+    """Return a function that loads a corpus from bytes on standard input."""
     return lambda data, **options: load_corpus(["-"], stdin=io.BytesIO(data), **options)

@@ -1,6 +1,6 @@
-"""Train the same small network in float32 and in bf16 and print as JSON what came of it.
+"""Train the same small network in float32 and in bf16 and print the losses as JSON.
 
-A process of its own, since NUMLSTM_BF16 decides what is compiled: see `test_precision.py`.
+`test_precision.py` runs this in its own process, because NUMLSTM_BF16 decides what is compiled.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def new_run(text: str, precision: str, device: str) -> TrainingState:
 
 
 def finish(run: TrainingState, text: str) -> dict[str, float]:
-    """Train to the end; return the run's own validation loss and that of its parameters computed in float32."""
+    """Train to the end; return the last validation loss, and the loss of the same weights computed in float32."""
     train_ids, val_ids = split(run.model.vocab.encode(text), run.config.val_split)
     for _ in train(run, train_ids, val_ids):
         pass
@@ -44,7 +44,7 @@ def finish(run: TrainingState, text: str) -> dict[str, float]:
 
 
 def resumed_at(text: str, stop: int, whole: TrainingState) -> bool:
-    """Whether a bf16 run that is stopped and resumed ends with the same bits as one that was not."""
+    """Return True if a bf16 run stopped at `stop` and resumed ends with the same bits as the uninterrupted one."""
     first = new_run(text, "bf16", "cpu")
     events = train(first, *split(first.model.vocab.encode(text), first.config.val_split))
     while first.step < stop:

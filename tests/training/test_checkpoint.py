@@ -1,4 +1,4 @@
-"""A run is saved when there is something new to save, wherever there is room, and says where."""
+"""A run is saved when something is new, in another place if the disk is full, and the message says where."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run(source_text: str) -> TrainingState:
 
 @pytest.fixture
 def full(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """No file can be written any more once this is called, but below a folder of that name."""
+    """Return a function that fills the disk: afterwards writing fails, except to paths that contain `but`."""
     write = weights_file.npz.write
 
     def fill(but: str = "nowhere") -> None:
@@ -47,7 +47,7 @@ def full(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_an_epoch_that_was_not_saved_is_saved_at_the_end(run: TrainingState, source_text: str, tmp_path: Path) -> None:
-    """Though the step that ended it was: what validation found is more than that."""
+    """The epoch's last step was saved, but its validation result was not."""
     said: list[str] = []
     saver = Saver(run, str(tmp_path / "w.npz"), Every(), said.append)
     ids = run.model.vocab.encode(source_text[:2000])

@@ -1,4 +1,4 @@
-"""Batches on their way to the device: held there or sent, the same ids, and none beyond the vocabulary."""
+"""Feed gives the same batches whether the device holds the text or not, and rejects ids beyond the vocabulary."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ READERS = [Streams(IDS, 3, 7), Windows(IDS, 4, 9, seed=2), Windows(IDS, 4, 9, st
 
 
 def holding():
-    """A device that holds every text."""
+    """Return a device that accepts every text."""
     offered = {name: getattr(reference, name) for name in ("asarray", "window")}
     return types.SimpleNamespace(**offered, hold=np.array)
 

@@ -1,4 +1,4 @@
-"""Training as a library: the same runs as on the command line, errors in the caller's terms."""
+"""Training from Python: the same runs as on the command line, and errors in terms of the arguments."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_text_may_be_named_in_any_way(several: Any, text_file: Path) -> None:
 
 
 def test_a_run_is_that_of_the_command_line(text_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To the bit, and either goes on with the other's file."""
+    """Bit for bit, and each can resume the other's file."""
     options = [
         "--layers",
         "5,4",
@@ -102,7 +102,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
     again = numlstm.resume_run(tmp_path / "half.npz", text=TEXT, device="reference")
     assert (again.step, again.notes) == (11, ())
     np.testing.assert_array_equal(trained(again).model.flat, whole.model.flat)
-    assert weights_file.load(tmp_path / "half.npz").state.step == 20, "saved where it came from"  # type: ignore[union-attr]
+    assert weights_file.load(tmp_path / "half.npz").state.step == 20, "saved to the file it was loaded from"  # type: ignore[union-attr]
 
 
 def test_what_changes_as_a_run_goes_on_is_noted(tmp_path: Path) -> None:
@@ -169,7 +169,7 @@ def test_the_public_names() -> None:
 
 
 def test_every_setting_can_be_given() -> None:
-    """None says that it is not."""
+    """None means not given."""
     nothing = {each.name: None for each in train_settings() if each.name != "resume"}
     with warnings.catch_warnings():
         warnings.simplefilter("error")

@@ -1,4 +1,4 @@
-"""Each event has the names that the module promises, and says what the run did."""
+"""Each event has the fields that the module docstring lists, with the values of the run."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def steps_of(run: TrainingState, corpus: Corpus) -> list[Step]:
 
 
 def promised(kind: str) -> set[str]:
-    """The names that the module's docstring gives an event."""
+    """Return the fields that the module docstring lists for an event."""
     table = re.search(rf"^    {kind}  (.*?)(?=^    \S|^\S)", events.__doc__ or "", re.MULTILINE | re.DOTALL)
     assert table
     words = re.sub(r"\([^)]*\)|corpus:.*", "corpus" if kind == "start" else "", table[1], flags=re.DOTALL)

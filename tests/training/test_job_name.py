@@ -1,4 +1,4 @@
-"""A job is named by what shapes its weights."""
+"""A job is named after the settings that shape its weights."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_a_job_s_name_is_never_too_long_for_a_file() -> None:
 
 
 def test_jobs_whose_names_do_not_tell_all_have_names_of_their_own() -> None:
-    """Else one would go on with the other's run."""
+    """Otherwise one job would resume the other's run."""
     names = [
         job_name(["x" * 500], {}),
         job_name(["x" * 500], {"layer_norm": True}),

@@ -1,4 +1,4 @@
-"""Training goes on exactly where it stopped, learns, and says when it cannot."""
+"""Training learns, resumes exactly where it stopped, and reports when it cannot continue."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_loss_falls_and_validation_is_reported(text: str, backend: Backend) -> N
     assert [p.step for p in steps_made] == list(range(1, 31))
     assert steps_made[-1].loss < steps_made[0].loss - 0.3
     epochs = [p for p in seen if isinstance(p, Epoch)]
-    assert [p.step for p in epochs] == [22, 30], "the end of a run is validated, also within an epoch"
+    assert [p.step for p in epochs] == [22, 30], "a run is validated at its end, even within an epoch"
     assert all(p.val_loss is not None and math.isfinite(p.val_loss) for p in epochs)
     assert [p.step for p in steps_made if p.last] == [22, 30]
 
@@ -121,7 +121,7 @@ def test_a_run_moves_between_devices(text: str, tmp_path: Path) -> None:
 
 
 def test_best_parameters_are_those_of_the_lowest_validation_loss(text: str) -> None:
-    # A text this short is soon known by heart, and what it does not hold is predicted ever worse.
+    # The run soon memorises so short a text, so the validation loss rises.
     text = text[:500]
     config = TrainingSettings(steps=240, batch_size=4, seq_len=16, lr=0.02, warmup_steps=1, lr_floor=1.0)
     run = new_run(text, registry.load("reference"), config, layers=(24,))
@@ -131,7 +131,7 @@ def test_best_parameters_are_those_of_the_lowest_validation_loss(text: str) -> N
         if isinstance(progress, Epoch) and progress.val_loss is not None:
             kept[progress.step], losses[progress.step] = np.array(run.model.flat), progress.val_loss
     lowest = min(losses, key=lambda step: losses[step])
-    assert lowest < max(losses), "the test needs a run that gets worse at its end"
+    assert lowest < max(losses), "the validation loss must rise for this test to mean anything"
     file = run.to_file()
     assert run.record.best_step == lowest
     np.testing.assert_array_equal(file.params, kept[lowest])

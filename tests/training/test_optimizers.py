@@ -1,4 +1,4 @@
-"""The learning rate of each step, clipping, and what the update does with a gradient that is not finite."""
+"""Learning rate schedules, clipping, and updates with a gradient that is not finite."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_line_goes_down_to_the_floor():
 
 
 def test_stairs_are_tensorflow_s_staircase():
-    """lr * decay_rate ** floor(step / decay_steps), the steps counted from the first; the warm-up lies over it."""
+    """lr * decay_rate ** floor(step / decay_steps), counted from the first step; the warm-up multiplies it."""
     found = rates(10, schedule="step", warmup_steps=0, decay_steps=4, decay_rate=0.5)
     assert found == pytest.approx([2.0] * 4 + [1.0] * 4 + [0.5] * 2)
     rising = rates(10, schedule="step", warmup_steps=5, decay_steps=4, decay_rate=0.5)
@@ -93,7 +93,7 @@ def test_a_plateau_counts_epochs_that_are_no_better():
         (3.0, 0, 0),
         (2.0, 0, 0),
         (2.0, 1, 0),
-        (2.0, 0, 1),  # lower, but not by a ten-thousandth
+        (2.0, 0, 1),  # lower, but by less than a ten-thousandth
         (2.0, 1, 1),
         (1.0, 0, 1),
         (1.0, 1, 1),
@@ -103,7 +103,7 @@ def test_a_plateau_counts_epochs_that_are_no_better():
 
 
 class Recorder:
-    """A backend of a given norm that keeps what `adam_` is called with."""
+    """A backend that reports a given gradient norm and records the calls of `adam_`."""
 
     def __init__(self, norm):
         self.norm, self.calls = norm, []
@@ -168,7 +168,7 @@ def test_the_first_step_goes_by_the_rate_against_the_sign(backend):
 
 
 def test_clipping_acts_like_a_smaller_gradient(backend):
-    """The norm comes back as it was; m and v are those of the gradient at the clip."""
+    """The norm before clipping is returned; m and v are those of the clipped gradient."""
     flat, grads, _, _ = arrays(backend, [30.0, -40.0])
     adam, config = fresh(backend, 2, clip=5.0, beta1=0.9, beta2=0.99)
     assert adam.update_(backend, flat, grads, config, 0).read(5.0) == pytest.approx((50, 5))

@@ -1,6 +1,6 @@
-"""bf16 as a setting: what it is refused for, and that a network learns as much as in float32.
+"""The bf16 setting: which networks reject it, and that training learns as much as in float32.
 
-Where the processor lacks the instruction it is emulated, slowly, in a process of its own.
+If the processor lacks the instruction, it is emulated slowly in a separate process.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ MISSING = "this processor has no such instruction"
 
 @pytest.fixture
 def without_bf16(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A processor that cannot."""
+    """Pretend that the processor has no bf16."""
     monkeypatch.setattr(processor, "bf16_missing", lambda: MISSING)
 
 

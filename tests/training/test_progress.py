@@ -26,7 +26,7 @@ def test_progress_is_a_line_that_is_written_again(monkeypatch: pytest.MonkeyPatc
     assert "best validation loss" in with_progress_bar.getvalue()
     assert with_progress_bar.getvalue().endswith("\n")
     with_progress_bar.truncate(0)
-    numlstm.train(text=TEXT, epochs=1, **TINY)  # where there is no terminal
+    numlstm.train(text=TEXT, epochs=1, **TINY)  # without a terminal
     numlstm.train(text=TEXT, epochs=1, progress=False, **TINY)
     assert not with_progress_bar.getvalue().strip("\0")
 
@@ -39,7 +39,7 @@ def test_progress_in_a_notebook(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_is_compiled_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The first run on a machine waits for it, with no step to show."""
+    """The first run on a machine waits for compilation before it has a step to show."""
     written: list[str] = []
     monkeypatch.setattr(progress, "_notebook", lambda: written.append)
     run = numlstm.new_run(text=TEXT, epochs=1, **TINY)

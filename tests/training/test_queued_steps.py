@@ -1,6 +1,6 @@
-"""Training on a device that queues its work: steps are read together, and nothing else differs.
+"""Training on a device that queues its work: the results of several steps are read together; all else is the same.
 
-The device is the reference backend that says it queues and holds the text; its steps take no time but a clock's.
+The device is the reference backend, marked as queuing and holding the text. Time is that of a fake clock.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ CONFIG = TrainingSettings(steps=60, batch_size=4, seq_len=8, lr=0.01, warmup_ste
 
 
 class Clock:
-    """Seconds that pass when the device works, and a little when somebody looks."""
+    """A fake clock that advances when the device works, and slightly each time it is read."""
 
     now = 0.0
 
@@ -45,7 +45,7 @@ def clock(monkeypatch):
 
 
 class Later:
-    """A number that counts how often numbers are waited for."""
+    """A queued number; reading it appends the time to `waits`."""
 
     def __init__(self, value, waits):
         self.value, self.waits = value, waits
@@ -56,7 +56,7 @@ class Later:
 
 
 def queued(waits=None, slow=0.0, precision="", **altered):
-    """The reference as a device that queues, whose numbers are told of when they are read."""
+    """Return the reference backend as a queuing device that records in `waits` when its numbers are read."""
     waits = [] if waits is None else waits
 
     def softmax_cross_entropy(*arguments, **options):
@@ -87,7 +87,7 @@ def trained(backend, text, config=CONFIG):
 
 
 def told(events):
-    """What happened, but for the seconds it took."""
+    """Return the events without their durations."""
     return [dataclasses.replace(event, seconds=0.0) if isinstance(event, Step) else event for event in events]
 
 
@@ -112,8 +112,8 @@ def test_it_waits_about_ten_times_a_second_and_at_an_epoch_s_end(source_text):
     pauses = np.diff(waits)
     readings = 1 + int((pauses > 0.002).sum())
     assert len(waits) >= len([event for event in events if isinstance(event, Step)])
-    assert readings <= 25, "1, 2, 4, ... steps are read together, as many as take a tenth of a second"
-    assert pauses.max() < 0.2, "and not many more"
+    assert readings <= 25, "1, 2, 4, ... steps are read together, up to a tenth of a second of work"
+    assert pauses.max() < 0.2, "not much more than a tenth of a second"
 
 
 def test_a_slow_device_is_asked_after_every_step(source_text):
@@ -124,7 +124,7 @@ def test_a_slow_device_is_asked_after_every_step(source_text):
 
 
 def test_short_epochs_do_not_make_it_read_ever_more_together(source_text, monkeypatch):
-    """Of which no more than one step is ever made together: after a thousand there would be no such number."""
+    """The number doubled after each epoch would overflow after a thousand epochs of one step."""
     asked, steps = [], training._steps
 
     def noted(run, reader, feed, most):
@@ -150,7 +150,7 @@ def test_a_run_that_diverges_says_at_which_step(source_text):
 
 
 def test_fp16_scales_the_loss_and_takes_it_back(source_text):
-    """The same parameters as without a scale, to the bit: it is a power of two."""
+    """The scale is a power of two, so the parameters are bit for bit those without it."""
     config = dataclasses.replace(CONFIG, precision="fp16")
     run, events, _ = trained(queued(precision="fp16"), source_text[:1200], config)
     plain, expected, _ = trained(reference, source_text[:1200])
@@ -164,7 +164,7 @@ def test_fp16_scales_the_loss_and_takes_it_back(source_text):
 def test_fp16_leaves_a_step_out_whose_gradient_overflows(source_text):
     def dense_backward(dlogits, h, packed, dW, db):
         dh = reference.dense_backward(dlogits, h, packed, dW, db)
-        if np.abs(dlogits).max() > 300:  # such as 16 bits could not hold
+        if np.abs(dlogits).max() > 300:  # would overflow in 16 bits
             dW[...] = np.inf
         return dh
 

@@ -46,7 +46,7 @@ def test_it_goes_through_json_unchanged(record: Record) -> None:
 
 
 def test_every_field_differs_from_its_default_in_the_full_record() -> None:
-    """Or the test above would not see a field that is lost."""
+    """Otherwise the test above would miss a lost field."""
     lost = [
         each.name for each in dataclasses.fields(Record) if getattr(FULL, each.name) == getattr(Record(), each.name)
     ]
@@ -63,7 +63,7 @@ def test_files_keep_the_names_they_had_before_the_record_was_typed() -> None:
 
 
 def test_what_older_files_do_not_say_is_not_taken_for_none() -> None:
-    """`epochs` None means that a number of steps was asked for."""
+    """A missing `epochs` is not None, which means that the length was given in steps."""
     read = Record.from_json({"best_loss": 1.0})
     assert (read.position, read.epochs, read.best_loss) == (NOT_RECORDED, NOT_RECORDED, 1.0)
 

@@ -1,4 +1,4 @@
-"""Runs are iterated over, left, continued, saved, stopped and shown."""
+"""Runs can be iterated, abandoned, continued, saved, stopped and displayed."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_loop_that_is_left_is_saved(tmp_path: Path) -> None:
     loop = iter(run)
     while next(loop).step < 5:
         pass
-    loop.close()  # type: ignore[attr-defined]  # as leaving a loop does
+    loop.close()  # type: ignore[attr-defined]  # as leaving the loop does
     assert weights_file.load(tmp_path / "w.npz").state.step == 5  # type: ignore[union-attr]
 
 

@@ -1,4 +1,4 @@
-"""What a new run starts from: the network that settings ask for, and what is refused before training."""
+"""The network that the settings describe, and the errors raised before training starts."""
 
 from __future__ import annotations
 

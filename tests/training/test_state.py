@@ -1,4 +1,4 @@
-"""A run goes on exactly where it stopped whatever it is trained with, and sensibly when its settings change."""
+"""A run resumes exactly where it stopped with every kind of setting, and sensibly when its settings change."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ BASE: dict[str, Any] = {"steps": 26, "batch_size": 4, "seq_len": 8, "warmup_step
 
 @pytest.fixture(scope="module")
 def text(source_text: str) -> str:
-    return source_text[:560]  # 16 steps an epoch: 504 to train on, 125 in each of 4 streams
+    return source_text[:560]  # 504 characters for training, 125 targets in each of 4 streams: 16 steps an epoch
 
 
 def new_run(text: str, network: dict[str, Any] | None = None, **settings: Any) -> TrainingState:
@@ -44,7 +44,7 @@ def parts(run: TrainingState, text: str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def go(run: TrainingState, text: str, until: int = 2**31) -> list[Progress]:
-    """Train to the end, or until the event after so many steps, which may be the epoch's."""
+    """Train to the end, or up to the first event at or after step `until`; return the events."""
     seen = []
     for event in loop.train(run, *parts(run, text)):
         seen.append(event)
@@ -59,7 +59,7 @@ def saved(run: TrainingState, path: Path) -> TrainingState:
 
 
 def contents(run: TrainingState) -> dict[str, Any]:
-    """All that a file keeps but the seconds, arrays as bytes."""
+    """Return everything that a file stores except the seconds, with arrays as bytes."""
     file = run.to_file()
     assert file.state is not None
     state = file.state
@@ -121,12 +121,12 @@ def test_every_network_goes_on_exactly(text: str, network: dict[str, Any], optim
 
 def test_streams_begin_anew_as_often_as_they_are_told_to(text: str) -> None:
     run, begun, steps = new_run(text, reset_state=0.25, steps=160), 0, 0
-    gradients = run.model.gradients_  # which is told what a step starts from
+    gradients = run.model.gradients_  # gets the state that a step starts from
 
     def seen(ids: Any, targets: Any, state: Any, **options: Any) -> Any:
         nonlocal begun, steps
         fresh = [not any(part[row].any() for pair in state for part in pair) for row in range(4)]
-        if run.record.position:  # at an epoch's start all are
+        if run.record.position:  # all streams start fresh at an epoch's start
             begun, steps = begun + sum(fresh), steps + 4
         return gradients(ids, targets, state, **options)
 
@@ -170,7 +170,7 @@ def test_patience_ends_the_run(text: str) -> None:
     assert run.step < run.config.steps
     assert run.finished
     assert run.complete
-    assert go(run, text) == [], "a run that is out of patience stays so"
+    assert go(run, text) == [], "a run that has run out of patience does not resume"
     run.config = dataclasses.replace(run.config, patience=4)
     assert not run.finished
     assert len([e for e in go(run, text, until=run.step + 100) if isinstance(e, Step)]) >= 1
@@ -184,7 +184,7 @@ def test_a_new_patience_that_is_used_up_within_an_epoch_completes_the_run(text: 
     assert not run.complete
     run.config = dataclasses.replace(run.config, patience=2)
     assert go(run, text) == []
-    assert run.complete, "or it would be said that it goes on, and never would"
+    assert run.complete, "otherwise it would be reported as unfinished but never continue"
 
 
 def test_a_plateau_lowers_the_rate_of_the_steps(text: str) -> None:
@@ -209,7 +209,7 @@ def test_what_goes_by_the_validation_loss_needs_text_for_it(text: str, setting: 
 
 
 def test_windows_start_from_a_state_of_zeros(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And streams from where the window before ended, but for the first of an epoch."""
+    """Streams carry the state on, except to the first window of an epoch."""
     for batching, zeros in (("windows", [True] * 18), ("streams", [True] + [False] * 15 + [True, False])):
         run = new_run(text, batching=batching, steps=18, steps_per_epoch=16 * (batching == "windows"))
         gradients, seen = run.model.gradients_, []
@@ -237,7 +237,7 @@ def test_dropout_reaches_the_network_with_seed_and_step(text: str, monkeypatch: 
 
 
 class Reader:
-    """Notes the inputs that a run reads."""
+    """Records the inputs that a run reads."""
 
     def __init__(self, run: TrainingState, monkeypatch: pytest.MonkeyPatch) -> None:
         self.read: list[np.ndarray] = []
@@ -360,7 +360,7 @@ def test_a_snapshot_is_the_network_as_it_is(text: str, tmp_path: Path) -> None:
 
 
 def test_more_steps_at_a_constant_rate_are_those_of_a_longer_run(text: str, tmp_path: Path) -> None:
-    """At a cosine's rate they are not: the command line says so."""
+    """With a cosine schedule they differ, and the command line says so."""
     for schedule, same in (("constant", True), ("cosine", False)):
         whole, part = new_run(text, schedule=schedule, steps=40), new_run(text, schedule=schedule, steps=20)
         go(whole, text)
@@ -372,7 +372,7 @@ def test_more_steps_at_a_constant_rate_are_those_of_a_longer_run(text: str, tmp_
 
 
 def test_a_history_does_not_grow_without_end(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Of a short text there may be hundreds of thousands of epochs, and each is saved with all before it."""
+    """A short text may have hundreds of thousands of epochs, and every save writes the whole history."""
     monkeypatch.setattr("numlstm.training.loop._LOSSES", 8)
     run = new_run(text, batch_size=60, steps=40, seq_len=4)  # 2 steps an epoch
     ends = [event.step for event in go(run, text) if isinstance(event, Epoch)]

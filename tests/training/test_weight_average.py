@@ -1,4 +1,4 @@
-"""The running average of the weights is the mean that it says, and what is validated and kept."""
+"""The running average of the weights equals its definition, and is what is validated and kept."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def test_it_is_the_mean_of_the_weights_older_ones_fading() -> None:
     for event in loop.train(run, IDS[:500], IDS[500:]):
         if not isinstance(event, Epoch):
             passed.append(run.model.flat.astype(np.float64))
-    # Written as one weighted sum: what each set of weights still counts for at the end.
+    # The average as one weighted sum: the share of each step's weights at the end.
     fades = [min(0.8, (1 + n) / (10 + n)) for n in range(40)]
     shares = [np.prod(fades[n:]) * (1 - fades[n - 1] if n else 1) for n in range(41)]
     assert sum(shares) == pytest.approx(1)
@@ -57,7 +57,7 @@ def test_the_average_is_validated_and_kept() -> None:
     assert file.params.tobytes() == run.average.flat.tobytes() == run.snapshot().params.tobytes()
     for _ in loop.train(plain, IDS[:500], IDS[500:]):
         pass
-    assert run.model.flat.tobytes() == plain.model.flat.tobytes(), "averaging must not change how a run goes"
+    assert run.model.flat.tobytes() == plain.model.flat.tobytes(), "averaging must not change the run itself"
     assert plain.average is None
     assert plain.evaluation_model() is plain.model
 

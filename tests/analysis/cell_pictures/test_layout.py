@@ -1,4 +1,4 @@
-"""Where tokens stand on lines, and their colours."""
+"""The layout of tokens in lines, and their colours."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_nothing_is_lost_and_no_line_is_too_long(units: list[str], width: int) -
         for glyph in line:
             assert glyph.column == column
             column += glyph.columns
-        assert column <= width + 1, "a line's end may stand in the margin"
+        assert column <= width + 1, "only a line end may exceed the width, by one column"
 
 
 def luminance(of: tuple[int, int, int]) -> float:
@@ -65,7 +65,7 @@ def test_colours_run_from_blue_to_red_and_can_be_written_on() -> None:
     assert [level(value) for value in (-5.0, -1.0, 0.0, 0.04, 1.0, 2.0)] == [-LEVELS, -LEVELS, 0, 1, LEVELS, LEVELS]
     assert (colour(-LEVELS), colour(0), colour(LEVELS)) == ((0x21, 0x66, 0xAC), (0xF7, 0xF7, 0xF7), (0xB2, 0x18, 0x2B))
     brightness = [luminance(colour(step)) for step in range(LEVELS + 1)]
-    assert brightness == sorted(brightness, reverse=True), "the strength can be told without seeing hues"
+    assert brightness == sorted(brightness, reverse=True), "brightness alone must show the strength"
     brightness = [luminance(colour(-step)) for step in range(LEVELS + 1)]
     assert brightness == sorted(brightness, reverse=True)
     for step in range(-LEVELS, LEVELS + 1):

@@ -1,4 +1,4 @@
-"""Pictures of cells hold the text, in its columns, on the right colours, and nothing of it becomes markup."""
+"""Cell pictures show the text in its columns on the right colours, and none of it becomes markup."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_svg(drawing: Drawing) -> None:
     assert [each.text for each in texts] == ["<b>", "&", "한🙂", "↵", "Aa", "<b>", "&", "한🙂", "↵", "Aa"]
     assert [each.get("fill") for each in texts[:4]] == ["#ffffff", None, "#ffffff", None]
     assert (texts[0].get("x"), texts[0].get("textLength")) == ("16", "24")
-    assert texts[2].get("x") == "48 64 64", "in columns of their own, and one that SVG counts twice"
+    assert texts[2].get("x") == "48 64 64", "one x per UTF-16 unit: SVG counts the emoji twice"
     ground = {float(box.get("x", 0)): box for box in root.iter(f"{SVG}rect") if box.get("y") == "118"}
     assert [(x, box.get("width"), box.get("fill")) for x, box in ground.items()] == [
         (16, "24", "#b2182b"),
@@ -51,7 +51,7 @@ def test_svg(drawing: Drawing) -> None:
 
 
 class Reader(html.parser.HTMLParser):
-    """Collects the tags and the text that a browser would find."""
+    """Collects the tags and text that a browser would parse."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ def test_page(drawing: Drawing) -> None:
     spans = [(style, text) for style, text in reader.spans if text != "\xa0"]
     assert spans[:6] == [("v40", "<b>"), ("v20", "&"), ("v0", "한🙂"), ("v30", "↵"), ("v30", "\n"), ("v20", "Aa")]
     assert "What <cells> do" in reader.texts
-    assert "http" not in page(drawing).replace("http-equiv", ""), "nothing from elsewhere"
+    assert "http" not in page(drawing).replace("http-equiv", ""), "the page refers to external resources"
 
 
 @pytest.mark.parametrize("suffix", [".svg", ".html", ".SVG"])
@@ -102,7 +102,7 @@ def test_matplotlib_draws_the_same(drawing: Drawing, tmp_path: Path) -> None:
     for x, expected in ((16.5, "b2182b"), (40.5, "f7f7f7"), (79, "2166ac"), (80.5, "f4a582")):
         found = np.round(255 * pixels[2 * 119, round(2 * x)]).astype(int)
         assert "".join(f"{part:02x}" for part in found) == expected
-    assert (pixels[2 * 118 : 2 * 136, 32:80].max(axis=2) > 0.95).any(), "white writing on red"
+    assert (pixels[2 * 118 : 2 * 136, 32:80].max(axis=2) > 0.95).any(), "no white text on red"
     cell_pictures.save(drawing, tmp_path / "cells.pdf")
     assert (tmp_path / "cells.pdf").read_bytes().startswith(b"%PDF")
 

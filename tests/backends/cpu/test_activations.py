@@ -1,4 +1,4 @@
-"""exp, sigmoid and tanh of a register, to the last bit: in float32 over all that there is, in float64 a sample."""
+"""Accuracy of exp, sigmoid and tanh on a vector register: all of float32, and a sample of float64."""
 
 from __future__ import annotations
 
@@ -18,19 +18,21 @@ DTYPES = [np.float32, np.float64]
 LARGEST = {np.float32: 87.0, np.float64: 708.0}
 TINY = {np.float32: 1.2e-38, np.float64: 2.3e-308}
 
-# In units of the last place of the true value. The worst of all float32 numbers with AVX-512 are 1.196 for exp, 2.487
-# for sigmoid and 3.686 for tanh. Of those between 2^-12 and 128, and every 251st elsewhere, AVX2 has the same but for
-# sigmoid, 2.481, since it divides; plain registers too but for exp, 1.219, since they round a * b + c twice.
+# In units in the last place (ulp) of the true value. Over all float32 numbers, the worst errors with AVX-512 are 1.196
+# for exp, 2.487 for sigmoid and 3.686 for tanh. Over all numbers between 2^-12 and 128 and every 251st elsewhere, AVX2
+# is the same except for sigmoid (2.481, because it divides), and so are plain registers except for exp (1.219, because
+# they round a * b + c twice).
 ALLOWED_ULPS = {"exp": 1.22, "sigmoid": 2.49, "tanh": 3.69}
 
-# Where these are: there numbers are taken one by one, elsewhere every STRIDE-th, odd so that all low bits occur.
+# The ranges with the worst errors, where every number is tested; elsewhere every STRIDE-th. STRIDE is odd so that all
+# low bits occur.
 WORST = {"exp": [(-64.0, -32.0), (-8.0, -4.0)], "sigmoid": [(-32.0, -16.0)], "tanh": [(2.0**-6, 2.0**-3)]}
 STRIDE = 1 if os.environ.get("EVERY_FLOAT") else 251
 PIECE = 2**20  # numbers at a time
 
 
 def vectorised(name):
-    """A function that runs one of the activations over a whole array."""
+    """Return a function that applies one activation to a whole array."""
     function = getattr(activations, name)
 
     def register(emit: Emitter, x: View, out: View) -> None:
@@ -58,7 +60,7 @@ COMPILED = {name: vectorised(name) for name in NAMES}
 
 
 def true_float64(name, x):
-    """The true value to the accuracy of float64, 2^29 times that of float32."""
+    """Return the true value in float64, which is 2^29 times as precise as float32."""
     with np.errstate(over="ignore", under="ignore"):
         if name == "exp":
             return np.exp(x)
@@ -66,13 +68,13 @@ def true_float64(name, x):
 
 
 def ulps_float32(found, true):
-    """The errors of float32 numbers in units of the last place of the true values, in float64."""
+    """Return the errors of float32 results in ulps of the true values, which are float64."""
     power_of_two = (true.view(np.uint64) & np.uint64(0x7FF0000000000000)).view(np.float64)
     return np.abs(found - true) / np.maximum(power_of_two * 2.0**-23, 2.0**-149)
 
 
 def worst(name, patterns):
-    """The largest error of the float32 numbers of these bit patterns, and where it is."""
+    """Return the largest error over these float32 bit patterns, and the input where it occurs."""
     x = patterns.view(np.float32)
     x = x[(x >= (-np.inf if name == "tanh" else -87)) & (x <= (87 if name == "exp" else np.inf))]
     if not len(x):
@@ -82,7 +84,7 @@ def worst(name, patterns):
 
 
 def pieces(first, last, stride):
-    """Bit patterns from first to before last, some at a time."""
+    """Yield the bit patterns from `first` up to but not including `last`, in chunks."""
     for start in range(first, last, PIECE * stride):
         yield np.arange(start, min(start + PIECE * stride, last), stride, dtype=np.uint64).astype(np.uint32)
 
@@ -95,7 +97,7 @@ def pattern(x):
 @pytest.mark.timeout(3600)
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_over_the_whole_range(name):
-    """With EVERY_FLOAT=1 in the environment all 2^32 numbers, in some minutes; else a part, the worst ones included."""
+    """Test all 2^32 numbers (some minutes) if EVERY_FLOAT=1 is set, otherwise a part that includes the worst ones."""
     ranges = [(0, 2**32, STRIDE), *((*sorted(map(pattern, ends)), 1) for ends in WORST[name])]
     found = max(worst(name, piece) for each in ranges for piece in pieces(*each))
     print(f"{register_file().name} {name}: {found[0]:.3f} ulp at {found[1]!r}")
@@ -110,12 +112,12 @@ def test_the_measure_sees_a_wrong_last_place(name):
     assert ulps_float32(rounded.astype(np.float64), true).max() <= 0.5
     beside = np.nextafter(rounded, np.float32(np.inf)).astype(np.float64)
     assert ulps_float32(beside, true).min() >= 0.49
-    assert 1.4 <= ulps_float32(beside, true).max() <= 2.51  # at a power of two the next place is twice as far
+    assert 1.4 <= ulps_float32(beside, true).max() <= 2.51  # at a power of two the spacing doubles
 
 
 @pytest.mark.parametrize("name", ["exp", "sigmoid"])
 def test_float32_beyond_the_smallest_power(name):
-    """Below -87, where e^x is about the smallest normal number, exp is 0 and sigmoid no more than there."""
+    """Below -87, where e^x is about the smallest normal number, exp is 0 and sigmoid at most its value at -87."""
     for piece in pieces(pattern(-87.00001), pattern(-np.inf) + 1, 1001):
         found = COMPILED[name](piece.view(np.float32))
         assert found.min() >= 0
@@ -123,7 +125,7 @@ def test_float32_beyond_the_smallest_power(name):
 
 
 def exact(name, x):
-    """The true value as a `Decimal`, to 50 places."""
+    """Return the true value as a `Decimal`, to 50 digits."""
     with localcontext() as context:
         context.prec = 50
         x = Decimal(float(x))
@@ -132,12 +134,12 @@ def exact(name, x):
         if name == "sigmoid":
             return 1 / (1 + (-x).exp())
         if abs(x) < Decimal("1e-12"):
-            return x - x**3 / 3  # the quotient below would lose its leading digits
+            return x - x**3 / 3  # the quotient below would cancel its leading digits
         return 1 - 2 / ((2 * x).exp() + 1)
 
 
 def ulps(name, x, found):
-    """The error in units of the last place of the true value, for each x."""
+    """Return the error for each x, in ulps of the true value."""
     errors = []
     for value, got in zip(x, found, strict=True):
         true = exact(name, value)
@@ -147,12 +149,12 @@ def ulps(name, x, found):
 
 
 def sample(name, dtype):
-    """Numbers close together over the whole range, and smaller and smaller ones near zero."""
+    """Return numbers spread over the whole range, more of them near 0, down to 2^-60."""
     rng, largest = np.random.default_rng(0), LARGEST[dtype]
     wide = rng.uniform(-largest, largest, 1500)
     near = rng.uniform(-10, 10, 3000)
     small = 2.0 ** rng.uniform(-60, 0, 1000) * rng.choice([-1, 1], 1000)
-    halves = np.log(2) * (np.arange(-100, 101) + 0.5)  # where one power of two takes over from the next
+    halves = np.log(2) * (np.arange(-100, 101) + 0.5)  # where the nearest power of two changes
     return np.concatenate([wide, near, small, halves]).clip(-largest, largest).astype(dtype)
 
 

@@ -1,4 +1,4 @@
-"""The machine code of bf16 products, for a processor that has the instruction, whatever this one has."""
+"""The machine code of bf16 products, compiled for a processor with the instruction even if this one lacks it."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ ROWS = 6
 
 @pytest.fixture
 def machine():
-    """A processor with AVX-512 and bf16 products, to compile for."""
+    """A compile target with AVX-512 and bf16 products."""
     try:
         target = binding.Target.from_triple(TRIPLE)
     except RuntimeError as error:
-        pytest.skip(f"this LLVM compiles for no x86 processor: {error}")
+        pytest.skip(f"this LLVM cannot compile for x86: {error}")
     return target.create_target_machine(cpu="cooperlake", opt=3)
 
 
@@ -32,7 +32,7 @@ def as_if_avx512(monkeypatch):
 
 
 def tile(element):
-    """The IR of `out += a @ b` for a tile of ROWS rows, with a and b of numbers or pairs."""
+    """Return the IR of `out += a @ b` for a tile of ROWS rows; the elements of a and b are numbers or bf16 pairs."""
     number, pointer = ir.FloatType(), ir.PointerType()
     module = ir.Module()
     module.triple = TRIPLE
@@ -53,7 +53,7 @@ def tile(element):
 
 
 def instructions(machine, element, name):
-    """The lines of the tile's assembly that hold an instruction."""
+    """Return the lines of the tile's assembly with the named instruction."""
     module = binding.parse_assembly(tile(element))
     module.verify()
     return re.findall(rf"^\s*{name}\s.*$", machine.emit_assembly(module), re.MULTILINE)

@@ -1,4 +1,4 @@
-"""Where compiled kernels are kept: found again, never stale, never in the way when they cannot be kept."""
+"""The cache of compiled kernels: it hits, is never stale, and does no harm where it cannot be written."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ import pytest
 
 from numlstm.backends.cpu import cache
 
-posix_only = pytest.mark.skipif(os.name != "posix", reason="has no limit on the size of files, or owners of folders")
+posix_only = pytest.mark.skipif(os.name != "posix", reason="needs file size limits and folder owners")
 
-# Prints what is compiled, what was not kept and why, and what a small kernel returns for each argument.
+# Prints each kernel compiled, why it could not be cached if so, and a small kernel's result for each argument.
 _SCRIPT = """
 import sys
 from numlstm.backends import compilation
@@ -92,12 +92,12 @@ def test_damaged_code_is_compiled_again(warm: Path, tmp_path: Path, damage: Call
     for path in kept(tmp_path / "c"):
         path.write_bytes(damage(path.read_bytes()))
     assert set(lines(script(tmp_path / "c", "8"))) == {*COMPILED, "got 2.0"}
-    assert lines(script(tmp_path / "c", "8")) == ["got 2.0"], "not mended"
+    assert lines(script(tmp_path / "c", "8")) == ["got 2.0"], "not cached again"
 
 
 @pytest.fixture(scope="module")
 def warm(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder in which the script's kernels are kept."""
+    """A cache folder that already holds the script's kernels."""
     folder = tmp_path_factory.mktemp("warm")
     lines(script(folder, "8"))
     return folder
@@ -131,7 +131,7 @@ def test_a_process_waits_for_what_another_compiles(warm: Path, tmp_path: Path) -
             path.rename(place / path.name)
     times = [(place / path.name).stat().st_mtime_ns for path in compiled]
     assert lines(process)[-1] == "got 2.0"
-    assert [(place / path.name).stat().st_mtime_ns for path in compiled] == times, "nothing was compiled again"
+    assert [(place / path.name).stat().st_mtime_ns for path in compiled] == times, "a kernel was compiled again"
 
 
 @posix_only
@@ -164,7 +164,7 @@ def test_where_nothing_can_be_written_nothing_is_kept(tmp_path: Path) -> None:
         said = lines(script(tmp_path / "file", "8"))
         assert said[-1] == "got 2.0"
         for line in said[:-1]:
-            assert str(tmp_path / "file") in line, "it says where it could not be kept"
+            assert str(tmp_path / "file") in line, "the problem does not name the cache folder"
             assert line.startswith("compiled __main__.")
 
 
@@ -179,7 +179,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
     said = lines(script(tmp_path, "8", code=full + _SCRIPT, PYTHONDONTWRITEBYTECODE="1"))
     assert said[-1] == "got 2.0"
     assert all("File too large" in line for line in said[:-1])
-    assert kept(tmp_path) == [], "no half a file is left"
+    assert kept(tmp_path) == [], "a partial file was left behind"
 
 
 @pytest.mark.slow
@@ -196,7 +196,7 @@ def test_a_cache_that_can_only_be_read_is_read(warm: Path, tmp_path: Path) -> No
 
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
-    """The folder for what is compiled now, in the test's own place."""
+    """The cache folder for the current sources, below the test's temporary folder."""
     monkeypatch.setenv("NUMLSTM_CACHE_DIR", str(tmp_path))
     found = cache.folder()
     assert found is not None
@@ -245,7 +245,7 @@ def test_any_change_to_the_sources_has_another_folder(
         source = Path(cache.__file__).parents[1] / name
         shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(cache, "__file__", str(tmp_path / "cpu" / "cache.py"))
-    assert cache.folder() == settled, "the same sources elsewhere"
+    assert cache.folder() == settled, "copied sources have the same folder"
     folders = {settled}
     for changed in ("cpu/simd.py", "spec/variant.py"):
         with open(tmp_path / changed, "a") as file:
@@ -254,11 +254,11 @@ def test_any_change_to_the_sources_has_another_folder(
     assert len(folders) == 3
     for name in ("cpu", "spec"):
         shutil.rmtree(tmp_path / name)
-    assert cache.folder() is None, "no sources, as in a zip archive"
+    assert cache.folder() is None, "without sources, as in a zip archive, there is no cache"
 
 
 def test_kernels_use_constants_of_those_sources_alone() -> None:
-    """What else of the package the kernels' modules import holds nothing that becomes machine code."""
+    """The package's other modules that kernels import hold nothing that becomes machine code."""
     elsewhere = {"errors", "storage", "compilation", "protocol"}
     for path in Path(cache.__file__).parent.glob("*.py"):
         for line in re.findall(r"^from \.\.+(\w+)", path.read_text("utf-8"), re.MULTILINE):
@@ -280,7 +280,7 @@ def test_folders_that_nobody_uses_are_removed(settled: Path) -> None:
 
 
 class TestRoot:
-    """The folder of the user in which all of them lie."""
+    """The user's cache folder, which contains all the others."""
 
     @pytest.fixture(autouse=True)
     def home(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
@@ -329,7 +329,7 @@ class TestRoot:
         monkeypatch.setenv("HOME", "/dev/null")
         mine = cache._root()
         mine.chmod(0o777)
-        assert cache._root() == Path("/dev/null/.cache/numlstm"), "which cannot be written to: nothing is kept"
+        assert cache._root() == Path("/dev/null/.cache/numlstm"), "this path is not writable, so nothing is cached"
         mine.chmod(0o700)
         assert cache._root() == mine
         mine.rmdir()

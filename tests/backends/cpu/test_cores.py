@@ -1,4 +1,4 @@
-"""How many cores a process may use, by its affinity, the environment and a container's quota."""
+"""How many cores a process may use, given its affinity, the environment and a container's quota."""
 
 from __future__ import annotations
 
@@ -85,10 +85,10 @@ def test_numba_is_told_before_it_is_imported(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("NUMBA_NUM_THREADS", "")
     monkeypatch.delenv("NUMBA_NUM_THREADS")
     runpy.run_path(cores.__file__)
-    assert "NUMBA_NUM_THREADS" not in os.environ, "too late: Numba is there"
+    assert "NUMBA_NUM_THREADS" not in os.environ, "too late, Numba is already imported"
     monkeypatch.delitem(sys.modules, "numba")
     runpy.run_path(cores.__file__)
     assert os.environ["NUMBA_NUM_THREADS"] == "1"
     monkeypatch.setenv("NUMBA_NUM_THREADS", "7")
     runpy.run_path(cores.__file__)
-    assert os.environ["NUMBA_NUM_THREADS"] == "7", "whoever set it meant it"
+    assert os.environ["NUMBA_NUM_THREADS"] == "7", "a value set by the user is kept"

@@ -1,4 +1,4 @@
-"""Weights in the order of the kernels, and the update that packs them in the same pass, to the last bit."""
+"""Weights packed in the kernels' order, and the fused update that packs them, exact to the last bit."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from numlstm.errors import BackendError
 
 pytestmark = pytest.mark.usefixtures("threads")
 
-# V, and H of each layer
+# V, and the H of each layer
 NETWORKS = [(1, (1,)), (2, (3, 1)), (15, (16, 17)), (33, (18, 2, 15)), (70, (70,)), (300, (5,))]
 RULE = {"lr": 0.01, "beta1": 0.9, "beta2": 0.99, "epsilon": 1e-8, "norm": 1.0, "clip": 0.7}
 
 
 def shapes(V, layers):
-    """The shapes of a network's parameters, in the order in which they lie."""
+    """Return the shapes of a network's parameters, in memory order."""
     found = []
     for D, H in zip((V, *layers), layers, strict=False):
         found += [(D, 4 * H), (H, 4 * H), (4 * H,)]
@@ -27,7 +27,7 @@ def shapes(V, layers):
 
 
 def views(flat, V, layers):
-    """The parameters in their shapes, all in one flat array."""
+    """Return shaped views of the parameters in one flat array."""
     sizes = [int(np.prod(shape)) for shape in shapes(V, layers)]
     parts = np.split(flat, np.cumsum(sizes)[:-1])
     return [part.reshape(shape) for part, shape in zip(parts, shapes(V, layers), strict=True)]
@@ -42,7 +42,7 @@ def packed_all(flat, V, layers, precision=""):
 
 
 def numbers(V, layers, dtype):
-    """Parameters and the gradients of three steps."""
+    """Return parameters and the gradients of three steps."""
     size = sum(int(np.prod(shape)) for shape in shapes(V, layers))
     drawn = np.random.default_rng(size).standard_normal((4, size)).astype(dtype)
     drawn[1:, ::7] = 0
@@ -51,7 +51,7 @@ def numbers(V, layers, dtype):
 
 
 def trained(V, layers, dtype, *, threads=1, with_packed=True, precision=""):
-    """Parameters, m and v after three updates, and the packed weights."""
+    """Return the parameters, m and v after three updates, and the packed weights."""
     cpu.set_threads(threads)
     flat, gradients = numbers(V, layers, dtype)
     m, v = np.zeros_like(flat), np.zeros_like(flat)
@@ -69,7 +69,7 @@ def test_an_array_starts_at_a_cache_line(dtype):
 
 
 def arrays(packed):
-    """All arrays of packed weights by name."""
+    """Return all arrays of the packed weights by name."""
     return {
         f"{n}.{field.name}": getattr(each, field.name)
         for n, each in enumerate(packed)
@@ -89,7 +89,7 @@ PRECISIONS = ["float32", *(pytest.param(name, marks=pytest.mark.slow) for name i
 
 @pytest.fixture(params=PRECISIONS)
 def precision(request, monkeypatch):
-    """The dtype of the parameters, and what products are of. Packing pairs needs no processor that multiplies them."""
+    """The parameters' dtype and the products' precision. Packing bf16 pairs needs no bf16 instruction."""
     monkeypatch.setenv("NUMLSTM_BF16", "emulated")
     return ("float32", "bf16") if request.param == "bf16" else (request.param, "")
 
@@ -119,7 +119,7 @@ def test_threads_change_nothing(V, layers, precision):
 
 
 def test_stale_packed_weights_are_seen():
-    """What the tests above rely on: packed weights that no update renewed differ from fresh ones."""
+    """The tests above rely on this: packed weights that no update renewed differ from fresh ones."""
     (flat, _, _), stale = trained(15, (16, 17), "float32", with_packed=False)
     fresh = arrays(packed_all(flat, 15, (16, 17)))
     assert all(not np.array_equal(values, fresh[name]) for name, values in arrays(stale).items() if values.size)
@@ -137,7 +137,7 @@ def test_weights_that_are_not_among_the_parameters_are_refused(dense):
 
 
 def columns_side_by_side(W, width):
-    """W (K, N) in panels (panels, K, width) of columns, filled up with zeros."""
+    """Return W (K, N) as panels of columns (panels, K, width), padded with zeros."""
     K, N = W.shape
     filled = np.zeros((K, -(-N // width) * width), W.dtype)
     filled[:, :N] = W
@@ -145,7 +145,7 @@ def columns_side_by_side(W, width):
 
 
 def gates_side_by_side(W, VL):
-    """W (K, 4H) with the four gates of each `VL` units side by side, one panel after the other: (K, 4 P VL)."""
+    """Return W (K, 4H) with the four gates of each `VL` units side by side, in P consecutive panels: (K, 4 P VL)."""
     K, H = len(W), W.shape[1] // 4
     P = -(-H // VL)
     filled = np.zeros((K, 4, P * VL), W.dtype)
@@ -176,7 +176,7 @@ def test_the_order_of_packed_weights(D, H, V, dtype):
 
 
 def rounded_to_bf16(values):
-    """The nearest numbers whose float32 bits end in sixteen zeros, of two equally near the one with an even place."""
+    """Round to the nearest numbers whose low sixteen float32 bits are zero, ties to even."""
     below = (values.view(np.uint32) & np.uint32(0xFFFF0000)).view(np.float32).astype(np.float64)
     step = np.exp2(np.floor(np.log2(np.abs(values.astype(np.float64)))) - 7) * np.sign(values)
     part = (values - below) / step
@@ -190,7 +190,7 @@ def test_pairs_of_bf16_hold_the_nearest_numbers(D, H, monkeypatch):
     rng = np.random.default_rng(H)
     W_x, W_h = (rng.standard_normal((rows, 4 * H)).astype(np.float32) for rows in (D, H))
     W_h.reshape(-1).view(np.uint32)[::3] &= 0xFFFF0000
-    W_h.reshape(-1).view(np.uint32)[::3] |= 0x8000  # half way between two
+    W_h.reshape(-1).view(np.uint32)[::3] |= 0x8000  # halfway between two bf16 numbers
     layer = cpu.pack_lstm(W_x, W_h, np.zeros(4 * H, np.float32), tokens=False, precision="bf16")
     VL = layer.lanes
     for weight, found, found_T in ((W_x, layer.W_x, layer.W_x_T), (W_h, layer.W_h, layer.W_h_T)):

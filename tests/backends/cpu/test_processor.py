@@ -1,4 +1,4 @@
-"""The vector registers that kernels are compiled for: those of the host, or narrower ones by NUMLSTM_SIMD."""
+"""The vector registers that kernels are compiled for: the host's, or narrower ones set by NUMLSTM_SIMD."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from numlstm.errors import BackendError
 HERE = Path(__file__).parents[1]
 CONTRACT = ["test_contract.py", "test_generation.py", "cpu/test_activations.py", "cpu/test_product.py"]
 CONTRACT += ["cpu/test_packing.py", "test_variants.py", "spec/test_sampling.py"]
-# The fast suite of these files, which compiles each kernel for one set of types. The GPU's kernels have no registers of
-# the processor.
+# The fast suite of these files, which compiles each kernel for one set of types. GPU kernels do not use the CPU's
+# registers.
 CHOSEN = "not gpu"
 
-# What machine code of an x86 processor tells of the vector extension that it needs.
+# Patterns in x86 machine code that show which vector extension it needs.
 SIGNS = {
     "512 bits": r"%zmm\d",
     "256 bits": r"%ymm\d",
@@ -30,7 +30,7 @@ SIGNS = {
 }
 EXPECTED = {"avx512": set(SIGNS), "avx2": set(SIGNS) - {"512 bits", "masks, or more than 16 registers"}, "plain": set()}
 
-# Prints the name of the register file and the machine code of two kernels: one of vector code, one of plain loops.
+# Prints the register file's name and the machine code of two kernels: one of vector code, one of plain loops.
 _ASSEMBLY = """
 import numpy as np
 from numlstm.backends import cpu
@@ -55,7 +55,7 @@ def run(*command: str, **variables: str) -> subprocess.CompletedProcess[str]:
 
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
-    """Lets a test choose the host's features; no code is compiled for them."""
+    """Let a test set the host's features; no code is compiled for them."""
     monkeypatch.delenv("NUMLSTM_SIMD", raising=False)
     monkeypatch.setattr(processor, "register_file", processor.register_file.__wrapped__)
     return monkeypatch
@@ -115,7 +115,7 @@ def test_the_program_says_so_in_one_line() -> None:
 @pytest.mark.parametrize("name", processor.available_register_files())
 def test_the_code_is_of_that_extension(name: str, tmp_path: Path) -> None:
     if "sse2" not in processor.host_features():
-        pytest.skip("reads the machine code of x86 processors")
+        pytest.skip("reads x86 machine code")
     done = run("-c", _ASSEMBLY, NUMLSTM_SIMD=name, NUMLSTM_CACHE_DIR=str(tmp_path))
     assert done.returncode == 0, done.stderr
     first, _, assembly = done.stdout.partition("\n")
@@ -129,9 +129,9 @@ def test_the_code_is_of_that_extension(name: str, tmp_path: Path) -> None:
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", processor.available_register_files()[1:])
 def test_narrower_registers_pass_the_same_tests(name: str) -> None:
-    """The fast tests of the kernels with NUMLSTM_SIMD set.
+    """Run the fast kernel tests with NUMLSTM_SIMD set.
 
-    In a process of its own: kernels are compiled for one register file.
+    This takes a subprocess because a process compiles its kernels for one register file.
     """
     if os.environ.get("NUMLSTM_SIMD"):
         pytest.skip("NUMLSTM_SIMD is set already")

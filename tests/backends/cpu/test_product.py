@@ -1,4 +1,4 @@
-"""Matrix products from one register tile, of all heights and widths, within their own memory."""
+"""Matrix products by register tiles, for all heights and widths, without writing beyond the result."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_an_inner_dimension_of_several_pieces(dtype, K):
 
 
 def packed_by_columns(W, width):
-    """W (K, N) in panels (panels, K, width) of columns side by side, filled up with zeros."""
+    """Return W (K, N) as panels of columns (panels, K, width), padded with zeros."""
     K, N = W.shape
     count = -(-N // width)
     filled = np.zeros((K, count * width), W.dtype)

@@ -1,4 +1,4 @@
-"""Threads: what they may change and what not, and calls from two Python threads at once."""
+"""What the number of threads may and may not change, and concurrent calls from two Python threads."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ DTYPES = [np.float32, np.float64]
 
 
 def layer(dtype, threads, tokens):
-    """h and all gradients of a layer, computed by so many threads."""
+    """Return h and all gradients of a layer, computed with `threads` threads."""
     assert cpu.set_threads(threads) == threads
     rng = np.random.default_rng(0)
     T, B, D, H = 6, 13, 8, 45
@@ -38,7 +38,7 @@ def layer(dtype, threads, tokens):
 
 
 def output(dtype, threads):
-    """Logits, loss and all gradients of the output layer, computed by so many threads."""
+    """Return logits, loss and all gradients of the output layer, computed with `threads` threads."""
     cpu.set_threads(threads)
     rng = np.random.default_rng(0)
     h, W, b = (rng.standard_normal(s).astype(dtype) for s in ((131, 20), (20, 300), 300))
@@ -83,7 +83,7 @@ def test_threads_do_not_change_the_norm():
 
 
 def trained(threads, B, dtype, steps=4):
-    """The losses of some steps of training and the parameters after them."""
+    """Return the losses of a few training steps and the final parameters."""
     cpu.set_threads(threads)
     model = Model.create(9, (18, 5), seed=1, device="cpu", dtype=dtype)
     optimizer = Optimizer({name: np.zeros_like(model.flat) for name in "mv"})
@@ -100,7 +100,7 @@ def trained(threads, B, dtype, steps=4):
 @pytest.mark.parametrize("B", [1, 2, 19])
 @pytest.mark.parametrize("threads", sorted({1, min(2, CORES), CORES}))
 def test_training_is_reproducible(threads, B, dtype):
-    """Also with fewer rows than threads."""
+    """The batch sizes include some with fewer rows than threads."""
     losses, flat = trained(threads, B, dtype)
     assert len(np.unique(losses)) == len(losses)
     for _ in range(3):
@@ -119,7 +119,7 @@ def test_more_threads_than_rows(dtype):
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_two_python_threads_at_once(dtype):
-    """Each gets what it would have got alone, also where both work in the same shapes."""
+    """Each thread gets the result it would get alone, even when both work on the same shapes."""
 
     def work(seed):
         rng = np.random.default_rng(seed)

@@ -1,6 +1,6 @@
-"""The architectures that the kernels are compiled for, and what fits a multiprocessor of each.
+"""The architectures that the kernels are compiled for, and which blocks fit on a multiprocessor of each.
 
-The figures are those of the tables of NVIDIA's programming guide; the rules are NVIDIA's own header, compiled by g++.
+The figures come from the tables of NVIDIA's programming guide, the rules from NVIDIA's own header, compiled by g++.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 
 class Processor(NamedTuple):
-    """A multiprocessor: KiB of shared memory that a block may have, KiB of it in all, threads."""
+    """A multiprocessor: shared memory per block (KiB), shared memory in all (KiB), threads."""
 
     shared_per_block: int
     shared: int
@@ -36,19 +36,19 @@ PROCESSORS = {
     120: Processor(99, 100, 1536),
     121: Processor(99, 100, 1536),
 }
-CUDA_12 = (70,)  # what CUDA 13 makes no code for any more
-GENERATIONS = (70, 75, 80, 90, 100, 120)  # one of each: the others have the same instructions as the one before them
+CUDA_12 = (70,)  # no longer supported by CUDA 13
+GENERATIONS = (70, 75, 80, 90, 100, 120)  # one of each; the others have their predecessor's instructions
 
 
 def headers() -> Path | None:
-    """Return the folder of the CUDA runtime's headers, None if they are not installed."""
+    """Return the folder of the CUDA runtime's headers, or None if they are not installed."""
     spec = importlib.util.find_spec("nvidia")
     folders = [Path(folder) / "cu13/include" for folder in (spec.submodule_search_locations if spec else None) or ()]
     return next((folder for folder in folders if (folder / "cuda_occupancy.h").exists()), None)
 
 
 class Occupancy:
-    """NVIDIA's rules, compiled into `folder`."""
+    """NVIDIA's occupancy rules, compiled into `folder`."""
 
     def __init__(self, folder: Path) -> None:
         source, made = Path(__file__).with_name("occupancy.cpp"), folder / "occupancy.so"
@@ -58,7 +58,7 @@ class Occupancy:
 
     @functools.cache  # noqa: B019
     def blocks(self, sm: int, threads: int, registers: int, static: int = 0, dynamic: int = 0) -> int:
-        """Return how many such blocks run on a multiprocessor at once; 0 or less if none can be launched."""
+        """Return how many such blocks run on one multiprocessor at once; 0 or less if none can be launched."""
         card = PROCESSORS[sm]
         limits = card.shared_per_block * 1024, card.shared * 1024, card.threads
         return int(self._blocks(sm, threads, registers, static, dynamic, *limits))

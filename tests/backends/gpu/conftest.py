@@ -1,4 +1,4 @@
-"""The ladder: what of the GPU's backend can be verified without a GPU, rung by rung."""
+"""Fixtures of the ladder: the tests, rung by rung, that verify the GPU backend without a GPU."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ def device():
 
 @pytest.fixture(params=ORDERS, ids=["ascending", "descending", "shuffled"])
 def in_order(request, device):
-    """The same, with the threads of a block going in that order."""
+    """The same, running the threads of a block in the given order."""
     device.order = request.param
     return device

@@ -1,11 +1,11 @@
-"""Shows that the ladder catches faults: plants one after the other, and asks each rung whether it sees it.
+"""Show that the ladder catches faults: plant one at a time and check which rungs detect it.
 
-    python -m tests.backends.gpu.faults --again         all of them, two at a time: about half an hour
-    python -m tests.backends.gpu.faults --only sums.cu  those of one file
+    python -m tests.backends.gpu.faults --again         all faults, two at a time: about half an hour
+    python -m tests.backends.gpu.faults --only sums.cu  the faults in one file
 
-Each fault of `planted_kernels.py` and `planted_host.py` is planted in a copy of the package, and each rung's tests are
-run on the copy until one fails. Prints a table and keeps it in `faults.json`, fault by fault: it goes on where it was
-stopped. Exits with 1 if no rung caught one of them.
+Each fault of `planted_kernels.py` and `planted_host.py` is planted in a copy of the package, and each rung's tests run
+on the copy until one fails. Prints a table and saves it to `faults.json` after each fault, so that an interrupted run
+can resume. Exits with 1 if any fault was caught by no rung.
 """
 
 from __future__ import annotations
@@ -25,9 +25,9 @@ from tests.mutation.project_copy import ROOT, copy_project, run_pytest
 
 RESULTS = Path(__file__).with_suffix(".json")
 GPU = Path("numlstm/backends/gpu")
-SECONDS = 900  # that a rung may take: a kernel that hangs is caught
+SECONDS = 900  # timeout for a rung; a kernel that hangs counts as caught
 
-# The tests of each rung, those that stop soonest first. Kernels that a fault cannot be in are left out: see `tests_of`.
+# The kernel tests to run for a fault in each file, the quickest to fail first; see `tests_of`.
 KERNEL_TESTS = {
     "recurrence.cu": ["test_recurrence.py"],
     "cells.cu": ["test_recurrence.py"],
@@ -49,7 +49,7 @@ DRAWING = [
     "tests/backends/spec/test_philox.py",
 ]
 TRANSFER, TRAINING = "tests/backends/gpu/test_transfer.py", "tests/backends/gpu/test_training.py"
-# Of the whole backend's, with pytest's -k, those that call a kernel; for the rest of it all.
+# The backend tests and pytest's -k for a fault in each file. Kernels not listed get DRAWING_TESTS, host faults WHOLE.
 BACKEND_TESTS = {
     "recurrence.cu": ([CONTRACT], "emulated and (layer or added)"),
     "cells.cu": ([VARIANTS], "emulated"),
@@ -68,7 +68,7 @@ RUNGS = ("1", "2", "2s", "3")
 
 
 class Fault(NamedTuple):
-    """What is planted: in a file below the package of the GPU backend, the first `old` becomes `new`."""
+    """A fault: in `file`, relative to the GPU backend's package, the first `old` becomes `new`."""
 
     file: str
     old: str
@@ -76,24 +76,24 @@ class Fault(NamedTuple):
 
     @property
     def kernel(self) -> bool:
-        """Whether it is in a kernel."""
+        """True if the fault is in a kernel."""
         return self.file.endswith((".cu", ".cuh"))
 
     @property
     def of_memory(self) -> bool:
-        """Whether it is of what the sanitizers watch: a barrier, a bound, or a place in shared memory."""
+        """True if the sanitizers could detect it: it affects a barrier, a bound or an index into shared memory."""
         return self.kernel and any(
             sign in self.old for sign in ("__sync", ">= B", "PER_BLOCK", "depth", "% 2", "(t & 1)")
         )
 
 
 def faults() -> list[Fault]:
-    """Return all faults, those of the kernels first."""
+    """Return all faults, kernel faults first."""
     return [Fault(f"kernels/{file}", old, new) for file, old, new in KERNELS] + [Fault(*each) for each in HOST]
 
 
 def plant(fault: Fault, root: Path) -> None:
-    """Plant a fault in the package below `root`; raises ValueError if there is no place for it."""
+    """Plant a fault in the package below `root`. Raises `ValueError` if the file does not contain `fault.old`."""
     path = root / GPU / fault.file
     text = path.read_text(encoding="utf-8")
     if fault.old not in text:
@@ -102,11 +102,11 @@ def plant(fault: Fault, root: Path) -> None:
 
 
 def tests_of(fault: Fault | None, rung: str) -> list[str]:
-    """Return what pytest is to run of a rung for a fault, nothing where the rung cannot see it."""
+    """Return pytest's arguments for a rung and a fault, or [] if the rung cannot detect the fault."""
     kernels = sorted({name for names in KERNEL_TESTS.values() for name in names})
     own = kernels if fault is None or not fault.kernel else KERNEL_TESTS[Path(fault.file).name]
     in_kernel = fault is None or fault.kernel
-    if rung == "1":  # for one architecture: what is no CUDA, or float64 where there should be none
+    if rung == "1":  # for one architecture: invalid CUDA, or float64 arithmetic where there should be none
         texts = sorted({Path(each.file).stem for each in faults() if each.kernel} - {"sampling"})
         stem = None if fault is None else Path(fault.file).stem
         names = texts if stem is None else [{"sampling": "generation"}.get(stem, stem)]
@@ -127,7 +127,7 @@ def tests_of(fault: Fault | None, rung: str) -> list[str]:
 
 
 def caught(fault: Fault | None, rung: str) -> str:
-    """Return "yes", "no" or, for a rung that has no test that could see the fault, "-"."""
+    """Return "yes", "no", or "-" if the rung has no test that could detect the fault."""
     chosen = tests_of(fault, rung)
     if not chosen:
         return "-"
@@ -136,9 +136,9 @@ def caught(fault: Fault | None, rung: str) -> str:
         copy_project(ROOT, copy)
         if fault is not None:
             plant(fault, copy)
-        # Of whatever marker, and in one process: the faults themselves are planted side by side.
+        # Ignore markers, and use one process: the faults themselves run in parallel.
         ran = run_pytest(copy, ["-o", "addopts=-q -p no:schemathesis", *chosen], SECONDS)
-    if ran.code in (2, 3, 4, 5):  # pytest's own: usage, nothing found, an error of collection
+    if ran.code in (2, 3, 4, 5):  # interrupted or a collection error, internal error, usage error, no tests
         raise RuntimeError(f"{fault}, rung {rung}: pytest ended with {ran.code}\n{ran.output[-2000:]}")
     if ran.code == 0 and " passed" not in ran.output:
         raise RuntimeError(f"rung {rung} ran nothing here:\n{ran.output[-2000:]}")
@@ -146,7 +146,7 @@ def caught(fault: Fault | None, rung: str) -> str:
 
 
 def judged(fault: Fault) -> dict[str, str]:
-    """Return what each rung said of a fault."""
+    """Return each rung's result for a fault."""
     started = time.perf_counter()
     found = {rung: caught(fault, rung) for rung in RUNGS}
     marks = "  ".join(f"{rung}: {said:3}" for rung, said in found.items())
@@ -155,18 +155,18 @@ def judged(fault: Fault) -> dict[str, str]:
 
 
 def kept() -> dict[Fault, dict[str, str]]:
-    """Return what the rungs said of the faults when they were last asked."""
+    """Return the saved results of each fault."""
     results = json.loads(RESULTS.read_text(encoding="utf-8"))
     return {Fault(each["file"], each["old"], each["new"]): {rung: each[rung] for rung in RUNGS} for each in results}
 
 
 def main() -> int:
-    """Plant the faults that were asked for, and tell what caught them."""
+    """Plant the chosen faults and print what caught them."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--only", default="", help="faults of files whose name has this")
-    parser.add_argument("--again", action="store_true", help="those too of which faults.json tells already")
-    parser.add_argument("--jobs", type=int, default=2, help="faults at a time")
-    parser.add_argument("--as-is", action="store_true", help="ask the rungs without any fault first")
+    parser.add_argument("--only", default="", help="only faults in files whose name contains this")
+    parser.add_argument("--again", action="store_true", help="also faults that faults.json already has results for")
+    parser.add_argument("--jobs", type=int, default=2, help="faults to run in parallel")
+    parser.add_argument("--as-is", action="store_true", help="first check that the rungs pass without a fault")
     asked = parser.parse_args()
     if asked.as_is and (wrong := [rung for rung in RUNGS if caught(None, rung) != "no"]):
         print(f"without any fault these rungs fail: {', '.join(wrong)}")

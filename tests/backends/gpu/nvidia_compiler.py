@@ -1,7 +1,7 @@
 """NVIDIA's compiler as a library (NVRTC), for any architecture and without a GPU or a driver.
 
-Two versions lie side by side, as two packages bring them. What kernels were made into is kept by its content in the
-user's cache, as the compiler takes long.
+Two versions can be installed side by side, from two packages. Compilation is slow, so its results are stored in the
+user's cache, keyed by content.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 from numlstm.storage import cache_folder
 from tests.emulation.made_once import made_once
 
-PLACES = {13: "cu13/lib/libnvrtc.so.13", 12: "cuda_nvrtc/lib/libnvrtc.so.12"}  # in the folder of the package `nvidia`
+PLACES = {13: "cu13/lib/libnvrtc.so.13", 12: "cuda_nvrtc/lib/libnvrtc.so.12"}  # below the package `nvidia`
 ENTRY = re.compile(
     r"Compiling entry function '(?P<name>\w+)' for '(?P<sm>\w+)'.*?"
     r"(?P<stores>\d+) bytes spill stores, (?P<loads>\d+) bytes spill loads.*?Used (?P<registers>\d+) registers",
@@ -30,14 +30,14 @@ ENTRY = re.compile(
 
 
 class Made(NamedTuple):
-    """What became of a kernel: registers of a thread, bytes that did not fit in them and went to memory."""
+    """A compiled kernel: registers per thread, and bytes spilled to memory."""
 
     registers: int
     spilled: int
 
 
 def library(major: int) -> Path | None:
-    """Return where that version of the compiler lies, None if it is not installed."""
+    """Return the path of that version of the compiler, or None if it is not installed."""
     spec = importlib.util.find_spec("nvidia")
     folders = spec.submodule_search_locations if spec else None
     found = [Path(folder) / PLACES[major] for folder in folders or ()]
@@ -61,7 +61,7 @@ class Compiler:
             raise RuntimeError(self._lib.nvrtcGetErrorString(status).decode())
 
     def architectures(self) -> list[int]:
-        """Return the architectures that this version makes code for: 75 for sm_75."""
+        """Return the architectures that this version compiles for: 75 for sm_75."""
         count = ctypes.c_int()
         self._check(self._lib.nvrtcGetNumSupportedArchs(ctypes.byref(count)))
         made = (ctypes.c_int * count.value)()
@@ -69,7 +69,7 @@ class Compiler:
         return list(made)
 
     def kernels(self, text: str, sm: int, options: tuple[str, ...]) -> dict[str, Made]:
-        """Make code for that architecture; return what became of each kernel."""
+        """Compile for an architecture; return each kernel's registers and spills."""
         log = self._made(text, sm, options)["log"]
         return {
             each["name"]: Made(int(each["registers"]), int(each["stores"]) + int(each["loads"]))
@@ -77,11 +77,11 @@ class Compiler:
         }
 
     def assembly(self, text: str, sm: int, options: tuple[str, ...]) -> str:
-        """Return the code for that architecture as text (PTX)."""
+        """Return the assembly (PTX) for an architecture."""
         return self._made(text, sm, options)["assembly"]
 
     def _made(self, text: str, sm: int, options: tuple[str, ...]) -> dict[str, str]:
-        """Return the compiler's log and the assembly, both from one compilation."""
+        """Return the compiler's log and the assembly, from one cached compilation."""
         asked = (f"--gpu-architecture=sm_{sm}", "--ptxas-options=-v", *options)
         key = hashlib.sha256(repr([self.version, text, asked, ENTRY.pattern]).encode()).hexdigest()[:24]
         kept = cache_folder.folder() / "emulation" / f"{key}.json.gz"
@@ -96,7 +96,7 @@ class Compiler:
         return found
 
     def _compile(self, text: str, options: tuple[str, ...]) -> tuple[str, str]:
-        """Return the compiler's log and the assembly. Raises RuntimeError with the log if it refuses the text."""
+        """Return the compiler's log and the assembly. Raises `RuntimeError` with the log if compilation fails."""
         lib, program = self._lib, ctypes.c_void_p()
         self._check(lib.nvrtcCreateProgram(ctypes.byref(program), text.encode(), b"kernels.cu", 0, None, None))
         try:

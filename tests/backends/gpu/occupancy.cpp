@@ -1,4 +1,4 @@
-// NVIDIA's own rules for which blocks fit a multiprocessor, asked without a device.
+// NVIDIA's own occupancy rules, evaluated without a device.
 #include <cuda_occupancy.h>
 
 extern "C" int blocks_at_once(int sm, int threads, int registers, int fixed_shared, int shared, int shared_limit,

@@ -1,7 +1,7 @@
-"""Parameters of the kernels' tests: what every run of the suite takes, and what it leaves to the slow proofs.
+"""Parameters of the kernel tests: which run in every suite, and which only with the slow tests.
 
-float64 shows a wrong formula most sharply. A shuffled order of threads shows a missing barrier whichever way the
-threads read; the two others each show one way.
+float64 is the most sensitive to a wrong formula. A shuffled thread order reveals a missing barrier whichever direction
+the threads read in; ascending and descending order reveal one direction each.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import pytest
 
 
 def slow(*parameters: Any) -> Any:
-    """Mark a set of parameters: only the slow proofs run it."""
+    """Mark a parameter set as slow."""
     return pytest.param(*parameters, marks=pytest.mark.slow)
 
 
 DTYPES = ["float64", slow("float32")]
-ORDERS = [slow(0), slow(1), 7]  # ascending, descending, shuffled by that seed
+ORDERS = [slow(0), slow(1), 7]  # ascending, descending, shuffled with seed 7

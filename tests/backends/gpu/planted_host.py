@@ -1,12 +1,12 @@
-"""Faults of a token or two for the Python that calls the kernels: see `faults.py`.
+"""Faults of a token or two in the Python code that calls the kernels: see `faults.py`.
 
-(file below backends/gpu/, what is there, what takes its place).
+Each entry is (file below backends/gpu/, old text, new text).
 """
 
 from __future__ import annotations
 
 HOST = [
-    # A Python number where the kernel wants one of an exact size.
+    # A Python number where the kernel needs an exact type.
     ("dense.py", "(out, b, np.int32(N), np.int32(V))", "(out, b, N, np.int32(V))"),
     ("updates.py", "np.int64(size), *exact", "np.int32(size), *exact"),
     ("resident.py", "tape.c,\n        *map(np.int32", "tape.h,\n        *map(np.int32"),
@@ -22,19 +22,19 @@ HOST = [
         "multiply(tape.seen[1:].reshape(T * B, R).T, da",
     ),
     ("recurrence.py", "return a if a.flags.c_contiguous else a.copy()", "return a"),
-    # Memory that is used again, or gone, too early.
+    # Memory reused or freed too early.
     ("recurrence.py", "(tape.h[T].copy(), tape.c[T].copy())", "(tape.h[T], tape.c[T])"),
     ("packed.py", "self._fresh = False\n\n    def replace", "pass\n\n    def replace"),
     ("generation.py", "carried = [(h.copy(), c.copy()) for h, c in state]", "carried = [(h, c) for h, c in state]"),
     ("transfer.py", "self.unread.append(_Piece(first, last, event))", "pass"),
-    # Waiting, and not waiting.
+    # Missing and needless synchronisation.
     ("device_numbers.py", "if slot >= len(self.copy):", "if not len(self.copy):"),
     (
         "device_numbers.py",
         "self.copy = to_numpy(self.slots[: self.taken])",
         "self.copy = to_numpy(self.slots[: slot + 1])",
     ),
-    # Sizes of launches.
+    # Launch sizes.
     ("columns.py", "shared = BLOCK[0] * BLOCK[1]", "shared = BLOCK[0]"),
     (
         "path_choice.py",

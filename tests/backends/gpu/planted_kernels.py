@@ -1,13 +1,12 @@
-"""Faults of a token or two for the kernels, each of which changes what they compute: see `faults.py`.
+"""Faults of a token or two in the kernels, each of which changes a result: see `faults.py`.
 
-(file below kernels/, what is there, what takes its place). What is there stands in the file once, or the first one is
-meant.
+Each entry is (file below kernels/, old text, new text). The first occurrence of the old text is replaced.
 """
 
 from __future__ import annotations
 
 KERNELS = [
-    # One layer in one launch, forward.
+    # A layer in one launch, forward.
     ("recurrence.cu", "slice.low = min((int)threadIdx.y * length, H)", "slice.low = min((int)threadIdx.y + length, H)"),
     ("recurrence.cu", "const Rows<ROWS>* now = hs + (t & 1) * H", "const Rows<ROWS>* now = hs + (t & 2) * H"),
     ("recurrence.cu", "sums[r].f = fma(now.of[r], w.f, sums[r].f)", "sums[r].f = fma(now.of[r], w.g, sums[r].f)"),
@@ -82,7 +81,7 @@ KERNELS = [
     ("masks.cu", "__popc(found & ((1u << lane) - 1))", "__popc(found & (1u << lane))"),
     ("masks.cu", "all += count;\n    count = 0;", "all += count;"),
     ("text.cu", "y[n] = (int)text[place + 1]", "y[n] = (int)text[place]"),
-    # Drawing.
+    # Sampling.
     ("generation.cu", "(1 - n % 2) * size;", "n % 2 * size;"),
     ("generation.cu", "if (tid == 0) reads[r] = drawn[place] = token;", "if (tid == 0) drawn[place] = token;"),
     ("generation.cu", "recent + (size_t)b * window + n % window", "recent + (size_t)b * window"),

@@ -1,4 +1,4 @@
-"""Rung 1: NVIDIA's compiler takes the kernels for every architecture; they fit; they compute as precisely as asked."""
+"""Rung 1: the kernels compile with NVIDIA's compiler for every architecture, fit, and use the right precision."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from tests import emulation
 from tests.backends.gpu.architectures import CUDA_12, GENERATIONS, PROCESSORS, Occupancy, headers
 from tests.backends.gpu.nvidia_compiler import Made, compiler, library
 
-# Kernels of the float build that compute in float64, because the contract says so.
+# Kernels of the float build that compute in float64 because the contract requires it, and why.
 DOUBLE = {
     "mean": "the loss is a float64 sum",
     "squares": "the norm is the root of a float64 sum",
     "unscaled_squares": "the norm is the root of a float64 sum",
     "root": "the norm is the root of a float64 sum",
-    "clip_factor": "of the norm, one number an update",
-    "adjust": "of the norm, one number an update",
-    "share_of_scale": "of the loss scale, one number a batch",
-    "draw_token": "tokens are drawn in float64",
-    "uniform_numbers": "by numbers of 53 bits",
+    "clip_factor": "computed from the norm, one number per update",
+    "adjust": "computed from the norm, one number per update",
+    "share_of_scale": "computed from the loss scale, one number per batch",
+    "draw_token": "tokens are sampled in float64",
+    "uniform_numbers": "uniform numbers have 53 bits",
 }
-ADDED = ("-ftz=true", "--device-as-default-execution-space")  # by CuPy, to what it is asked for
+ADDED = ("-ftz=true", "--device-as-default-execution-space")  # options that CuPy adds
 ONE = ((80, "float32"),)
 ALL = (*((sm, "float32") for sm in PROCESSORS), *((sm, "float64") for sm in GENERATIONS))
-# The text that draws tokens takes the compiler as long as all others together.
+# The sampling kernels take as long to compile as all others together.
 TEXTS = [pytest.param(name, marks=pytest.mark.slow) if name == "generation" else name for name in modules.texts()]
 on_builds = pytest.mark.parametrize("builds", [ONE, pytest.param(ALL, marks=pytest.mark.slow)], ids=["one", "all"])
 ARITHMETIC = re.compile(r"^\s*(?:@!?%p\d+\s+)?(?!ld|st|mov)(\w[\w.]*\.f64\b[\w.]*)", re.MULTILINE)
@@ -42,7 +42,7 @@ def needed(sm: int) -> int:
 
 @cache
 def of_text(name: str, builds: tuple[tuple[int, str], ...]) -> dict[tuple[int, str], dict[str, Made]]:
-    """What became of each kernel of a text, for each architecture and dtype; several at once, it takes long."""
+    """Return each kernel's registers and spills, for each architecture and dtype; compiled in parallel."""
     text = modules.text(name)
 
     def make(build):
@@ -87,13 +87,13 @@ def test_registers_suffice(name, builds):
         for kernel, made in kernels.items()
         if made.spilled
     }
-    assert not spilled, "bytes of registers that went to memory"
+    assert not spilled, "registers spilled to memory (bytes)"
 
 
-@pytest.mark.slow  # g++ compiles each text for its launch bounds
+@pytest.mark.slow  # g++ compiles each source to get its launch bounds
 @pytest.mark.parametrize("name", TEXTS)
 def test_the_largest_block_of_each_kernel_can_be_launched(name, occupancy):
-    """That is what its launch bounds say, 1024 threads without them; the emulation refuses larger ones."""
+    """The largest block is given by the launch bounds, or 1024 threads; the emulation rejects larger ones."""
     bounds = largest_blocks(modules.text(name))
     refused = {
         (kernel, *build): (made, bounds[kernel])
@@ -105,14 +105,14 @@ def test_the_largest_block_of_each_kernel_can_be_launched(name, occupancy):
 
 
 def largest_blocks(text: str) -> dict[str, int]:
-    """The most threads a block of each kernel may have."""
+    """Return the maximum threads per block of each kernel."""
     return {
         name: emulation.Kernel(text, name, modules.options("float32")).most_threads for name in emulation.kernels(text)
     }
 
 
 def in_double(text: str, allowed: dict[str, str]) -> dict[str, list[str]]:
-    """The float64 instructions of the kernels and functions of a float build, but for those that may have some."""
+    """Return the float64 instructions in a float build, by kernel or function, except in the `allowed` ones."""
     assembly = compiler(13).assembly(text, 80, (*modules.options("float32"), *ADDED))
     starts = [*SECTION.finditer(assembly)]
     ends = [each.start() for each in starts[1:]] + [len(assembly)]

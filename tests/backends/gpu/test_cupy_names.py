@@ -1,4 +1,4 @@
-"""Rung 0: whatever the package asks CuPy for is there, in the real package."""
+"""Rung 0: every CuPy name that the package uses exists in the real CuPy."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import numlstm.backends.gpu as package
 
 cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
 FOLDER = Path(next(iter(package.__path__)))
-BLAS = ("cuda", "cublas")  # which cannot be imported without cuBLAS
+BLAS = ("cuda", "cublas")  # can be imported only if cuBLAS is installed
 
 
 def asked(source: str, alias: str = "cp") -> set[tuple[str, ...]]:
-    """Return the names below CuPy that a module's text asks for, the longest of each chain."""
+    """Return the dotted CuPy names that a module's source uses, only the longest of each chain."""
     names, inner = set(), set()
     for node in ast.walk(ast.parse(source)):
         if not isinstance(node, ast.Attribute):
@@ -47,7 +47,7 @@ def test_the_package_asks_cupy_for_something():
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name[:2] != BLAS], ids=".".join)
 def test_a_name_is_there(name):
-    if name[:2] == ("cuda", "Device"):  # what a device has is known only where there is one
+    if name[:2] == ("cuda", "Device"):  # a device's own attributes are known only with a device
         name = ("cuda", "Device", *[part for part in name[2:] if hasattr(cupy.cuda.Device, part)])
     resolve(name)
 
@@ -57,7 +57,7 @@ def test_a_name_of_cublas_is_there(name):
     try:
         blas = importlib.import_module("cupy_backends.cuda.libs.cublas")
     except ImportError:
-        pytest.skip(f"cuBLAS is not installed, so that nobody can say whether it has {'.'.join(name[2:])}")
+        pytest.skip(f"cuBLAS is not installed, so {'.'.join(name[2:])} cannot be checked")
     assert hasattr(blas, name[2])
 
 

@@ -1,4 +1,4 @@
-"""The GPU's dense layer, its loss and its numbers, on the emulated device, against the reference in float64."""
+"""The GPU's dense layer, loss and device scalars, on the emulated device, against the reference in float64."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_the_loss_and_its_gradient(in_order, N, V, size, dtype):
     on = asarray(logits)
     loss, dlogits = dense.softmax_cross_entropy(on, asarray(targets))
     expected_loss, expected = reference.softmax_cross_entropy(logits.astype(np.float64), targets)
-    assert dlogits is on, "the gradient takes the place of the logits"
+    assert dlogits is on, "the gradient must overwrite the logits"
     assert float(loss) == pytest.approx(expected_loss, rel=1e-6 if dtype == "float32" else 1e-13, abs=ERROR[dtype])
     assert np.abs(to_numpy(dlogits) - expected).max() <= ERROR[dtype] / N
 
@@ -126,7 +126,7 @@ def test_reading_a_number_reads_all_that_were_queued(device):
     assert found == pytest.approx([reference.softmax_cross_entropy(each, [0] * 4)[0] for each in logits], rel=1e-13)
     later, _ = dense.softmax_cross_entropy(asarray(logits[3]), zeros(4, "int32"))
     assert float(losses[3]) == found[3]
-    assert device.counts.synchronisations == 1, "what was read is not read again"
+    assert device.counts.synchronisations == 1, "a number was read twice"
     assert float(later) == found[3]
     assert device.counts.synchronisations == 2
 
@@ -140,7 +140,7 @@ def test_a_block_of_numbers_lasts_as_long_as_one_of_them(device):
         if n in (5, device_numbers.SLOTS + 7):
             kept.append(number)
     del number
-    assert device.memory.used == before + 3 * size, "the third block is gone, the newest is kept"
+    assert device.memory.used == before + 3 * size, "the third block should be freed and the newest kept"
     assert [float(each) for each in kept] == [5, device_numbers.SLOTS + 7]
     del kept
     assert device.memory.used == before + size

@@ -1,4 +1,4 @@
-"""The emulation of the device that CuPy sees: its arrays, streams, memory and products, and that each mistake shows."""
+"""The emulated device behind CuPy: its arrays, streams, memory and products, and that it reveals each mistake."""
 
 from __future__ import annotations
 
@@ -148,7 +148,7 @@ def test_new_memory_is_nan_and_so_is_what_was_freed_once_the_stream_is_there(dev
     twice(b, c)
     del b
     gc.collect()
-    np.testing.assert_array_equal(c.get(), 0)  # in the stream's order the kernel still read what was there
+    np.testing.assert_array_equal(c.get(), 0)  # the kernel ran before the free, in stream order
     cp.cuda.get_current_stream().synchronize()
     assert np.isnan(held).all()
 
@@ -230,7 +230,7 @@ def test_events_order_streams(device):
     other = cp.cuda.Stream(non_blocking=True)
     a.fill(1)
     with other:
-        b[...] = a  # waits for nobody
+        b[...] = a  # without waiting for the other stream
     other.synchronize()
     assert np.isnan(arrays.host(b)).all()
     event = cp.cuda.get_current_stream().record()
@@ -248,7 +248,7 @@ def test_events_order_streams(device):
 def product(
     a, b, c, alpha=1.0, beta=0.0, compute=68, *, lda=None, ldb=None, ldc=None, kind=0, algorithm=-1, handle=None, mode=0
 ):
-    """C = alpha A B + beta C for row-major arrays: column-major, it is B A transposed."""
+    """Compute C = alpha A B + beta C for row-major arrays, which column-major is the transposed product B A."""
     (m, k), n = a.shape, b.shape[1]
     scalars = np.array([alpha, beta], c.dtype)
     at = scalars.ctypes.data
@@ -276,7 +276,7 @@ def product(
         compute,
         algorithm,
     )
-    scalars[...] = np.nan  # read already
+    scalars[...] = np.nan  # must have been read by now
 
 
 @pytest.mark.parametrize(("alpha", "beta"), [(1, 0), (2, 1), (0.5, -1)])
@@ -285,7 +285,7 @@ def test_a_product(device, dtype, kind, compute, alpha, beta):
     rng = np.random.default_rng(0)
     a, b, c = (rng.standard_normal(shape).astype(dtype) for shape in ((3, 4), (4, 5), (3, 5)))
     if beta == 0:
-        c[...] = np.nan  # what is not read
+        c[...] = np.nan  # must not be read
     made = on_device(c, dtype)
     product(on_device(a, dtype), on_device(b, dtype), made, alpha, beta, compute, kind=kind)
     expected = alpha * (a @ b) + (beta * c if beta else 0)
@@ -299,7 +299,7 @@ def test_a_product_of_transposed_parts_of_arrays(device):
     on_a, on_b, c = on_device(a), on_device(b), cp.zeros((4, 8), np.float32)
     one = np.array([1, 0], np.float32)
     cp.cuda.cublas.setPointerMode(cp.cuda.device.get_cublas_handle(), cp.cuda.cublas.CUBLAS_POINTER_MODE_HOST)
-    # c[:, :5] = a[:, 2:6].T b[:, 1:6]: column-major b is 5 by 6 and a 4 by 6
+    # c[:, :5] = a[:, 2:6].T b[:, 1:6]; in column-major terms b is 5 by 6 and a is 4 by 6
     cp.cuda.cublas.gemmEx(
         cp.cuda.device.get_cublas_handle(),
         *(0, 1, 5, 4, 6, one.ctypes.data),
@@ -351,7 +351,7 @@ def test_a_leading_dimension_that_is_too_large_shows(device):
 def test_scalars_on_the_device_are_not_emulated(device):
     blas, handle = cp.cuda.cublas, cp.cuda.device.get_cublas_handle()
     a = cp.zeros((2, 2), np.float32)
-    assert blas.getPointerMode(handle) == blas.CUBLAS_POINTER_MODE_DEVICE, "as somebody may have left it"
+    assert blas.getPointerMode(handle) == blas.CUBLAS_POINTER_MODE_DEVICE, "as other code may leave it"
     with pytest.raises(cublas.CUBLASError):
         product(a, a, a, mode=None)
     blas.setPointerMode(handle, blas.CUBLAS_POINTER_MODE_HOST)

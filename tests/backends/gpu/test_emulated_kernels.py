@@ -1,4 +1,4 @@
-"""The emulation of kernels: it computes what CUDA's rules say, and refuses what breaks them."""
+"""The emulation of kernels: it computes what CUDA specifies and rejects code that breaks CUDA's rules."""
 
 from __future__ import annotations
 
@@ -345,7 +345,7 @@ def test_threads_that_diverge_are_named(name, problem, order):
     run = kernel(name)
     run.order = order
     arguments = (np.zeros(32, np.int32),) * len(run.signature)
-    for _ in range(2):  # what died leaves nothing behind
+    for _ in range(2):  # a failed launch leaves nothing behind
         with pytest.raises(EmulationError, match=problem):
             run((1,), (32,), arguments)
     test_a_sum_over_a_block(FLOAT, ())

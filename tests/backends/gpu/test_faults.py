@@ -1,4 +1,4 @@
-"""The list of planted faults fits the code, all were caught when they were last planted, and planting them works."""
+"""The list of faults matches the code, the last run caught them all, and planting a fault works."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The kernels that draw text, by both ways and in three orders of threads, against the reference backend."""
+"""The kernels that generate text, on both paths and in three thread orders, against the reference backend."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ALLOWED = {"float64": 1e-13, "float32": 2e-5}
 
 
 def on_device(layer):
-    """What `pack_lstm` makes of a layer of the reference, as far as drawing reads it."""
+    """Return a stand-in for a packed layer, with the fields that sampling reads, from a layer of the reference."""
     W_x, W_h, b, variant = layer
     arrays = [None if part is None else transfer.asarray(part) for part in (W_x, W_h, b, *variant[:4])]
     sizes = {"input_size": W_x.shape[0], "hidden_size": W_h.shape[1] // 4, "state_size": W_h.shape[0]}
@@ -29,7 +29,7 @@ def on_device(layer):
 
 
 class Case:
-    """A network, its state and what is drawn from it, for the reference and for the device."""
+    """A network with its state and uniform numbers, run by the reference or on the device."""
 
     def __init__(self, V, units=(9,), B=5, N=4, *, E=0, variants=None, dtype="float64", seed=0):
         rng = np.random.default_rng([seed, V, B])
@@ -55,7 +55,7 @@ class Case:
         )
 
     def drawn(self, how, rows=slice(None)):
-        """Tokens and state of some of the streams, with the settings `how` of those."""
+        """Return the tokens and state of some streams; `how` holds the settings of these streams."""
         given = [tuple(transfer.asarray(part[rows]) for part in pair) for pair in self.state]
         tokens, after = generation.generate(
             [on_device(layer) for layer in self.layers],
@@ -68,12 +68,12 @@ class Case:
         )
         for pair, before in zip(given, self.state, strict=True):
             for part, values in zip(pair, before, strict=True):
-                np.testing.assert_array_equal(part.get(), values[rows], err_msg="the state handed in is not written to")
+                np.testing.assert_array_equal(part.get(), values[rows], err_msg="the input state was overwritten")
         return tokens, [tuple(part.get() for part in pair) for pair in after]
 
 
 def mixed(V, B, W=3, *, masked=True, seed=0):
-    """Settings of every kind, another for each stream: plain ones beside those that ask for an order."""
+    """Return settings of every kind, different for each stream, some of which need sorted tokens and some not."""
     rng = np.random.default_rng([seed, V])
     allowed = rng.random((B, V)) < 0.7
     allowed[np.arange(B), rng.integers(0, V, B)] = True
@@ -112,7 +112,7 @@ def select(how, rows):
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("V", [1, 2, 65, slow(5000)])
 def test_mixed_settings_in_one_block(device, monkeypatch, order, V):
-    """A block that draws for four streams, each by its own rules, draws what the reference does; so do the steps."""
+    """A block sampling for four streams with different settings matches the reference, and so does the step path."""
     device.order, device.card.processors = order, 1
     B = 5
     case, how = Case(V, B=B, N=2 if V == 5000 else 4), mixed(V, B, masked=V != 65)
@@ -127,7 +127,7 @@ def test_mixed_settings_in_one_block(device, monkeypatch, order, V):
 
 @pytest.mark.parametrize("way", WAYS)
 def test_a_stream_draws_what_it_draws_alone(device, monkeypatch, way):
-    """Whatever the other streams are, how many a block has, and however many there are: to the last bit."""
+    """The result is bit-identical whatever the other streams are, how many share a block, and how many there are."""
     monkeypatch.setenv(path_choice.VARIABLE, way)
     B = 9
     case, how = Case(33, (7, 40, 3), B), mixed(33, B)
@@ -184,7 +184,7 @@ def test_in_float32(device, monkeypatch, way):
 
 
 def constant(logits, streams, N=1):
-    """A network of those logits, whatever it reads."""
+    """Return a case with these logits for any input."""
     case = Case(len(logits), (2,), streams, N)
     case.output = (np.zeros_like(case.output[0]), np.array(logits, np.float64))
     return case
@@ -192,7 +192,7 @@ def constant(logits, streams, N=1):
 
 @pytest.mark.parametrize("V", [64, slow(drawing.SMALL), drawing.SMALL + 1, slow(2048)])
 def test_equal_logits_are_ordered_by_their_ids(device, V):
-    """By counting and by merging; half of the tokens have a logit that others have too, 0 and -0 among them."""
+    """Both sorting by counting and by merging; half of the tokens share a logit with others, 0 and -0 among them."""
     logits = np.random.default_rng(V).standard_normal(V).round(1) * np.where(np.arange(V) % 2, 1.0, -1.0)
     assert len(np.unique(logits)) < V / 2 or V == 64
     how = sampling.of(6, 2.0, top_k=[5, V // 2, V - 1, 0, V // 3, 1], top_p=[1.0, 1.0, 1.0, 0.37, 0.71, 1.0])
@@ -252,12 +252,12 @@ def test_the_choice_of_the_way(monkeypatch):
     assert network((128, 128), 132) == 1
     assert network((128, 128), 133) == 2
     assert network((128, 128), 1000) == 4
-    assert network((2048, 2048)) == network((1024, 1024), 5000) == 0, "all multiprocessors read the weights"
-    assert network((128,), plain=False) == network((128,), V=60_000) == 0, "it does not fit"
+    assert network((2048, 2048)) == network((1024, 1024), 5000) == 0, "reading weights needs all multiprocessors"
+    assert network((128,), plain=False) == network((128,), V=60_000) == 0, "does not fit"
     monkeypatch.setenv(path_choice.VARIABLE, "resident")
     assert network((1024, 1024)) == 1
     assert network((1024, 1024), 133) == 2
-    assert network((1024, 1024), 1000, shared=64 * 1024) == 2, "four streams do not fit"
+    assert network((1024, 1024), 1000, shared=64 * 1024) == 2, "four streams per block do not fit"
     assert network((128,), plain=False) == 0
     with pytest.raises(BackendError, match="resident, but drawing from 60000 tokens with layers of 128, 64 units"):
         network((128, 64), V=60_000)

@@ -1,4 +1,4 @@
-"""What the package's extras bring for a GPU, and that the kernels travel in the wheel."""
+"""The GPU extras install the right packages, and the wheel includes the kernels."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def test_the_installed_cupy_is_one_that_an_extra_brings(cuda: int) -> None:
     assert "ctk" in (found.get_all("Provides-Extra") or [])
     (libraries,) = (each for each in found.get_all("Requires-Dist") or [] if each.startswith("cuda-toolkit"))
     assert f"=={cuda}.*" in libraries
-    assert {"cublas", "cudart", "nvrtc"} <= {*re.findall(r"\w+", libraries)}, "what the backend calls"
+    assert {"cublas", "cudart", "nvrtc"} <= {*re.findall(r"\w+", libraries)}, "used by the backend"
 
 
 def test_the_wheel_holds_all_kernels() -> None:
-    """Nothing is built: these are the files that would go into it."""
+    """Checks the list of files that would go into the wheel, without building it."""
     files = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     folder = "numlstm/backends/gpu/kernels"
     assert {"probe"} <= {*modules.texts()}

@@ -1,4 +1,4 @@
-"""Which path a layer takes: the sizes of blocks, what they hold in shared memory, and where the border lies."""
+"""Which path a layer takes: block sizes, shared memory use, and where the paths switch."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_small_layers_have_more_slices():
 @pytest.mark.parametrize("card", CARDS, ids=str)
 @pytest.mark.parametrize("H", SIZES)
 def test_shared_memory_holds_what_the_kernels_lay_out(H, card, itemsize):
-    """As kernels/recurrence.cu says: kept rows and what is beside them, no more than a block may have."""
+    """The plan matches kernels/recurrence.cu: as many weight rows as fit, beside the other buffers."""
     (units, slices), four = block_shape(H), 4 * itemsize
     for rows in path_choice.ROWS:
         plan = resident_plan(H, rows, itemsize, card)
@@ -51,7 +51,7 @@ def test_shared_memory_holds_what_the_kernels_lay_out(H, card, itemsize):
             row = slices * H * four
             assert launch.shared == least + launch.kept * row <= card.shared
             assert 0 <= launch.kept <= -(-H // slices)
-            assert launch.kept == -(-H // slices) or launch.shared + row > card.shared, "there was room for one more"
+            assert launch.kept == -(-H // slices) or launch.shared + row > card.shared, "one more row would fit"
 
 
 @pytest.mark.parametrize("card", CARDS, ids=str)
@@ -97,7 +97,7 @@ def test_a_layer_that_does_not_fit_goes_step_by_step(monkeypatch):
 
 
 def test_rows_that_do_not_fit_are_not_taken(monkeypatch):
-    """On a card of one multiprocessor, which would like as many rows to a block as may be."""
+    """On a card with one multiprocessor, where blocks own as many rows as possible."""
     monkeypatch.setenv(path_choice.VARIABLE, "resident")
     everything = Device(1, 2**40)
     assert choose(64, 64, 8, everything).rows == 4

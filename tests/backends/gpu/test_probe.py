@@ -1,6 +1,6 @@
-"""What a user without CuPy, driver, GPU or libraries is told: each time one line with the command that mends it.
+"""The message for a user who lacks CuPy, the driver, a GPU or a library: one line with the command that fixes it.
 
-CuPy is a stand-in here that answers as the real one does where something is missing.
+CuPy is replaced by a stand-in that fails as the real one does when something is missing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from numlstm.errors import BackendError
 
 
 class CUDARuntimeError(RuntimeError):
-    """As CuPy's, which has a number."""
+    """Like CuPy's, which has a `status`."""
 
     def __init__(self, status: int, name: str) -> None:
         super().__init__(f"{name}: in words")
@@ -32,14 +32,14 @@ class CUDARuntimeError(RuntimeError):
 
 
 class DynamicLibNotFoundError(RuntimeError):
-    """As that of the library that looks for CUDA's libraries."""
+    """Like the error of the package that locates the CUDA libraries."""
 
 
 OutOfMemory = type("OutOfMemoryError", (MemoryError,), {"__module__": "cupy.cuda.memory"})
 
 
 class Array:
-    """As much of a device array as the probe uses."""
+    """The part of a device array that the probe uses."""
 
     def __init__(self, shape: Any, dtype: Any) -> None:
         self.values = np.empty(shape, dtype)
@@ -52,12 +52,12 @@ class Array:
 
 
 class Machine:
-    """A machine with a GPU that works; a test takes away what it wants missing."""
+    """A machine with a working GPU; a test breaks parts of it."""
 
     def __init__(self) -> None:
         self.driver, self.cuda, self.devices, self.sm = 13000, 13020, 1, "90"
         self.archs = (75, 80, 90, 120)
-        self.broken: dict[str, Exception] = {}  # by the name of what raises it
+        self.broken: dict[str, Exception] = {}  # by the operation that raises it
         self.wrong: set[str] = set()
 
     def may_fail(self, what: str) -> None:
@@ -107,7 +107,7 @@ class Machine:
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
-    """That machine, where the probe looks."""
+    """A `Machine` that the probe sees in place of CuPy."""
     made = Machine()
     monkeypatch.setattr(probe, "cp", SimpleLazy(made))
     monkeypatch.setattr(device, "cp", SimpleLazy(made))
@@ -123,7 +123,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Machine:
 
 
 class SimpleLazy:
-    """As `lazy.cp`: imports, which may fail, at each look."""
+    """Like `lazy_cupy.cp`: each attribute access imports CuPy, which may fail."""
 
     def __init__(self, made: Machine) -> None:
         self.made = made
@@ -134,7 +134,7 @@ class SimpleLazy:
 
 
 def missing() -> str:
-    """What the probe says, asked anew."""
+    """Return the probe's answer, bypassing its cache."""
     probe.available.cache_clear()
     try:
         return probe.available()
@@ -167,7 +167,7 @@ def test_a_driver_that_is_absent_or_too_old(machine: Machine, driver: int, cuda:
     machine.broken["count"] = CUDARuntimeError(35, "cudaErrorInsufficientDriver")
     found = missing()
     assert [part for part in said if part not in found] == []
-    assert ("gpu-cuda12" in found) == (driver == 12080), "only where that would do"
+    assert ("gpu-cuda12" in found) == (driver == 12080), "suggest CUDA 12 only if the driver supports it"
 
 
 @pytest.mark.parametrize("how", ["none listed", "error 100"])
@@ -279,7 +279,7 @@ def test_the_device_in_words(machine: Machine, monkeypatch: pytest.MonkeyPatch) 
 
 
 def why(monkeypatch: pytest.MonkeyPatch, reason: str) -> None:
-    """Make the GPU backend say that, whether it is there or not."""
+    """Make the GPU backend unavailable for this reason, or available if it is empty."""
     found = registry._import
 
     def importing(name: str) -> Any:
@@ -308,7 +308,7 @@ def test_the_device_taken_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
     why(monkeypatch, "it hides")
     cpu = registry.load("reference")
     assert describe_device(cpu, "auto") == "reference (NumPy); no GPU: it hides"
-    assert describe_device(cpu, "reference") == "reference (NumPy)", "nobody asked for a GPU"
+    assert describe_device(cpu, "reference") == "reference (NumPy)", "a device chosen by the user needs no reason"
     gpu = types.SimpleNamespace(name="gpu", describe=lambda: "gpu (A card)")
     assert describe_device(gpu, "auto") == "gpu (A card); a test kernel ran on it"
     assert describe_device(gpu, "gpu") == "gpu (A card)"

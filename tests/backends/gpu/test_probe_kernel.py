@@ -1,4 +1,4 @@
-"""The probe and the device's facts on the emulated device: the probe's kernel and product are run, and can fail."""
+"""The probe and the device's facts on the emulated device: the probe runs its kernel and product, which can fail."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numlstm.backends.gpu.description import about
 
 @pytest.fixture(autouse=True)
 def asked_anew():
-    """What is found out of the emulated device is not kept for others."""
+    """Clear the caches before and after, so that facts about the emulated device do not leak into other tests."""
     kept = (probe.available, facts._facts, modules.kernel, modules._module)
     for each in kept:
         each.cache_clear()

@@ -1,6 +1,6 @@
-"""The kernels of a layer over a sequence against `reference`: both paths, all rows of a block, all orders of threads.
+"""A layer's sequence kernels against `reference`: both paths, all row counts per block, all thread orders.
 
-What a block keeps in shared memory, how many rows it owns and which other rows there are must not change a bit.
+The result must not change by a bit with what a block keeps in shared memory, how many rows it owns, or the other rows.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAMES = ("W_x", "W_h", "b", "W_p", "gain", "c_gain", "c_bias")
 
 
 def inputs(shape, dtype, *, tokens=False, R=None, normed=False, seed=0):
-    """The arrays of a layer and its sequence; R is the size of a projection."""
+    """Return random arrays for a layer and its sequence; R is the projection's size."""
     (T, B, D, H), rng = shape, np.random.default_rng([seed, *shape])
     size = R or H
     sizes = {"W_x": (D, 4 * H), "W_h": (size, 4 * H), "b": (4 * H,), "h0": (B, size), "c0": (B, H), "dh": (T, B, size)}
@@ -47,7 +47,7 @@ def variant_of(on, hard):
 
 
 def run(backend, given, *, mask=None, hard=False, start=0.5):
-    """All that a layer gives back, by name; the gradients of the weights are added to `start`."""
+    """Return a layer's results by name; weight gradients are added to `start`."""
     on = {name: backend.asarray(values) for name, values in given.items()}
     dtype, tokens = given["b"].dtype, given["x"].ndim == 2
     packed = backend.pack_lstm(on["W_x"], on["W_h"], on["b"], tokens=tokens, variant=variant_of(on, hard))
@@ -81,7 +81,7 @@ def assert_same(found, wanted, names=None):
 
 @pytest.fixture
 def path(monkeypatch):
-    """Run layers on the path of that name, blocks owning so many rows."""
+    """Return a function that selects the path, and the row counts per block to choose from."""
 
     def choose(name, rows=path_choice.ROWS):
         monkeypatch.setenv(path_choice.VARIABLE, name)
@@ -90,7 +90,7 @@ def path(monkeypatch):
     return choose
 
 
-# (T, B, D, H): one of each; rows that no block divides; slices; as many units as threads; more, the second round short.
+# (T, B, D, H): all 1; rows that no block divides; slices; as many units as threads; more, with a partial round.
 SHAPES = [(1, 1, 1, 1), (3, 5, 4, 9), (4, 3, 2, 33), slow((2, 3, 2, 64)), (2, 2, 3, 270)]
 
 
@@ -148,7 +148,7 @@ def test_what_is_kept_in_shared_memory_changes_no_bit(device, path, H, monkeypat
     path("resident", (2,))
     given = inputs((3, 3, 4, H), "float64")
     plan = path_choice.resident_plan(H, 2, 8, path_choice.Device(1, 2**40))
-    row = plan.shape.slices * H * 32  # bytes of shared memory for one more kept row of each slice
+    row = plan.shape.slices * H * 32  # bytes of shared memory to keep one more row per slice
     bare = max(part.shared - part.kept * row for part in (plan.forward, plan.backward))
     found, kept = [], []
     for spare in (0, row, 150 * 1024):
@@ -171,7 +171,7 @@ def some_rows(given, rows):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("H", [9, 70])
 def test_a_row_does_not_depend_on_the_others(device, path, H, dtype):
-    """Nor on how many rows its block owns."""
+    """It does not depend on how many rows its block owns either."""
     given = inputs((4, 6, 5, H), dtype, tokens=True)
     path("resident", (1,))
     whole = run(GPU, given, mask=None)
@@ -240,7 +240,7 @@ def test_column_sums(device, rows, N, dtype, order):
         (None, values.sum(axis=0, dtype="float64")),
         (times, (values * factors.astype("float64")).sum(0)),
     ):
-        out = GPU.asarray(np.ones(N + 1, dtype))[1:]  # a view that does not begin at 16 bytes
+        out = GPU.asarray(np.ones(N + 1, dtype))[1:]  # a view that is not aligned to 16 bytes
         columns.add_column_sums(on, out, other)
         np.testing.assert_allclose(GPU.to_numpy(out), 1 + wanted, rtol=0, atol=ERROR[dtype] * rows**0.5 * 4)
 
@@ -319,7 +319,7 @@ def test_a_precision_is_handed_to_every_product(device, path, name, precision, m
 
 
 def test_nothing_waits_for_the_device(device, path):
-    """But the layer's arguments and results, which this test moves."""
+    """Only copying the arguments and results, which this test does itself, synchronises."""
     for name in path_choice.PATHS:
         path(name)
         on = {n: GPU.asarray(values) for n, values in inputs((3, 2, 4, 9), "float32").items()}

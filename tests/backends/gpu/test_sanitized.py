@@ -1,6 +1,6 @@
-"""Rung 2s: tests of the backend run again with kernels that watch each of their accesses, or each race.
+"""Rung 2s: backend tests run again under AddressSanitizer and ThreadSanitizer.
 
-A sanitizer must be in a process from its start: so each runs pytest, or a few lines of Python, in a process of its own.
+A sanitizer must be loaded when the process starts, so each test runs pytest or a few lines of Python in a subprocess.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ STACK = "tests/backends/test_variants.py::test_a_stack[gpu, emulated-1,3,2,(5,)-
 
 
 class Sanitizer(NamedTuple):
-    """How g++ is told, the library that must be loaded first, and settings."""
+    """Its g++ flags, the library to preload, and its environment variables."""
 
     flags: str
     library: str
@@ -49,7 +49,7 @@ THREADS = Sanitizer(
 
 
 def run(sanitizer: Sanitizer, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
-    """Run Python on a device whose kernels are watched."""
+    """Run Python on an emulated device with sanitized kernels."""
     if emulation.missing():
         pytest.skip(emulation.missing())
     asked = [COMPILER, f"-print-file-name={sanitizer.library}"]

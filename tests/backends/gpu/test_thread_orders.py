@@ -1,4 +1,4 @@
-"""Rung 2: what kernels compute does not depend on the order in which a block's threads go, nor on the card."""
+"""Rung 2: kernels compute the same whatever the order of a block's threads, and correctly on every card."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ SHAPES = [
     (2, 3, 5, 33),
     *(pytest.param(each, marks=pytest.mark.slow) for each in [(3, 1, 2, 1), (5, 9, 4, 20), (2, 5, 3, 257)]),
 ]
-CARDS = {75: (64, 20), 90: (227, 132)}  # KiB of shared memory of a block, multiprocessors
+CARDS = {75: (64, 20), 90: (227, 132)}  # shared memory per block (KiB), multiprocessors
 
 
 def on_a_card(sm, order, compute):
-    """What the backend computes on such a card, the threads in that order (see `Emulation`)."""
+    """Return `compute(backend)` on an emulated card with this thread order (see `Emulation`)."""
     with emulation.emulated() as device:
         device.order, device.card.sm = order, sm
         shared, device.card.processors = CARDS[sm]

@@ -1,4 +1,4 @@
-"""Rung 3: networks trained on the emulated GPU are those that the reference trains; the host seldom waits."""
+"""Rung 3: training on the emulated GPU matches the reference, and the host seldom waits."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ OPTIONS = {
 
 @pytest.fixture(autouse=True)
 def read_seldom(monkeypatch):
-    """How many steps are read together does not depend on how fast this machine is: 1, 2, 4, ..."""
+    """Read back 1, 2, 4, ... steps at a time, however fast this machine is."""
     monkeypatch.setattr(training, "_READING_SECONDS", 1e6)
 
 
@@ -145,7 +145,7 @@ def test_the_same_seed_gives_the_same_bits(device, text):
         np.testing.assert_array_equal(flat, flats[0])
 
 
-# Steps are read when 1, 3, 7, 15, 31, 38 (an epoch's last) and 50 are done, each time once.
+# Steps are read back after steps 1, 3, 7, 15, 31, 38 (the last of an epoch) and 50, with one wait each.
 @pytest.mark.parametrize(("steps", "waits"), [(10, 4), slow(50, 7)])
 def test_the_host_waits_once_for_many_steps(device, text, steps, waits):
     run = new_run(text, registry.load("gpu"), dataclasses.replace(CONFIG, steps=steps))
@@ -155,7 +155,7 @@ def test_the_host_waits_once_for_many_steps(device, text, steps, waits):
 
 
 def test_a_step_sends_nothing_but_where_it_reads(device, text):
-    """A long epoch, whose text lies on the device: its windows are cut there."""
+    """In a long epoch whose corpus is on the device, windows are cut there."""
     run = new_run(text, registry.load("gpu"), dataclasses.replace(CONFIG, steps=50))
     events = train(run, run.model.vocab.encode(text), np.empty(0, np.uint8))
     for _ in range(3):
@@ -169,7 +169,7 @@ def test_a_step_sends_nothing_but_where_it_reads(device, text):
 @pytest.mark.slow
 @pytest.mark.parametrize(("steps", "waits"), [(10, 4), (50, 7)])
 def test_a_text_that_is_read_here_does_not_make_the_host_wait_either(device, text, steps, waits, monkeypatch):
-    """Such as one that is mapped from a file and too large for the device: the next batch is read while it computes."""
+    """For a corpus too large for the device, the host reads the next batch while the device computes."""
     config = dataclasses.replace(CONFIG, steps=steps)
     held, sent = (new_run(text, registry.load("gpu"), config) for _ in range(2))
     expected = finish(held, text)

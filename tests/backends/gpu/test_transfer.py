@@ -1,4 +1,4 @@
-"""How arrays and texts come to the GPU and back, on the emulated device."""
+"""Copying arrays and texts to the GPU and back, on the emulated device."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def test_copies_wait_for_nothing_and_their_sources_may_change_at_once(device):
 
 
 def test_pinned_memory_is_used_again_only_when_it_was_read(device, monkeypatch):
-    """Pieces of all sizes, many times what the ring holds, and a device that does nothing until it must."""
+    """Arrays of many sizes, far more than the ring holds, on a device that does no work until the host waits."""
     monkeypatch.setattr(streams.Event, "done", property(lambda self: False))
     monkeypatch.setattr(transfer, "RING", 8192)
     monkeypatch.setattr(transfer, "PIECE", 2048)
     rng = np.random.default_rng(0)
     values = [rng.integers(0, 256, rng.integers(1, 5000), np.uint8) for _ in range(60)]
     sent = [asarray(each) for each in values]
-    assert device.counts.synchronisations > 0, "the ring was full"
+    assert device.counts.synchronisations > 0, "the ring never filled up"
     for found, expected in zip(sent, values, strict=True):
         np.testing.assert_array_equal(to_numpy(found), expected)
 

@@ -38,7 +38,7 @@ def close(found, expected, dtype):
 
 
 def drawn(size, dtype):
-    """Parameters and the gradients of five steps; every fifth parameter never has one."""
+    """Return parameters and the gradients of five steps; every fifth parameter's gradient is always 0."""
     rng = np.random.default_rng(size)
     gradients = rng.standard_normal((5, size)).astype(dtype)
     gradients[:, ::5] = 0
@@ -123,7 +123,7 @@ def test_a_norm_that_is_not_finite_changes_nothing(device, name, poison):
 
 
 class Packed:
-    """Stands for packed weights: a copy of what the parameters are when it is renewed."""
+    """A stand-in for packed weights that copies the parameters when it is marked stale."""
 
     def __init__(self, params):
         self.params, self.copy = params, None

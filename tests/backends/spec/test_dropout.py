@@ -1,4 +1,4 @@
-"""Masks: the generator against its published answers, and what they depend on."""
+"""Dropout masks: the generator against its published answers, and what a mask depends on."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numlstm.backends.spec.dropout import Dropout, Mask
 from numlstm.backends.spec.philox import philox
 
 _ONES = 2**32 - 1
-# Counter, key and the four words: the known answers that come with Random123 (Salmon et al. 2011).
+# Counter, key and four output words: the known answers distributed with Random123 (Salmon et al. 2011).
 ANSWERS = [
     ((0, 0, 0, 0), (0, 0), (0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8)),
     ((_ONES,) * 4, (_ONES,) * 2, (0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD)),
@@ -29,7 +29,7 @@ def test_philox_gives_the_published_answers(counter, key, words):
 
 
 def test_numpy_s_philox_gives_the_same_uniform_share():
-    """About as many entries are left out as the rate says: five standard deviations of 10^6 draws."""
+    """The share of dropped entries matches the rate to five standard deviations, over 10^6 draws."""
     for rate in (0.01, 0.3, 0.9):
         factors = Mask(rate, 0, 1, 2).factors((1000, 1000), "float64")
         assert set(np.unique(factors)) == {0.0, 1 / (1 - rate)}

@@ -1,4 +1,4 @@
-"""The numbers that tokens are drawn by: a function of seed, stream and place, and nothing else."""
+"""The random numbers for sampling tokens depend only on seed, stream and position."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_they_are_uniform():
     N = len(found)
     largest = np.abs(
         found - (np.arange(N) + 0.5) / N
-    ).max()  # Kolmogorov and Smirnov's: above 2.6 / sqrt(N) once in 10**6
+    ).max()  # the Kolmogorov-Smirnov statistic: above 2.6 / sqrt(N) once in 10**6
     assert largest < 2.6 / np.sqrt(N)
 
 

@@ -1,4 +1,4 @@
-"""The distribution that tokens are drawn from, judged by a slow oracle that shares nothing with the samplers."""
+"""The distribution of sampled tokens, judged by a slow oracle that shares no code with the samplers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DRAWS = 5_000
 
 
 def oracle(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, penalty=1.0, recent=(), allowed=None):
-    """The probability of each token, step by step in plain Python, from the words of `spec/sampling.py`."""
+    """Return the probability of each token, in plain Python from the description in `spec/sampling.py`."""
     x = dict(enumerate(logits))
     for token in set(recent) - {-1}:
         x[token] = x[token] / penalty if x[token] > 0 else x[token] * penalty
@@ -41,12 +41,12 @@ def oracle(logits, temperature=1.0, top_k=0, top_p=1.0, min_p=0.0, penalty=1.0, 
 
 
 def follows(counts, probabilities):
-    """Whether counts are such as these probabilities give, by Pearson's chi-square: one true case in 10**6 fails."""
+    """Return True if the counts fit the probabilities, by Pearson's chi-square test at a false-alarm rate of 10**-6."""
     counts, p = np.asarray(counts, float), np.asarray(probabilities)
     if counts[p == 0].any():
         return False
     order = np.argsort(p)[(p == 0).sum() :]
-    groups = np.cumsum(counts.sum() * p[order]) // 10  # those too rare for the test count together
+    groups = np.cumsum(counts.sum() * p[order]) // 10  # tokens too rare for the test are pooled
     starts = np.flatnonzero(np.diff(groups, prepend=-1.0))
     found, expected = np.add.reduceat(counts[order], starts), np.add.reduceat(counts.sum() * p[order], starts)
     statistic, free = ((found - expected) ** 2 / expected).sum(), len(expected) - 1
@@ -56,7 +56,7 @@ def follows(counts, probabilities):
 
 
 def constant(backend, logits):
-    """A network whose logits are these, whatever it reads."""
+    """Return a network with these logits for any input."""
     V, array, layers = len(logits), backend.asarray, []
     for D in (V, 2):
         zeros = [array(np.zeros(size)) for size in ((D, 8), (2, 8), (8,))]
@@ -86,7 +86,7 @@ def each(request):
 
 
 ALLOWED = [True, True, True, True, False, True, True, True]
-# Settings, and others close by that the test must tell from them.
+# Settings, and similar ones that the test must tell apart.
 CASES = [
     ({"temperature": 1.0}, {"temperature": 1.25}),
     ({"temperature": 0.5}, {"temperature": 0.65}),
@@ -120,13 +120,13 @@ CASES = [
 def test_drawn_tokens_follow_the_stated_distribution(each, settings, others):
     found = counts(each, **settings)
     assert follows(found, oracle(LOGITS, **settings))
-    assert not follows(counts(each, **others), oracle(LOGITS, **settings)), "the test tells a wrong sampler"
+    assert not follows(counts(each, **others), oracle(LOGITS, **settings)), "the test must reject a wrong sampler"
 
 
 def test_the_order_of_the_settings_is_the_stated_one(each):
-    """Where top-k came after top-p, or the temperature last, other tokens would be left."""
+    """Applying top-k after top-p, or the temperature last, would keep other tokens."""
     logits = np.log([0.4, 0.3, 0.2, 0.1])
-    assert follows(counts(each, logits, top_k=2, top_p=0.5), [1, 0, 0, 0]), "0.4 of 0.7 reach a half"
+    assert follows(counts(each, logits, top_k=2, top_p=0.5), [1, 0, 0, 0]), "0.4 / 0.7 is above one half"
     assert follows(counts(each, logits, top_p=0.75, temperature=0.5), oracle(logits, temperature=0.5, top_p=0.75))
     assert not counts(each, logits, top_p=0.75, temperature=0.5)[2]
 
@@ -139,7 +139,7 @@ def test_of_equally_likely_tokens_those_of_lower_ids_are_kept(each):
 
 
 def mixed(rng, B, V, W=5):
-    """Settings of every kind, another for each stream."""
+    """Return settings of every kind, different for each stream."""
     allowed = rng.random((B, V)) < 0.7
     allowed[np.arange(B), rng.integers(0, V, B)] = True
     return sampling.of(
@@ -168,11 +168,11 @@ def test_every_backend_draws_the_same(backend, V):
             found.append(judged.generate(packed, output, state, judged.asarray(ids), uniforms, how)[0])
         np.testing.assert_array_equal(*found)
         for part, before in zip(how, given, strict=True):
-            np.testing.assert_array_equal(part, before, err_msg="what is handed in is not written to")
+            np.testing.assert_array_equal(part, before, err_msg="the arguments must not be written to")
 
 
 def test_each_stream_has_settings_of_its_own(each):
-    """Beside streams of other settings a stream draws what it draws alone, and a plain one as in a plain batch."""
+    """A stream samples the same tokens alone and in a mixed batch; a plain one also as in a plain batch."""
     B, V, N = 12, 11, 15
     rng = np.random.default_rng(5)
     how, uniforms = mixed(rng, B, V)._replace(allowed=None), rng.random((N, B))
@@ -196,7 +196,7 @@ def test_each_stream_has_settings_of_its_own(each):
 
 
 def test_the_penalty_looks_at_what_is_drawn(each):
-    """With a window of 2 and a strong penalty nothing is drawn that was drawn in the last two places."""
+    """With a window of 2 and a strong penalty, no token repeats one of the last two."""
     N, B = 30, 4
     layers, output = constant(each, [3.0, 2.0, 1.5, 1.0, 0.5])
     state = zero_state(each, B)

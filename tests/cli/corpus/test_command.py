@@ -1,4 +1,4 @@
-"""`numlstm corpus` as a user meets it, and what `train` says when it is given no text."""
+"""`numlstm corpus` end to end, and the help that `train` prints when no text is given."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TEXT = b"First line.\nSecond line.\n" * 500
 
 @pytest.fixture
 def site(tmp_path, monkeypatch):
-    """A server with one text, and a catalogue that names it."""
+    """Start a server with one text, and a catalogue that lists it."""
     monkeypatch.setenv("NUMLSTM_CACHE_DIR", str(tmp_path / "cache"))
     for proxy in ("http_proxy", "HTTP_PROXY"):
         monkeypatch.delenv(proxy, raising=False)
@@ -35,7 +35,7 @@ def site(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(numlstm: Command):
-    """Run a command, and return its exit code and what it wrote to stdout and stderr."""
+    """Run a command; return its exit code, stdout and stderr."""
 
     def call(*args: str) -> tuple[int, str, str]:
         done = numlstm(*args)
@@ -103,7 +103,7 @@ def test_a_named_corpus_trains_the_first_time(site: Site, run, tmp_path, monkeyp
     code, _, err = run("train", "story", *options)
     assert code == 0, err
     assert f"{len(TEXT):,} characters" in err
-    site.faults["/story.txt"] = 404  # it is here now
+    site.faults["/story.txt"] = 404  # cached by now
     assert run("train", "--resume", "weights.npz", "--steps", "3", "--device", "reference")[0] == 0
 
 

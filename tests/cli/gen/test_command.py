@@ -1,4 +1,4 @@
-"""`numlstm gen`: several texts at once, and which device is the quickest for how much text."""
+"""`numlstm gen`: several texts at once, and the choice of the fastest device for the amount of text."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SYMBOLS = "\n abcdefgh"
 
 @pytest.fixture
 def model(tmp_path: Path) -> Path:
-    """A weights file of an untrained network."""
+    """Write the weights file of an untrained network."""
     config = NetworkSettings(len(SYMBOLS), (10, 6))
     path = tmp_path / "w.npz"
     weights_file.save(
@@ -78,14 +78,14 @@ def test_little_text_does_not_wait_for_the_kernels(model: Path, environment: dic
     unused |= {"cli.interactive", "cli.prompts"}
     assert not imported & {f"numlstm.{name}" for name in unused}
     assert "readline" not in imported
-    assert done.stdout.decode() == library.load(str(model), device="cpu").generate(seed=5), "the same on any device"
+    assert done.stdout.decode() == library.load(str(model), device="cpu").generate(seed=5), "depends on the device"
 
 
 def test_what_little_text_is() -> None:
     small, usual, large = (NetworkSettings(65, layers) for layers in ((64,), (128, 128), (1024, 1024)))
     assert numpy_is_faster(usual, 250, 1)
     assert numpy_is_faster(usual, 250, 8)
-    assert not numpy_is_faster(usual, 250, 64), "the streams share no arithmetic"
+    assert not numpy_is_faster(usual, 250, 64), "each stream adds its own arithmetic"
     assert not numpy_is_faster(usual, 10_000, 1)
     assert numpy_is_faster(small, 3000, 1)
     assert not numpy_is_faster(large, 250, 1)
@@ -114,11 +114,11 @@ def test_without_a_standard_output_there_is_one_line(model: Path) -> None:
 
 
 def test_short_texts_are_written_in_64_bits(numlstm: Command, tmp_path: Path) -> None:
-    """What the file holds in float32 is computed with in float64, so that no machine's rounding is seen."""
+    """Float32 weights are computed with in float64, so that the output is the same on every machine."""
     config = NetworkSettings(2, (1,))
     flat = np.zeros(parameters.count(config), np.float32)
     named = parameters.views(flat, config)
-    named["lstm.0.b"][...] = [0.3, 0.0, 0.7, 0.2]  # h is then the same at the first step whatever is read
+    named["lstm.0.b"][...] = [0.3, 0.0, 0.7, 0.2]  # makes h at the first step independent of the input
     named["output.W"][...] = [[1.0, -1.0]]
     weights_file.save(tmp_path / "w.npz", weights_file.WeightsFile(config, CharVocab("ab"), flat, {}))
     done = numlstm("gen", "w.npz", "--length", "1", "--json", "--seed", "1", "--temperature", "1")
@@ -127,4 +127,4 @@ def test_short_texts_are_written_in_64_bits(numlstm: Command, tmp_path: Path) ->
     c = z[0] * np.tanh(np.float64(np.float32(0.7)))
     h = z[3] * np.tanh(c)
     exact = [float(-np.log1p(np.exp(-2 * sign * h))) for sign in (1, -1)]
-    assert min(abs(found - each) for each in exact) < 1e-14, "float32 is wrong by some 1e-8"
+    assert min(abs(found - each) for each in exact) < 1e-14, "computed in float32, whose error is about 1e-8"

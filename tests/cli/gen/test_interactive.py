@@ -1,4 +1,4 @@
-"""`numlstm gen -i`: prompts that are typed, through a pipe and on a terminal."""
+"""`numlstm gen -i`: interactive prompts, through a pipe and on a terminal."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_end_of_the_input_ends_it_and_seeds_are_new(numlstm: Command, model:
 
 @pytest.mark.skipif(os.name != "posix", reason="needs a pseudo-terminal")
 def test_on_a_terminal(model: Path, environment: dict[str, str]) -> None:  # noqa: F811
-    """Ctrl-C stops a text that would take for ever, the last line comes back by arrow up, Ctrl-D quits."""
+    """Ctrl-C stops an endless text, arrow up recalls the last line, Ctrl-D quits."""
     import pty
 
     master, slave = pty.openpty()

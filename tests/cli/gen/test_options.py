@@ -1,4 +1,4 @@
-"""The options of `numlstm gen` that shape what is written, and where it goes."""
+"""The options of `numlstm gen` for sampling, prompts and output files."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SYMBOLS = "\n abcdefgh"
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A weights file of an untrained network."""
+    """Write the weights file of an untrained network."""
     config = NetworkSettings(len(SYMBOLS), (10, 6))
     path = tmp_path_factory.mktemp("model") / "w.npz"
     weights_file.save(
@@ -32,7 +32,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def gen(numlstm: Command) -> Command:
-    """Run `numlstm gen MODEL ARGS` with NumPy."""
+    """Run `numlstm gen MODEL ARGS` with the NumPy reference backend."""
 
     def run(model: Path, *args: str | Path, stdin: str = "") -> Result:
         return numlstm("gen", model, *args, "--device", "reference", stdin=stdin)
@@ -114,7 +114,7 @@ def test_prompts_from_files(gen: Command, model: Path, tmp_path: Path) -> None:
     file.write_bytes(b"ab\xff")
     assert "is not UTF-8: byte 2 is 0xff" in gen(model, "--prompt-file", file).stderr
     file.write_bytes(b"\xef\xbb\xbfhead\n")
-    assert gen(model, *USUAL[2:], "--prompt-file", file).stdout == expected, "a byte-order mark is none of the text"
+    assert gen(model, *USUAL[2:], "--prompt-file", file).stdout == expected, "the byte-order mark was kept"
 
 
 def test_a_prompt_for_a_model_of_bytes_may_be_any_file(gen: Command, tmp_path: Path) -> None:
@@ -132,7 +132,7 @@ def test_the_tokens_of_a_text_that_ends_amid_a_character(gen: Command, tmp_path:
     weights_file.save(path, weights_file.WeightsFile(config, ByteVocab(), parameters.initialise(config, 1), {}, None))
     done = gen(path, "--samples", "20", "--length", "30", "--temperature", "1", "--seed", "1", "--json")
     samples = json.loads(done.stdout)["samples"]
-    assert any(0xC2 <= sample["ids"][-1] <= 0xF4 for sample in samples), "the first byte of a character is the last"
+    assert any(0xC2 <= sample["ids"][-1] <= 0xF4 for sample in samples), "no sample ends in the middle of a character"
     for sample in samples:
         assert "".join(sample["tokens"]) == sample["text"]
 
@@ -167,7 +167,7 @@ def test_initials_that_did_not_come_are_told(gen: Command, model: Path) -> None:
     done = gen(model, "--initials", "abc", "--length", "1", "--seed", "1")
     assert "(the text ended before the last 2 initials; raise --length above 1)" in done.stderr
     assert gen(model, "--initials", "abc", "--seed", "1", "--initials-of", "word").stderr == "", (
-        "long enough if not told"
+        "the default length must suffice"
     )
 
 

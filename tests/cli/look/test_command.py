@@ -1,4 +1,4 @@
-"""`look` as a user meets it."""
+"""`numlstm look` end to end."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def little(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let cells be sought in 200 tokens instead of 2,000, which a model writes in seconds."""
+    """Search for cells in 200 tokens: the model would take seconds to write the usual 2,000."""
     monkeypatch.setattr("numlstm.cli.look.command._ENOUGH", 200)
 
 
@@ -69,7 +69,7 @@ def test_cells_that_are_asked_for(numlstm: Command, model: Path, monkeypatch: py
         monkeypatch.setattr("numlstm.cli.look.command._ENOUGH", enough)
         found = json.loads(numlstm(*command, *options, "--start", "7", "--length", "30").stdout)
         assert (found["start"], "".join(found["text"]), found["gate"]) == (7, TEXT[7:37], what)
-        assert found["sought_in"] == enough, "the model goes on from a short text"
+        assert found["sought_in"] == enough, "the model must continue a text that is too short"
         values = recorded(model, TEXT[:90], what)[layer][7:37]
         assert [(cell["layer"], cell["cell"]) for cell in found["cells"]] == [(layer, 2), (layer, 5)]
         for cell in found["cells"]:

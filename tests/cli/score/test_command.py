@@ -1,4 +1,4 @@
-"""`score` as a user meets it."""
+"""`numlstm score` end to end."""
 
 from __future__ import annotations
 

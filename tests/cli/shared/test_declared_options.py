@@ -1,4 +1,4 @@
-"""Options that are made from declared settings: which help shows which, and what reaches the command."""
+"""Command-line options generated from declared settings: which help lists them, and what the command receives."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SETTINGS = (
 
 
 def command(*words: str) -> tuple[int, str, list[Any]]:
-    """How a command with those settings ended, what it printed, and what it was handed."""
+    """Run a command with `SETTINGS`; return its exit code, its output and the arguments of each call."""
     handed: list[Any] = []
 
     @with_settings(SETTINGS)

@@ -1,4 +1,4 @@
-"""What is shown while a long text is read: nothing if that is quick, and on stderr alone."""
+"""The progress shown while a long text is read: on stderr only, and nothing if reading is quick."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_bar_on_a_terminal(capsys: pytest.CaptureFixture[str], monkeypatch: py
     assert "3.0/4.0 MB" in errors
 
 
-@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="this system has no such signals")
+@pytest.mark.skipif(not hasattr(signal, "raise_signal"), reason="needs signal.raise_signal")
 def test_sigterm_ends_it_in_order() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with pytest.raises(KeyboardInterrupt), reading_progress():

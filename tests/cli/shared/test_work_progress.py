@@ -1,4 +1,4 @@
-"""What is said of kernels that must be compiled, and that nothing is where none must."""
+"""The messages about kernels being compiled, and no message when none is compiled."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.cli.conftest import Command
 
 
 def compile_kernels(*names: str, problem: str = "") -> None:
-    """Tell the listeners of kernels that are compiled one within the other."""
+    """Notify the listeners of kernels whose compilations are nested."""
     for name in names:
         for listener in compilation.compile_listeners:
             listener.begun(name)
@@ -90,7 +90,7 @@ def test_a_live_line_on_a_terminal(environment: dict[str, str]) -> None:
     try:
         while data := os.read(ours, 4096):
             shown += data
-    except OSError:  # Linux's way to say that the other side is closed
+    except OSError:  # how Linux reports that the other end is closed
         pass
     os.close(ours)
     assert process.wait(timeout=60) == 0
@@ -105,7 +105,7 @@ def test_a_live_line_on_a_terminal(environment: dict[str, str]) -> None:
     ]
     assert -1 not in places
     assert places == sorted(places)
-    assert "(once) ..." not in said, "that line is for where there is no terminal"
+    assert "(once) ..." not in said, "the plain line must not appear on a terminal"
 
 
 @pytest.mark.slow

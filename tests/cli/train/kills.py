@@ -1,9 +1,9 @@
-"""Kill a training run at random moments, go on each time, and compare the end with a run that nobody killed.
+"""Kill a training run at random moments, resume it each time, and compare the result with an uninterrupted run.
 
     python -m tests.cli.train.kills --kills 20
 
-Whether `kill -9` loses anything that was saved: the weights at the end, the optimizer's memory and the losses must be
-the same to the last bit. Saves come so often that some kills hit one in the middle.
+`kill -9` must not lose anything that was saved: the final weights, optimizer state and losses must be bit-identical.
+The run saves so often that some kills interrupt a save.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from pathlib import Path
 from numlstm.network import weights_file
 from numlstm.text.sources.python_library import python_source
 
-# A step takes a few milliseconds, and a save hardly more.
+# A step takes a few milliseconds, a save only slightly longer.
 SMALL = ("--layers", "24,16", "--batch-size", "4", "--seq-len", "16", "--device", "reference", "--sample-length", "0")
 
 
 @dataclasses.dataclass(frozen=True)
 class Killed:
-    """What came of it: at which steps the run was after each kill, how many saves a kill cut short, and the end."""
+    """The saved step after each kill, counts of saves cut short and files left over, and if the contents match."""
 
     steps: list[int]
     cut_short: int
@@ -35,13 +35,13 @@ class Killed:
 
 
 def train(folder: Path, output: str, steps: int) -> subprocess.Popen[bytes]:
-    """Start the run, or go on with it: for {job} that is the same command."""
+    """Start or resume the run: with {job} in the output, the command is the same."""
     command = ["train", "text.txt", *SMALL, "--steps", str(steps), "--save-every", "3steps", "-o", output]
     return subprocess.Popen([sys.executable, "-m", "numlstm", *command], cwd=folder, stderr=subprocess.DEVNULL)
 
 
 def contents(path: Path) -> tuple[object, ...]:
-    """All that the run came to; how long it took and where it was to be saved are each run's own."""
+    """Return the contents of a checkpoint, without the duration and the commands, which differ between runs."""
     file = weights_file.load(path)
     assert file.state is not None
     state = file.state
@@ -51,10 +51,10 @@ def contents(path: Path) -> tuple[object, ...]:
 
 
 def kill_and_go_on(folder: Path, *, kills: int, steps: int, seed: int) -> Killed:
-    """Train a tiny network in `folder` twice, the second time with so many kills on the way."""
+    """Train a tiny network in `folder` twice, the second time interrupted by `kills` kills."""
     (folder / "text.txt").write_text(python_source()[:6000], encoding="utf-8", newline="")
     if train(folder, "whole.npz", steps).wait(timeout=600):
-        raise SystemExit("the run that was not to be killed failed")
+        raise SystemExit("the uninterrupted run failed")
     moments, output = random.Random(seed), folder / "runs" / "text-24-16.npz"
     reached, cut_short = [0], 0
     while len(reached) <= kills:
@@ -63,20 +63,20 @@ def kill_and_go_on(folder: Path, *, kills: int, steps: int, seed: int) -> Killed
         _wait_for_a_save(process, output, reached[-1])
         try:
             process.wait(timeout=moments.uniform(0.0, 0.4))
-            break  # it came to its end
+            break  # it finished
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
         reached.append(_step(output))
         cut_short += bool(set(output.parent.glob(".*.tmp")) - before)
     if train(folder, "runs/{job}.npz", steps).wait(timeout=600):
-        raise SystemExit("the run could not go on after the last kill")
+        raise SystemExit("the run could not be resumed after the last kill")
     left_over = len(list(output.parent.glob(".*.tmp")))
     return Killed(reached[1:], cut_short, left_over, contents(output) == contents(folder / "whole.npz"))
 
 
 def _wait_for_a_save(process: subprocess.Popen[bytes], path: Path, step: int) -> None:
-    """Return when the run has saved a step beyond `step`: else slow starts would be all that is ever killed."""
+    """Wait until the run has saved a step beyond `step`; otherwise kills would only ever hit the slow start-up."""
     while process.poll() is None and _step(path) <= step:
         time.sleep(0.005)
 
@@ -89,7 +89,7 @@ def _step(path: Path) -> int:
 
 
 def main() -> None:
-    """Print what came of it; exit with 1 if anything was lost."""
+    """Print the result; exit with 1 if anything was lost."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--steps", type=int, default=3000)
@@ -98,8 +98,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         found = kill_and_go_on(Path(folder), kills=chosen.kills, steps=chosen.steps, seed=chosen.seed)
     print(f"killed {len(found.steps)} times, with these steps saved: {', '.join(map(str, found.steps))}")
-    print(f"{found.cut_short} kills hit a save in the middle; {found.left_over} temporary files are left")
-    print("the end is the same to the last bit" if found.same else "THE END DIFFERS")
+    print(f"{found.cut_short} kills interrupted a save; {found.left_over} temporary files are left over")
+    print("the result is bit-identical" if found.same else "THE RESULT DIFFERS")
     raise SystemExit(0 if found.same and len(found.steps) == chosen.kills else 1)
 
 

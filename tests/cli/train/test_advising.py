@@ -1,4 +1,4 @@
-"""Advice appears while a run is under way, each line once; a run that needs none gets none."""
+"""Advice during training: each line appears once, as soon as it applies, and only if it applies."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ def test_a_small_text_that_is_learned_by_heart(numlstm: Command, text_file: Path
     overfitted = [n for n, line in enumerate(lines) if line.startswith("overfitting: the validation loss has risen")]
     epochs = [n for n, line in enumerate(lines) if line.startswith("epoch ")]
     assert len(small) == len(overfitted) == 1
-    assert small[0] < epochs[0] < overfitted[0] < epochs[-1], "as soon as it is known"
+    assert small[0] < epochs[0] < overfitted[0] < epochs[-1], "each must appear as soon as it applies"
     assert "--dropout 0.3" in lines[overfitted[0]]
     again = numlstm("train", "--resume", "weights.npz", "--epochs", "31", "--device", "reference")
-    assert "very small" not in again.stderr, "told when the run began"
+    assert "very small" not in again.stderr, "shown only when the run begins"
 
 
 def test_a_run_that_was_too_short(numlstm: Command, tmp_path: Path, source_text: str) -> None:

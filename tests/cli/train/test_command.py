@@ -1,4 +1,4 @@
-"""`numlstm train` as a user meets it: what it shows, what it keeps, how it stops and goes on."""
+"""`numlstm train` end to end: output, saved files, stopping and resuming."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_the_seed_decides(numlstm: Command, text_file: Path, tiny: tuple[str, ..
 
 
 def test_resume_equals_uninterrupted(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
-    """Only the total of steps may differ on the way: the learning rate follows it."""
+    """The total number of steps must match, because the learning rate depends on it."""
     assert numlstm("train", text_file, *tiny, "--steps", "60", "-o", "whole.npz").returncode == 0
     stopped = _stop_at_some_step(tmp_path, text_file, tiny, signal.SIGINT)
     assert stopped.returncode == 130, stopped.stderr
@@ -123,7 +123,7 @@ def test_a_terminal_that_goes_away_saves_too(text_file: Path, tiny: tuple[str, .
 
 @posix_only
 def test_a_reader_that_goes_away_loses_nothing(text_file: Path, tiny: tuple[str, ...], tmp_path: Path) -> None:
-    """As with `2>&1 | head`: what cannot be told ends the run, which is saved first."""
+    """As with `2>&1 | head`: failing to print ends the run, but it is saved first."""
     process = _start(tmp_path, "train", text_file, *tiny, "--epochs", "1", "--sample-length", "0", "-o", "part.npz")
     assert process.stderr is not None
     while not process.stderr.readline().startswith("output"):
@@ -132,7 +132,7 @@ def test_a_reader_that_goes_away_loses_nothing(text_file: Path, tiny: tuple[str,
     assert process.wait(timeout=60) != 0
     assert (
         weights_file.load(tmp_path / "part.npz").state is not None
-    )  # of whichever step came before a line was to be shown
+    )  # at the step before the line that could not be printed
 
 
 _SLOW_STEPS = """
@@ -149,7 +149,7 @@ main()
 
 
 def _start(tmp_path: Path, *args: str | Path) -> subprocess.Popen[str]:
-    """Start a run whose steps take 20 ms, to be stopped on its way."""
+    """Start a run with steps of at least 20 ms, slow enough to stop it midway."""
     command = hears_signals([sys.executable, "-W", "error", "-c", _SLOW_STEPS, *args])
     return subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
 
@@ -185,7 +185,7 @@ def test_resuming_a_changed_text_is_refused(numlstm: Command, text_file: Path, t
     refused = numlstm("train", "--resume", "weights.npz", "--steps", "4", "--device", "reference")
     assert refused.returncode == 1
     assert "is not that of the run in weights.npz: 1 character is not among" in refused.stderr
-    assert "--drop-unknown" not in refused.stderr, "which train does not have"
+    assert "--drop-unknown" not in refused.stderr, "train has no such option"
 
 
 def test_what_belongs_to_the_run_cannot_change(numlstm: Command, text_file: Path, tiny: tuple[str, ...]) -> None:
@@ -235,7 +235,7 @@ def test_text_from_standard_input(numlstm: Command, tiny: tuple[str, ...], sourc
         pytest.param(
             ["--layers", "65536,65536,65536"],
             "GB of memory; lower --layers",
-            marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell its memory by sysconf"),
+            marks=pytest.mark.skipif(sys.platform == "win32", reason="Windows has no sysconf for the memory"),
         ),
         (["--lr", "-1"], "lr is -1"),
         (["--epochs", "1"], "expected one of them"),
@@ -311,7 +311,7 @@ def test_a_diverging_run_keeps_the_last_good_file(
 def test_a_full_disk_at_the_end_loses_nothing(
     numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The write to the output fails; the run goes to the folder for temporary files instead."""
+    """If the output cannot be written, the run is saved to the temporary directory."""
     write = npz.write
 
     def full(path: Any, arrays: Any) -> None:
@@ -322,7 +322,7 @@ def test_a_full_disk_at_the_end_loses_nothing(
     monkeypatch.setattr(npz, "write", full)
     rescue = tmp_path / "tmp"
     rescue.mkdir()
-    monkeypatch.setattr(tempfile, "tempdir", None)  # asks the environment again
+    monkeypatch.setattr(tempfile, "tempdir", None)  # makes tempfile read TMPDIR again
     done = numlstm("train", text_file, *tiny, "--epochs", "1", TMPDIR=str(rescue))
     assert done.returncode == 1
     assert "no space left; the run was saved to" in done.stderr
@@ -363,7 +363,7 @@ SETTINGS = [
     {"batching": "windows", "window_step": 5, "steps_per_epoch": 9, "schedule": "constant"},
     {"dropout": 0.2, "recurrent_dropout": 0.1, "average": 0.99, "reset_state": 0.2},
 ]
-ALONE = {"precision"}  # in a test of its own
+ALONE = {"precision"}  # has its own test
 
 
 @pytest.mark.parametrize("given", SETTINGS, ids=lambda given: next(iter(given.values())))

@@ -1,4 +1,4 @@
-"""`kill -9` in the middle of training loses nothing that was saved. `kills.py` does the same with more of them."""
+"""`kill -9` during training loses nothing that was saved. Run `kills.py` for more kills."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""`--precision` as a user meets it, on processors that can and on those that cannot.
+"""`--precision` end to end, on processors with and without the bf16 instruction.
 
-A process compiles its kernels for one processor, so each pretended one needs a process of its own.
+A process compiles its kernels for one processor, so each simulated processor needs its own subprocess.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A run on a device that tells of several steps at once: logged, saved and stopped as any other."""
+"""A run on a device that reports several steps at once is logged, saved and stopped like any other."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.cli.conftest import Command
 
 @pytest.fixture(autouse=True)
 def together(monkeypatch: pytest.MonkeyPatch, text_file: Path) -> None:
-    """Steps are told of when 1, 3, 7, 15, ... are made."""
+    """Make the reference backend queue its work: results arrive after steps 1, 3, 7, 15, ..."""
     monkeypatch.chdir(text_file.parent)
     monkeypatch.setattr(reference, "queued", True)
     monkeypatch.setattr(training, "_READING_SECONDS", 1e6)
@@ -57,4 +57,4 @@ def test_it_is_saved_once_when_so_many_steps_were_made(
     monkeypatch.setattr(npz, "write", noted)
     done = numlstm("train", text_file, *tiny, "--steps", "22", "--save-every", "5steps")
     assert done.returncode == 0, done.stderr
-    assert saved == [7, 15, 22, 22], "the last time with what validation found"
+    assert saved == [7, 15, 22, 22], "the second save at step 22 adds the validation result"

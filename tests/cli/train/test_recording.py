@@ -1,4 +1,4 @@
-"""`train --log`, `train --tensorboard` and `plot` as a user meets them."""
+"""`train --log`, `train --tensorboard` and `plot` end to end."""
 
 from __future__ import annotations
 
@@ -71,12 +71,12 @@ def test_a_resumed_run_goes_on_in_the_same_log(
 ) -> None:
     log = tmp_path / "run.jsonl"
     assert numlstm("train", text_file, *tiny, "--steps", "4", "--log", log).returncode == 0
-    with log.open("a") as file:  # what a run that was killed would have left
+    with log.open("a") as file:  # as left by a killed run
         file.write('{"event": "step", "time": 1, "step": 5, "loss": 1}\n{"event": "st')
     resumed = numlstm("train", "--resume", "weights.npz", "--steps", "7", "--log", log, "--device", "reference")
     assert resumed.returncode == 0, resumed.stderr
     lines = log.read_text("utf-8").splitlines()
-    assert len([line for line in lines if '"step": 5,' in line]) == 2, "nothing is taken out of the file"
+    assert len([line for line in lines if '"step": 5,' in line]) == 2, "resuming must not remove lines from the log"
     events = run_log.read(log)
     assert [e["step"] for e in events if e["event"] == "step"] == list(range(1, 8))
     assert [e["step"] for e in events if e["event"] == "start"] == [0, 4]
@@ -143,7 +143,7 @@ def test_a_missing_extra_is_one_line_before_training(
 
 
 class Kept:
-    """A sink that keeps what it is told, or fails."""
+    """A sink that stores events, or raises `error` on each write."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.events: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""A run goes on: by --resume, by the same command again, with other settings, after its time was up."""
+"""Resuming a run: by --resume, by the same command again, with changed settings, and after a time limit."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def test_another_length_keeps_the_number_of_epochs(
     assert numlstm("train", text_file, *tiny, "--epochs", "1").returncode == 0
     done = numlstm("train", "--resume", "weights.npz", "--epochs", "3", "--seq-len", "32", *AGAIN)
     assert done.returncode == 0, done.stderr
-    assert "epoch 3/3  step 47/47" in done.stderr, "23 and twice 12"
+    assert "epoch 3/3  step 47/47" in done.stderr, "one epoch of 23 steps and two of 12"
     assert state_of(tmp_path / "weights.npz").step == 47
 
 
@@ -153,7 +153,7 @@ def test_time_is_up(numlstm: Command, text_file: Path, tiny: tuple[str, ...], tm
     more = numlstm("train", "--resume", "weights.npz", "--max-time", "0.1s", *AGAIN)
     assert more.returncode == 0
     state = state_of(tmp_path / "weights.npz")
-    assert (state.step, len(state.record["history"])) > (step, told), "each command gets on"
+    assert (state.step, len(state.record["history"])) > (step, told), "each command must make progress"
 
 
 def test_time_is_up_while_validating(
@@ -164,7 +164,7 @@ def test_time_is_up_while_validating(
             time.sleep(0.01)
         return 0.0
 
-    text_file.write_text(text_file.read_text()[:600])  # 9 steps an epoch, which are over before the time is
+    text_file.write_text(text_file.read_text()[:600])  # 9 steps per epoch, done before the time limit
     monkeypatch.setattr(training, "evaluate", endless)
     done = numlstm("train", text_file, *tiny, "--epochs", "2", "--max-time", "2s")
     assert done.returncode == 0, done.stderr
@@ -220,7 +220,7 @@ def test_saves_come_as_often_as_asked(
     tiny: tuple[str, ...],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """At their distance, and at the ends of the epoch and of the run."""
+    """Saves happen at the given interval, and at the end of the epoch and of the run."""
     written, write = [], npz.write
 
     def noted(path: Any, arrays: Any) -> None:
@@ -228,13 +228,13 @@ def test_saves_come_as_often_as_asked(
         write(path, arrays)
 
     monkeypatch.setattr(npz, "write", noted)
-    text_file.write_text(text_file.read_text()[:600])  # 9 steps an epoch
+    text_file.write_text(text_file.read_text()[:600])  # 9 steps per epoch
     done = numlstm("train", text_file, *tiny, "--steps", "12", "--save-every", every)
     assert done.returncode == 0, done.stderr
     assert len(written) == saves
 
 
-@pytest.mark.skipif(os.name != "posix", reason="elsewhere nothing is removed")
+@pytest.mark.skipif(os.name != "posix", reason="leftover files are removed only on POSIX systems")
 def test_what_a_killed_run_left_is_removed(
     numlstm: Command, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
@@ -245,7 +245,7 @@ def test_what_a_killed_run_left_is_removed(
         path.write_bytes(b"half a file")
     assert numlstm("train", text_file, *tiny, "--steps", "1").returncode == 0
     assert not left.exists()
-    assert (tmp_path / name).exists(), "this process may still write it"
+    assert (tmp_path / name).exists(), "this process may still be writing it"
 
 
 def test_fewer_steps_than_were_made_end_the_run(
@@ -256,7 +256,7 @@ def test_fewer_steps_than_were_made_end_the_run(
     step = stopped.step
     between_epochs = (
         bool(stopped.record["history"]) and stopped.record["history"][-1][0] == step
-    )  # nothing is left then
+    )  # then nothing remains to be done
     done = numlstm("train", "--resume", "weights.npz", "--steps", "1", *AGAIN)
     assert done.returncode == 0, done.stderr
     assert "done, validation loss" in done.stderr
@@ -277,7 +277,7 @@ def test_no_steps_write_the_untrained_network(
 def test_without_a_number_of_epochs_a_run_goes_through_so_much_text(
     numlstm: Command, text_file: Path, tmp_path: Path
 ) -> None:
-    """4 million characters in 2 to 40 epochs, whatever an epoch is."""
+    """The default is 4 million characters, in 2 to 40 epochs of any length."""
     small = ("--layers", "2", "--batch-size", "20", "--seq-len", "50", *AGAIN, "--max-time", "0.1s")
     for options, steps in (
         (("--batching", "streams"), 40 * 2),

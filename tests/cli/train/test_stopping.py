@@ -1,4 +1,4 @@
-"""A run is stopped at any moment, in any way and more than once, and nothing of it is lost."""
+"""A run can be stopped at any moment, by any signal and repeatedly, without losing work."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ RARELY_SAVED = ("--save-every", "1h", "--sample-length", "0")
 
 
 def start(folder: Path, script: str, *args: str | Path) -> subprocess.Popen[str]:
-    """Run `script`, which makes something slow and notes in the file "now" that it is under way, and then train."""
+    """Start `numlstm train` after `script`, which patches a function to be slow and to create the file "now"."""
     script = f"import time\n{script}\nfrom numlstm.cli import main\nmain()\n"
     command = [sys.executable, "-c", script, "train", *args, *RARELY_SAVED]
     return subprocess.Popen(hears_signals(command), cwd=folder, stderr=subprocess.PIPE, text=True)
 
 
 def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    """Return when the file is there; the test's own limit ends this if it never comes."""
+    """Wait until the file exists; if it never does, the test's timeout ends the wait."""
     while not path.exists():
-        assert process.poll() is None, "the run ended before what was to be slow began"
+        assert process.poll() is None, "the run ended before the slow function was called"
         time.sleep(0.01)
 
 
 def slow(module: str, name: str, seconds: float) -> str:
-    """Return lines that make a function of numlstm wait before it begins, in parts as a signal cuts no sleep short."""
+    """Return code that delays a function of numlstm, by many short sleeps because signals do not interrupt a sleep."""
     return (
         f"import {module} as module\n"
         f"quick = module.{name}\n"
@@ -59,7 +59,7 @@ def slow(module: str, name: str, seconds: float) -> str:
 def test_a_signal_that_comes_twice_stops_once(
     number: str, text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """As from `timeout`, which tells the process and its group, and from a terminal that closes."""
+    """`timeout` signals the process and its group, and so does a closing terminal."""
     process = start(tmp_path, slow("numlstm.training.loop", "_make", 0.4), text_file, *tiny, "--steps", "60")
     wait_for(tmp_path / "now", process)
     for _ in range(2):
@@ -91,7 +91,7 @@ def test_a_signal_stops_after_the_step(
 
 @pytest.fixture
 def signal_in(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[object, str, signal.Signals], None]]:
-    """Have a signal come whenever this function begins, also where the tests themselves ignore it."""
+    """Raise a signal at each call of a patched function, even if the test process ignores that signal."""
     before = {}
 
     def patch(where: object, name: str, number: signal.Signals) -> None:
@@ -125,7 +125,7 @@ def test_ctrl_c_again_stops_at_once_and_says_what_is_kept(
         signal.raise_signal(signal.SIGINT)
         time.sleep(1.1)
         signal.raise_signal(signal.SIGINT)
-        raise AssertionError("the step went on")
+        raise AssertionError("the step was not interrupted")
 
     monkeypatch.setattr(training, "_make", endless)
     done = numlstm("train", text_file, *tiny, "--steps", "60", *RARELY_SAVED)
@@ -136,7 +136,7 @@ def test_ctrl_c_again_stops_at_once_and_says_what_is_kept(
 def test_what_comes_of_an_epoch_is_not_left_out(
     numlstm: Command, signal_in: Callable[..., None], text_file: Path, tiny: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """Validation may be stopped in the middle, and is then made up for; a snapshot after it would not be."""
+    """An interrupted validation is repeated on resume, but a missed snapshot would not be."""
     signal_in(Watch, "epoch", signal.SIGINT)
     done = numlstm("train", text_file, *tiny, "--epochs", "2", "--snapshot-epochs", "1", *RARELY_SAVED)
     assert done.returncode == 130

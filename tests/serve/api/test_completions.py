@@ -1,4 +1,4 @@
-"""The official client of OpenAI's API, pointed at this server, works unchanged."""
+"""OpenAI's official client works unchanged against this server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from numlstm.settings.sampling import SamplingSettings
 
 @pytest.fixture(scope="module")
 def openai():
-    """The client's package, which takes two seconds to import: only where its tests run."""
+    """Import the client's package here, not at the top: the import takes two seconds."""
     return pytest.importorskip("openai")
 
 
@@ -27,7 +27,7 @@ def ai(openai, server):
 
 
 def alone(server, prompt="The ", number=0, **settings):
-    """A text as the library writes it, without a server."""
+    """Generate a text with the library, without a server."""
     model = generation_model(weights_file.load(server.folder / "tiny.npz"), registry.load("reference"))
     return generate_many(model, [prompt] * (number + 1), SamplingSettings(**settings))[number]
 
@@ -43,7 +43,7 @@ class TestModels:
     def test_are_retrieved(self, ai):
         model = ai.models.retrieve("tiny")
         assert (model.id, model.object) == ("tiny", "model")
-        assert model.vocabulary > 20  # our own extra comes through
+        assert model.vocabulary > 20  # our extra field passes through the client
 
     def test_an_unknown_one_is_not_found(self, ai, openai):
         with pytest.raises(openai.NotFoundError, match="there is no model 'nothing'"):
@@ -110,7 +110,7 @@ class TestTexts:
         found = ai.completions.create(model="tiny", prompt=["The ", "a"], n=2, max_tokens=5, echo=True)
         assert [choice.index for choice in found.choices] == [0, 1, 2, 3]
         assert [choice.text[:1] for choice in found.choices] == ["T", "T", "a", "a"]
-        assert found.usage.prompt_tokens == 5  # a prompt counts once
+        assert found.usage.prompt_tokens == 5  # each prompt counts once, however many samples it has
         assert found.usage.completion_tokens == 20
 
     def test_of_tokens(self, ai, server):
@@ -145,7 +145,7 @@ class TestTexts:
         }
         assert joined["tokens"] == whole.tokens
         assert joined["text_offset"] == whole.text_offset
-        assert joined["token_logprobs"] == pytest.approx(whole.token_logprobs)  # where it is cut, rounding differs
+        assert joined["token_logprobs"] == pytest.approx(whole.token_logprobs)  # rounded in other chunks
         for found, expected in zip(joined["top_logprobs"], whole.top_logprobs, strict=True):
             assert found == pytest.approx(expected)
 

@@ -1,4 +1,4 @@
-"""Training jobs over HTTP, from the upload of a text to the model: what a run on the command line makes, to the bit."""
+"""Training jobs over HTTP, from the upload to the model, which is bit-identical to one trained on the command line."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ STEPS = 100  # more than an epoch
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder of a run on the command line that nobody stopped."""
+    """Return the folder of an uninterrupted run on the command line."""
     folder = tmp_path_factory.mktemp("whole")
     train(folder, "whole.npz", steps=STEPS)
     return folder
@@ -25,7 +25,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def slowly(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    """Let jobs take their time; `undo` what this returns to let them hurry."""
+    """Slow training down; call `undo` on the yielded object to restore full speed."""
     with monkeypatch.context() as patched:
         take_time(patched)
         yield patched
@@ -33,7 +33,7 @@ def slowly(monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
 
 @pytest.fixture
 def client(serve: Callable[..., Any]) -> Iterator[Client]:
-    """A client of a server of the test's own."""
+    """Yield a client of a server used by this test only."""
     with (found := Client(serve().url)).http:
         yield found
 
@@ -66,7 +66,7 @@ def test_a_life(client: Client, models: Path, whole: Path) -> None:
     assert contents(models / "new.npz") == contents(whole / "whole.npz")
     model = client.ask("GET", "/v1/models/new")
     assert (model["resumable"], model["problem"], model["layers"]) == (True, None, [12, 9])
-    assert str(models).encode() not in (models / "new.npz").read_bytes(), "a client may download it"
+    assert str(models).encode() not in (models / "new.npz").read_bytes(), "reveals a path to clients"
     text = client.ask("POST", "/v1/completions", json={"model": "new", "prompt": "class", "max_tokens": 3})
     assert text["usage"]["completion_tokens"] == 3
 
@@ -82,7 +82,7 @@ def test_one_runs_and_others_wait_in_the_order_in_which_they_came(client: Client
     client.until(first, lambda job: job["state"] == "running")
     assert [client.job(id_)["place"] for id_ in (first, *others)] == [None, 1, 2, 3]
     assert client.ask("POST", f"/v1/jobs/{others[1]}/stop")["state"] == "stopped"
-    assert client.ask("POST", f"/v1/jobs/{others[1]}/resume")["place"] == 3, "who left has lost the place"
+    assert client.ask("POST", f"/v1/jobs/{others[1]}/resume")["place"] == 3, "a stopped job loses its place"
     assert [client.job(id_)["place"] for id_ in others] == [1, 3, 2]
     assert client.ask("POST", f"/v1/jobs/{first}/stop")["state"] in ("stopping", "stopped")
     assert client.ended(first)["state"] == "stopped"
@@ -157,7 +157,7 @@ def test_deleting(client: Client, models: Path, slowly: Any) -> None:
 
 @pytest.mark.slow
 def test_deleting_at_the_same_time(client: Client, slowly: Any) -> None:
-    """Of several that delete a job one does; nobody goes on with what is gone."""
+    """Of several concurrent deletions exactly one succeeds, and a deleted job cannot be resumed."""
     for name in "abc":
         id_ = client.create(name, steps=100_000)
         client.until(id_, moving)
@@ -177,7 +177,7 @@ def test_names_that_are_taken(client: Client, slowly: Any) -> None:
         return str(client.refused("POST", "/v1/jobs", 409, json={"model": model, **wanted, **more})["code"])
 
     assert refusal("busy", overwrite=True) == refusal("BUSY") == "model_busy"
-    assert refusal("shakespeare", overwrite=True) == "model_exists", "it ships"
+    assert refusal("shakespeare", overwrite=True) == "model_exists", "a shipped model cannot be overwritten"
     assert refusal("tiny") == "model_exists"
 
 
@@ -187,7 +187,7 @@ def test_a_model_that_is_replaced(client: Client, models: Path, slowly: Any) -> 
     wanted = {"text": TEXT, "options": {**TINY, "steps": 1}}
     before = (models / "tiny.npz").read_bytes()
     job = client.ask("POST", "/v1/jobs", 201, json={"model": "tiny", **wanted, "overwrite": True})
-    assert (models / "tiny.npz").read_bytes() == before, "until there is something to take its place"
+    assert (models / "tiny.npz").read_bytes() == before, "kept until the job saves for the first time"
     client.ask("POST", f"/v1/jobs/{busy}/stop")
     assert client.ended(job["id"])["state"] == "done"
     assert (models / "tiny.npz").read_bytes() != before
@@ -274,7 +274,7 @@ def test_hostile_names_are_refused(client: Client, models: Path) -> None:
 
 @pytest.mark.slow
 def test_a_corpus_that_cannot_be_downloaded(client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("https_proxy", "http_proxy"):  # of the process that trains
+    for name in ("https_proxy", "http_proxy"):  # inherited by the worker process
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     monkeypatch.setenv("no_proxy", "")
     monkeypatch.setenv("NUMLSTM_CACHE_DIR", str(tmp_path / "cache"))

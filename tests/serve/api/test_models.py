@@ -1,4 +1,4 @@
-"""Models over HTTP: listed, described, downloaded, uploaded, deleted, and never half there."""
+"""Models over HTTP: listing, describing, downloading, uploading and deleting, with no partial files left."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def tiny(models):
 
 
 def code(answer):
-    """The status of a refusal and its word for programs."""
+    """Return the status and the error code of a refused request."""
     return answer.status_code, answer.json()["error"]["code"]
 
 
@@ -257,18 +257,18 @@ class TestFaults:
         early = client.get("/?inputText=a&model=broken")
         assert (early.status_code, early.json()["generated"]) == (422, None)
 
-    @pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="needs a user from whom files can be kept")
+    @pytest.mark.skipif(getattr(os, "geteuid", int)() == 0, reason="root can read every file")
     def test_a_model_that_may_not_be_read(self, client, models):
         (models / "tiny.npz").chmod(0)
         assert "ermission" in client.get("/v1/models/tiny").json()["problem"]
         assert client.post("/v1/completions", json={"model": "tiny"}).status_code == 422
 
     def test_two_uploads_of_one_name(self, client, tiny, models, monkeypatch):
-        """The second comes while the first is being checked: one of them is told that the name is taken."""
+        """A model of the same name appears while an upload is checked: the upload is refused with 409."""
         real = weights_file.load
 
         def slow(path):
-            shutil.copy(models / "tiny.npz", models / "mine.npz")  # somebody else was quicker
+            shutil.copy(models / "tiny.npz", models / "mine.npz")  # another upload finished first
             time.sleep(0.01)
             return real(path)
 
@@ -277,7 +277,7 @@ class TestFaults:
         assert sorted(path.name for path in models.iterdir()) == ["mine.npz", "tiny.npz"]
 
     def test_uploads_that_wait_to_be_checked_hold_nobody_up(self, client, tiny, models, monkeypatch):
-        """One is checked at a time; more of them wait than there are threads."""
+        """Uploads are checked one at a time; here more of them wait than there are threads."""
         real, go_on = weights_file.load, threading.Event()
 
         def slow(path):
@@ -298,7 +298,7 @@ class TestFaults:
 
 
 class Full:
-    """A file that cannot be written to."""
+    """A file whose writes fail."""
 
     def __init__(self, file, write):
         self._file, self.write, self.fileno = file, write, file.fileno

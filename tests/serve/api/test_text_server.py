@@ -1,4 +1,4 @@
-"""A client of the earlier text server, which knows nothing but addresses and JSON, is answered as it expects."""
+"""Clients of the earlier text server, which send query strings and read JSON, get the answers they expect."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import pytest
 
 
 def ask(server, **query):
-    """What the earlier server's clients do: one address, and JSON with `generated` in it."""
+    """Send a request as the earlier server's clients do; return the JSON, which has the key `generated`."""
     with urllib.request.urlopen(f"{server.url}/?{urllib.parse.urlencode(query)}", timeout=30) as answer:
         assert answer.headers["Content-Type"] == "application/json"
         return json.load(answer)
 
 
 def refused(server, **query):
-    """The status, and the body, of a request that is refused."""
+    """Send a request that must be refused; return the status and the JSON."""
     with pytest.raises(urllib.error.HTTPError) as caught:
         ask(server, **query)
     with caught.value as error:
@@ -52,7 +52,7 @@ def test_the_text_is_that_of_the_same_seed_in_the_other_api(server):
 
 
 def test_what_others_asked_has_no_say(server):
-    """The earlier server went on from the text of whoever came before where one's own was short."""
+    """The earlier server continued the previous client's text if a prompt was too short."""
     settings = {"model": "tiny", "seed": 1, "temperature": 0.3}
     before = ask(server, inputText="b", **settings)
     ask(server, inputText="The baker was late again, and said so! " * 3, **settings)
@@ -97,5 +97,5 @@ def test_without_a_question_it_is_the_page(server):
         assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
         page = answer.read().decode()
     assert "<html" in page
-    assert 'src="/' not in page  # below a proxy's path it would lead elsewhere
+    assert 'src="/' not in page  # would break below a proxy's path prefix
     assert 'href="/' not in page

@@ -1,4 +1,4 @@
-"""The engine: texts of many clients side by side, each what it would be alone, whatever becomes of the others."""
+"""The engine generates many clients' texts in parallel; each is what it would be alone, whatever happens to others."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def folder(tmp_path):
 
 @contextlib.asynccontextmanager
 async def running(folder, **settings):
-    """A started engine on the models of a folder."""
+    """Yield a started engine that serves the models of a folder."""
 
     def find(name):
         if not (folder / f"{name}.npz").exists():
@@ -61,9 +61,9 @@ async def running(folder, **settings):
 
 
 async def whole(stream):
-    """All of a stream: its text, its tokens, and why it ended."""
+    """Read a stream to its end; return its text, its tokens and its finish reason."""
     pieces = [piece async for piece in stream]
-    assert all(piece.text or piece.tokens or piece.finish for piece in pieces), "a piece of nothing"
+    assert all(piece.text or piece.tokens or piece.finish for piece in pieces), "an empty piece"
     assert [piece.finish for piece in pieces[:-1]] == [""] * (len(pieces) - 1)
     tokens = [token for piece in pieces for token in piece.tokens]
     return "".join(piece.text for piece in pieces), tokens, pieces[-1].finish
@@ -76,7 +76,7 @@ async def written(engine, name, prompt="", **wanted):
 
 
 def alone(folder, name, prompt, config, number=0):
-    """The text as the command line writes it."""
+    """Generate the text as the command line does."""
     model = load(folder / f"{name}.npz", device="reference")
     file = dataclasses.replace(model.config, dtype="float64")
     model = type(model)(file, model.flat.astype("float64"), model.backend, vocab=model.vocab)
@@ -108,7 +108,7 @@ def test_a_text_is_what_the_command_line_writes_whoever_else_writes(folder, name
 
 
 def run(folder, work, **settings):
-    """What `work(engine)` returns, in an event loop of its own."""
+    """Return the result of `work(engine)`, run in a new event loop."""
 
     async def main():
         async with running(folder, **settings) as engine:
@@ -118,7 +118,7 @@ def run(folder, work, **settings):
 
 
 def test_by_the_kernels_too(folder):
-    """To the bit what they write alone; the engine has them compiled before its first text."""
+    """With compiled kernels too, each text is exactly what it would be alone."""
     orders = [(f"{'gab ' * n}", SamplingSettings(80 + n, 1.0, n, top_k=n % 3)) for n in range(8)]
 
     async def work(engine):
@@ -172,7 +172,7 @@ def test_log_probabilities_are_those_of_the_network(folder, name, echo):
     model = load(folder / f"{name}.npz", device="reference")
     ids = np.concatenate([expected.prompt_ids, expected.ids]) if echo else expected.ids
     nats = log_probabilities(model, expected.prompt_ids[: 0 if echo else None], ids)
-    if name == "word":  # the sign for unknown words is never written, and has no chance
+    if name == "word":  # <unk> is never generated: its probability is 0
         logits, _ = model.logits(np.array([model.vocab.start_id, *expected.prompt_ids, *expected.ids[:-1]])[:, None])
         rows = np.exp(logits[:, 0, 1:].astype(float))
         whole_ids = np.concatenate([expected.prompt_ids, expected.ids]).astype(int)
@@ -397,7 +397,7 @@ def test_an_engine_that_was_closed_in_the_middle_works_in_another_loop(folder):
 
 
 def test_tokens_are_counted_and_nobody_is_starved(folder):
-    """Of 60 texts that begin together, all are about as far when the first is at its end."""
+    """60 texts that start together progress evenly: none lags far behind when the first is complete."""
 
     async def work(engine):
         counted = []

@@ -1,4 +1,4 @@
-"""Connections on which nobody asks anything do not stay open."""
+"""Connections without a complete request are closed after a timeout."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from numlstm.serve.http.connections import Connection
 
 
 async def app(scope: dict, receive: Callable[..., Awaitable[dict]], send: Callable[..., Awaitable[None]]) -> None:
-    """Answer after as many seconds as the path says."""
+    """Respond after the number of seconds in the path."""
     await asyncio.sleep(float(scope["path"][1:]))
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"2")]})
     await send({"type": "http.response.body", "body": b"ok"})
@@ -23,7 +23,7 @@ async def app(scope: dict, receive: Callable[..., Awaitable[dict]], send: Callab
 
 @contextlib.asynccontextmanager
 async def served() -> AsyncIterator[int]:
-    """A server whose patience is 0.2 seconds, by its port."""
+    """Run a server that closes idle connections after 0.2 seconds; yield its port."""
 
     class Impatient(Connection):
         patience = 0.2
@@ -40,7 +40,7 @@ async def served() -> AsyncIterator[int]:
 
 
 async def trickled(port: int, first: bytes = b"") -> float:
-    """Send a byte of a header every now and then; return after how many seconds the server hangs up."""
+    """Send a header one byte at a time; return the seconds until the server closes the connection."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     if first:
         writer.write(first)

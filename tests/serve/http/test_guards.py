@@ -1,4 +1,4 @@
-"""Whom the server answers, with which headers, and how much it reads."""
+"""Access checks, response headers, and limits on request bodies and concurrency."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class TestHeaders:
 
 
 class TestUnexpected:
-    """Something in the server fails: its log says what, and a client that it did."""
+    """An unexpected error is logged with its cause; the client only learns that the server failed."""
 
     @pytest.fixture
     def failing(self, inside, monkeypatch):
@@ -54,7 +54,7 @@ class TestUnexpected:
         assert "secret" not in answer.text
         assert "Traceback" not in answer.text
         assert "content-security-policy" in answer.headers
-        assert "secret" in caplog.text  # whoever runs the server is told
+        assert "secret" in caplog.text  # the operator sees the cause
 
 
 class TestHosts:
@@ -73,7 +73,7 @@ class TestHosts:
         assert answer.json()["error"]["code"] == "foreign_host"
 
     def test_that_of_an_allowed_origin_is_answered(self, inside):
-        """A proxy hands on the name that its clients use."""
+        """A proxy forwards the Host header of its clients."""
         client = inside(allow_origins=("https://text.example",))
         own = {"Host": "text.example", "Origin": "https://text.example"}
         assert client.get("/v1/models", headers=own).status_code == 200
@@ -105,7 +105,7 @@ class TestOrigins:
 
     @pytest.mark.parametrize("site", ["cross-site", "same-site"])
     def test_what_another_page_embeds_is_refused(self, client, site):
-        """An image's address, for instance, comes without an Origin."""
+        """The request for an embedded image, for example, has no Origin header."""
         headers = {"Sec-Fetch-Site": site, "Sec-Fetch-Mode": "no-cors"}
         assert client.get("/?inputText=test", headers=headers).status_code == 403
 
@@ -128,7 +128,7 @@ class TestOrigins:
         answer = client.post("/v1/completions", json=TEXT, headers={**friend, "Authorization": "Bearer k"})
         assert answer.status_code == 200
         assert answer.headers["access-control-allow-origin"] == "https://friend.example"
-        # A refusal can be read there, too.
+        # The other origin can read refusals, too.
         assert (
             client.get("/v1/models", headers=friend).headers["access-control-allow-origin"] == "https://friend.example"
         )
@@ -175,7 +175,7 @@ class TestKeys:
 
 
 class Asked:
-    """What a guard lets through: the bodies that the application behind it was given."""
+    """An application behind a guard that records the request bodies it receives."""
 
     def __init__(self):
         self.bodies = []
@@ -191,7 +191,7 @@ class Asked:
 
 
 def request(guard, pieces, method="POST", headers=(), path="/v1/x"):
-    """Send a request in pieces, each after a pause in seconds, to a guard; return the status and the body."""
+    """Send a guard a request in `pieces` of (pause in seconds, bytes); return the response's status and body."""
     sent, waiting = [], list(pieces)
 
     async def receive():
@@ -247,12 +247,12 @@ class TestBodies:
         monkeypatch.setattr(guards, "_DRAINING", 0.01)
         status, body = request(guard, [(0.06, b"0")] * 9)
         assert status == 408
-        assert re.search(rb"too slowly: [0-8] bytes so far", body)  # how many, the machine's other work decides
+        assert re.search(rb"too slowly: [0-8] bytes so far", body)  # the number depends on the load of the machine
         assert app.bodies == []
 
     def test_whose_client_hangs_up_reach_nobody(self, app, guard):
         assert request(guard, [(0, b"0"), (0, None)])[0] == 200
-        assert app.bodies == [b""]  # the application is told that there is nobody
+        assert app.bodies == [b""]  # the application sees the disconnect
 
 
 def test_a_crowd_is_refused_and_the_next_one_is_not():
@@ -297,7 +297,7 @@ def test_half_of_an_answer_is_not_made_to_look_whole():
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise ZeroDivisionError
 
-    with pytest.raises(ZeroDivisionError):  # so that the connection is cut
+    with pytest.raises(ZeroDivisionError):  # the server then drops the connection
         request(SecurityHeaders(fail), [(0, b"")])
 
 

@@ -1,4 +1,4 @@
-"""The API is as `GET /openapi.json` describes it, whatever is asked."""
+"""The API conforms to its description in `GET /openapi.json`."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ def test_a_key_is_described_as_needed_where_it_is(inside):
 
 @pytest.mark.slow
 def test_nothing_breaks_it(serve_process, description, tmp_path):
-    """Schemathesis asks for whatever the description allows, and for what it does not."""
+    """Schemathesis sends requests that the description allows, and requests that it forbids."""
     pytest.importorskip("schemathesis")
     server = serve_process(
         "--max-jobs", "2", "--max-tokens", "30", "--max-prompt", "100", "--max-texts", "8", "--api-key", "k"
     )
     count = sum(len(operations) for operations in description["paths"].values())
-    # What a schema cannot tell may be wrong, too: a file's bytes, a name of another script, a character.
+    # A request that fits the schema may still be invalid: a file's bytes, a name in another script, a character.
     left_out = "positive_data_acceptance"
     done = subprocess.run(
         [sys.executable, "-m", "schemathesis.cli", "run", f"{server.url}/openapi.json", "-H", "Authorization: Bearer k",

@@ -1,4 +1,4 @@
-"""Jobs go on whatever ends: the server, the process that trains, or both; and a full disk is no end either."""
+"""Jobs survive the death of the server, of the worker process, or of both."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ OFTEN = {"steps": STEPS, "save_every": "20steps", "sample_length": 0}
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What a run comes to that nothing happens to."""
+    """Return the weights file of an uninterrupted run."""
     return train(tmp_path_factory.mktemp("whole"), "whole.npz", **OFTEN)
 
 
 def worker_of(server: Any) -> int:
-    """Return the id of the process that trains for a server."""
+    """Return the process id of a server's training worker."""
     children = Path(f"/proc/{server.process.pid}/task")
     if not children.exists():
-        pytest.skip("needs /proc, to find the process that trains")
+        pytest.skip("needs /proc to find the worker process")
     found = [int(each) for task in children.iterdir() for each in (task / "children").read_text().split()]
     (worker,) = (each for each in found if b"worker" in Path(f"/proc/{each}/cmdline").read_bytes())
     return worker
@@ -54,13 +54,13 @@ def runs(process: int) -> bool:
 def opened(process: int) -> list[str]:
     found = []
     for path in Path(f"/proc/{process}/fd").iterdir():
-        with contextlib.suppress(FileNotFoundError):  # closed meanwhile
+        with contextlib.suppress(FileNotFoundError):  # closed in the meantime
             found.append(os.readlink(path))
     return found
 
 
 def under_way(server: Any) -> tuple[str, int]:
-    """Make a job that has saved; return its id, and the process that trains."""
+    """Create a job and wait until it has saved; return its id and the worker's process id."""
     with (client := Client(server.url)).http:
         id_ = client.create("new", **OFTEN)
         client.until(id_, lambda job: (job["step"] or 0) > 20)
@@ -77,7 +77,7 @@ def test_the_server_is_killed(
     server.end(signal.SIGKILL)
     until(lambda: not runs(worker))
     saved = contents(models / "new.npz")
-    assert 20 < saved[-2] < STEPS, "it saved, and ended by itself"
+    assert 20 < saved[-2] < STEPS, "the worker must save and exit on its own"
     with (client := Client(serve().url)).http:
         jobs = client.ask("GET", "/v1/jobs")["data"]
         assert (jobs[0]["id"], jobs[0]["state"]) == (second, "waiting")
@@ -86,7 +86,7 @@ def test_the_server_is_killed(
         assert client.ended(second)["state"] == "done"
         starts = [data["step"] for _, kind, data in client.events(first) if kind == "start"]
         assert starts == [0, saved[-2]]
-        assert "start" in [kind for _, kind, _ in client.events(first, after=5000)], "from the middle, after a restart"
+        assert "start" in [kind for _, kind, _ in client.events(first, after=5000)], "no second start event"
     assert contents(models / "new.npz") == contents(whole)
     assert not list(models.glob(".*.tmp"))
 
@@ -134,7 +134,7 @@ def test_others_need_not_wait_for_a_job_that_is_being_deleted(serve_process: Cal
 def test_both_are_ended(
     serve_process: Callable[..., Any], serve: Callable[..., Any], models: Path, whole: Path, number: str
 ) -> None:
-    """As systemd does it, which tells the server and whatever it started."""
+    """systemd signals the server and all its child processes."""
     server = serve_process(worker=SLOW_WORKER)
     first, worker = under_way(server)
     os.kill(worker, getattr(signal, number))
@@ -146,14 +146,14 @@ def test_both_are_ended(
 
 
 def test_the_process_that_trains_is_ended(serve_process: Callable[..., Any], models: Path, whole: Path) -> None:
-    """By SIGTERM it goes on soon; killed, as for want of memory, it waits for somebody to say so."""
+    """After SIGTERM the job restarts by itself; after SIGKILL, as when memory runs out, it waits for a resume."""
     server = serve_process(worker=SLOW_WORKER)
     first, worker = under_way(server)
-    assert os.getpriority(os.PRIO_PROCESS, worker) > os.getpriority(os.PRIO_PROCESS, 0), "texts come first"
+    assert os.getpriority(os.PRIO_PROCESS, worker) > os.getpriority(os.PRIO_PROCESS, 0), "too high a priority"
     assert any("socket" in path for path in opened(server.process.pid))
     assert not any("socket" in path for path in opened(worker))
     known = {name.partition("=")[0] for name in Path(f"/proc/{worker}/environ").read_text().split("\0")}
-    assert known - {*os.environ, "NO_COLOR", "PYTHONIOENCODING"} == {""}, "it computes as the command line does"
+    assert known - {*os.environ, "NO_COLOR", "PYTHONIOENCODING"} == {""}, "the worker has other variables"
     with (client := Client(server.url)).http:
         os.kill(worker, signal.SIGTERM)
         client.until(first, lambda job: job["state"] == "waiting")
@@ -171,7 +171,7 @@ def test_the_process_that_trains_is_ended(serve_process: Callable[..., Any], mod
 def test_a_model_that_is_replaced_is_not_gone_on_with(
     serve_process: Callable[..., Any], serve: Callable[..., Any], models: Path
 ) -> None:
-    """As long as the job has saved nothing the file under its name is another run's."""
+    """Until the job saves for the first time, the file of that name belongs to another run."""
     server, before = serve_process(), (models / "tiny.npz").read_bytes()
     with (client := Client(server.url)).http:
         options = {**TINY, "steps": 1500, "save_every": "1h"}
@@ -221,7 +221,7 @@ def test_the_server_is_killed_while_a_text_comes(
     with (client := Client((again := serve()).url)).http:
         (mine,) = (each for each in client.ask("GET", "/v1/corpora")["data"] if each["source"] == "upload")
         assert mine["bytes"] == len("the text that was there")
-        with socket.create_connection(("127.0.0.1", again.port)) as connection:  # and a client that is gone
+        with socket.create_connection(("127.0.0.1", again.port)) as connection:  # and a client that disconnects
             head = head.replace(str(server.port), str(again.port))
             connection.sendall(f"{head}Content-Length: 1000000\r\n\r\n".encode() + b"another text " * 9000)
             until(lambda: len([*models.glob("texts/.*.tmp")]) == 1)

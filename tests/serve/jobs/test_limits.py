@@ -1,4 +1,4 @@
-"""What training refuses, and what it makes of full disks, damaged folders and clients that are gone."""
+"""Limits on jobs, and how training handles full disks, damaged folders and clients that disconnect."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ JOB = {"model": "new", "text": TEXT, "options": {**TINY, "steps": 2}}
 
 @pytest.fixture
 def within(inside: Callable[..., Any]) -> Callable[..., Client]:
-    """Make a client of an application in this process."""
+    """Return a function that creates a client of an in-process application."""
     return lambda **settings: Client(http=inside(**settings))
 
 
@@ -169,8 +169,8 @@ def test_folders_that_hold_no_job(within: Callable[..., Client], models: Path) -
     id_ = client.create("new", steps=1)
     assert client.ended(id_)["state"] == "done"
     assert [job["id"] for job in client.ask("GET", "/v1/jobs")["data"]] == [id_]
-    assert not (models / "jobs" / "job-1").exists(), "a server was killed while it made it"
-    assert (models / "jobs" / "job-2").exists(), "somebody may want to mend it"
+    assert not (models / "jobs" / "job-1").exists(), "a folder left by a killed server must be removed"
+    assert (models / "jobs" / "job-2").exists(), "a damaged job must be kept for repair"
 
 
 def test_followers_leave_and_are_left(serve: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,7 +186,7 @@ def test_followers_leave_and_are_left(serve: Callable[..., Any], monkeypatch: py
             other.ask("POST", f"/v1/jobs/{first}/stop")
             assert next(data["state"] for _, kind, data in events if kind == "state") == "running"
             other.ask("DELETE", f"/v1/jobs/{id_}")
-        assert {data["state"] for _, kind, data in events if kind == "state"} <= {"stopping", "stopped"}, "it ends"
+        assert {data["state"] for _, kind, data in events if kind == "state"} <= {"stopping", "stopped"}, "not stopped"
 
 
 @pytest.mark.slow

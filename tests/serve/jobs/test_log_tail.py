@@ -1,4 +1,4 @@
-"""Whole lines of a file that grows, each once, from any place on."""
+"""Reading a growing file by whole lines, each once, from any offset."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def rest(tail: Tail, size: int = 7) -> list[Line]:
 
 def test_a_torn_line_waits(tmp_path: Path) -> None:
     tail = Tail(tmp_path / "log")
-    assert tail.lines() == [], "there is no file yet"
+    assert tail.lines() == [], "the file does not exist yet"
     for added, found in ((b"one\ntw", [(4, b"one\n")]), (b"o", []), (b"\nthree\n", [(8, b"two\n"), (14, b"three\n")])):
         with open(tmp_path / "log", "ab") as file:
             file.write(added)
@@ -41,6 +41,6 @@ def test_from_any_place_on_and_in_parts_of_any_size(
     whole = list(zip(ends, lines, strict=True))
     assert rest(Tail(path), size) == whole
     for place in range(len(b"".join(lines)) + 3):
-        # Within a line: from the next one on.
+        # An offset inside a line: reading starts at the next one.
         begins = next((end for end in [0, *ends] if end >= place), place)
         assert rest(Tail(path, place), size) == [line for line in whole if line[0] > begins]

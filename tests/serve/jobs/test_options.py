@@ -1,4 +1,4 @@
-"""The options of a job are those of the command, in its words, and none can become another."""
+"""A job's options are those of `numlstm train`; other names and values of the wrong kind are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The process of a job: what it is told, what it knows, and what it says at its end."""
+"""The worker process of a job: its orders, its environment, and the error that it reports at exit."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def start(folder: Path, command: Sequence[str] = WORKER, **settings: Any) -> Pro
 
 
 def end(process: Process) -> tuple[int, str]:
-    """Its exit code, and the message of its error."""
+    """Wait until the process exits; return its exit code and error message."""
     until(lambda: process.ended() is not None)
     code, error = process.ended(), process.close()
     assert code is not None

@@ -1,6 +1,6 @@
-"""A browser and servers for the tests of the page: real ones, as a reader has them.
+"""A real browser and real servers for the tests of the web page.
 
-Nothing but the server may be asked for anything, and the page may not complain: `Visit` sees to both.
+The page may send requests to its own server only, and must not log errors: `Visit` checks both.
 """
 
 from __future__ import annotations
@@ -29,17 +29,17 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
-PATIENCE = 20_000  # milliseconds; a slow machine may need them
+PATIENCE = 20_000  # milliseconds: enough for a slow machine
 
 
 def chromium() -> str | None:
-    """Return the path of a browser that is installed, None if there is none."""
+    """Return the path of an installed Chromium or Chrome, or None."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 @contextlib.contextmanager
 def browsing() -> Iterator[Any]:
-    """Start a browser; skips the tests where there is none."""
+    """Yield a running browser; skip the tests if none is installed."""
     reason = "playwright is not installed (the extra `test`)"
     playwright = pytest.importorskip("playwright.sync_api", reason=reason)
     path = chromium()
@@ -53,7 +53,7 @@ def browsing() -> Iterator[Any]:
 
 @contextlib.contextmanager
 def serving(folder: Path, *more: str, port: int = 0) -> Iterator[str]:
-    """Run `numlstm serve` on a folder, with small arithmetic, until the end of the block; gives its address."""
+    """Run `numlstm serve` on a folder with the reference backend until the block ends; yield its address."""
     command = [sys.executable, "-m", "numlstm", "serve", "--models", str(folder), "--port", str(port)]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
@@ -82,7 +82,7 @@ def serving(folder: Path, *more: str, port: int = 0) -> Iterator[str]:
 
 
 class Visit:
-    """A page of one's own, and what it asked for and complained of. `refused` are statuses that it is to meet."""
+    """A page in a new browser context, with its requests and logged errors; `refused` lists expected error statuses."""
 
     def __init__(self, browser: Any, server: str, *, refused: tuple[int, ...] = (), **context: Any) -> None:
         self.server, self.refused = server, refused
@@ -112,9 +112,9 @@ class Visit:
 
 
 def flaws(page: Any) -> list[str]:
-    """Return what axe-core finds wrong with the page as it is, of what is serious or critical."""
+    """Return the serious and critical accessibility violations that axe-core finds on the page."""
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    # It is evaluated, not put into the page as a script, which the page's policy would refuse.
+    # axe is evaluated, not added as a script element, which the page's content security policy would block.
     found = axe.Axe().run(page).response["violations"]
     return [
         f"{each['id']}: {node['html'][:120]}: {node['failureSummary']}"

@@ -1,4 +1,4 @@
-"""The page in a real browser, at a real server: writing, models, the key, languages and looks."""
+"""The web page in a real browser on a real server: writing, models, the API key, languages and themes."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def locked(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 
 def write(page: Any, sheet: int = 0) -> str:
-    """Press Write, wait for the end, and return the text with its beginning."""
+    """Press Write, wait for the end, and return the text including the prompt."""
     page.click("#go")
     return written(page, sheet)
 
@@ -61,7 +61,7 @@ def test_the_first_text_is_one_click_away(browser: Any, server: str) -> None:
         page.goto(server)
         page.fill("#length", "30")
         assert page.input_value("#model-0") == "shakespeare"
-        assert len(write(page)) >= 25  # spaces at the end are not seen
+        assert len(write(page)) >= 25  # trailing spaces are not visible
 
 
 def test_a_seed_gives_the_same_text_again(browser: Any, server: str) -> None:
@@ -195,7 +195,7 @@ def test_models_are_taken_brought_and_deleted(browser: Any, server: str, tmp_pat
 
         file.write_bytes(file.read_bytes()[:1000])
         page.set_input_files("#upload-file", file)
-        page.click("#ask-yes")  # there is one of that name
+        page.click("#ask-yes")  # a model of that name exists
         page.wait_for_selector("#trouble:visible")
         assert "cut short" in page.inner_text("#trouble")
 
@@ -259,7 +259,7 @@ def test_a_server_that_went_away_is_found_again(browser: Any, tmp_path: Path) ->
         page.wait_for_selector("#trouble", state="hidden")
         page.fill("#length", "10")
         write(page)
-    assert all("ERR_" in complaint for complaint in visit.complaints)  # the browser's own, of a server not there
+    assert all("ERR_" in complaint for complaint in visit.complaints)  # the browser reports a missing server
     visit.context.close()
 
 
@@ -365,7 +365,7 @@ def test_the_keyboard_alone_writes(browser: Any, server: str) -> None:
 
 def test_a_model_that_is_named_in_the_address_is_the_one_that_writes(browser: Any, server: str) -> None:
     with Visit(browser, server) as page:
-        page.goto(server + "#write/python")  # not the one that would be chosen otherwise
+        page.goto(server + "#write/python")  # not the default model
         page.wait_for_selector("#model-0 option", state="attached")
         assert page.input_value("#model-0") == "python"
         page.goto(server + "#write/of-yesterday")

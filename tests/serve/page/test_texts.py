@@ -1,4 +1,4 @@
-"""The page's texts: the same in English and Korean, none missing, none left over; and its files as they are sent."""
+"""The page's strings are complete and in use, in English and Korean; its static files obey the security policy."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ SCRIPTS = sorted(PAGE.glob("*.js"))
 
 
 def texts(name: str) -> dict[str, str]:
-    """Return the texts of a module: lines of `"key": "text",`."""
+    """Return the strings of a module, which has one `"key": "text",` per line."""
     lines = (PAGE / name).read_text("utf-8").splitlines()
     pairs = [re.fullmatch(r'  ("[^"]+"): (".*"),', line) for line in lines]
     found = {json.loads(pair[1]): json.loads(pair[2]) for pair in pairs if pair}
     assert len(found) == sum(line.startswith('  "') for line in lines), (
-        f"{name}: a key twice, or a line of another form"
+        f"{name}: a key appears twice, or a line is malformed"
     )
     return found
 
@@ -53,7 +53,7 @@ def test_korean_is_korean() -> None:
     for key, text in {**KOREAN, **OPTIONS}.items():
         if key not in names and not key.startswith("default."):
             assert re.search("[가-힣]", text), key
-        assert not re.search(r"\((이|가|을|를|은|는|와|과|으)\)", text), f"{key}: a particle that nobody would write"
+        assert not re.search(r"\((이|가|을|를|은|는|와|과|으)\)", text), f"{key}: unresolved pair of particles"
 
 
 def test_every_option_of_training_is_explained_in_korean() -> None:
@@ -62,7 +62,7 @@ def test_every_option_of_training_is_explained_in_korean() -> None:
         for kind in ("option", "help"):
             assert f"{kind}.{option.name}" in known, option.name
         assert f"group.{option.group}" in known
-        # What it is by itself is told in Korean too, unless it is a figure or a word of the command's own.
+        # The default is translated too, unless it is a number or a literal value of the option.
         default = described(option)["default"]
         assert f"default.{option.name}" in known or re.fullmatch(r"[\d.,-]*\w*", default), option.name
 
@@ -93,7 +93,7 @@ def test_nothing_that_the_policy_would_refuse(path: Path) -> None:
     text = path.read_text("utf-8")
     assert not re.search(r"<style|\sstyle=|\son\w+=|javascript:", text)
     assert not re.search(r"<script(?![^>]*\ssrc=)", text)
-    assert not re.search(r'(?:src|href)="(?:/|\w+:)', text)  # relative, so that it works below a proxy's path
+    assert not re.search(r'(?:src|href)="(?:/|\w+:)', text)  # only relative URLs work below a proxy's path
 
 
 def test_scripts_are_small_and_ask_nobody_else() -> None:

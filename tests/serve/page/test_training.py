@@ -1,4 +1,4 @@
-"""The page in a real browser, at a real server: training, from a pasted text to a model that writes."""
+"""The web page in a real browser on a real server: training, from a pasted text to a model that generates."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.serve.page.browser import Visit, browsing, flaws, serving
 pytestmark = pytest.mark.slow
 
 TEXT = "Marta rowed to the mill. Peg saw the tide come in. The clock on the tower was late again.\n" * 40
-LONG = 2000  # epochs, of some milliseconds each: nobody waits for the end
+LONG = 2000  # epochs of a few milliseconds each: too many to finish during a test
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +30,7 @@ def server(browser: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[s
 
 
 def begin(page: Any, name: str, epochs: int, text: str = TEXT, **rest: str) -> None:
-    """Train on a pasted text with a small network."""
+    """Start training a small network on a pasted text."""
     page.fill("#text", text)
     page.fill("#name", name)
     page.wait_for_selector("#option-layers")
@@ -47,7 +47,7 @@ def state(page: Any, wanted: str) -> None:
 
 
 def points(page: Any) -> int:
-    """Return how many points of the training loss are drawn."""
+    """Return the number of points in the plot of the training loss."""
     return int(page.locator("#curve path.training").get_attribute("data-points") or 0)
 
 
@@ -128,7 +128,7 @@ def test_a_training_is_found_again_after_a_reload_and_stopped_and_continued(brow
         assert page.inner_text("#curve output") != first
         assert "left" in page.inner_text("#job-state")
         page.click("#curve summary")
-        assert page.locator("#curve tbody tr td").first.inner_text() == "1"  # the curve is whole
+        assert page.locator("#curve tbody tr td").first.inner_text() == "1"  # the curve starts at epoch 1
         page.click("nav >> text=Write")
         page.wait_for_selector("#running:visible")
         page.click("#running")

@@ -1,4 +1,4 @@
-"""Models in memory: as their files are, within the limit, and the longest unused leaves first."""
+"""The cache of loaded models: in step with the files, within the memory limit, least recently used evicted first."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ def save(path, size=8, seed=0, training=False):
         slots = {name: np.zeros_like(flat) for name in train.kept}
         state = weights_file.TrainState(train, 0, flat.copy(), slots, zeros, zeros, {})
     weights_file.save(path, weights_file.WeightsFile(config, VOCAB, flat, {}, state))
-    return 4 * 8 * len(flat)  # bytes in memory: in float64, as the reference has it
+    return 4 * 8 * len(flat)  # bytes in memory: the reference backend uses float64
 
 
 class ModelStore:
-    """A folder of models, and how often and where what was built."""
+    """A model cache over a folder, with a record of the models that were built."""
 
     def __init__(self, folder, limit=10**9):
         self.folder, self.built, self.threads = folder, [], set()
@@ -90,7 +90,7 @@ def test_what_only_training_needs_is_not_kept(tmp_path):
 
 
 def test_the_estimate_is_not_below_what_the_kernels_hold():
-    """What a network on the CPU's kernels holds, by the bytes of all its arrays."""
+    """The oracle is the total size of all arrays that a model on the CPU backend holds."""
     from numlstm.backends import cpu
     from numlstm.model import Model
 
@@ -138,11 +138,11 @@ def test_what_is_writing_stays(tmp_path):
     refusal = shelf.refusal("b")
     assert (refusal.status, refusal.code) == (503, "no_memory")
     assert refusal.retry_after
-    assert shelf.names == ["a", "c"], "nothing left for it"
+    assert shelf.names == ["a", "c"], "neither model may be evicted for it"
     shelf.memory.end(a)
     shelf.load("b")
     assert shelf.names == ["b", "c"]
-    shelf.memory.begin(a)  # loaded before it had to leave: it still counts
+    shelf.memory.begin(a)  # its caller got it before it was evicted, so it counts again
     assert shelf.names == ["a", "b", "c"]
 
 
@@ -181,7 +181,7 @@ def test_files_that_cannot_be_used(tmp_path):
         assert "\n" not in refusal.message
     assert shelf.load("whole")
     save(tmp_path / "cut.npz")
-    assert shelf.load("cut"), "a lock is not left behind"
+    assert shelf.load("cut"), "the lock must be released after an error"
 
 
 def test_one_that_is_too_large_by_itself(tmp_path):
@@ -192,7 +192,7 @@ def test_one_that_is_too_large_by_itself(tmp_path):
     refusal = shelf.refusal("large")
     assert (refusal.status, refusal.code) == (422, "model_too_large")
     assert "--memory" in refusal.message
-    assert not [file for file in shelf.built if file.config.layers == (200,)], "it was not even read"
+    assert not [file for file in shelf.built if file.config.layers == (200,)], "it was built"
     assert shelf.names == ["a"]
 
 

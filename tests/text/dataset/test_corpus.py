@@ -1,4 +1,4 @@
-"""Corpora as a whole: exact text, vocabulary, digest, two passes and memory, judged by `bytes.decode`."""
+"""Whole corpora: exact text, vocabulary, digest, the two passes and memory, checked against `bytes.decode`."""
 
 from __future__ import annotations
 

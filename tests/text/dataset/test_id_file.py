@@ -1,4 +1,4 @@
-"""Large texts: the same ids as in memory, made once, made again when the text changes, and nothing half-made left."""
+"""Ids of large texts in cache files: same as in memory, encoded once, again if the text changes, no partial files."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ TEXT = "the cat and the dog, \r\n한글 é and the bird.\n" * 40
 
 @pytest.fixture(autouse=True)
 def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Every text is a large one here, and the cache is empty."""
+    """Store the ids of every text in an empty cache, however short the text is; return the cache's folder."""
     folder = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("NUMLSTM_CACHE_DIR", str(folder))
     monkeypatch.setattr(corpus, "STORED_BYTES", 10)
@@ -37,7 +37,7 @@ def cache(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
 
 @pytest.fixture
 def encodings(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What is read, as it is read: a name for each pass."""
+    """Return a list that collects the name of each pass over a text."""
     passes: list[str] = []
     for name in ("make_vocab", "encode", "digest"):
         monkeypatch.setattr(Texts, name, _noted(passes, name))
@@ -99,7 +99,7 @@ def test_a_text_is_encoded_once(put, encodings: list[str]) -> None:
     assert encodings == ["make_vocab", "encode"]
     load_corpus([name])
     load_corpus([name], vocab=first.vocab)  # as a resumed run does
-    assert encodings == ["make_vocab", "encode"], "nothing more was read"
+    assert encodings == ["make_vocab", "encode"], "the text was read again"
 
 
 def test_a_text_that_was_only_touched_is_digested_once(put, encodings: list[str]) -> None:
@@ -119,7 +119,7 @@ def test_a_text_that_changed_is_encoded_again(put, after: str, cache: Path) -> N
     os.utime(name, (1, 1))
     found = load_corpus([name])
     assert found.vocab.decode(found.ids) == after
-    assert len(list(cache.iterdir())) == 1, "what is of no use any more is removed"
+    assert len(list(cache.iterdir())) == 1, "the outdated file must be removed"
 
 
 def test_what_is_wanted_must_be_what_is_kept(put, cache: Path, encodings: list[str]) -> None:
@@ -153,7 +153,7 @@ def test_a_damaged_file_is_made_again(damage: str, put, cache: Path) -> None:
         "empty": b"",
         "count": b"x" + data,
     }
-    path.unlink()  # what is mapped stays as it is
+    path.unlink()  # keeps the mapped file unchanged
     path.write_bytes(broken[damage])
     assert same(load_corpus([name]), whole)
     assert path.read_bytes() == data
@@ -177,7 +177,7 @@ def test_an_encoding_that_fails_leaves_nothing(put, cache: Path, monkeypatch: py
 
         def fail(sink, ids, _error=error):
             write(sink, ids)
-            assert list(cache.glob("*.tmp")), "there is a file by now"
+            assert list(cache.glob("*.tmp")), "the temporary file must exist by now"
             raise _error
 
         monkeypatch.setattr(id_file._File, "write", fail)
@@ -240,7 +240,7 @@ def test_what_a_killed_process_left_is_removed_later(
     mine.touch()
     load_corpus(["a.txt"])
     assert not left.exists()
-    assert mine.exists(), "this process may still write it"
+    assert mine.exists(), "this process may still be writing it"
 
 
 def test_what_is_not_used_for_a_month_is_removed(put, cache: Path) -> None:
@@ -291,7 +291,7 @@ def test_a_cache_that_cannot_be_made(monkeypatch: pytest.MonkeyPatch, put, error
     assert "NUMLSTM_CACHE_DIR" in error_of(load_corpus, [put("a.txt", TEXT)])
 
 
-@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this system does not tell")
+@pytest.mark.skipif(not Path("/proc/self/smaps_rollup").exists(), reason="this system does not report resident memory")
 def test_released_ids_take_no_memory_and_stay_readable(folder: Path) -> None:
     size = 64 << 20
     with open("ids", "wb") as file:

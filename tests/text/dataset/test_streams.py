@@ -1,4 +1,4 @@
-"""Splitting and streaming, against loops over single positions."""
+"""Splitting and streaming, checked against loops over single positions."""
 
 from __future__ import annotations
 

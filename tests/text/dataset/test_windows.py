@@ -1,4 +1,4 @@
-"""Random windows: each position where it should be, each epoch in an order of its own, all at no cost in memory."""
+"""Random windows: correct positions, a different order in each epoch, and no memory for the order."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_another_key_is_another_permutation_and_none_keeps_the_order():
 
 
 def test_the_order_never_changes_from_one_version_to_the_next():
-    """A run that is resumed after an upgrade must read on in the same order."""
+    """A run resumed after an upgrade must continue in the same order."""
     assert permute(np.arange(10), 10, (0, 0, 0)).tolist() == [6, 1, 7, 3, 9, 4, 5, 8, 2, 0]
     assert permute(np.arange(4), 10**10, (0, 1, 0)).tolist() == [7176542005, 4967272893, 9239024439, 7498732111]
     assert Windows(numbers(1000), 4, 20, seed=7).starts(2, 1).tolist() == [804, 304, 424, 764]

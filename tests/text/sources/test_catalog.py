@@ -1,4 +1,4 @@
-"""The list of named corpora: what it holds, where it is found, and how it fails."""
+"""The catalogue of named corpora: its entries, its location and its errors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Compressed files, against the libraries that made them: read as they are, and refused in one line if damaged."""
+"""Compressed files: read transparently, and refused with a one-line error if damaged."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_file_that_ends_early_is_an_error(packed: bytes, cut: float, put, erro
 def test_a_damaged_file_is_an_error(packed: bytes, put, error_of) -> None:
     middle = len(packed) // 2
     name = put("a.txt.x", packed[:middle] + bytes(64) + packed[middle + 64 :])
-    # As bytes: bzip2 hands out a block before it knows that it is damaged, and that may be no UTF-8.
+    # Level byte: bzip2 returns a block before it detects the damage, and that block may be invalid UTF-8.
     assert "is damaged or cut short (" in error_of(load_corpus, [name], level=TextSettings("byte"))
 
 

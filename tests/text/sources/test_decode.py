@@ -1,4 +1,4 @@
-"""From bytes to text: byte-order marks, and what is said of bytes that do not decode."""
+"""Decoding bytes to text: byte-order marks, and the errors for bytes that do not decode."""
 
 from __future__ import annotations
 

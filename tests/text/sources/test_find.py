@@ -1,4 +1,4 @@
-"""Every kind of source: names, files, folders, globs, pipes and standard input, and those that fail."""
+"""Every kind of source, and its errors: names, files, folders, globs, pipes and standard input."""
 
 from __future__ import annotations
 
@@ -161,5 +161,5 @@ def test_link_to_itself(folder, error_of):
     try:
         (folder / "loop.txt").symlink_to(folder / "loop.txt")
     except OSError:
-        pytest.skip("this user may make no links")
+        pytest.skip("this user may not create symbolic links")
     assert "'loop.txt' cannot be read (" in error_of(load_corpus, ["loop.txt"])

@@ -1,4 +1,4 @@
-"""Named corpora that are downloaded: from a server on this machine, which also fails in every way that servers do."""
+"""Downloads of named corpora from a local server, which also simulates every failure of a server."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_what_fails_is_one_line_and_leaves_nothing(site, cache, error_of, fault,
 
 
 def test_a_body_that_ends_early_is_seen_without_urllib3(site, cache, monkeypatch, error_of):
-    """Older versions of urllib3 take half a file for a whole one: the length is checked here too."""
+    """Older versions of urllib3 accept a truncated body, so `fetch` checks the length itself."""
     import pooch
 
     class Halving(pooch.HTTPDownloader):
@@ -297,7 +297,7 @@ def test_an_unknown_name_lists_those_there_are(error_of):
 
 
 def test_the_catalogue_is_whole():
-    """What only a network could tell is left out: that the addresses answer."""
+    """The URLs are not requested: that would need a network."""
     for name, entry in catalog.entries().items():
         assert entry.source in ("stdlib", "package", "download"), name
         assert all(url.startswith("https://") for url in entry.urls), name

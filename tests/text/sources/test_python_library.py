@@ -1,4 +1,4 @@
-"""The corpus `python`, on this machine's own library and on small made-up ones."""
+"""The corpus `python`, built from the real standard library and from small made-up ones."""
 
 from __future__ import annotations
 

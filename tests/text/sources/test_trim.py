@@ -1,4 +1,4 @@
-"""What Project Gutenberg and Wikisource put around a work goes; the work stays as it is."""
+"""Trimming removes the text that Project Gutenberg and Wikisource add, and leaves the work unchanged."""
 
 from __future__ import annotations
 

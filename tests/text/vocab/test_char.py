@@ -1,4 +1,4 @@
-"""The vocabulary against plain Python: sets, `ord`, `sorted` and `str.index`."""
+"""The character vocabulary, checked against plain Python: sets, `ord`, `sorted` and `str.index`."""
 
 from __future__ import annotations
 
@@ -158,5 +158,5 @@ def test_vocabulary_cannot_be_changed():
     vocab = CharVocab.from_text("ab")
     with pytest.raises(AttributeError):
         vocab.symbols = "abc"
-    vocab.encode("a")[0] = 1  # what encode returns is the caller's own
+    vocab.encode("a")[0] = 1  # the caller owns the returned array
     assert vocab.encode("ab").tolist() == [0, 1]

@@ -1,4 +1,4 @@
-"""Tokens as a person sees them."""
+"""How tokens are displayed to a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Words as tokens: which are kept, what becomes of the others, and that decoding gives the text back."""
+"""Word tokens: which words are kept, how unknown words are handled, and that decoding restores the text."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_by_default_words_occur_twice_and_are_at_most_so_many(monkeypatch: pytes
     assert vocab_of(load(TEXT)) == (*SIGNS, "the", ".", "and", "dog")
     monkeypatch.setattr(word, "VOCAB_SIZE", 4)
     assert vocab_of(load(TEXT)) == (*SIGNS, "the")
-    assert len(vocab_of(load(TEXT, None, 1))) > 4, "a limit that is given takes the place of both"
+    assert len(vocab_of(load(TEXT, None, 1))) > 4, "a given limit replaces both default limits"
 
 
 def test_unknown_words_are_one_token_and_counted() -> None:

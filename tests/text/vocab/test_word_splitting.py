@@ -1,4 +1,4 @@
-"""Cutting texts into words: nothing is lost, whatever the text and however it comes, and prose needs few signs."""
+"""Splitting text into words: lossless for any text in any pieces, and prose needs few special tokens."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numlstm.text.vocab.word_splitting import EOS, JOIN, Cutter, Joiner
 
 any_text = st.text(st.characters(exclude_categories=["Cs"]))
-# The characters at which the rules differ, so that most of what is made meets one.
+# The characters that the rules treat specially, so that most generated texts exercise a rule.
 awkward = st.text(st.sampled_from("ab1 ''\"\"..,,((-)--\n\n\r\t _’s漢é\u0301\u00a0"), max_size=60)
 
 PROSE = """"Well," she said (at 10:30, or so), "it's 1,000.50 -- no: half-past; isn't it?"
@@ -60,7 +60,7 @@ def test_joining_may_begin_anywhere(text: str, place: int) -> None:
 
 @given(st.lists(st.sampled_from(["a", "the", ",", ".", '"', "'", "(", ")", "-", EOS, JOIN, " ", "'s", "\t"])))
 def test_any_tokens_make_a_text(tokens: list[str]) -> None:
-    """A model writes what it likes; what it wrote reads back as the same text."""
+    """A model may generate any tokens; splitting their text and joining it again gives the same text."""
     text = Joiner().join(tokens)
     assert Joiner().join(cut(text)) == text
 
@@ -99,7 +99,7 @@ def test_what_tokens_are(text: str, tokens: list[str]) -> None:
     found = cut(text)
     assert Joiner().join(found) == text
     if "<" in text:
-        assert not {"<unk>", EOS, JOIN} & ({*found} - {JOIN}), "no text is taken for a sign"
+        assert not {"<unk>", EOS, JOIN} & ({*found} - {JOIN}), "text must not become a special token"
     else:
         assert found == tokens
 
