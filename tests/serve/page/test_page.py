@@ -254,7 +254,7 @@ def test_a_server_that_went_away_is_found_again(browser: Any, tmp_path: Path) ->
         page.wait_for_selector("#model-0 option", state="attached")
     page.click("#go")
     page.wait_for_selector("#trouble:visible")
-    assert "does not answer" in page.inner_text("#trouble")
+    assert "is not responding" in page.inner_text("#trouble")
     with serving(tmp_path / "models", port=int(url.rstrip("/").rsplit(":", 1)[1])):
         page.wait_for_selector("#trouble", state="hidden")
         page.fill("#length", "10")
