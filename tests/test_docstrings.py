@@ -73,4 +73,5 @@ def test_help_shows_each_setting_with_its_default(name: str) -> None:
     assert parameters["layers"].default == (128, 128)
     assert parameters["batch_size"].annotation is int
     assert parameters["sample_length"].default == 0, "the default in Python, not that of the command line"
+    assert parameters["reset_state"].default == 0.01
     assert "settings" not in parameters

@@ -13,13 +13,14 @@ from .declaration import Setting, by_name, declared, in_groups
 from .network import NetworkSettings
 from .run import RunSettings
 from .text import TextSettings
-from .training import TrainingSettings
+from .training import RESET_STATE, TrainingSettings
 
 Options = Mapping[str, Any]  # the settings that were given, by name
 
 _TYPES = {"flag": bool, "int": int, "float": float, "text": str, "sizes": tuple[int, ...], "texts": tuple[str, ...]}
 _NOT_IN_PYTHON = ("resume",)  # Python has `resume_run` instead
-_PYTHON_DEFAULTS = {"sample_length": 0}  # a program may have nobody to read samples
+_PYTHON_DEFAULTS = {"sample_length": 0, "reset_state": RESET_STATE}  # a program may have nobody to read samples
+_PYTHON_WORDS = {"sample_length": "0", "output": "nothing is saved", "overwrite": ""}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
@@ -52,7 +53,8 @@ def with_settings_in_help(function: _F) -> _F:
 
 
 def _default(setting: Setting) -> str:
-    return f" Default: {setting.default_in_words}." if setting.default_in_words else ""
+    words = _PYTHON_WORDS.get(setting.name, setting.default_in_words)
+    return f" Default: {words}." if words else ""
 
 
 def checked(options: Options) -> dict[str, Any]:

@@ -56,7 +56,7 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
 
     [bold]numlstm train books/ --level word --vocab-size 10000[/bold]
 
-    [bold]numlstm train --resume weights.npz --epochs 40[/bold]
+    [bold]numlstm train --resume weights.npz[/bold]
     """
     resume = given.get("resume")
     if not corpus and resume is None:
