@@ -20,7 +20,7 @@ Options = Mapping[str, Any]  # the settings that were given, by name
 _TYPES = {"flag": bool, "int": int, "float": float, "text": str, "sizes": tuple[int, ...], "texts": tuple[str, ...]}
 _NOT_IN_PYTHON = ("resume",)  # Python has `resume_run` instead
 _PYTHON_DEFAULTS = {"sample_length": 0, "reset_state": RESET_STATE}  # a program may have nobody to read samples
-_PYTHON_WORDS = {"sample_length": "0", "output": "nothing is saved", "overwrite": ""}
+_PYTHON_WORDS = {"sample_length": "0", "output": "nothing is saved"}
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
