@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from ...errors import BackendError
 from . import path_choice
 from .device import facts
@@ -30,6 +32,6 @@ def about() -> dict[str, str]:
 def _path(H: int, B: int) -> str:
     try:
         plan = path_choice.choose(H, B, _FLOAT, path_choice.device())
-    except BackendError:  # NUMLSTM_GPU_PATH is resident, and this layer does not fit
-        return f"not {path_choice.asked()}"
+    except BackendError:  # NUMLSTM_GPU_PATH is resident and this layer does not fit, or it names no path
+        return f"not {os.environ[path_choice.VARIABLE]}"
     return "steps" if plan is None else f"resident, blocks of {plan.rows}"

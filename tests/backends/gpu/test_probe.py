@@ -268,6 +268,8 @@ def test_the_device_in_words(machine: Machine, monkeypatch: pytest.MonkeyPatch) 
         assert facts["paths"].startswith("33 units, 7 rows: resident, blocks of 1; 128 units, 16 rows: resident")
         monkeypatch.setenv(path_choice.VARIABLE, "steps")
         assert about()["paths"].startswith("33 units, 7 rows: steps; 128 units, 16 rows: steps")
+        monkeypatch.setenv(path_choice.VARIABLE, "abacus")
+        assert about()["paths"].startswith("33 units, 7 rows: not abacus"), "a report must not fail for it"
         monkeypatch.setenv(path_choice.VARIABLE, "resident")
         monkeypatch.setattr(path_choice, "device", lambda: path_choice.Device(132, 8 << 10))
         assert about()["paths"].endswith("512 units, 100 rows: not resident")
