@@ -26,7 +26,7 @@ def load(name: str) -> Backend:
         return next(_import(each) for each in _preferred() if not why_not(each))
     missing = why_not(name)
     if missing:
-        raise BackendError(f"the device {name} does not work here: {missing}")
+        raise BackendError(f"device {name} is not available: {missing}")
     return _import(name)
 
 
@@ -38,6 +38,14 @@ def why_not(name: str) -> str:
     if name not in names():
         raise BackendError(f"no device is called {name!r}; expected auto, {', '.join(names())}")
     return _import(name).available()
+
+
+def gpu_is_unused(chosen: Backend) -> bool:
+    """Return True if this machine has an NVIDIA driver or CuPy, but `chosen` is not the GPU."""
+    if chosen.name == "gpu" or "gpu" not in names():
+        return False
+    probe = importlib.import_module(f"{__package__}.gpu.probe")
+    return bool(probe.seems_present())
 
 
 def _preferred() -> list[str]:

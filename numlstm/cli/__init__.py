@@ -45,6 +45,8 @@ class _Commands(typer.core.TyperGroup):
             found.command(cmd_name)(function)
         command = typer.main.get_command(found)
         command.name = cmd_name
+        for each in [command, *getattr(command, "commands", {}).values()]:
+            _name_values(each.params)
         return command
 
     def invoke(self, ctx: Any) -> Any:
@@ -59,6 +61,7 @@ class _Commands(typer.core.TyperGroup):
             print(f"numlstm: {as_options(str(error))}", file=sys.stderr)
             raise typer.Exit(1) from None
         except KeyboardInterrupt:
+            print("numlstm: interrupted", file=sys.stderr)
             raise typer.Exit(130) from None
         except OSError as error:
             # The reader closed the pipe, or the disk is full. Redirect stdout, or the interpreter would complain again
@@ -78,6 +81,13 @@ class _Commands(typer.core.TyperGroup):
                 raise
             print(f"numlstm: {line}", file=sys.stderr)
             raise typer.Exit(1) from None
+
+
+def _name_values(options: Any) -> None:
+    """Name the values of options in the help: TEXT, or N for a number, instead of a Python type."""
+    for each in options:
+        if each.param_type_name == "option" and each.metavar is None and not each.is_flag:
+            each.metavar = "TEXT" if each.type.name in ("text", "str") else "N"
 
 
 app = typer.Typer(cls=_Commands, no_args_is_help=True, **_SETTINGS)

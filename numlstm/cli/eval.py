@@ -67,7 +67,7 @@ def eval(
     from .shared.reading_progress import reading_progress
 
     if cold_windows is not None and streams != 1:
-        raise ConfigError("both --streams and --cold-windows were given; expected one of them")
+        raise ConfigError("give either --streams or --cold-windows, not both")
     if streams < 1:
         raise ConfigError(f"--streams is {streams}; expected a whole number from 1")
     file = files.load(weights)

@@ -45,11 +45,10 @@ def plot(
     from ..monitoring.curves import load
     from ..storage.atomic import check_writable
 
-    pictures.check_picture(output or "run.png")  # fail before reading the logs
-    if output:
-        check_writable(output)
     runs = load(logs, x)
     path = output or str(Path(logs[0]).with_suffix(".png"))
+    pictures.check_picture(path)
+    check_writable(path)
     pictures.draw(runs, path, x)
     for run in runs:
         best = "nothing validated yet" if run.best is None else f"best {run.best[0]:.4f} nats at step {run.best[1]:,}"

@@ -215,8 +215,11 @@ def _server(settings: Settings) -> uvicorn.Server:
 
 def _tell(host: str, sockets: Sequence[socket.socket]) -> None:
     port = sockets[0].getsockname()[1]
-    named = f"[{host}]" if ":" in host else host
-    print(f"serving at http://{named}:{port} (Ctrl-C stops)", file=sys.stderr, flush=True)
+    if host in ("0.0.0.0", "::"):
+        where = f"http://localhost:{port}, and from other machines at http://{socket.gethostname()}:{port}"
+    else:
+        where = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    print(f"serving at {where} (Ctrl-C stops)", file=sys.stderr, flush=True)
 
 
 def _log_to_stderr() -> None:

@@ -105,6 +105,7 @@ def _space(text: str, found: list[str]) -> str:
 def _normalised(text: str, form: str, found: list[str]) -> str:
     normal = unicodedata.normalize(form, text)  # type: ignore[arg-type]
     if normal != text:
-        kinds = len(set(text) - set(normal))
-        found.append(f"{form}: {kinds:,} distinct characters replaced, {len(text) - len(normal):,} fewer in all")
+        kinds, fewer = len(set(text) - set(normal)), len(text) - len(normal)
+        length = f", {abs(fewer):,} {'fewer' if fewer > 0 else 'more'} characters in all" if fewer else ""
+        found.append(f"{form}: {kinds:,} distinct characters replaced{length}")
     return normal

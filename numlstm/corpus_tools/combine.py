@@ -77,7 +77,8 @@ def combine(
     if not done.characters:
         why = f": {done.skipped[0][0]}: {done.skipped[0][1]}" if done.skipped else ""
         whose = f" by {options.sender!r}" if options.sender else ""
-        raise CorpusError(f"found no text{whose} in {len(found):,} files{why}; expected some; nothing was written")
+        files = "file" if len(found) == 1 else "files"
+        raise CorpusError(f"found no text{whose} in {len(found):,} {files}{why}; nothing was written")
     return done
 
 

@@ -79,7 +79,7 @@ def stats(sources: Sequence[Source], encoding: str | None = None, report: Report
             counter.feed(piece)
     if not counter.characters:
         names = ", ".join(repr(source.name) for source in sources[:3])
-        raise CorpusError(f"{names}: the text is empty (0 characters); expected some text")
+        raise CorpusError(f"{names}: the text is empty")
     if report:
         report("looking for repeated passages", 0, 0)
     passages, share = repeated(counter.searched())

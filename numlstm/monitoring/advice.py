@@ -8,6 +8,7 @@ last tenth of each excerpt for validation.
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Sequence
 
 # On plays outside the training text, a 5-gram model (`benchmarks/ngram.py`) beats the network by 0.13, 0.24 and 0.08
@@ -37,13 +38,19 @@ class Advice:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What the advice depends on besides losses. `epochs` is the total for the run, rounded up."""
+    """What the advice depends on besides losses.
+
+    `epochs` is the total for the run, rounded up; `guessing` is the loss of guessing each token at random, in nats;
+    `lower_lr` is the learning rate to advise if the network learned nothing.
+    """
 
     parameters: int
     training_tokens: int
     token: str
     layers: tuple[int, ...]
     epochs: int
+    guessing: float = math.inf
+    lower_lr: float = 0.001
     dropout: float = 0.0
     recurrent_dropout: float = 0.0
     patience: int = 0
@@ -93,6 +100,12 @@ def after_training(setting: Setting, history: Sequence[Loss]) -> Advice | None:
     if not known:
         return None
     train, val = known[-1]
+    if val >= setting.guessing:
+        return Advice(
+            "no learning",
+            f"the network learned nothing: its validation loss, {val:.4g} nats, is no lower than that of guessing, "
+            f"{setting.guessing:.4g}; lower `lr`, for example to {setting.lower_lr:g}",
+        )
     if len(known) > 1 and val < STILL_FALLING * known[-2][1]:
         fell = 100 * (1 - val / known[-2][1])
         return Advice(
@@ -123,7 +136,7 @@ def _against_overfitting(setting: Setting) -> str:
         smaller = _smaller(setting.layers, 0.5)
         other = f"`layers` {smaller}" if smaller else "more text"
     stop = "" if setting.patience else "; `patience` 3 would stop here"
-    return f"the best weights are kept, and {other} would hold it off{stop}"
+    return f"the best weights are kept, and {other} would delay overfitting{stop}"
 
 
 def _smaller(layers: Sequence[int], factor: float) -> str:

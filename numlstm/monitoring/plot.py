@@ -33,7 +33,7 @@ def check_picture(path: str | os.PathLike[str], suffixes: Sequence[str] = SUFFIX
         raise ConfigError(f"{path} is not the name of a picture; expected one that ends in {', '.join(suffixes)}")
     if suffix not in direct and importlib.util.find_spec("matplotlib") is None:
         other = f", or draw a {' or '.join(direct)}" if direct else ""
-        raise ConfigError(f"{path} needs matplotlib, which is not installed: pip install 'numlstm[plot]'{other}")
+        raise ConfigError(f"to draw {path}, install matplotlib: pip install 'numlstm[plot]'{other}")
 
 
 def draw(runs: Sequence[Curves], path: str | os.PathLike[str], axis: str = "steps") -> None:

@@ -67,14 +67,15 @@ def checked(options: Options) -> dict[str, Any]:
     for name, value in found.items():
         if name not in known:
             close = difflib.get_close_matches(name, known, 1)
-            raise ConfigError(f"there is no setting {name!r}; expected {close[0] if close else ', '.join(known)}")
+            hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(known)}"
+            raise ConfigError(f"there is no setting {name!r}; {hint}")
         if known[name].kind == "sizes":
             found[name] = parse_layers(value) if isinstance(value, str) else _sizes(value)
         known[name].check(found[name])
     if "snapshot_epochs" in found:
         found["snapshot_epochs"] = parse_epochs("`snapshot_epochs`", found["snapshot_epochs"])
     if "epochs" in found and "steps" in found:
-        raise ConfigError("both `epochs` and `steps` were given; expected one of them")
+        raise ConfigError("give either `epochs` or `steps`, not both")
     return found
 
 

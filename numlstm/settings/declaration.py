@@ -14,7 +14,7 @@ import math
 import sys
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from ..errors import ConfigError
@@ -86,7 +86,7 @@ class Setting:
         if value is None and self.optional:
             return
         if not self.allows(value):
-            raise ConfigError(f"`{self.name}` is {value!r:.80}; expected {self.expected()}")
+            raise ConfigError(f"`{self.name}` is {format_value(value, quoted=True):.80}; expected {self.expected()}")
 
     def allows(self, value: object) -> bool:
         """Return True if a value has the right type and is in range."""
@@ -114,7 +114,7 @@ class Setting:
     def expected(self) -> str:
         """Return a description of the allowed values, for error messages."""
         if self.choices:
-            return " or ".join(self.choices)
+            return one_of(self.choices)
         if self.kind == "flag":
             return "true or false"
         if self.kind == "text":
@@ -125,10 +125,28 @@ class Setting:
             return f"1 to 64 whole numbers from {self.least:.0f} to {self.most:.0f}, one per layer"
         if self.kind == "int":
             return f"a whole number from {self.least:.0f} to {self.most:.0f}"
-        low = f"above {self.least:g}" if self.above else f"at least {self.least:g}"
+        low = f"above {self.least:g}" if self.above else f"of at least {self.least:g}"
         if self.most == math.inf:
             return f"a number {low}"
+        if not (self.above or self.below):
+            return f"a number from {self.least:g} to {self.most:g}"
         return f"a number {low} and {'less than' if self.below else 'at most'} {self.most:g}"
+
+
+def format_value(value: object, *, quoted: bool = False) -> str:
+    """Return a value as the command line takes it: 0.3, or 128,128 for layers; text in quotes if `quoted`."""
+    if isinstance(value, tuple):
+        return ",".join(format_value(each, quoted=quoted) for each in value)
+    if value is None:
+        return "not set"
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value) if isinstance(value, int) or (isinstance(value, str) and not quoted) else repr(value)
+
+
+def one_of(names: Sequence[str]) -> str:
+    """Return names as "a, b or c"."""
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def setting(

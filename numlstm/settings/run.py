@@ -37,8 +37,8 @@ class RunSettings(Settings):
     overwrite: bool = setting(False, "Overwrite the output file if it exists.", RUN, common=True)
     resume: str | None = setting(
         None,
-        "Resume the run saved in this file, with its text and settings. epochs and steps then count from the start of "
-        "the run. Settings of the groups Steps and Optimizer, and dropout, may be changed.",
+        "Resume the run saved in this file, with its text and settings. epochs and steps are then totals, counted from "
+        "the start of the run; they, dropout and the optimizer's settings may be changed.",
         RUN,
         common=True,
         metavar="WEIGHTS",
@@ -60,7 +60,13 @@ class RunSettings(Settings):
     )
     prompt: str | None = setting(None, "Text that the samples continue.", RUN, default_text="a line of the text")
     sample_length: int = setting(120, "Length in tokens of the samples written after an epoch; 0: no samples.", RUN)
-    sample_every: int = setting(1, "Number of epochs between samples.", RUN, least=1)
+    sample_every: int | None = setting(
+        None,
+        "Number of epochs between samples.",
+        RUN,
+        least=1,
+        default_text="as many as give ten sets of samples",
+    )
     log: str | None = setting(
         None,
         "Append the progress of the run to this file, one JSON object per line; numlstm plot draws it.",

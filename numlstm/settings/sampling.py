@@ -29,7 +29,10 @@ class SamplingSettings(Settings):
         least=0,
     )
     seed: int = setting(
-        0, "Seed of the random numbers: the same seed gives the same text.", most=2**63 - 1, default_text="a new one"
+        0,
+        "Number that fixes the random choices: the same seed gives the same text.",
+        most=2**63 - 1,
+        default_text="a new one",
     )
     top_k: int = setting(0, "Sample only from the K likeliest tokens; 0: from all.")
     top_p: float = setting(

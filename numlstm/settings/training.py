@@ -68,7 +68,8 @@ class TrainingSettings(Settings):
     )
     seq_len: int = setting(
         64,
-        "Length of these passages in tokens: how far back through the text errors are traced.",
+        "Length of these passages in tokens. A longer one lets the model learn from text further back, and takes more "
+        "memory.",
         STEPS,
         least=1,
         most=2**20,
@@ -241,7 +242,7 @@ class TrainingSettings(Settings):
     )
     seed: int = setting(
         0,
-        "Seed of the random numbers: the same seed and text give the same weights.",
+        "Number that fixes everything random: the same seed and text give the same weights.",
         RUN,
         most=2**63 - 1,
         fixed=True,

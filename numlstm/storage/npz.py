@@ -191,8 +191,9 @@ def _open_regular(path: StrPath) -> IO[bytes]:
 def _open_archive(file: IO[bytes]) -> zipfile.ZipFile:
     length = os.fstat(file.fileno()).st_size
     if file.read(2) != b"PK":
-        what = "not an npz archive" if length else "empty"
-        raise WeightsError(f"it is {what}; expected a weights file that numlstm wrote")
+        raise WeightsError(
+            f"it is {'not a weights file' if length else 'empty'}; expected one that numlstm train wrote"
+        )
     _check_end(file, length)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # zipfile warns about odd extra fields, which are harmless here

@@ -22,6 +22,11 @@ from .resume import resumed_run
 from .run import Run
 from .stopping import stop_asked
 
+_OVERWRITE_ADVICE = (
+    " and may hold hours of work; use overwrite=True to replace it, numlstm.resume_run to continue it, or choose "
+    "another `output`"
+)
+
 Sources = str | os.PathLike[str] | Sequence[str | os.PathLike[str]]
 
 
@@ -124,7 +129,7 @@ def _checked(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _sources(corpus: Sources | None, text: str | None) -> list[str | Source]:
     if corpus is not None and text is not None:
-        raise ConfigError("both `corpus` and `text` were given; expected one of them")
+        raise ConfigError("give either `corpus` or `text`, not both")
     if text is not None:
         return [in_memory(text)]
     if corpus is None:
@@ -135,7 +140,7 @@ def _sources(corpus: Sources | None, text: str | None) -> list[str | Source]:
 
 def _check_outputs(options: Options, snapshots: Sequence[int], overwrite: bool) -> None:
     if output := options.get("output"):
-        weights_file.check_output(output, overwrite=overwrite)
+        weights_file.check_output(output, overwrite=overwrite, advice=_OVERWRITE_ADVICE)
         check_snapshots(output, snapshots, overwrite=overwrite)
 
 

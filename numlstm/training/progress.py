@@ -65,7 +65,7 @@ class _Compiling:
 
     def begun(self, kernel: str) -> None:
         self.number += 1
-        self.show(f"compiling kernels for this processor, once: {self.number} so far")
+        self.show(f"compiling kernels for this processor (only the first time): {self.number} so far")
 
     def done(self, kernel: str, problem: str) -> None:
         pass

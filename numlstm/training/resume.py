@@ -11,6 +11,7 @@ from ..errors import BackendError, ConfigError, CorpusError, WeightsError
 from ..network import weights_file
 from ..network.weights_file import WeightsFile
 from ..settings.commands import Options
+from ..settings.declaration import format_value
 from ..settings.training import OPTIMIZERS, TrainingSettings
 from ..text.dataset.corpus import IN_MEMORY, Corpus, load_corpus
 from ..text.dataset.encode import Report
@@ -90,12 +91,12 @@ def _resumed(file: WeightsFile, backend: Backend, precision: str | None) -> tupl
         if precision is not None:
             raise
         raise BackendError(
-            f"{error}: use `precision` float32 to continue this run, though no longer bit for bit"
+            f"{error}: use `precision` float32 to continue this run; the result will differ slightly"
         ) from None
     was = file.state.config.precision if file.state else run.config.precision
     if run.config.precision == was:
         return run, []
-    return run, [f"precision was {was} and is {run.config.precision} from here on: no longer bit-identical"]
+    return run, [f"precision was {was} and is now {run.config.precision}: the result will differ from an unchanged run"]
 
 
 def check_fixed(run: TrainingState, corpus: CorpusRecord, options: Options) -> None:
@@ -109,7 +110,7 @@ def check_fixed(run: TrainingState, corpus: CorpusRecord, options: Options) -> N
         wanted = options.get(name, value)
         if wanted != value:
             raise ConfigError(
-                f"`{name}` cannot change in a resumed run: it is {_shown(value)}, and {_shown(wanted)} was "
+                f"`{name}` cannot change in a resumed run: it is {format_value(value)}, and {format_value(wanted)} was "
                 "given; leave it out, or start a new run"
             )
 
@@ -129,8 +130,9 @@ def change_(run: TrainingState, train_ids: AnyIds, options: Options) -> list[str
     lines = [_line(name, was, config) for name in values if getattr(was, name) != getattr(config, name)]
     if steps != was.steps:
         follows = config.schedule in ("cosine", "linear")
-        rest = f": the learning rate follows, so not bit-identical to one run of {steps:,}" if follows else ""
-        lines.append(f"{steps:,} steps now, not {was.steps:,}{rest}")
+        change = "shortened" if steps < was.steps else "extended"
+        rest = f"; the learning rate follows, so the result will differ from one run of {steps:,}" if follows else ""
+        lines.append(f"the run is {change} from {was.steps:,} to {steps:,} steps{rest}")
     return lines
 
 
@@ -149,18 +151,10 @@ def _steps(run: TrainingState, was: TrainingSettings, train_ids: AnyIds, options
 
 
 def _line(name: str, was: TrainingSettings, config: TrainingSettings) -> str:
-    before, after = _shown(getattr(was, name)), _shown(getattr(config, name))
-    line = f"{name.replace('_', '-')} was {before} and is {after} from here on"
+    before, after = format_value(getattr(was, name)), format_value(getattr(config, name))
+    line = f"{name.replace('_', '-')} was {before} and is now {after}"
     if name == "patience":
         return line
     kept = name == "optimizer" and {was.optimizer, config.optimizer} <= set(FUSED)
     cut = "batching" if name == "seq_len" and config.batching == "windows" else name
-    return f"{line}: {'' if kept else _CONSEQUENCES.get(cut, '')}no longer bit-identical"
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, tuple):
-        return ",".join(map(str, value))
-    if value is None:
-        return "not set"
-    return f"{value:g}" if isinstance(value, float) else str(value)
+    return f"{line}: {'' if kept else _CONSEQUENCES.get(cut, '')}the result will differ from an unchanged run"

@@ -15,20 +15,21 @@ from ..network import weights_file
 from ..settings.amounts import Every, parse_duration, parse_every
 from ..settings.commands import Options
 from ..settings.network import NetworkSettings
-from ..settings.run import RunSettings
 from ..settings.training import TrainingSettings
 from ..text.dataset.corpus import Corpus
 from ..text.dataset.streams import split
-from . import loop, samples
+from . import loop, samples, setup
 from .checkpoint import Saver
 from .loop import Epoch, Progress, Step
 from .record import EpochResult
 from .recording import Recorder, Sink
 from .samples import Samples
-from .state import TrainingState
+from .state import TrainingState, epochs_in
 from .stopping import Stop
 
 Event = Progress | Samples
+
+_SAMPLES = 10  # sets of samples in a run, unless `sample_every` is given
 
 
 class Run:
@@ -65,7 +66,7 @@ class Run:
         self._saver = Saver(state, self.output, every, lambda line: self.warn(line)) if self.output else None
         self.prompt: str | None = options.get("prompt")
         self.sample_length: int = options.get("sample_length", 0)
-        self.sample_every: int = options.get("sample_every", RunSettings.sample_every)
+        self.sample_every: int = options.get("sample_every") or self._epochs_between_samples()
         self.warn: Callable[[str], None] = warnings.warn  # called with failures that do not end the run
         self.around_samples: Callable[[], contextlib.AbstractContextManager[Any]] = contextlib.nullcontext
 
@@ -190,6 +191,10 @@ class Run:
             self.keep()
             raise
         self.keep()
+
+    def _epochs_between_samples(self) -> int:
+        epochs = epochs_in(self.state, setup.streams(self.text, self.state.config))
+        return -(-epochs // _SAMPLES)
 
     def _samples_are_due(self, epoch: Epoch) -> bool:
         return self.sample_length > 0 and (epoch.epoch % self.sample_every == 0 or self.state.complete)

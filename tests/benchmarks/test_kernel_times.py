@@ -61,12 +61,12 @@ def test_a_device_that_is_not_there_is_left_out(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def load(name: str) -> None:
-        raise errors.BackendError("the device gpu does not work here: it hides")
+        raise errors.BackendError("device gpu is not available: it hides")
 
     monkeypatch.setattr(registry, "load", load)
     monkeypatch.setattr(sys, "argv", ["kernels", "--quick", "--device", "gpu"])
     kernels.main()
-    assert capsys.readouterr().out == "gpu is left out: the device gpu does not work here: it hides\n"
+    assert capsys.readouterr().out == "gpu is left out: device gpu is not available: it hides\n"
 
 
 def test_the_report_has_errors_and_times() -> None:

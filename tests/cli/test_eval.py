@@ -98,7 +98,7 @@ def test_cold_windows_that_do_not_fit_are_one_line(numlstm: Command, model: Path
     for more, said in (
         (("--cold-windows", "690"), "more than the window length, 690"),
         (("--cold-windows", "0"), "at least 1"),
-        (("--cold-windows", "9", "--streams", "2"), "--streams and --cold-windows"),
+        (("--cold-windows", "9", "--streams", "2"), "either --streams or --cold-windows"),
     ):
         done = numlstm("eval", model, "t.txt", "--device", "reference", *more)
         assert done.returncode == 1

@@ -68,7 +68,7 @@ def test_what_is_said_of_words(numlstm: Command, prose: str) -> None:
 @pytest.mark.parametrize(
     ("options", "expected"),
     [
-        (("--level", "line"), "--level is 'line'; expected char or byte or word"),
+        (("--level", "line"), "--level is 'line'; expected char, byte or word"),
         (("--vocab-size", "9"), "--vocab-size is 9 but --level is char; expected it only with --level word"),
         (("--level", "byte", "--min-count", "2"), "--min-count is 2 but --level is byte"),
         (("--pretokenised",), "pretokenised is True but --level is char"),

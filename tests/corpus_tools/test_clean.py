@@ -58,7 +58,7 @@ def test_normal_forms():
     nfc, said = cleaned(text, Steps(normal_form="NFC"))
     assert nfc == "é ﬁ Ａ 한\n"
     assert said[0].startswith("NFC: ")
-    assert said[0].endswith("3 fewer in all")
+    assert said[0].endswith("3 fewer characters in all")
     assert cleaned(text, Steps(normal_form="NFKC"))[0] == "é fi A 한\n"
     with pytest.raises(ConfigError, match="--normalise is 'NFD'; expected NFC or NFKC"):
         Steps(normal_form="NFD")

@@ -132,7 +132,7 @@ def test_nothing_to_read_is_an_error(tmp_path, put):
     with pytest.raises(CorpusError, match=r"there is no \.txt, .*\.pdf file in"):
         run(tmp_path / "in")
     put("a.epub", "x")
-    with pytest.raises(CorpusError, match=r"found no text in 1 files: .*not a zip archive.*nothing was written"):
+    with pytest.raises(CorpusError, match=r"found no text in 1 file: .*not a zip archive.*nothing was written"):
         run(tmp_path / "in")
 
 

@@ -51,7 +51,7 @@ def test_layers_that_could_not_be_smaller_are_not_advised() -> None:
     found = after_epoch(with_(dropout=0.5, layers=(16, 12)), OVERFITTED)
     assert found is not None
     assert "`layers`" not in found.line
-    assert "and more text would hold it off" in found.line
+    assert "and more text would delay overfitting" in found.line
 
 
 OVERFITTED = history((2.0, 2.0), (1.7, 1.8), (1.5, 1.85), (1.3, 1.9))

@@ -602,7 +602,7 @@ class TestClaims:
             (lambda meta: meta["vocab"].update(symbols="ab"), "the vocabulary has 2 symbols; expected 11"),
             (lambda meta: meta["vocab"].update(symbols="a" * 11), "symbol occurs twice"),
             (lambda meta: meta["vocab"].update({"a\n\x1b": 0}), "the vocabulary holds a??, level"),
-            (lambda meta: meta["config"].update(layers=[0]), "`layers` is (0,)"),
+            (lambda meta: meta["config"].update(layers=[0]), "`layers` is 0"),
             (lambda meta: meta["config"].update(vocab_size=10**400), "vocab_size"),
             (lambda meta: meta["config"].update(dtype="O"), "`dtype` is 'O'"),
             (lambda meta: meta["config"].update(dtype="float64"), "expected <f8"),
@@ -646,12 +646,12 @@ class TestForeign:
         ("data", "message"),
         [
             (b"", "it is empty"),
-            (b"P", "not an npz archive"),
+            (b"P", "not a weights file"),
             (b"PK", "damaged or cut short"),
             (b"PK\x05\x06" + bytes(18), "no meta"),
-            (b"To be, or not to be\n" * 50, "not an npz archive"),
-            (pickle.dumps({"a": np.zeros(3)}), "not an npz archive"),
-            (npy(np.zeros(3)), "not an npz archive"),
+            (b"To be, or not to be\n" * 50, "not a weights file"),
+            (pickle.dumps({"a": np.zeros(3)}), "not a weights file"),
+            (npy(np.zeros(3)), "not a weights file"),
         ],
     )
     def test_another_kind_of_file(self, path, data, message):

@@ -108,7 +108,7 @@ def test_a_resumed_run_is_the_uninterrupted_one(tmp_path: Path) -> None:
 def test_what_changes_as_a_run_goes_on_is_noted(tmp_path: Path) -> None:
     trained(numlstm.new_run(text=TEXT, steps=5, **TINY)).save(tmp_path / "w.npz")
     run = numlstm.resume_run(tmp_path / "w.npz", text=TEXT, lr=0.02, steps=8, device="reference")
-    assert any(note.startswith("lr was 0.01 and is 0.02") for note in run.notes)
+    assert any(note.startswith("lr was 0.01 and is now 0.02") for note in run.notes)
     assert (run.settings.lr, run.settings.steps) == (0.02, 8)
 
 
@@ -116,10 +116,10 @@ def test_what_changes_as_a_run_goes_on_is_noted(tmp_path: Path) -> None:
     ("settings", "said"),
     [
         ({"lr": 0}, "`lr` is 0; expected a number above 0"),
-        ({"layer": 5}, "there is no setting 'layer'; expected layers"),
+        ({"layer": 5}, "there is no setting 'layer'; did you mean layers"),
         ({"nonsense": 5}, "there is no setting 'nonsense'; expected level, "),
         ({"layers": "5,x"}, "expected one size per layer"),
-        ({"epochs": 1, "steps": 2}, "both `epochs` and `steps` were given"),
+        ({"epochs": 1, "steps": 2}, "give either `epochs` or `steps`, not both"),
         ({"decay_rate": 0.5}, "`decay_rate` does nothing with `schedule` cosine"),
         ({"resume": "x.npz"}, "call resume_run"),
         ({"max_time": "soon"}, "`max_time` is 'soon'; expected a time"),
@@ -128,7 +128,7 @@ def test_what_changes_as_a_run_goes_on_is_noted(tmp_path: Path) -> None:
         ({"vocab_size": 9}, "`vocab_size` is 9 but `level` is char"),
         ({"encoding": "utf-8", "level": "byte"}, "`encoding` is utf-8 with `level` byte"),
         ({"text": None}, "no text was given"),
-        ({"corpus": "tales"}, "both `corpus` and `text` were given"),
+        ({"corpus": "tales"}, "give either `corpus` or `text`, not both"),
     ],
 )
 def test_what_is_wrong_is_told_in_the_caller_s_terms(settings: dict[str, Any], said: str) -> None:

@@ -79,7 +79,7 @@ def test_a_run_of_a_gpu_goes_on_elsewhere_in_float32(device: str) -> None:
 
 @pytest.mark.usefixtures("without_bf16")
 def test_a_processor_without_the_instruction_refuses_bf16() -> None:
-    with pytest.raises(BackendError, match=f"precision bf16 does not work here: {MISSING}; use float32"):
+    with pytest.raises(BackendError, match=f"precision bf16 is not available: {MISSING}; use float32"):
         Model.create(5, (3,), device="cpu", precision="bf16")
 
 

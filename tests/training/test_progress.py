@@ -51,5 +51,5 @@ def test_what_is_compiled_is_shown(monkeypatch: pytest.MonkeyPatch) -> None:
 
     before = list(compilation.compile_listeners)
     assert len(list(progress.with_progress_bar(run, events(), None))) == run.step + 1
-    assert written[0] == "compiling kernels for this processor, once: 1 so far"
+    assert written[0] == "compiling kernels for this processor (only the first time): 1 so far"
     assert compilation.compile_listeners == before

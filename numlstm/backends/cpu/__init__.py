@@ -135,7 +135,7 @@ def pack_lstm(
         raise BackendError(f"precision is {precision!r} for {W_h.dtype} weights; expected bf16 for float32, or none")
     pairs = precision == "bf16"
     if pairs and (missing := processor.bf16_missing()):
-        raise BackendError(f"precision bf16 does not work here: {missing}; use float32")
+        raise BackendError(f"precision bf16 is not available: {missing}; use float32")
     if pairs and _has_variant(variant):
         raise BackendError(
             "precision is bf16 with layer norm, a projection or hard gates; expected float32 for such layers"

@@ -52,6 +52,11 @@ def available() -> str:
     return ""
 
 
+def seems_present() -> bool:
+    """Return True if CuPy is installed or NVIDIA's driver is there, so that the user expects the GPU to work."""
+    return importlib.util.find_spec("cupy") is not None or _driver_is_there()
+
+
 def _check_installed() -> None:
     if importlib.util.find_spec("cupy") is not None:
         return

@@ -9,6 +9,7 @@ import typer
 
 from ...errors import ConfigError
 from ..shared.options import Overwrite, stderr
+from ..shared.wording import counted
 
 if TYPE_CHECKING:
     from ...corpus_tools.combine import Combined
@@ -74,7 +75,7 @@ def combine(
     if format is None and (sender is not None or names is not None):
         raise ConfigError("--sender and --names are for exports; expected --format too, such as --format whatsapp")
     if format is not None and encoding != "utf-8":
-        raise ConfigError(f"--encoding is {encoding} with --format {format}; expected one of them: exports are UTF-8")
+        raise ConfigError("give either --encoding or --format, not both: exports are read as UTF-8")
     from ...corpus_tools.combine import CombineOptions
     from ...corpus_tools.combine import combine as combined
     from ...storage import atomic
@@ -97,8 +98,7 @@ def _unescaped(text: str) -> str:
 
 def _report(done: Combined, output: str) -> None:
     say = _say
-    files = f"{done.files:,} file{'s' * (done.files != 1)}"
-    say(f"{output}: {done.characters:,} characters of {files}")
+    say(f"{output}: {counted(done.characters, 'character')} from {counted(done.files, 'file')}")
     _list("left out, unreadable", [f"{name}: {reason}" for name, reason in done.skipped])
     _list("left out, duplicates", [f"{name}: the same as {same}" for name, same in done.repeated])
     _list("left out, without text", done.without_text)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from ..shared.options import Json, stderr
+from ..shared.wording import counted
 
 if TYPE_CHECKING:
     from ...corpus_tools.stats import Stats
@@ -108,7 +109,7 @@ def _print(found: Stats, corpus: Sequence[str]) -> None:
 
 def _sources(found: Stats) -> str:
     encodings = ", ".join(sorted({encoding for _, encoding in found.sources}))
-    return f"{len(found.sources):,} file{'s' * (len(found.sources) != 1)} in {encodings}"
+    return f"{counted(len(found.sources), 'file')} in {encodings}"
 
 
 def _visible(symbol: str) -> str:

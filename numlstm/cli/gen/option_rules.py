@@ -31,7 +31,7 @@ def check_combination(ctx: Any) -> None:
     for name, (others, reason) in _EXCLUDES.items():
         for other in others:
             if {name, other} <= given:
-                raise ConfigError(f"{_option(name)} and {_option(other)} were given; expected one of them: {reason}")
+                raise ConfigError(f"give either {_option(name)} or {_option(other)}, not both: {reason}")
     for name, needed in _NEEDS.items():
         if name in given and needed not in given:
             raise ConfigError(f"{_option(name)} was given without {_option(needed)}; expected both or neither")
@@ -39,11 +39,11 @@ def check_combination(ctx: Any) -> None:
         for name in ("top_k", "top_p", "min_p"):
             if name in given:
                 raise ConfigError(
-                    f"{_option(name)} was given with --temperature 0, which always takes the likeliest token; "
-                    "expected one of them"
+                    f"{_option(name)} has no effect with --temperature 0, which always takes the likeliest token; "
+                    "leave one of them out"
                 )
     if {"beam", "seed"} <= given and "prompt_from" not in given:
-        raise ConfigError("--beam and --seed were given; expected no seed: beam search draws nothing at random")
+        raise ConfigError("--seed has no effect with --beam, which draws nothing at random; leave one of them out")
 
 
 def _option(name: str) -> str:

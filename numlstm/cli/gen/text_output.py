@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ...errors import ConfigError
 from ...generation.sequence import Written
 from ...generation.writing import Writing
+from ..shared.wording import counted
 from ..shared.work_progress import spinner
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def _texts(model: Model, prompt: str, config: SamplingSettings, plan: Plan) -> S
 
 
 def _task(config: SamplingSettings, plan: Plan) -> str:
-    return f"writing {plan.samples} text{'s' * (plan.samples > 1)} of {config.length:,} tokens"
+    return f"writing {counted(plan.samples, 'text')} of {config.length:,} tokens"
 
 
 def _settings(config: SamplingSettings, plan: Plan) -> dict[str, Any]:

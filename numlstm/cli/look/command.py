@@ -162,7 +162,7 @@ class _Seen:
 
 def _check(text: str | None, file: str | None, gate: str, cells: int, length: int, start: int | None) -> None:
     if text is not None and file is not None:
-        raise ConfigError("both --text and --file were given; expected one of them")
+        raise ConfigError("give either --text or --file, not both")
     if gate not in _GATES:
         raise ConfigError(f"--gate is {gate!r}; expected {', '.join(_GATES)}")
     for name, value, least in (("cells", cells, 1), ("length", length, 1), ("start", start or 0, 0)):
@@ -193,7 +193,7 @@ def _given(vocab: Vocab, text: str | None, file: str | None, encoding: str, drop
     else:
         return None
     if not len(ids):
-        raise CorpusError(f"the text has no {vocab.unit} that the model knows; expected some text to read")
+        raise CorpusError(f"the model knows no {vocab.unit} of the text; use a text like the one it was trained on")
     return ids
 
 

@@ -69,7 +69,7 @@ def score(
     from ..shared.reading_progress import reading_progress
 
     if json_ and csv:
-        raise ConfigError("both --json and --csv were given; expected one of them")
+        raise ConfigError("give either --json or --csv, not both")
     if places < 0:
         raise ConfigError(f"--places is {places}; expected a whole number from 0")
     if html is not None:

@@ -7,12 +7,22 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from ...errors import WeightsError
+from .wording import counted
 
 if TYPE_CHECKING:
     from rich.table import Table
 
     from ...settings.network import NetworkSettings
     from ...text.vocab.base import Vocab
+
+
+def network_line(config: NetworkSettings) -> str:
+    """Describe a network in a line: "2 LSTM layers of 128 units, 216,777 parameters"."""
+    from ...network import parameters
+
+    sizes = sorted(set(config.layers))
+    units = f"{sizes[0]} units" if len(sizes) == 1 else f"{', '.join(map(str, config.layers))} units"
+    return f"{counted(len(config.layers), 'LSTM layer')} of {units}, {parameters.count(config):,} parameters"
 
 
 def shape_table(config: NetworkSettings) -> Table:

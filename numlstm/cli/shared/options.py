@@ -46,18 +46,16 @@ def open_backend(device: str, threads: int | None) -> Backend:
 
 
 def describe_device(backend: Backend, device: str) -> str:
-    """Describe the device in use and, if "auto" chose it, why."""
+    """Describe the device in use; if "auto" did not choose a GPU that seems to be there, say why."""
     from ...backends import registry
 
-    if device != "auto":
+    if device != "auto" or not registry.gpu_is_unused(backend):
         return backend.describe()
-    if backend.name == "gpu":
-        return f"{backend.describe()}; a test kernel ran on it"
-    return f"{backend.describe()}; no GPU: {as_options(registry.why_not('gpu'))}"
+    return f"{backend.describe()}; the GPU is not used: {as_options(registry.why_not('gpu'))}"
 
 
-def stderr() -> Console:
-    """Return a console on stderr."""
+def stderr(*, quiet: bool = False) -> Console:
+    """Return a console on stderr; a `quiet` one prints nothing."""
     from rich.console import Console
 
-    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty())
+    return Console(file=sys.stderr, highlight=False, soft_wrap=not sys.stderr.isatty(), quiet=quiet)

@@ -1,4 +1,4 @@
-"""Rewrite the library's messages in terms of command-line options."""
+"""The wording of messages: library settings as command-line options, counts with their plurals."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ def as_options(message: str, before: str = "--") -> str:
         return before + found[1].replace("_", "-") if found[1] in _names() else found[0]
 
     return _NAME.sub(typed, message)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return "1 file" or "2,000 files"."""
+    return f"{number:,} {noun}{'s' * (number != 1)}"
 
 
 @functools.cache

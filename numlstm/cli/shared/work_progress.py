@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .wording import counted
+
 if TYPE_CHECKING:
     from rich.console import Console
 
-_COMPILING = "compiling kernels for this processor (once)"
+_COMPILING = "compiling kernels for this processor (only the first time)"
 
 
 @contextmanager
@@ -83,9 +85,8 @@ class _Shown:
         if self.line:
             self.line.stop()
         if self.compiled:
-            kernels = f"{self.compiled} kernel{'s' * (self.compiled > 1)}"
             kept = f"not cached: {self.problem}" if self.problem else "cached for next time"
-            self.say(f"compiled {kernels} in {self.seconds:.0f} s; {kept}")
+            self.say(f"compiled {counted(self.compiled, 'kernel')} in {self.seconds:.0f} s; {kept}")
 
     def _count(self) -> None:
         self.now(f"{_COMPILING}: {self.compiled} of {self.compiled + self.under_way} so far")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from rich.console import Console
 
 from ...monitoring import advice
 from ...network import parameters
+from ...settings.training import OPTIMIZERS, TrainingSettings
 from ...text.dataset.streams import split
 from ...training.loop import Epoch
 from ...training.run import Event
@@ -49,6 +51,8 @@ class Adviser:
             token=self.text.vocab.unit,
             layers=model.layers,
             epochs=epochs_in(self.run, streams(self.text, config)),
+            guessing=math.log(model.vocab_size),
+            lower_lr=min(config.lr / 10, OPTIMIZERS[config.optimizer].get("lr", TrainingSettings.lr)),
             dropout=config.dropout,
             recurrent_dropout=config.recurrent_dropout,
             patience=config.patience,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
 import sys
 import time
@@ -14,6 +15,7 @@ from ...errors import ConfigError
 from ...settings.amounts import parse_duration
 from ...settings.commands import checked, train_settings
 from ...settings.run import RunSettings
+from ...storage.atomic import exists
 from ...training.job_name import PLACE, job_name
 from ..shared.declared_options import with_settings
 from ..shared.options import describe_device, open_backend, stderr
@@ -37,7 +39,15 @@ Sources = Annotated[
 
 
 @with_settings(train_settings())
-def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
+def train(
+    corpus: Sources = None,
+    *,
+    quiet: Annotated[bool, typer.Option("--quiet", help="Print only errors and warnings.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Also print the shapes and parameters of each layer.")
+    ] = False,
+    given: dict[str, Any],
+) -> None:
     """Train a model on a text.
 
     Without CORPUS, lists what you can train on. The last tenth of the text is
@@ -64,6 +74,11 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
 
         explain_choices()
         raise typer.Exit(2)
+    if quiet and verbose:
+        raise ConfigError("give either --quiet or --verbose, not both")
+    if "layers" in given and (sizes := [each for each in corpus or () if each.isdecimal() and not exists(each)]):
+        joined = ",".join([given["layers"], *sizes])
+        raise ConfigError(f"the sizes of several layers are joined by commas: --layers {joined}")
     given = checked(given)
     began = time.monotonic()
     deadline = began + parse_duration("--max-time", given.pop("max_time")) if "max_time" in given else None
@@ -81,15 +96,16 @@ def train(corpus: Sources = None, *, given: dict[str, Any]) -> None:
     weights_file.check_output(path, overwrite=replace)
     check_snapshots(path, given.get("snapshot_epochs", []), overwrite=replace)
     sinks = open_sinks(given.get("log"), given.get("tensorboard"))
-    with spinner():
+    with contextlib.nullcontext() if quiet else spinner():
         text, state = _new(corpus or (), given) if resume is None else _resumed(resume, corpus or (), given)
         check_snapshots(path, state.record.snapshot_epochs, overwrite=replace)
         if resume is not None and session.report_if_finished(state, resume):
             return
         run = Run(text, state, given, sinks=sinks)
         _note_command(state, given)
-        session.prepare(state)
-    session.watch(run, device=describe_device(state.model.backend, device), deadline=deadline)
+        session.prepare(state, samples=run.sample_length > 0)
+    named = describe_device(state.model.backend, device)
+    session.watch(run, device=named, deadline=deadline, quiet=quiet, verbose=verbose)
 
 
 def _new(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
@@ -135,8 +151,6 @@ def _output_and_resume(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple
         return path, resume
     if resume is not None:
         raise ConfigError(f"-o is {path!r} with --resume; expected a name without {PLACE}, which is for new runs")
-    from ...storage.atomic import exists
-
     path = path.replace(PLACE, job_name(corpus, given))
     again = exists(path) and not given.get("overwrite")
     return path, path if again else None

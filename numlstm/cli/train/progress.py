@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from types import TracebackType
 
 from rich.console import Console
@@ -13,9 +14,11 @@ from rich.text import Text
 
 from ...text.dataset.corpus import Corpus
 from ...training.loop import Epoch, Step
+from ...training.samples import Samples
 from ...training.setup import streams
 from ...training.state import TrainingState, epochs_in
-from ..shared.network_summary import format_symbols, printable, shape_table
+from ..shared.network_summary import format_symbols, network_line, printable, shape_table
+from ..shared.wording import counted
 
 _PLAIN_SECONDS = 15.0  # between two lines without a terminal
 _RECENT = 0.95  # weight of the past in the loss and the speed shown
@@ -53,43 +56,50 @@ class Watch:
         self.loss = _RECENT * self.loss + (1 - _RECENT) * step.loss if known else step.loss
         self.seconds = _RECENT * self.seconds + (1 - _RECENT) * step.seconds if known else step.seconds
         place = self._place(step)
-        facts = "validating" if step.last else self._facts()
+        room = self.console.width - len(place) - 18  # the bar, and a space on each side
+        facts = "validating" if step.last else fitting(self._facts(step), room)
         self.bar.update(self.task, completed=step.step, description=place, facts=facts)
         plain = not (step.last or self.console.is_terminal)  # the epoch's line follows its last step
         if plain and time.monotonic() - self.told > _PLAIN_SECONDS:
             self.told = time.monotonic()
-            self.console.print(f"{place}  {facts}")
+            self.console.print(f"{place}  {'  '.join(self._facts(step))}")
 
     def epoch(self, epoch: Epoch) -> None:
         """Show the result of an epoch, or of a run that ended within one."""
         self.told = time.monotonic()
-        facts = [self._place(epoch), f"loss {epoch.loss:.4f}"]
+        line = f"{self._place(epoch)}  loss {epoch.loss:.4f}"
         if epoch.val_loss is not None:
             self.val_loss = epoch.val_loss
-            best = " [green]best[/green]" if epoch.best else ""
-            facts.append(f"validation {_nats_and_bits(epoch.val_loss, self.unit)}{best}")
-        self.console.print("  ".join([*facts, self._speed()] if self.seconds > 0 else facts))
+            best = "  [green]best so far[/green]" if epoch.best else ""
+            line += f"  validation {nats_and_bits(epoch.val_loss, self.unit)}{best}"
+        self.console.print(line)
 
-    def samples(self, prompt: str, texts: dict[float, str]) -> None:
-        """Show samples by temperature, with their prompt in grey."""
+    def samples(self, samples: Samples) -> None:
+        """Show what the model wrote, at each temperature, to continue the prompt."""
+        self.console.print(f"\nsamples that continue “{printable(samples.prompt)}”", markup=False, style="dim")
         table = Table.grid(padding=(0, 1))
-        table.add_column(justify="right", style="cyan", no_wrap=True)
+        table.add_column(style="cyan", no_wrap=True)
         table.add_column(overflow="fold")
-        for temperature, text in texts.items():
-            table.add_row(f"  {temperature:g}", Text(printable(prompt), style="dim") + Text(printable(text)))
+        for temperature, text in samples.texts.items():
+            table.add_row(f"  temperature {temperature:<4g}", Text(printable(text)))
         self.console.print(table)
+        self.console.print()
 
     def _place(self, step: Step | Epoch) -> str:
-        return f"epoch {step.epoch}/{epochs_in(self.run, self.reader)}  step {step.step:,}/{self.run.config.steps:,}"
+        return f"epoch {step.epoch}/{epochs_in(self.run, self.reader)}"
 
-    def _facts(self) -> str:
-        facts = [f"loss {self.loss:.3f}"]
+    def _facts(self, step: Step) -> list[str]:
+        """Return what is known after a step, the most important first."""
+        facts = [
+            f"{100 * step.step // max(1, self.run.config.steps)} %",
+            f"{clock(self._left())} left",
+            f"loss {self.loss:.3f}",
+            f"{self.tokens_per_step / self.seconds:,.0f} {self.unit}s/s",
+            f"step {step.step:,}/{self.run.config.steps:,}",
+        ]
         if self.val_loss is not None:
-            facts.append(f"validation {_nats_and_bits(self.val_loss, self.unit)}")
-        return "  ".join([*facts, self._speed(), f"{_clock(self._left())} left"])
-
-    def _speed(self) -> str:
-        return f"{self.tokens_per_step / self.seconds:,.0f} {self.unit}s/s"
+            facts.insert(3, f"validation {self.val_loss:.3f}")
+        return facts
 
     def _left(self) -> float:
         """Estimate the seconds left from the pace so far, validation and samples included."""
@@ -97,8 +107,23 @@ class Watch:
         return (self.run.config.steps - self.run.step) * (time.monotonic() - self.began) / max(1, done)
 
 
-def show_start(console: Console, run: TrainingState, text: Corpus, path: str, device: str) -> None:
-    """Print the text, network, device and settings of a run; `device` describes the device."""
+def fitting(facts: Sequence[str], width: int) -> str:
+    """Return as many of the first facts as fit in `width` characters, and at least one."""
+    line = facts[0]
+    for fact in facts[1:]:
+        if len(line) + 2 + len(fact) > width:
+            break
+        line += f"  {fact}"
+    return line
+
+
+def show_start(
+    console: Console, run: TrainingState, text: Corpus, path: str, device: str, *, shapes: bool = False
+) -> None:
+    """Print the text, network, device and settings of a run; `device` describes the device.
+
+    With `shapes`, prints a table of each layer's shapes and parameters.
+    """
     config = run.config
     parts = streams(text, config)
     training, unit = len(parts.ids), text.vocab.unit
@@ -113,24 +138,31 @@ def show_start(console: Console, run: TrainingState, text: Corpus, path: str, de
             f"            {text.unknown:,} ({share}) are words outside the vocabulary, read as <unk>", markup=False
         )
     console.print(f"            {training:,} to train on, {len(text.ids) - training:,} to validate on")
-    console.print(shape_table(run.model.config))
+    console.print(f"network     {network_line(run.model.config)}", markup=False)
+    if shapes:
+        console.print(shape_table(run.model.config))
     products = "" if config.precision == "float32" else f", {config.precision} products"
     console.print(f"device      {device}{products}", markup=False, soft_wrap=True)
     begins = f", from step {run.step:,}" if run.step else ""
     epochs = epochs_in(run, parts) if run.step else config.steps / parts.steps_per_epoch
+    whole = f"{epochs:.1f}".removesuffix(".0")
+    length = f"{whole} epoch{'s' * (whole != '1')}" if epochs >= 1 else f"{100 * epochs:.0f} % of an epoch"
+    console.print(f"run         {length}, {counted(config.steps, 'step')}{begins}", markup=False)
     console.print(
-        f"run         {config.steps:,} steps, {epochs:.3g} epochs{begins}: "
-        f"{config.batch_size} {config.batching} × {config.seq_len} {unit}s a step, "
-        f"{config.optimizer}, learning rate {config.lr:g}"
+        f"            {config.batch_size} {config.batching} × {config.seq_len} {unit}s a step, {config.optimizer}, "
+        f"learning rate {config.lr:g}",
+        markup=False,
     )
     console.print(f"output      {path}\n", markup=False)
 
 
-def _nats_and_bits(loss: float, unit: str) -> str:
-    return f"{loss:.4f} nats {loss / math.log(2):.4f} bits/{unit.removesuffix('acter')}"
+def nats_and_bits(loss: float, unit: str) -> str:
+    """Return a loss in nats and in bits per token: "1.3790 nats, 1.99 bits/char"."""
+    return f"{loss:.4f} nats, {loss / math.log(2):.2f} bits/{unit.removesuffix('acter')}"
 
 
-def _clock(seconds: float) -> str:
+def clock(seconds: float) -> str:
+    """Return seconds as 3:20, or 1:03:20."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

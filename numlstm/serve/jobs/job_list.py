@@ -243,7 +243,7 @@ class Jobs:
 
 def _check_length(given: Mapping[str, Value]) -> None:
     if "epochs" in given and "steps" in given:
-        raise Refusal(400, "both epochs and steps were given; expected one of them", "invalid_option", param="options")
+        raise Refusal(400, "give either epochs or steps, not both", "invalid_option", param="options")
 
 
 def _changed(options: Mapping[str, Value], new: Mapping[str, Value], gone: Iterable[str]) -> dict[str, Value]:

@@ -123,7 +123,7 @@ class Texts:
 
     def _refuse_nothing(self, seen: ReadSummary) -> None:
         if not seen.symbols:
-            raise CorpusError(f"{self.names()}: the text is empty (0 characters); expected some text to read")
+            raise CorpusError(f"{self.names()}: the text is empty")
 
     def _changed(self) -> CorpusError:
         return CorpusError(f"{self.names()}: the text changed while it was read; run again when nothing writes to it")

@@ -62,7 +62,7 @@ def split(ids: AnyIds, val_split: float) -> tuple[AnyIds, AnyIds]:
     and below 1.
     """
     if not 0.0 <= val_split < 1.0:
-        raise ConfigError(f"val_split is {val_split!r}; expected a number of at least 0 and below 1")
+        raise ConfigError(f"val_split is {val_split!r}; expected a number of at least 0 and less than 1")
     border = len(ids) - round(len(ids) * val_split)
     return ids[:border], ids[border:]
 

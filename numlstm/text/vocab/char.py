@@ -92,10 +92,10 @@ class CharVocab(Vocab):
 
     def unknown_error(self, symbols: str) -> CorpusError:
         """Return the error for distinct `symbols` that the vocabulary lacks."""
-        what = "1 character is" if len(symbols) == 1 else f"{len(symbols)} different characters are"
+        what = "1 character" if len(symbols) == 1 else f"{len(symbols)} characters"
         return CorpusError(
-            f"{what} not among the {len(self)} of the vocabulary: {_listing(symbols)}; "
-            "use `drop_unknown` to leave out unknown characters"
+            f"the text has {what} that the model does not know: {_listing(symbols)}; use `drop_unknown` to leave "
+            f"{'it' if len(symbols) == 1 else 'them'} out"
         )
 
     @functools.cached_property

@@ -298,7 +298,7 @@ def test_auto_takes_the_gpu_if_it_works_and_else_the_cpu(monkeypatch: pytest.Mon
     why(monkeypatch, "it hides")
     assert registry.load("auto").name == "cpu"
     assert registry.why_not("gpu") == "it hides"
-    with pytest.raises(BackendError, match="the device gpu does not work here: it hides"):
+    with pytest.raises(BackendError, match="device gpu is not available: it hides"):
         registry.load("gpu")
     with pytest.raises(BackendError, match="no device is called 'tpu'; expected auto, cpu, gpu, reference"):
         registry.why_not("tpu")
@@ -309,10 +309,13 @@ def test_the_device_taken_and_why(monkeypatch: pytest.MonkeyPatch) -> None:
 
     why(monkeypatch, "it hides")
     cpu = registry.load("reference")
-    assert describe_device(cpu, "auto") == "reference (NumPy); no GPU: it hides"
+    monkeypatch.setattr(probe, "seems_present", lambda: True)
+    assert describe_device(cpu, "auto") == "reference (NumPy); the GPU is not used: it hides"
     assert describe_device(cpu, "reference") == "reference (NumPy)", "a device chosen by the user needs no reason"
+    monkeypatch.setattr(probe, "seems_present", lambda: False)
+    assert describe_device(cpu, "auto") == "reference (NumPy)", "nobody expects a GPU here"
     gpu = types.SimpleNamespace(name="gpu", describe=lambda: "gpu (A card)")
-    assert describe_device(gpu, "auto") == "gpu (A card); a test kernel ran on it"
+    assert describe_device(gpu, "auto") == "gpu (A card)"
     assert describe_device(gpu, "gpu") == "gpu (A card)"
 
 

@@ -134,7 +134,7 @@ def test_combine_writes_one_text_and_says_what_it_left_out(numlstm: Command, tmp
     assert (done.returncode, done.stdout) == (0, "")
     assert (tmp_path / "all.txt").read_bytes() == f"{PARAGRAPH}\nHello [b]\n".encode()
     for said in (
-        f"all.txt: {len(PARAGRAPH) + 11:,} characters of 2 files",
+        f"all.txt: {len(PARAGRAPH) + 11:,} characters from 2 files",
         "left out, unreadable: 1\n",
         "d.txt: ",
         "left out, duplicates: 1\n",
@@ -188,7 +188,7 @@ def test_combines_options_are_passed_on(run, tmp_path, monkeypatch) -> None:
         assert (code, err.count("\n")) == (1, 1)
         assert "expected --format too" in err
     wrong = ("--format", "whatsapp", "--encoding", "cp949")
-    assert "--encoding is cp949 with --format whatsapp" in run("corpus", "combine", "x", "-o", "new.txt", *wrong)[2]
+    assert "give either --encoding or --format, not both" in run("corpus", "combine", "x", "-o", "new.txt", *wrong)[2]
     assert "expected whatsapp" in run("corpus", "combine", "x", "-o", "new.txt", "--format", "icq")[2]
     assert "is not a known text encoding" in run("corpus", "combine", "x", "-o", "n.txt", "--encoding", "z")[2]
 

@@ -128,7 +128,7 @@ def test_colours_are_those_of_the_values(capsys: pytest.CaptureFixture[str], mon
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("--text", "a", "--file", "t.txt"), "both --text and --file were given"),
+        (("--text", "a", "--file", "t.txt"), "give either --text or --file"),
         (("--gate", "x"), "--gate is 'x'; expected c, i, f, g, o"),
         (("--length", "0"), "--length is 0; expected a whole number from 1"),
         (("--cells", "0"), "--cells is 0; expected a whole number from 1"),
@@ -136,7 +136,7 @@ def test_colours_are_those_of_the_values(capsys: pytest.CaptureFixture[str], mon
         (("--layer", "2"), "--layer is 2; expected 0 to 1"),
         (("--cell", "6"), "--cell is 6; expected 0 to 5 in layer 1"),
         (("--text", "é"), "'é' U+00E9"),
-        (("--text", "é", "--drop-unknown"), "the text has no character that the model knows"),
+        (("--text", "é", "--drop-unknown"), "the model knows no character of the text"),
         (("--file", "t.html", "-o", "./t.html"), "-o is ./t.html, which is also an input"),
         (("-o", "cells.gif"), "cells.gif is not the name of a picture"),
     ],

@@ -137,7 +137,7 @@ def test_a_byte_amid_a_character_is_shown_with_it(
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (("t.txt", "--json", "--csv"), "both --json and --csv were given"),
+        (("t.txt", "--json", "--csv"), "give either --json or --csv"),
         (("t.txt", "--places", "-1"), "--places is -1; expected a whole number from 0"),
         (("t.txt", "--html", "."), ". is a folder"),
         (("t.txt", "--device", "abacus"), "abacus"),

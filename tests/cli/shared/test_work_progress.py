@@ -32,7 +32,7 @@ def test_plain_lines_at_the_beginning_and_the_end(capsys: pytest.CaptureFixture[
     with spinner("reading"):
         assert capsys.readouterr().err == ""
         compile_kernels("outer", "inner")
-        assert capsys.readouterr().err == "compiling kernels for this processor (once) ...\n"
+        assert capsys.readouterr().err == "compiling kernels for this processor (only the first time) ...\n"
         compile_kernels("another")
         assert capsys.readouterr().err == ""
     assert capsys.readouterr().err == "compiled 3 kernels in 0 s; cached for next time\n"
@@ -99,7 +99,7 @@ def test_a_live_line_on_a_terminal(environment: dict[str, str]) -> None:
         said.find(part)
         for part in (
             "reading [bold]",
-            "compiling kernels for this processor (once): 0 of 1 so far",
+            "compiling kernels for this processor (only the first time): 0 of 1 so far",
             "compiled 1 kernel in 0 s; cached for next time",
         )
     ]
@@ -119,7 +119,7 @@ def test_generation_compiles_what_it_needs_once(numlstm_process: Command, tmp_pa
     cold = numlstm_process(*command, NUMLSTM_CACHE_DIR=str(tmp_path / "cache"))
     assert cold.returncode == 0, cold.stderr
     assert re.fullmatch(
-        r"compiling kernels for this processor \(once\) \.\.\.\n"
+        r"compiling kernels for this processor \(only the first time\) \.\.\.\n"
         r"compiled \d+ kernels in \d+ s; cached for next time\n",
         cold.stderr,
     )

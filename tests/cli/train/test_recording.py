@@ -130,7 +130,7 @@ def test_a_missing_extra_is_one_line_before_training(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(sys.modules, "tensorboardX", None)
     monkeypatch.setitem(sys.modules, "matplotlib", None)
-    Path("run.jsonl").write_text(json.dumps({"event": "start", "step": 0}) + "\n")
+    Path("run.jsonl").write_text(json.dumps({"event": "step", "step": 1, "loss": 2.0}) + "\n")
     for arguments, brings in (
         (["train", str(text_file), *tiny, "--tensorboard", "board"], "numlstm[tensorboard]"),
         (["plot", "run.jsonl"], "numlstm[plot]"),

@@ -234,9 +234,9 @@ def test_what_goes_wrong_is_told_in_a_line_and_can_be_mended(
 @pytest.mark.parametrize(
     ("name", "value", "said"),
     [
-        ("layers", "12,-9", "layers is (12, -9); expected 1 to 64 whole numbers"),
-        ("schedule", "a\nb", r"schedule is 'a\nb'; expected constant or"),
-        ("dropout", 1.5, "dropout is 1.5; expected a number at least 0 and less than 1"),
+        ("layers", "12,-9", "layers is 12,-9; expected 1 to 64 whole numbers"),
+        ("schedule", "a\nb", r"schedule is 'a\nb'; expected constant,"),
+        ("dropout", 1.5, "dropout is 1.5; expected a number of at least 0 and less than 1"),
     ],
 )
 def test_what_is_out_of_range_makes_no_job(client: Client, name: str, value: Any, said: str) -> None:

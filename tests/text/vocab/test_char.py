@@ -80,12 +80,12 @@ def test_dtype_is_the_smallest_at_each_border(size, dtype, error_of):
     assert vocab.id_dtype == dtype
     assert ids.dtype == dtype
     assert np.array_equal(ids, np.arange(size))
-    assert error_of(vocab.encode, "\U0010ffff").startswith("1 character is not among")
+    assert error_of(vocab.encode, "\U0010ffff").startswith("the text has 1 character that")
 
 
 def test_unknown_characters_are_listed_once_with_code_points(error_of):
     message = error_of(CharVocab.from_text("abc").encode, "zaébz\nz\u0301")
-    assert message.startswith("4 different characters are not among the 3 of the vocabulary: ")
+    assert message.startswith("the text has 4 characters that the model does not know: ")
     assert r"'\n' U+000A, 'z' U+007A, 'é' U+00E9, '\u0301' U+0301;" in message
     assert message.count("U+007A") == 1
     assert "`drop_unknown`" in message

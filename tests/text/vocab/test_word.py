@@ -199,7 +199,7 @@ def test_words_that_no_weights_file_could_hold_are_refused(monkeypatch: pytest.M
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"level": "line"}, "`level` is 'line'; expected char or byte or word"),
+        ({"level": "line"}, "`level` is 'line'; expected char, byte or word"),
         (
             {"level": "char", "vocab_size": 9},
             "`vocab_size` is 9 but `level` is char; expected it only with `level` word",

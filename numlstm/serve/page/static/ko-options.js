@@ -111,6 +111,7 @@ export default {
   "option.sample_length": "견본 길이",
   "help.sample_length": "에포크 뒤에 쓰는 견본의 토큰 수입니다. 0이면 쓰지 않습니다.",
   "option.sample_every": "견본 간격",
+  "default.sample_every": "훈련하는 동안 견본이 열 번 나오도록",
   "help.sample_every": "몇 에포크마다 견본을 쓸지입니다.",
   "option.precision": "정밀도",
   "help.precision": "bf16은 프로세서나 GPU가 할 수 있으면 16비트 수를 곱하고, tf32와 fp16은 GPU에서만 씁니다. 가중치는 float32 그대로입니다.",
