@@ -136,3 +136,14 @@ def test_the_options_that_are_advised_are_options_of_train() -> None:
     advised = {option for each in given if each for option in re.findall(r"`([a-z_]+)`", each.line)}
     assert advised == {"dropout", "layers", "patience", "epochs"}
     assert advised <= {each.name for each in train_settings()}
+
+
+def test_a_run_that_learned_nothing() -> None:
+    hopeless = with_(guessing=4.1, lower_lr=0.01)
+    found = after_training(hopeless, history((9.0, 9.5), (5.0, 4.1)))
+    assert found is not None
+    assert found.about == "no learning"
+    assert "4.1 nats, is no lower than that of guessing, 4.1; lower `lr`, for example to 0.01" in found.line
+    better = after_training(hopeless, history((9.0, 9.5), (5.0, 4.09)))
+    assert better is not None
+    assert better.about == "underfitting"

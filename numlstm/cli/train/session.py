@@ -73,7 +73,7 @@ def _print_summary(console: Console, run: TrainingState, path: str, tokens: int,
     how = f"stopped early, after {patience} without a lower validation loss" if run.out_of_patience else "done"
     if run.record.best_loss is not None and run.record.best_loss >= math.log(run.model.config.vocab_size):
         how = "ended without having learned anything"
-    console.print(f"{how}, in {clock(seconds)} ({tokens / max(seconds, 1e-9):,.0f} {unit}s/s)", markup=False)
+    console.print(f"{how} in {clock(seconds)} ({tokens / max(seconds, 1e-9):,.0f} {unit}s/s)", markup=False)
     if run.record.best_loss is not None:
         loss = nats_and_bits(run.record.best_loss, unit)
         console.print(f"best: validation {loss}, at step {run.record.best_step:,}; its weights are saved")
