@@ -51,10 +51,10 @@ class Tokens:
 
     def __init__(self, vocab: Vocab, ids: AnyIds, most: int = MOST) -> None:
         self.vocab, self.ids = vocab, ids[:most]
-        self._told: list[list[int]] = []
+        self._rows: list[list[int]] = []
         self._labels: dict[int, int] = {}
         if len(self.ids):
-            self._told.append([self._label(int(self.ids[0]))])
+            self._rows.append([self._label(int(self.ids[0]))])
 
     def add(self, found: Scores) -> None:
         for n in range(min(len(found.ranks), len(self.ids) - found.first)):
@@ -65,7 +65,7 @@ class Tokens:
             ]
             for token, log in zip(found.likeliest[n].tolist(), found.likeliest_logs[n], strict=True):
                 told += [self._label(token), _milli(log)]
-            self._told.append(told)
+            self._rows.append(told)
 
     def _label(self, token: int) -> int:
         return self._labels.setdefault(token, len(self._labels))
@@ -78,7 +78,7 @@ class Tokens:
         """Return each displayable piece of text with the data of its tokens."""
         found, at = [], 0
         for text, count in display.grouped(display.pieces(self.vocab, self.vocab.decoder(), self.ids)):
-            found.append((text, self._told[at : at + count]))
+            found.append((text, self._rows[at : at + count]))
             at += count
         return found
 

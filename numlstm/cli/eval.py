@@ -147,10 +147,10 @@ def _print_files(files: list[Result], unit: str) -> None:
         table.add_column(heading, justify="right")
     for each in files:
         nats = each["nats_per_token"]
-        told = (
+        row = (
             ("",) * 3 if nats is None else (f"{nats:.4f}", f"{each['bits_per_token']:.4f}", f"{each['perplexity']:.3f}")
         )
-        table.add_row(escape(_short(each["name"])), f"{each['tokens']:,}", *told)
+        table.add_row(escape(_short(each["name"])), f"{each['tokens']:,}", *row)
     width = None if sys.stdout.isatty() else 10_000  # do not fold names in a file or pipe
     Console(highlight=False, soft_wrap=True, width=width).print(table)
 

@@ -42,7 +42,7 @@ class Steps:
             raise ConfigError(f"--normalise is {self.normal_form!r}; expected {' or '.join(NORMAL_FORMS)}")
 
 
-def cleaned(text: str, steps: Steps) -> tuple[str, list[str]]:
+def clean(text: str, steps: Steps) -> tuple[str, list[str]]:
     """Return the cleaned text, with `\\n` line ends, and one line on each change made."""
     found: list[str] = []
     text = _line_ends(text, found)

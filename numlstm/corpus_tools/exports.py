@@ -11,7 +11,7 @@ from ..errors import ConfigError
 from .documents import read_at_once
 from .facebook import messages_of_facebook
 from .mastodon import messages_of_mastodon
-from .messages import Message, written
+from .messages import Message, format_messages
 from .telegram import messages_of_telegram
 from .whatsapp import messages_of_whatsapp
 
@@ -46,7 +46,7 @@ def export(path: Path, form: Format, sender: str | None, names: bool) -> list[st
 
     def read(file: Path) -> str:
         text = file.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
-        return "".join(written(form.messages(text), sender, names))
+        return "".join(format_messages(form.messages(text), sender, names))
 
     return [read_at_once(path, read)]
 

@@ -15,7 +15,7 @@ class Message:
     post: bool = False
 
 
-def written(messages: Iterable[Message], sender: str | None, names: bool) -> Iterator[str]:
+def format_messages(messages: Iterable[Message], sender: str | None, names: bool) -> Iterator[str]:
     """Yield the lines of messages: `Name: text` with `names`, else the text; posts are separated by empty lines.
 
     With `sender`, yield only that person's messages; the case of the name is ignored.

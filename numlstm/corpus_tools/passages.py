@@ -30,7 +30,7 @@ class Passage:
     text: str
 
 
-def repeated(text: str, most: int = 5) -> tuple[list[Passage], float]:
+def repeated_passages(text: str, most: int = 5) -> tuple[list[Passage], float]:
     """Return the longest passages that repeat an earlier one, and the repeated share of the text, 0 to 1."""
     if len(text) < 2 * WINDOW:
         return [], 0.0

@@ -17,7 +17,7 @@ from ..errors import CorpusError
 from ..monitoring import advice
 from ..text.sources.find import Source
 from ..text.vocab.char import to_codes
-from .passages import Passage, repeated
+from .passages import Passage, repeated_passages
 from .reading import Read, find_encoding
 from .suggest import Suggestion, suggest
 
@@ -82,7 +82,7 @@ def stats(sources: Sequence[Source], encoding: str | None = None, report: Report
         raise CorpusError(f"{names}: the text is empty")
     if report:
         report("looking for repeated passages", 0, 0)
-    passages, share = repeated(counter.searched())
+    passages, share = repeated_passages(counter.searched())
     counted = counter.counted()
     suggestion = suggest(counter.characters, len(counted))
     return Stats(

@@ -9,7 +9,7 @@ import pytest
 from numlstm.corpus_tools.exports import FORMATS, export, format_of, order
 from numlstm.corpus_tools.facebook import fix_encoding, messages_of_facebook
 from numlstm.corpus_tools.mastodon import messages_of_mastodon
-from numlstm.corpus_tools.messages import Message, written
+from numlstm.corpus_tools.messages import Message, format_messages
 from numlstm.corpus_tools.telegram import messages_of_telegram
 from numlstm.corpus_tools.whatsapp import messages_of_whatsapp
 from numlstm.errors import ConfigError, CorpusError
@@ -254,11 +254,11 @@ def test_half_characters_can_be_written(tmp_path):
 
 def test_one_sender_and_names():
     said = [Message("Anna", "One\ntwo"), Message("Béla  Nagy", "Three"), Message("Anna", " "), Message("Anna", "Four")]
-    assert "".join(written(said, None, True)) == "Anna: One\ntwo\nBéla  Nagy: Three\nAnna: Four\n"
-    assert "".join(written(said, None, False)) == "One\ntwo\nThree\nFour\n"
-    assert "".join(written(said, "béla nagy", True)) == "Béla  Nagy: Three\n"
+    assert "".join(format_messages(said, None, True)) == "Anna: One\ntwo\nBéla  Nagy: Three\nAnna: Four\n"
+    assert "".join(format_messages(said, None, False)) == "One\ntwo\nThree\nFour\n"
+    assert "".join(format_messages(said, "béla nagy", True)) == "Béla  Nagy: Three\n"
     posts = [Message("", "One", post=True), Message("", "Two", post=True)]
-    assert "".join(written(posts, None, True)) == "One\n\nTwo\n"
+    assert "".join(format_messages(posts, None, True)) == "One\n\nTwo\n"
 
 
 def test_formats_have_names_and_facebooks_parts_an_order():

@@ -41,7 +41,8 @@ def clean(
 
     [bold]numlstm corpus clean pg103.txt -o verne.txt --normalise NFC[/bold]
     """
-    from ...corpus_tools.clean import Steps, cleaned
+    from ...corpus_tools.clean import Steps
+    from ...corpus_tools.clean import clean as clean_text
     from ...errors import CorpusError
     from ...storage import atomic
     from ...text.sources.decode import check_encoding, pieces
@@ -56,7 +57,7 @@ def clean(
     with reading_progress() as report:
         sources = resolve([file], None, report)
         text = "".join(piece for source in sources for piece in pieces(source, encoding))
-    found, removed = cleaned(text, steps)
+    found, removed = clean_text(text, steps)
     if not found.strip():
         raise CorpusError(
             f"{file} has no text left after cleaning ({len(text):,} characters before); nothing was written"

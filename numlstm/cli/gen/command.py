@@ -48,7 +48,7 @@ def gen(
     ] = None,
     prompt_length: Annotated[int, typer.Option(min=1, help="Length of that passage in tokens.")] = 60,
     *,
-    given: dict[str, Any],
+    options: dict[str, Any],
     samples: Annotated[int, typer.Option(help="Number of texts to write; if several, each gets a heading.")] = 1,
     beam: Annotated[
         int | None,
@@ -107,7 +107,7 @@ def gen(
     check_combination(ctx)
     if not 1 <= samples <= 2**16:
         raise ConfigError(f"--samples is {samples}; expected 1 to {2**16}")
-    config = _settings(given)
+    config = _settings(options)
     plan = Plan(samples, beam, json_, output, drop_unknown)
     if output is not None:
         from ...storage.atomic import check_output
@@ -128,22 +128,24 @@ def gen(
     if interactive:
         from .interactive import interact
 
-        interact(open_model, config, fixed_seed="seed" in given, drop_unknown=drop_unknown)
+        interact(open_model, config, fixed_seed="seed" in options, drop_unknown=drop_unknown)
         return
     texts = write(open_model, prompt, config, plan)
     _warn_unknown(file.vocab, read)
     _warn_missing_initials(texts, config)
     if sys.stdout is not None and sys.stdout.isatty() and plan.bare:
         print()
-        if "seed" not in given and beam is None:
+        if "seed" not in options and beam is None:
             print(f"(seed {config.seed})", file=sys.stderr)
 
 
-def _settings(given: dict[str, Any]) -> SamplingSettings:
+def _settings(options: dict[str, Any]) -> SamplingSettings:
     """Return the settings given, with a new seed and a length that suits the initials where these are missing."""
     found: dict[str, Any] = {"seed": new_seed()}
-    found |= {name: tuple(map(unescaped, value)) if isinstance(value, list) else value for name, value in given.items()}
-    initials, of = given.get("initials", ""), given.get("initials_of", SamplingSettings.initials_of)
+    found |= {
+        name: tuple(map(unescaped, value)) if isinstance(value, list) else value for name, value in options.items()
+    }
+    initials, of = options.get("initials", ""), options.get("initials_of", SamplingSettings.initials_of)
     if "length" not in found and initials:
         found["length"] = len(initials) * _PER_INITIAL.get(of, 0) or SamplingSettings.length
     return SamplingSettings(**found)

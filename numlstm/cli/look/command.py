@@ -244,13 +244,13 @@ def _drawing(seen: _Seen, found: Sequence[Cell], at: int, length: int, gate: str
     parts = display.pieces(seen.vocab, seen.vocab.decoder(), seen.ids[:end])[at:]
     groups = list(display.grouped(parts))
     last = at + np.cumsum([count for _, count in groups]) - 1  # color a unit by its last token
-    panels = [Panel(*_told(cell), seen.activity[cell.layer][last, cell.number]) for cell in found]
+    panels = [Panel(*_description(cell), seen.activity[cell.layer][last, cell.number]) for cell in found]
     what, legend = _GATES[gate]
     title = f"What cells of {name} respond to" if gate == "c" else f"{what[0].upper()}{what[1:]} of cells of {name}"
     return Drawing(title, legend.format(seen.vocab.unit), [text for text, _ in groups], panels)
 
 
-def _told(cell: Cell) -> tuple[str, str]:
+def _description(cell: Cell) -> tuple[str, str]:
     """Return a heading for a cell, and a note on the other features it follows."""
     closest, *others = [f"{each.feature} (r = {each.correlation:+.2f})" for each in cell.responses[:3]] or [""]
     heading = f"layer {cell.layer}, cell {cell.number}" + (f": {closest}" if closest else "")

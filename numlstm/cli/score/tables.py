@@ -58,7 +58,7 @@ class Json:
 
     def end(self, totals: Totals) -> None:
         nats = totals.nats / totals.tokens
-        told = {
+        found = {
             "predicted": totals.tokens,
             "nats": totals.nats,
             "nats_per_token": nats,
@@ -70,11 +70,11 @@ class Json:
             "dropped": self.text.dropped,
             "unknown": self.text.unknown,
         }
-        print("\n], " + json.dumps(told, allow_nan=False)[1:])
+        print("\n], " + json.dumps(found, allow_nan=False)[1:])
 
     def _write(self, place: int, token: int, piece: str, log: float | None, rank: int | None, between: str) -> None:
-        told = {"id": token, "text": piece, "log_probability": log, "rank": rank}
-        sys.stdout.write(between + json.dumps(told, allow_nan=False))
+        found = {"id": token, "text": piece, "log_probability": log, "rank": rank}
+        sys.stdout.write(between + json.dumps(found, allow_nan=False))
 
 
 class Csv:

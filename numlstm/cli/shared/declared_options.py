@@ -35,10 +35,10 @@ def flag(name: str) -> str:
 
 
 def with_settings(settings: Sequence[Setting]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Decorator: replace a command's parameter `given` by one option per setting.
+    """Decorator: replace a command's parameter `options` by one option per setting.
 
-    The command receives the options that the user gave as the dict `given`, by name. If any settings are `common`, the
-    others are shown only by `--help-all`.
+    The command receives the options that the user typed as the dict `options`, by name. If any settings are `common`,
+    the others are shown only by `--help-all`.
     """
     short = any(each.common for each in settings)
 
@@ -47,12 +47,12 @@ def with_settings(settings: Sequence[Setting]) -> Callable[[Callable[..., None]]
 
         @functools.wraps(command)
         def called(help_all: bool = False, **values: Any) -> None:
-            arguments = {name: values.pop(name) for name in own if name != "given"}
-            command(**arguments, given={name: value for name, value in values.items() if _is_given(value)})
+            arguments = {name: values.pop(name) for name in own if name != "options"}
+            command(**arguments, options={name: value for name, value in values.items() if _is_given(value)})
 
         options: list[inspect.Parameter] = []
         for name, each in own.items():
-            if name == "given":
+            if name == "options":
                 options += [_parameter(setting, short and not setting.common) for setting in settings]
             else:
                 options.append(each.replace(kind=inspect.Parameter.KEYWORD_ONLY))

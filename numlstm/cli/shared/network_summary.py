@@ -59,7 +59,7 @@ def checked_record(path: str) -> Iterator[None]:
 
 def format_symbols(vocab: Vocab, most: int = 60) -> str:
     """Return the first symbols of a vocabulary as one printable line."""
-    shown, more = vocab.shown(most)
+    shown, more = vocab.first_symbols(most)
     return printable(shown, "") + (f" and {more:,} more" if more else "")
 
 

@@ -44,12 +44,12 @@ class _ProgressDisplay:
         self.console = stderr()
         self.bar: Any = None  # a `rich.progress.Progress`, created when first needed
         self.task = ""
-        self.told = time.monotonic()
+        self.last_line = time.monotonic()
         self.wait = _PATIENCE if self.console.is_terminal else _PLAIN_SECONDS
         self.tell_line: Callable[[str, int, int], None] = self._live if self.console.is_terminal else self._plain
 
     def tell(self, task: str, done: int, total: int) -> None:
-        if self.bar is not None or time.monotonic() - self.told > self.wait:
+        if self.bar is not None or time.monotonic() - self.last_line > self.wait:
             self.tell_line(task, done, total)
 
     def end(self) -> None:
@@ -57,7 +57,7 @@ class _ProgressDisplay:
             self.bar.stop()
 
     def _plain(self, task: str, done: int, total: int) -> None:
-        self.told = time.monotonic()
+        self.last_line = time.monotonic()
         share = f"{100 * done // total} % of {total / 1e6:,.0f} MB" if total else f"{done / 1e6:,.0f} MB"
         self.console.print(f"{task}: {share}", markup=False)
 

@@ -27,7 +27,7 @@ class Adviser:
 
     def __init__(self, run: TrainingState, text: Corpus, console: Console) -> None:
         self.run, self.text, self.console = run, text, console
-        self.given: set[str] = set()
+        self.topics: set[str] = set()
 
     def follow(self, progress: Iterable[Event]) -> Iterator[Event]:
         """Pass on a run's events, and print advice before the first step and after each epoch."""
@@ -59,6 +59,6 @@ class Adviser:
         )
 
     def _give(self, found: advice.Advice | None) -> None:
-        if found is not None and found.about not in self.given:
-            self.given.add(found.about)
+        if found is not None and found.about not in self.topics:
+            self.topics.add(found.about)
             self.console.print(as_options(found.line), style="yellow", markup=False)

@@ -46,7 +46,7 @@ def train(
     verbose: Annotated[
         bool, typer.Option("--verbose", help="Also print the shapes and parameters of each layer.")
     ] = False,
-    given: dict[str, Any],
+    options: dict[str, Any],
 ) -> None:
     """Train a model on a text.
 
@@ -68,7 +68,7 @@ def train(
 
     [bold]numlstm train --resume weights.npz[/bold]
     """
-    resume = given.get("resume")
+    resume = options.get("resume")
     if not corpus and resume is None:
         from ..corpus.table import explain_choices
 
@@ -76,15 +76,15 @@ def train(
         raise typer.Exit(2)
     if quiet and verbose:
         raise ConfigError("give either --quiet or --verbose, not both")
-    if "layers" in given and (sizes := [each for each in corpus or () if each.isdecimal() and not exists(each)]):
-        joined = ",".join([given["layers"], *sizes])
+    if "layers" in options and (sizes := [each for each in corpus or () if each.isdecimal() and not exists(each)]):
+        joined = ",".join([options["layers"], *sizes])
         raise ConfigError(f"the sizes of several layers are joined by commas: --layers {joined}")
-    given = checked(given)
+    options = checked(options)
     began = time.monotonic()
-    deadline = began + parse_duration("--max-time", given.pop("max_time")) if "max_time" in given else None
-    device, overwrite = given.get("device", "auto"), given.get("overwrite", False)
-    path, resume = _output_and_resume(corpus or (), given)
-    given = {"sample_length": RunSettings.sample_length, **given, "output": path}
+    deadline = began + parse_duration("--max-time", options.pop("max_time")) if "max_time" in options else None
+    device, overwrite = options.get("device", "auto"), options.get("overwrite", False)
+    path, resume = _output_and_resume(corpus or (), options)
+    options = {"sample_length": RunSettings.sample_length, **options, "output": path}
     from ...network import weights_file
     from ...training.checkpoint import check_snapshots
     from ...training.recording import open_sinks
@@ -94,63 +94,63 @@ def train(
 
     replace = overwrite or path == resume
     weights_file.check_output(path, overwrite=replace)
-    check_snapshots(path, given.get("snapshot_epochs", []), overwrite=replace)
-    sinks = open_sinks(given.get("log"), given.get("tensorboard"))
+    check_snapshots(path, options.get("snapshot_epochs", []), overwrite=replace)
+    sinks = open_sinks(options.get("log"), options.get("tensorboard"))
     with contextlib.nullcontext() if quiet else spinner():
-        text, state = _new(corpus or (), given) if resume is None else _resumed(resume, corpus or (), given)
+        text, state = _new(corpus or (), options) if resume is None else _resumed(resume, corpus or (), options)
         check_snapshots(path, state.record.snapshot_epochs, overwrite=replace)
         if resume is not None and session.report_if_finished(state, resume):
             return
-        run = Run(text, state, given, sinks=sinks)
-        _note_command(state, given)
+        run = Run(text, state, options, sinks=sinks)
+        _note_command(state, options)
         session.prepare(state, samples=run.sample_length > 0)
     named = describe_device(state.model.backend, device)
     session.watch(run, device=named, deadline=deadline, quiet=quiet, verbose=verbose)
 
 
-def _new(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
+def _new(corpus: Sequence[str], options: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
     from ...training import setup
     from ...training.samples import check_prompt
     from ..shared.reading_progress import reading_progress
 
     with reading_progress() as report:
-        text = setup.read_text(corpus, given, report)
-    check_prompt(given.get("prompt", ""), text)
-    return text, setup.new_run(text, open_backend(given.get("device", "auto"), given.get("threads")), given)
+        text = setup.read_text(corpus, options, report)
+    check_prompt(options.get("prompt", ""), text)
+    return text, setup.new_run(text, open_backend(options.get("device", "auto"), options.get("threads")), options)
 
 
-def _resumed(path: str, corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
+def _resumed(path: str, corpus: Sequence[str], options: Mapping[str, Any]) -> tuple[Corpus, TrainingState]:
     from ...training.resume import resumed_run
     from ...training.samples import check_prompt
     from ..shared.reading_progress import reading_progress
 
-    backend = open_backend(given.get("device", "auto"), given.get("threads"))
+    backend = open_backend(options.get("device", "auto"), options.get("threads"))
     with reading_progress() as report:
-        text, state, notes = resumed_run(path, backend, given, corpus, report)
+        text, state, notes = resumed_run(path, backend, options, corpus, report)
     for note in notes:
         stderr().print(note, markup=False)
-    check_prompt(given.get("prompt", ""), text)
+    check_prompt(options.get("prompt", ""), text)
     return text, state
 
 
-def _note_command(run: TrainingState, given: Mapping[str, Any]) -> None:
+def _note_command(run: TrainingState, options: Mapping[str, Any]) -> None:
     """Add the command to the run's record, unless it only resumes the run unchanged."""
     from ...training.setup import TRAINING
 
     command, before = shlex.join(["numlstm", *sys.argv[1:]]), run.record.commands
-    changes = not before or {*TRAINING, "steps", "epochs"} & set(given)
+    changes = not before or {*TRAINING, "steps", "epochs"} & set(options)
     if changes and command not in before[-1:]:
         run.record.commands = (*before, command)[-_COMMANDS:]
 
 
-def _output_and_resume(corpus: Sequence[str], given: Mapping[str, Any]) -> tuple[str, str | None]:
+def _output_and_resume(corpus: Sequence[str], options: Mapping[str, Any]) -> tuple[str, str | None]:
     """Return the output path and the file of the run to resume, or None for a new run."""
-    resume: str | None = given.get("resume")
-    path: str = given.get("output") or resume or "weights.npz"
+    resume: str | None = options.get("resume")
+    path: str = options.get("output") or resume or "weights.npz"
     if PLACE not in path:
         return path, resume
     if resume is not None:
         raise ConfigError(f"-o is {path!r} with --resume; expected a name without {PLACE}, which is for new runs")
-    path = path.replace(PLACE, job_name(corpus, given))
-    again = exists(path) and not given.get("overwrite")
+    path = path.replace(PLACE, job_name(corpus, options))
+    again = exists(path) and not options.get("overwrite")
     return path, path if again else None

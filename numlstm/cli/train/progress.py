@@ -32,7 +32,7 @@ class Watch:
         self.reader = streams(text, run.config)
         self.unit = text.vocab.unit
         self.tokens_per_step = run.config.batch_size * run.config.seq_len
-        self.began, self.first_step, self.told = time.monotonic(), run.step, time.monotonic()
+        self.began, self.first_step, self.last_line = time.monotonic(), run.step, time.monotonic()
         self.loss = self.seconds = math.nan
         self.val_loss: float | None = run.record.best_loss
         columns = (TextColumn("{task.description}"), BarColumn(bar_width=16), TextColumn("{task.fields[facts]}"))
@@ -42,7 +42,7 @@ class Watch:
     def __enter__(self) -> Watch:
         self.bar.start()
         self.task = self.bar.add_task("", total=self.run.config.steps, completed=self.run.step, facts="")
-        self.began = self.told = time.monotonic()
+        self.began = self.last_line = time.monotonic()
         return self
 
     def __exit__(
@@ -60,13 +60,13 @@ class Watch:
         facts = "validating" if step.last else fitting(self._facts(step), room)
         self.bar.update(self.task, completed=step.step, description=place, facts=facts)
         plain = not (step.last or self.console.is_terminal)  # the epoch's line follows its last step
-        if plain and time.monotonic() - self.told > _PLAIN_SECONDS:
-            self.told = time.monotonic()
+        if plain and time.monotonic() - self.last_line > _PLAIN_SECONDS:
+            self.last_line = time.monotonic()
             self.console.print(f"{place}  {'  '.join(self._facts(step))}")
 
     def epoch(self, epoch: Epoch) -> None:
         """Show the result of an epoch, or of a run that ended within one."""
-        self.told = time.monotonic()
+        self.last_line = time.monotonic()
         line = f"{self._place(epoch)}  loss {epoch.loss:.4f}"
         if epoch.val_loss is not None:
             self.val_loss = epoch.val_loss

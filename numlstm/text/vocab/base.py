@@ -107,7 +107,7 @@ class Vocab(abc.ABC):
         """Return a decoder for ids that follow the ids `after`."""
 
     @abc.abstractmethod
-    def shown(self, most: int) -> tuple[str, int]:
+    def first_symbols(self, most: int) -> tuple[str, int]:
         """Return the first tokens for display, up to about `most` characters, and the number of tokens left."""
 
     def encode(self, text: str, *, drop_unknown: bool = False) -> Ids:
@@ -137,7 +137,7 @@ class Vocab(abc.ABC):
         decoder = self.decoder()
         return decoder.feed(ids) + decoder.end()
 
-    def checked(self, ids: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
+    def validated_ids(self, ids: npt.ArrayLike) -> npt.NDArray[np.integer[Any]]:
         """Return ids of any shape as an integer array `(N,)`.
 
         Raises `CorpusError` if an id is not a whole number or is outside the vocabulary.

@@ -41,7 +41,7 @@ class ByteVocab(Vocab):
     def decoder(self, after: npt.ArrayLike = ()) -> Decoder:
         return _ByteDecoder(self, after)
 
-    def shown(self, most: int) -> tuple[str, int]:
+    def first_symbols(self, most: int) -> tuple[str, int]:
         return "any byte", 0
 
     def encode(self, text: str, *, drop_unknown: bool = False) -> Ids:
@@ -77,7 +77,7 @@ class _ByteDecoder:
         self.utf_8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
 
     def feed(self, ids: npt.ArrayLike) -> str:
-        return self.utf_8.decode(self.vocab.checked(ids).astype(np.uint8).tobytes())
+        return self.utf_8.decode(self.vocab.validated_ids(ids).astype(np.uint8).tobytes())
 
     def end(self) -> str:
         return self.utf_8.decode(b"", final=True)

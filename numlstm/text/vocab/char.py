@@ -69,7 +69,7 @@ class CharVocab(Vocab):
     def decoder(self, after: npt.ArrayLike = ()) -> Decoder:
         return _CharDecoder(self)
 
-    def shown(self, most: int) -> tuple[str, int]:
+    def first_symbols(self, most: int) -> tuple[str, int]:
         return self.symbols[:most], max(0, len(self) - most)
 
     def split(self, text: str) -> tuple[Ids, str]:
@@ -88,7 +88,7 @@ class CharVocab(Vocab):
         return self.split(text)[1]
 
     def decode(self, ids: npt.ArrayLike) -> str:
-        return from_codes(self._codes[self.checked(ids)])
+        return from_codes(self._codes[self.validated_ids(ids)])
 
     def unknown_error(self, symbols: str) -> CorpusError:
         """Return the error for distinct `symbols` that the vocabulary lacks."""

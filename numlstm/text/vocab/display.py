@@ -36,7 +36,7 @@ def pieces(vocab: Vocab, decoder: Decoder, ids: npt.ArrayLike) -> list[str]:
     """
     if isinstance(vocab, CharVocab):
         return list(vocab.decode(ids))
-    return [decoder.feed(each) for each in vocab.checked(ids)]
+    return [decoder.feed(each) for each in vocab.validated_ids(ids)]
 
 
 def grouped(parts: Iterable[str]) -> Iterator[tuple[str, int]]:

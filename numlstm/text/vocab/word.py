@@ -100,7 +100,7 @@ class WordVocab(Vocab):
     def decoder(self, after: npt.ArrayLike = ()) -> Decoder:
         return _WordDecoder(self, after)
 
-    def shown(self, most: int) -> tuple[str, int]:
+    def first_symbols(self, most: int) -> tuple[str, int]:
         words = self.words[len(_special_tokens(self.pretokenised)) :]
         count = sum(end <= most for end in itertools.accumulate(len(word) + 1 for word in words[:most]))
         return " ".join(words[:count]), len(words) - count
@@ -118,7 +118,7 @@ class WordVocab(Vocab):
 
     def tokens(self, ids: npt.ArrayLike) -> list[str]:
         """Return the words of ids. Raises `CorpusError` as `decode` does."""
-        return [self.words[place] for place in self.checked(ids).tolist()]
+        return [self.words[place] for place in self.validated_ids(ids).tolist()]
 
     def cutter(self) -> _Cutter:
         """Return a cutter, which splits a text into words."""

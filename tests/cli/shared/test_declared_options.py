@@ -26,8 +26,8 @@ def command(*words: str) -> tuple[int, str, list[Any]]:
     handed: list[Any] = []
 
     @with_settings(SETTINGS)
-    def run(name: str = "nobody", *, given: dict[str, Any]) -> None:
-        handed.append((name, given))
+    def run(name: str = "nobody", *, options: dict[str, Any]) -> None:
+        handed.append((name, options))
 
     app = typer.Typer(rich_markup_mode="rich")
     app.command()(run)

@@ -86,6 +86,6 @@ def test_dict_form() -> None:
 
 
 def test_what_is_shown_and_where_texts_start() -> None:
-    assert VOCAB.shown(10) == ("any byte", 0)
+    assert VOCAB.first_symbols(10) == ("any byte", 0)
     assert VOCAB.start_id == 10
     assert len(VOCAB) == 256
