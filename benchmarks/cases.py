@@ -21,7 +21,9 @@ from .shapes import Shape
 
 Outputs = dict[str, Any]  # arrays and numbers of the backend
 
-TOLERANCE = 5e-5  # largest allowed difference in float32, relative to the largest entry of an array
+# Largest allowed difference, relative to the largest entry of an array.
+TOLERANCES = {"float32": 5e-5, "bf16": 2e-2, "bf16x2": 1e-3, "bf16x3": 5e-5}
+TOLERANCE = TOLERANCES["float32"]
 STREAMS = {1: 128, 64: 8}  # characters per stream and call, by number of streams
 
 _TEMPERATURE = 0.6
@@ -60,17 +62,22 @@ class Case:
     characters: int = 0
 
 
-def cases(shape: Shape) -> Iterator[Case]:
-    """Yield the kernels that training and generation with this shape use."""
+def cases(shape: Shape, precision: str = "float32") -> Iterator[Case]:
+    """Yield the kernels that training and generation with this shape use.
+
+    In another precision than float32 only those with matrix products, whose factors are rounded.
+    """
     N, H, V = shape.seq_len * shape.batch_size, shape.layers[-1], shape.vocab_size
     P = sum(values.size for values in shapes.parameters(shape).values())
     for tokens in (True, False)[: len(shape.layers)]:
         kind, flop = ("tokens" if tokens else "activations"), 2 * N * 4 * H * (H if tokens else 2 * H)
-        layer = functools.partial(_Layer, shape, tokens)
+        layer = functools.partial(_Layer, shape, tokens, precision)
         yield Case(f"lstm_forward, {kind}", lambda *at, layer=layer: layer(*at).forward_call(), flop)
         yield Case(f"lstm_backward, {kind}", lambda *at, layer=layer: layer(*at).backward_call(), 2 * flop)
-    yield Case("dense_forward", functools.partial(_dense_forward, shape), flop=2 * N * H * V)
-    yield Case("dense_backward", functools.partial(_dense_backward, shape), flop=4 * N * H * V)
+    yield Case("dense_forward", functools.partial(_dense_forward, shape, precision), flop=2 * N * H * V)
+    yield Case("dense_backward", functools.partial(_dense_backward, shape, precision), flop=4 * N * H * V)
+    if precision != "float32":
+        return
     loss = functools.partial(_softmax_cross_entropy, shape)
     yield Case("softmax_cross_entropy", loss, moved=8 * N * V, elements=N * V)  # reads logits, writes their gradient
     yield Case("global_norm", functools.partial(_global_norm, P), moved=4 * P, elements=P)
@@ -116,12 +123,12 @@ class _Numbers:
 class _Layer:
     """One layer with its inputs and the gradient of its output."""
 
-    def __init__(self, shape: Shape, tokens: bool, backend: Backend, dtype: str) -> None:
+    def __init__(self, shape: Shape, tokens: bool, precision: str, backend: Backend, dtype: str) -> None:
         T, B, H = shape.seq_len, shape.batch_size, shape.layers[-1]
         D, draw = shape.vocab_size if tokens else H, _Numbers(backend, dtype)
         self.backend = backend
         weights = [draw.uniform(H**-0.5, *size) for size in ((D, 4 * H), (H, 4 * H), (4 * H,))]
-        self.packed = backend.pack_lstm(*weights, tokens=tokens)
+        self.packed = backend.pack_lstm(*weights, tokens=tokens, precision=_factors(precision, dtype))
         self.gradients = [backend.zeros(each.shape, dtype) for each in weights]
         self.x = draw.ids(D, T, B) if tokens else draw.uniform(0.5, T, B, H)
         self.h0, self.c0, self.dh = draw.uniform(0.5, B, H), draw.uniform(0.5, B, H), draw.uniform(0.01, T, B, H)
@@ -148,25 +155,31 @@ class _Layer:
         return dict(zip(("dW_x", "dW_h", "db"), self.gradients, strict=True)) | {"dx": dx, "dh0": dh0, "dc0": dc0}
 
 
-def _dense_forward(shape: Shape, backend: Backend, dtype: str) -> Call:
-    h, packed, _, _ = _dense(shape, backend, dtype)
+def _dense_forward(shape: Shape, precision: str, backend: Backend, dtype: str) -> Call:
+    h, packed, _, _ = _dense(shape, precision, backend, dtype)
     return Call(lambda: {"logits": backend.dense_forward(h, packed)})
 
 
-def _dense_backward(shape: Shape, backend: Backend, dtype: str) -> Call:
-    h, packed, dlogits, (dW, db) = _dense(shape, backend, dtype)
+def _dense_backward(shape: Shape, precision: str, backend: Backend, dtype: str) -> Call:
+    h, packed, dlogits, (dW, db) = _dense(shape, precision, backend, dtype)
     return Call(
         lambda: {"dh": backend.dense_backward(dlogits, h, packed, dW, db), "dW": dW, "db": db},
         prepare=lambda: _clear((dW, db)),
     )
 
 
-def _dense(shape: Shape, backend: Backend, dtype: str) -> tuple[Array, Any, Array, tuple[Array, Array]]:
+def _dense(shape: Shape, precision: str, backend: Backend, dtype: str) -> tuple[Array, Any, Array, tuple[Array, Array]]:
     N, H, V = shape.seq_len * shape.batch_size, shape.layers[-1], shape.vocab_size
     draw = _Numbers(backend, dtype)
     W, b = draw.uniform(H**-0.5, H, V), draw.uniform(H**-0.5, V)
     gradients = backend.zeros(W.shape, dtype), backend.zeros(b.shape, dtype)
-    return draw.uniform(0.5, N, H), backend.pack_dense(W, b), draw.uniform(0.01, N, V), gradients
+    packed = backend.pack_dense(W, b, precision=_factors(precision, dtype))
+    return draw.uniform(0.5, N, H), packed, draw.uniform(0.01, N, V), gradients
+
+
+def _factors(precision: str, dtype: str) -> str:
+    """Return the precision of the factors as a backend takes it; the reference's float64 is never rounded."""
+    return "" if precision == "float32" or dtype == "float64" else precision
 
 
 def _softmax_cross_entropy(shape: Shape, backend: Backend, dtype: str) -> Call:

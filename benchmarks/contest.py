@@ -40,21 +40,24 @@ class Contestant(Protocol):
 
 
 class Worker:
-    """A contestant in its own process, `python -m benchmarks.MODULE TASK SETTINGS`, started in a checkout."""
+    """A contestant in its own process, `python -m benchmarks.MODULE TASK SETTINGS`, started in a checkout.
+
+    `variables` are added to its environment.
+    """
 
     def __init__(
         self,
         module: str,
         task: str,
         settings: Mapping[str, Any],
-        memory: Mapping[str, str] | None = None,
+        variables: Mapping[str, str] | None = None,
         checkout: Path = ROOT,
     ):
         command = [sys.executable, "-m", f"benchmarks.{module}", task, json.dumps(settings)]
         pipe = subprocess.PIPE
         self.name = module
         self._process = subprocess.Popen(
-            command, cwd=checkout, env=environment(**memory or {}), stdin=pipe, stdout=pipe, text=True, bufsize=1
+            command, cwd=checkout, env=environment(**variables or {}), stdin=pipe, stdout=pipe, text=True, bufsize=1
         )
 
     def ask(self, question: str, **values: Any) -> Any:

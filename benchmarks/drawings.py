@@ -11,6 +11,7 @@ from typing import Any
 
 from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 
 from .measure import threads_in_words
@@ -19,6 +20,9 @@ from .pictures import INK, LINE
 _OURS, _THEIRS, _THIRD, _PLAIN = "#2f81d6", "#e08a1e", "#c2553a", "#8b949e"
 _BF16 = "#7a5cc0"
 _ON_DARK, _ON_LIGHT = "#fdfdfd", "#101010"  # text on coloured cells, the same in the light and dark picture
+
+# From narrow to wide, by their flags in a document's machine.
+_INSTRUCTIONS = {"asimd": "NEON", "avx2": "AVX2", "avx512f": "AVX-512", "avx512_bf16": "AVX-512", "amx_bf16": "AMX"}
 
 Document = dict[str, Any]
 Bar = tuple[str, float, str]  # name, length, colour
@@ -30,17 +34,7 @@ def train(document: Document) -> Figure:
     figure = Figure(figsize=(9.2, 0.8 + 0.72 * (len(results) + 1)), layout="constrained")
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 2))
     names = [result["name"] for result in results]
-    kinds = [
-        ("beside PyTorch default", "ratios", "torch default", _PLAIN),
-        ("beside PyTorch tuned", "ratios", "torch tuned", _OURS),
-        ("bf16, beside PyTorch tuned", "ratios_bf16", "torch bf16 tuned", _BF16),
-    ]
-    series = {}
-    for label, key, name, colour in kinds:
-        if name in results[0][key]:
-            mean = document["geometric_means"][key][name]
-            series[label] = ([_median(result[key][name]) for result in results] + [mean], colour)
-    _grouped(left, [*names, "geometric mean"], series, "{:.2f}")
+    _grouped(left, [*names, "geometric mean"], _ratios(document), "{:.2f}")
     left.axvline(1, color=INK, linewidth=1)
     left.set_title(f"Training step: times as fast as PyTorch ({threads_in_words(document['settings']['threads'])})")
     each = {"numlstm": ("numlstm", _OURS), "torch tuned": ("PyTorch tuned", _THEIRS)}
@@ -55,6 +49,53 @@ def train(document: Document) -> Figure:
     for panel, side in ((left, "left"), (right, "right")):
         figure.legend(*panel.get_legend_handles_labels(), loc=f"outside lower {side}", ncols=3, handlelength=1.2)
     return figure
+
+
+def _ratios(document: Document) -> dict[str, tuple[list[float], str]]:
+    """Return the series of a training document: label, ratios of the shapes and their geometric mean, colour."""
+    kinds = [
+        ("beside PyTorch default", "ratios", "torch default", _PLAIN),
+        ("beside PyTorch tuned", "ratios", "torch tuned", _OURS),
+        ("bf16, beside PyTorch bf16 tuned", "ratios_bf16", "torch bf16 tuned", _BF16),
+        ("bf16x2, beside PyTorch tuned", "ratios_bf16x2", "torch tuned", _THIRD),
+        ("bf16x3, beside PyTorch tuned", "ratios_bf16x3", "torch tuned", _THEIRS),
+    ]
+    results = document["results"]
+    return {
+        label: ([*(_median(r[key][name]) for r in results), document["geometric_means"][key][name]], colour)
+        for label, key, name, colour in kinds
+        if name in results[0].get(key, {})
+    }
+
+
+def processors(documents: Sequence[Document]) -> Figure:
+    """Draw training on several processors side by side: how many times as fast as PyTorch numlstm is on each."""
+    results = documents[0]["results"]
+    figure = Figure(figsize=(1.6 + 3.8 * len(documents), 1 + 0.72 * (len(results) + 1)), layout="constrained")
+    panels = figure.subplots(1, len(documents), sharex=True, sharey=True, squeeze=False).flat
+    legend = {}
+    names = [*(result["name"] for result in results), "geometric mean"]
+    for panel, document in zip(panels, documents, strict=True):
+        if [*(result["name"] for result in document["results"]), "geometric mean"] != names:
+            raise ValueError("the results are of different shapes; expected the same in all files")
+        _grouped(panel, names, _ratios(document), "{:.2f}")
+        panel.axvline(1, color=INK, linewidth=1)
+        panel.locator_params(axis="x", nbins=5)
+        panel.set_title(_machine(document))
+        legend |= {bars.get_label(): bars for bars in panel.containers if isinstance(bars, BarContainer)}
+    figure.suptitle("Training step: times as fast as PyTorch", x=0.01, ha="left", fontsize=10)
+    figure.legend(legend.values(), legend, loc="outside lower left", ncols=3, handlelength=1.2)
+    return figure
+
+
+def _machine(document: Document) -> str:
+    """Return the processor of a document, its widest instructions, and the conditions of the measurement."""
+    machine, settings = document["machine"], document["settings"]
+    processor = machine["processor"].replace("(R)", "").replace(" Processor", "").partition(" @")[0]
+    widest = [words for flag, words in _INSTRUCTIONS.items() if flag in machine["vector_units"]][-1:]
+    limit = [f"limited to {settings['isa'].upper()}"] if settings.get("isa") else widest
+    busy = [f"{settings['busy']} busy neighbours"] if settings.get("busy") else []
+    return ", ".join([processor, *limit, threads_in_words(settings["threads"]), *busy])
 
 
 def generate(document: Document) -> Figure:
@@ -132,6 +173,8 @@ def kernels(document: Document) -> Figure:
     columns: dict[str, list[Document]] = {}
     for result in results:
         title = threads_in_words(result["threads"]) if result["device"] == "cpu" else result["device"]
+        if (precision := result.get("precision", "float32")) != "float32":
+            title += f", {precision}"
         columns.setdefault(title, []).append(result)
     rows = list(max((result["kernels"] for result in results), key=len))
     figure = Figure(figsize=(3.2 + 0.72 * len(results), 1.4 + 0.3 * len(rows)), layout="constrained")

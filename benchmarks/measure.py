@@ -24,7 +24,19 @@ TUNED_MEMORY = {
     "MALLOC_TOP_PAD_": "100000000",
 }  # glibc then keeps freed memory, instead of returning it to the system and faulting it in again
 
-_DISTURBING = ("OPENBLAS_", "MALLOC_", "OMP_", "GOMP_", "KMP_", "MKL_", "NUMBA_NUM_THREADS", "NUMLSTM_")
+_DISTURBING = (
+    "OPENBLAS_",
+    "MALLOC_",
+    "OMP_",
+    "GOMP_",
+    "KMP_",
+    "MKL_",
+    "NUMBA_NUM_THREADS",
+    "NUMLSTM_",
+    "ONEDNN_",
+    "DNNL_",
+    "ATEN_",
+)
 _KEPT = ("NUMLSTM_CACHE_DIR",)  # the usual cache of compiled code is the user's own
 _VECTOR_FLAGS = ("avx2", "fma", "avx512f", "avx512_bf16", "amx_bf16", "asimd")
 

@@ -8,6 +8,7 @@ is compared with it.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -38,6 +39,14 @@ def _kernel(count, values):  # type: ignore[no-untyped-def]
     _multiply_add(count, values)
 
 
+def per_second(work: Callable[[], int], seconds: float) -> float:
+    """Return the operations per second of `work`, called for at least `seconds`."""
+    done, started = 0, time.perf_counter()
+    while (elapsed := time.perf_counter() - started) < seconds:
+        done += work()
+    return done / elapsed
+
+
 class Peak:
     """Multiply-adds on several threads at once. Work is counted in floating-point operations."""
 
@@ -57,13 +66,6 @@ class Peak:
         """Do one piece of work and return its number of operations."""
         list(self._pool.map(_kernel, [self._count] * self.threads, self._values))
         return 2 * self._count * self._values.size
-
-    def per_second(self, seconds: float) -> float:
-        """Return operations per second, measured for at least `seconds`."""
-        done, started = 0, time.perf_counter()
-        while (elapsed := time.perf_counter() - started) < seconds:
-            done += self.work()
-        return done / elapsed
 
     def _seconds(self) -> float:
         started = time.perf_counter()

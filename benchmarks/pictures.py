@@ -10,6 +10,7 @@ import argparse
 import importlib.util
 import json
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -73,6 +74,17 @@ def draw(path: Path) -> Path:
     return target
 
 
+def draw_side_by_side(target: Path, sources: Sequence[Path]) -> None:
+    """Draw the training results of several processors in one picture."""
+    import matplotlib
+
+    from .drawings import processors
+
+    documents = [json.loads(path.read_text("utf-8")) for path in sources]
+    with matplotlib.rc_context(_STYLE):
+        _save(processors(documents), target)
+
+
 def _save(figure: Figure, target: Path) -> None:
     about: dict[str, Any] = {"Date": None, "Creator": None}
     figure.savefig(target, bbox_inches="tight", pad_inches=0.15, metadata=about)
@@ -93,9 +105,18 @@ def _dark_rules() -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.pictures", description=__doc__)
     parser.add_argument("files", nargs="*", type=Path, help="results (default: all in benchmarks/results)")
+    together = "draw the named results of training on several processors side by side in this one picture"
+    parser.add_argument("--together", type=Path, metavar="FILE.svg", help=together)
     if importlib.util.find_spec("matplotlib") is None:
         parser.error(_MISSING)
-    for path in parser.parse_args().files or sorted(RESULTS.glob("*.json")):
+    args = parser.parse_args()
+    if args.together:
+        if not args.files:
+            parser.error("--together needs the results to draw: name the files")
+        draw_side_by_side(args.together, args.files)
+        print(f"drew {args.together}")
+        return
+    for path in args.files or sorted(RESULTS.glob("*.json")):
         draw_if_possible(path)
 
 

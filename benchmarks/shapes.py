@@ -62,3 +62,10 @@ def text(shape: Shape, windows: int, seed: int = 0) -> npt.NDArray[np.uint8]:
     N = shape.batch_size * shape.seq_len * windows + 1
     ids = np.random.default_rng(seed).choice(shape.vocab_size, N, p=often / often.sum())
     return ids.astype(np.uint8)
+
+
+def first_window(shape: Shape, windows: int) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Return the ids and the targets (T, B) of the first training step on `text`."""
+    ids = text(shape, windows)
+    T, B = shape.seq_len, shape.batch_size
+    return ids[:-1].reshape(B, -1).T[:T], ids[1:].reshape(B, -1).T[:T]

@@ -54,13 +54,16 @@ class WorkerHere:
 
     in_place_of_torch = {  # noqa: RUF012
         "train": with_numlstm.Training,
+        "exact": with_numlstm.Exact,
         "eager": with_numlstm.Streams,
         "scripted": with_numlstm.Streams,
     }
 
-    def __init__(self, module: str, task: str, settings: Any, memory: Any = None, checkout: Any = None) -> None:
+    def __init__(self, module: str, task: str, settings: Any, variables: Any = None, checkout: Any = None) -> None:
         tasks = (
-            self.in_place_of_torch if module == "with_torch" else importlib.import_module(f"benchmarks.{module}").TASKS
+            self.in_place_of_torch
+            if module.startswith("with_torch")
+            else importlib.import_module(f"benchmarks.{module}").TASKS
         )
         self._answer = contest.answering(tasks[task], json.loads(json.dumps(settings)))
 
@@ -92,8 +95,9 @@ def as_if_torch(monkeypatch: pytest.MonkeyPatch, workers_here: None) -> None:
 @pytest.fixture
 def bf16_in_float32(monkeypatch: pytest.MonkeyPatch) -> None:
     """Compute bf16 networks in float32 on the CPU: works on every processor and needs no further kernels."""
-    pack = cpu.pack_lstm
-    monkeypatch.setattr(cpu, "pack_lstm", lambda *weights, precision="", **options: pack(*weights, **options))
+    for name in ("pack_lstm", "pack_dense"):
+        pack = getattr(cpu, name)
+        monkeypatch.setattr(cpu, name, lambda *w, precision="", pack=pack, **options: pack(*w, **options))
 
 
 @pytest.fixture

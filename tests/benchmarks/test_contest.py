@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import contest, generate, train
+from benchmarks import contest, generate
 from benchmarks.measure import spread
 from benchmarks.shapes import Shape
 
@@ -59,23 +59,6 @@ def test_a_worker_is_a_process_that_works_until_it_cannot_answer(capfd):
 def test_useful_operations_counted_by_hand():
     # Layers of 2 units, 4 gates, 3 symbols: 4*2*2 for the first (its input is a gather), 4*2*(2+2), output 2*3.
     assert Shape((2, 2), vocab_size=3).flop_per_character == 6 * (16 + 32 + 6)
-
-
-def test_training_that_differs_is_refused():
-    ours = Answering(first_steps=[[4.0, 1.0], [3.0, 1.0]])
-    same = Answering(first_steps=[[4.0, 1.0], [3.0, 1.00005]])
-    errors = train.verify({"numlstm": ours, "peak": Answering(), "torch tuned": same})["largest_relative_errors"]
-    assert errors["torch tuned"] == {"loss": 0.0, "gradient_norm": pytest.approx(5e-5)}
-    for wrong in ([3.01, 1.0], [3.0, 1.001], [float("nan"), 1.0]):
-        with pytest.raises(RuntimeError, match="step 2"):
-            train.verify({"numlstm": ours, "torch tuned": Answering(first_steps=[[4.0, 1.0], wrong])})
-
-
-def test_bf16_may_differ_by_more():
-    ours = Answering(first_steps=[[4.0, 1.0]])
-    train.verify({"numlstm": ours, "torch bf16 tuned": Answering(first_steps=[[4.03, 1.04]])})
-    with pytest.raises(RuntimeError, match="loss"):
-        train.verify({"numlstm": ours, "torch bf16 tuned": Answering(first_steps=[[4.05, 1.0]])})
 
 
 def test_text_that_differs_is_refused():

@@ -74,25 +74,34 @@ def test_the_report_has_errors_and_times() -> None:
         return {"seconds": {"median": seconds}, "largest_error": error}
 
     results = [
-        {"name": "1x8 B2 T3", "threads": 1, "kernels": {"adam_": kernel(2e-6, 1e-8), "a, b": kernel(3e-5, 1e-7)}},
-        {"name": "2x8 B2 T3", "threads": 2, "kernels": {"adam_": kernel(4.44e-6, 3e-8)}},
+        {
+            "name": "1x8 B2 T3",
+            "precision": "float32",
+            "threads": 1,
+            "kernels": {"adam_": kernel(2e-6, 1e-8), "a, b": kernel(3e-5, 1e-7)},
+        },
+        {"name": "2x8 B2 T3", "precision": "bf16", "threads": 2, "kernels": {"adam_": kernel(4.44e-6, 3e-8)}},
     ]
     said = kernels.report_of(reference, results).splitlines()
     assert said[0] == said[-1] == "```"
     found = dict(line.split("  ", 1) for line in said[1:-1])
     found = {name: value.strip() for name, value in found.items()}
     assert found["device"] == "reference (NumPy)"
-    assert (found["error, adam_"], found["error, a, b"]) == ("3.0e-08", "1.0e-07")
+    assert (found["error, adam_, bf16"], found["error, a, b"]) == ("3.0e-08", "1.0e-07")
     assert found["us, 1x8 B2 T3, 1 thread"] == "adam_ 2, a b 30"
-    assert found["us, 2x8 B2 T3, 2 threads"] == "adam_ 4.44"
+    assert found["us, 2x8 B2 T3, 2 threads, bf16"] == "adam_ 4.44"
 
 
 def test_what_is_further_from_the_reference_than_rounding_is_named():
     kernels_of = {"lstm_forward": {"largest_error": 1e-6}, "adam_": {"largest_error": 0.25}}
     odd = {"generate, 1 stream": {"largest_error": float("nan")}}
     results = [
-        {"name": "1x128", "device": "gpu", "kernels": kernels_of},
-        {"name": "2x128", "device": "cpu", "kernels": odd},
+        {"name": "1x128", "device": "gpu", "precision": "float32", "kernels": kernels_of},
+        {"name": "2x128", "device": "cpu", "precision": "float32", "kernels": odd},
     ]
     assert kernels.far_off(results) == ["adam_ of 1x128 on gpu by 0.25", "generate, 1 stream of 2x128 on cpu by nan"]
     assert kernels.far_off([{**results[0], "kernels": {"lstm_forward": {"largest_error": 1e-6}}}]) == []
+    rounded = {**results[0], "precision": "bf16", "kernels": {"lstm_forward": {"largest_error": 1e-2}}}
+    assert kernels.far_off([rounded]) == []
+    rounded["kernels"]["lstm_forward"]["largest_error"] = 0.1
+    assert kernels.far_off([rounded]) == ["lstm_forward, bf16 of 1x128 on gpu by 0.1"]

@@ -35,11 +35,17 @@ def results(path: Path) -> list[dict[str, Any]]:
     return found
 
 
-@pytest.mark.usefixtures("tiny")
+@pytest.mark.usefixtures("tiny", "bf16_in_float32")
 def test_the_kernels_of_the_cpu(run_script: RunScript, without: Callable[[str], None], tmp_path: Path) -> None:
     without("matplotlib")
-    printed = run_script(kernels, *SHORT, "-o", tmp_path / "r.json")
-    found = results(tmp_path / "r.json")
+    printed = run_script(kernels, *SHORT, "--busy", "1", "-o", tmp_path / "r.json")
+    assert json.loads((tmp_path / "r.json").read_text("utf-8"))["settings"]["busy"] == 1
+    every = results(tmp_path / "r.json")
+    assert {result["precision"] for result in every} >= {"float32", "bf16"}
+    for result in every:
+        if result["precision"] != "float32":
+            assert set(result["kernels"]) == {name for name in NAMES if name.startswith(("lstm", "dense"))}
+    found = [result for result in every if result["precision"] == "float32"]
     assert [result["threads"] for result in found] == [1, 2]
     for result in found:
         assert list(result["kernels"]) == NAMES
@@ -56,8 +62,8 @@ def test_the_kernels_of_a_gpu(run_script: RunScript, tmp_path: Path) -> None:
         pytest.skip(emulation.missing())
     with emulation.emulated():
         printed = run_script(kernels, *SHORT, "--device", "gpu", "-o", tmp_path / "r.json")
-    (result,) = results(tmp_path / "r.json")
-    assert (result["device"], result["threads"]) == ("gpu", 1)
+    result = results(tmp_path / "r.json")[0]
+    assert (result["device"], result["threads"], result["precision"]) == ("gpu", 1, "float32")
     assert list(result["kernels"]) == NAMES
     for name, kernel in result["kernels"].items():
         assert kernel["largest_error"] <= cases.TOLERANCE, name
@@ -73,7 +79,7 @@ def test_wrong_results_are_reported_but_not_kept(
 ) -> None:
     right = cases.largest_error
     monkeypatch.setattr(kernels, "largest_error", lambda *outputs: right(*outputs) + 0.01)
-    with pytest.raises(SystemExit, match="further than 5e-05 from the reference: lstm_forward, tokens of 2x8"):
+    with pytest.raises(SystemExit, match="too far from the reference: lstm_forward, tokens of 2x8"):
         run_script(kernels, *SHORT, "-o", tmp_path / "r.json")
     assert not (tmp_path / "r.json").exists()
 

@@ -78,6 +78,52 @@ def test_the_kernels_of_a_gpu_alone_and_beside_the_processor(tmp_path):
         assert (">1 thread<" in drawn) == (len(results) == 2)
 
 
+MACHINE = {"processor": "Intel(R) Xeon(R) Processor @ 2.50GHz", "vector_units": ["avx2", "fma", "avx512f"]}
+
+
+def trained_on(path, machine, settings, **more):
+    document = {"benchmark": "train", **DOCUMENTS["train"], "machine": machine, "settings": settings, **more}
+    path.write_text(json.dumps(document), "utf-8")
+    return path
+
+
+def test_several_processors_are_drawn_side_by_side(run_script, tmp_path):
+    rounded = {**TRAINED, "ratios_bf16": {"torch bf16 tuned": ONE}}
+    means = {"ratios": {"torch default": 1.5, "torch tuned": 1.2}, "ratios_bf16": {"torch bf16 tuned": 2.5}}
+    amd = {"processor": "AMD EPYC", "vector_units": ["avx2", "amx_bf16"]}
+    files = [
+        trained_on(tmp_path / "a.json", MACHINE, {"threads": 2}),
+        trained_on(tmp_path / "b.json", amd, {"threads": 1}, results=[rounded], geometric_means=means),
+        trained_on(tmp_path / "c.json", amd, {"threads": 1, "isa": "avx2", "busy": 3}),
+    ]
+    target = tmp_path / "all.svg"
+    assert run_script(pictures, "--together", target, *files) == f"drew {target}\n"
+    drawn = target.read_text("utf-8")
+    for title in (
+        "Intel Xeon, AVX-512, 2 threads",
+        "AMD EPYC, AMX, 1 thread",
+        "AMD EPYC, limited to AVX2, 1 thread, 3 busy neighbours",
+    ):
+        assert f">{title}<" in drawn
+    assert drawn.count(">beside PyTorch tuned<") == 1, "the panels share a legend"
+    assert ">bf16, beside PyTorch bf16 tuned<" in drawn
+    run_script(pictures, "--together", target, *files)
+    assert target.read_text("utf-8") == drawn
+
+
+def test_other_shapes_are_not_drawn_side_by_side(tmp_path):
+    one = trained_on(tmp_path / "a.json", MACHINE, {"threads": 2})
+    two = trained_on(tmp_path / "b.json", MACHINE, {"threads": 2}, results=[{**TRAINED, "name": "2x8"}])
+    with pytest.raises(ValueError, match="of different shapes"):
+        pictures.draw_side_by_side(tmp_path / "all.svg", [one, two])
+
+
+def test_side_by_side_needs_results(run_script, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        run_script(pictures, "--together", tmp_path / "all.svg")
+    assert "--together needs the results to draw" in capsys.readouterr().err
+
+
 def test_nothing_written_is_nothing_drawn(capsys):
     pictures.draw_if_possible(None)
     assert not capsys.readouterr().out

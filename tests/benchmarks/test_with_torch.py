@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from benchmarks import generate, train, with_numlstm
@@ -13,6 +15,7 @@ from benchmarks.contest import AbsentError
 from benchmarks.shapes import Shape
 
 with_torch = pytest.importorskip("benchmarks.with_torch", reason="needs PyTorch: install the extra `judge`")
+with_torch_writing = pytest.importorskip("benchmarks.with_torch_writing", reason="needs PyTorch")
 torch = with_torch.torch
 
 pytestmark = pytest.mark.judge
@@ -40,6 +43,43 @@ def test_training_takes_the_steps_that_numlstm_takes() -> None:
         assert found == pytest.approx(expected, rel=1e-4)
 
 
+def gradients(contestant: Any, path: Path) -> dict[str, Any]:
+    contestant.save_gradients(str(path))
+    with np.load(path) as file:
+        return dict(file)
+
+
+def test_gradients_have_numlstms_names_and_shapes_and_are_exact(tmp_path: Path) -> None:
+    exact = gradients(with_torch.Exact(FIELDS, 16), tmp_path / "a.npz")
+    assert {each.dtype for each in exact.values()} == {np.dtype("float64")}
+    for found, rtol in (
+        (with_numlstm.Exact(FIELDS, 16), 1e-10),
+        (with_torch.Training(FIELDS, 1, "float32", **train.SETTINGS), 1e-4),
+    ):
+        other = gradients(found, tmp_path / "b.npz")
+        assert other.keys() == exact.keys()
+        for name, value in exact.items():
+            np.testing.assert_allclose(other[name], value, rtol=rtol, atol=rtol * np.abs(value).max(), err_msg=name)
+
+
+def test_onednns_math_mode_is_absent_where_it_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    forward = torch.nn.LSTM.forward
+
+    def rounds(self: Any, *values: Any) -> Any:
+        h, state = forward(self, *values)
+        return (h * (1.002 if torch.backends.mkldnn.enabled else 1.0), state)
+
+    try:
+        monkeypatch.setattr(torch.nn.LSTM, "forward", rounds)
+        assert len(with_torch.Training(FIELDS, 1, "bf16 math", **train.SETTINGS).first_steps(2)) == 2
+        monkeypatch.setattr(torch.nn.LSTM, "forward", forward)
+        # On a processor whose oneDNN rounds, its default here is still float32: the variable is not set.
+        with pytest.raises(AbsentError, match="oneDNN computes in float32 here"):
+            with_torch.Training(FIELDS, 1, "bf16 math", **train.SETTINGS)
+    finally:
+        torch.backends.mkldnn.matmul.fp32_precision = torch.backends.mkldnn.rnn.fp32_precision = "none"
+
+
 def test_training_in_bf16_rounds() -> None:
     exact = first_steps(with_torch, "float32")
     torch.backends.mkldnn.enabled = False  # without oneDNN, PyTorch computes an LSTM in bf16 on every processor
@@ -62,8 +102,29 @@ def test_training_in_bf16_is_absent_where_onednn_has_no_such_lstm(monkeypatch: p
 @pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
 @pytest.mark.parametrize("task", ["eager", "scripted"])
 def test_the_likeliest_text_is_that_of_numlstm(task: str) -> None:
-    contestant = with_torch.TASKS[task](FIELDS, 1, **generate.SETTINGS)
+    contestant = with_torch_writing.TASKS[task](FIELDS, 1, **generate.SETTINGS)
     assert contestant.work() == 2 * 16
     ours = with_numlstm.Streams(FIELDS, 1, **generate.SETTINGS)
     assert contestant.greedy(["012", "340"], 20) == ours.greedy(["012", "340"], 20)
     assert contestant.about()["threads"] == 1
+
+
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+def test_text_in_bf16_begins_like_that_in_float32() -> None:
+    texts = [
+        with_torch_writing.Scripted(FIELDS, 1, precision=precision, **generate.SETTINGS).greedy(["012", "340"], 20)
+        for precision in ("float32", "bf16")
+    ]
+    assert all(a[:2] == b[:2] for a, b in zip(*texts, strict=True))
+
+
+def test_the_math_mode_is_judged_on_the_same_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[Any] = []
+
+    def judged(compute: Any) -> None:
+        asked.extend([compute(), compute()])
+
+    monkeypatch.setattr(with_torch_writing, "use_bf16_math", judged)
+    monkeypatch.setattr(torch.jit, "script", lambda loop: loop)
+    with_torch_writing.Scripted(FIELDS, 1, precision="bf16 math", **generate.SETTINGS)
+    assert torch.equal(*asked)
