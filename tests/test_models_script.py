@@ -38,6 +38,8 @@ def test_a_model_is_stored_with_what_it_comes_to(make: ModuleType, tmp_path: Pat
     assert file.summary["about"]["title"]
     assert file.summary["commands"] == ["numlstm train tales --layers 8"]
     assert 0 < file.summary["evaluated"]["carried"] < 5
+    for loss in file.summary["evaluated"]["rounded"].values():
+        assert loss == pytest.approx(file.summary["evaluated"]["carried"], abs=0.01)
     assert trained.stat().st_size > (tmp_path / "tales.npz").stat().st_size
 
 

@@ -73,12 +73,21 @@ class Backend(Protocol):
 
         R is the size of h: H, unless the variant has a projection.
 
-        Products use the weights' own precision or, with "bf16", factors rounded to bf16 and sums in float32. Raises
-        `BackendError` if the backend or the processor does not support the precision.
+        Products use the weights' own precision or, with "bf16", factors rounded to bf16 and sums in float32. Layers for
+        which the backend has no such kernels are computed in float32. Raises `BackendError` if the backend or the
+        processor does not support the precision.
         """
 
-    def pack_dense(self, W: Array, b: Array, *, packed: Packed = None) -> Packed:
-        """Pack a dense layer: W (H, V), b (V)."""
+    def pack_dense(self, W: Array, b: Array, *, precision: str = "", packed: Packed = None) -> Packed:
+        """Pack a dense layer: W (H, V), b (V). With a `precision`, the factors may be rounded to it or stay float32."""
+
+    def pack_rounded(self, layers: Sequence[Packed], output: Packed, rounding: str) -> Packed:
+        """Return the packed layers and output, whose weights are rounded already, in the form that `generate` reads.
+
+        `rounding` is "bf16" or "int8": see `spec/rounding.py`. Returns None if the backend has no such form for these
+        layers; `generate` then reads the packed weights, which hold the same numbers. Raises `BackendError` if the
+        backend does not support rounded weights.
+        """
 
     def lstm_forward(
         self, x: Array, packed: Packed, h0: Array, c0: Array, *, mask: Mask | None = None, tape: Tape = None
@@ -215,10 +224,12 @@ class Backend(Protocol):
         uniforms: Array,
         sampling: Sampling,
         embedding: Array = None,
+        rounded: Packed = None,
     ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
         """Draw N tokens for each of B streams, carrying the state from token to token.
 
         Reads ids (B), then each token drawn. Tokens are drawn with `uniforms (N, B)` in [0, 1) from the distribution
         defined in `spec/sampling.py`, each stream with its own settings. With `embedding (V, E)` the first layer reads
-        its rows. Returns the tokens (N, B) and the state after reading all of them but the last.
+        its rows. `rounded` is what `pack_rounded` returned. Returns the tokens (N, B) and the state after reading all
+        of them but the last.
         """

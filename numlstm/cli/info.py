@@ -71,6 +71,9 @@ def _history(file: WeightsFile) -> list[str]:
         lines.append(f"validation  {s['best_loss']:.4f} nats ({bits:.4f} bits) per {unit}, at step {s['best_step']:,}")
     if "evaluated" in s:
         lines.append(f"as stored   {_evaluated(s['evaluated'], unit)}")
+        if "rounded" in s["evaluated"]:
+            found = "; ".join(f"{name} {nats:.4f}" for name, nats in s["evaluated"]["rounded"].items())
+            lines.append(f"rounded     {found} nats per {unit} with carried state (gen --precision)")
     return lines
 
 

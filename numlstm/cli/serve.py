@@ -16,7 +16,7 @@ import typer
 from ..errors import BackendError, ConfigError
 from ..serve.server_settings import MB, Settings
 from ..settings.amounts import parse_size
-from .shared.options import Device, Threads
+from .shared.options import Device, Precision, Threads
 
 if TYPE_CHECKING:
     import uvicorn
@@ -75,6 +75,7 @@ def serve(
             "--no-train", help="Serve the folder read-only: no jobs, uploads or deletions.", rich_help_panel=_ACCESS
         ),
     ] = False,
+    precision: Precision = Settings.precision,
     device: Device = "auto",
     threads: Threads = None,
     memory: Annotated[str, _limit("Maximum memory of loaded models.", "memory", "SIZE")] = _size("memory"),
@@ -106,6 +107,7 @@ def serve(
         port=port,
         api_key=api_key,
         train=not no_train,
+        precision=precision,
         device=device,
         threads=threads,
         memory=parse_size("--memory", memory),

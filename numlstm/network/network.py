@@ -44,6 +44,7 @@ class Network:
     `flat (P,)` holds all parameters and `grads (P,)` the gradients of the last `gradients_` call, both on the device.
     After writing to `flat`, call `pack` before using the network again. `precision` is the precision of the LSTM
     layers' matrix products, "float32" or "bf16" (see `settings.precision`); stored arrays keep the parameters' dtype.
+    `rounding`, "bf16" or "int8", rounds the weights (see `parameters.rounded`), and `draw` reads them in that form.
     """
 
     def __init__(
@@ -54,17 +55,20 @@ class Network:
         *,
         vocab: Vocab | None = None,
         precision: str = "float32",
+        rounding: str = "",
     ) -> None:
         check_precision(precision, config.dtype)
         if vocab is not None and len(vocab) != config.vocab_size:
             raise ConfigError(f"vocab_size is {config.vocab_size}, but the vocabulary has {len(vocab)} symbols")
         self.config, self.backend, self._vocab, self.precision = config, backend, vocab, precision
-        self.flat = backend.asarray(flat, config.dtype)
+        self.rounding = rounding
+        self.flat = backend.asarray(parameters.rounded(flat, config, rounding), config.dtype)
         self.grads = backend.zeros(parameters.count(config), config.dtype)
         self._views = parameters.views(self.flat, config)
         self._grad_views = parameters.views(self.grads, config)
         self._layers: list[Any] = [None] * len(config.layers)
         self._output: Any = None
+        self._rounded: Any = None
         self._tapes: Tapes = {}
         self._embedding = self._views.get("embedding.W")
         # The output weights and their gradient. Tied weights are a transposed copy of the embedding's.
@@ -105,13 +109,19 @@ class Network:
         return self._vocab
 
     @property
+    def reads_rounded(self) -> bool:
+        """True if `draw` reads weights in the form that `rounding` names, not the same numbers as float32."""
+        return self._rounded is not None
+
+    @property
     def params(self) -> dict[str, npt.NDArray[Any]]:
         """Copies of the parameters as NumPy arrays by name."""
         return {name: self.backend.to_numpy(view) for name, view in self._views.items()}
 
     def set_params(self, named: Mapping[str, npt.ArrayLike]) -> None:
         """Replace all parameters. Raises `ConfigError` if names or shapes do not match."""
-        self.flat[...] = self.backend.asarray(parameters.flatten(named, self.config))
+        flat = parameters.rounded(parameters.flatten(named, self.config), self.config, self.rounding)
+        self.flat[...] = self.backend.asarray(flat)
         self.pack()
 
     @property
@@ -139,7 +149,9 @@ class Network:
             )
         if self.config.tie_weights:
             self._output_W[...] = w["embedding.W"].T
-        self._output = self.backend.pack_dense(self._output_W, w["output.b"], packed=self._output)
+        self._output = self.backend.pack_dense(self._output_W, w["output.b"], precision=precision, packed=self._output)
+        if self.rounding:
+            self._rounded = self.backend.pack_rounded(self._layers, self._output, self.rounding)
 
     def _variant(self, of: Mapping[str, Array], layer: int) -> Variant:
         """Return a layer's additions to the plain LSTM, as parameters or as gradients depending on `of`."""
@@ -268,7 +280,7 @@ class Network:
                 f"{self.config.vocab_size} tokens"
             )
         numbers = self.backend.uniforms(*uniforms) if isinstance(uniforms, Draws) else uniforms
-        return self.backend.generate(self._layers, self._output, state, x, numbers, how, self._embedding)
+        return self.backend.generate(self._layers, self._output, state, x, numbers, how, self._embedding, self._rounded)
 
     def _checked(self, ids: npt.ArrayLike) -> npt.NDArray[np.int32]:
         """Check that ids are in the vocabulary; return them as (T, B), or (T, 1) for one text (T)."""

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from ..backends.spec import rounding as rounding_rule
 from ..errors import ConfigError
 from ..settings.network import NetworkSettings
 
@@ -79,6 +80,23 @@ def flatten(named: Mapping[str, npt.ArrayLike], config: NetworkSettings) -> Floa
             raise ConfigError(f"parameter {name} has shape {value.shape}; expected {view.shape}")
         view[...] = value
     return flat
+
+
+def rounded(flat: FloatArray, config: NetworkSettings, rounding: str) -> FloatArray:
+    """Return parameters with the weights of all products rounded to "bf16" or "int8"; as they are if `rounding` is "".
+
+    The first layer looks up rows of W_x, so these stay; with tied weights, those of the embedding are the output's.
+    """
+    if not rounding:
+        return flat
+    result = np.array(flat)
+    looked_up = "embedding.W" if config.embedding else "lstm.0.W_x"
+    for name, W in views(result, config).items():
+        if W.ndim == 2 and name != looked_up:
+            W[...] = rounding_rule.rounded(W, rounding)
+        elif name == "embedding.W" and config.tie_weights:
+            W[...] = rounding_rule.rounded(W.T, rounding).T
+    return result
 
 
 def initialise(config: NetworkSettings, seed: int) -> FloatArray:

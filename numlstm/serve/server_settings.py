@@ -8,13 +8,14 @@ import os
 from pathlib import Path
 
 from ..errors import ConfigError
+from ..settings.precision import rounding_of
 
 MB = 2**20
 
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The settings of a server: sizes in bytes, times in seconds, lengths in tokens.
+    """The settings of a server: sizes in bytes, times in seconds, lengths in tokens; `precision` is the weights'.
 
     `models` is the folder of models, jobs and corpora, and is read-only if `train` is false. `memory` limits the loaded
     models, `max_texts` the texts written at once, and `max_jobs` the jobs in the list, finished ones included. Raises
@@ -26,6 +27,7 @@ class Settings:
     port: int = 8000
     api_key: str = ""
     train: bool = True
+    precision: str = "float32"
     device: str = "auto"
     threads: int | None = None
     memory: int = 2048 * MB
@@ -41,6 +43,7 @@ class Settings:
     def __post_init__(self) -> None:
         if os.path.exists(self.models) and not os.path.isdir(self.models):
             raise ConfigError(f"--models {self.models} is not a folder; expected a folder or an unused name")
+        rounding_of(self.precision)
         if not 0 <= self.port <= 65535:
             raise ConfigError(f"--port is {self.port}; expected 0 to 65535")
         for name in ("memory", "max_body", "max_upload", "max_prompt", "max_tokens", "max_texts", "max_jobs"):

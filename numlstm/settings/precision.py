@@ -1,10 +1,12 @@
-"""The precision of matrix products."""
+"""The precision of matrix products, and that of the weights that write text."""
 
 from __future__ import annotations
 
 from ..errors import ConfigError
 
 PRECISIONS = ("float32", "bf16", "tf32", "fp16")
+AUTO = "auto"  # a new run chooses one of them
+TEXT_PRECISIONS = ("float32", "bf16", "int8")
 
 
 def check_precision(precision: object, dtype: str = "float32") -> None:
@@ -18,3 +20,13 @@ def check_precision(precision: object, dtype: str = "float32") -> None:
         raise ConfigError(f"`precision` is {precision!r}; expected {' or '.join(PRECISIONS)}")
     if precision != "float32" and dtype != "float32":
         raise ConfigError(f"`dtype` is {dtype!r}; expected float32 for precision {precision}")
+
+
+def rounding_of(precision: object) -> str:
+    """Return what the weights are rounded to for writing text: "" for float32, "bf16" or "int8".
+
+    Raises `ConfigError` for any other precision.
+    """
+    if precision not in TEXT_PRECISIONS:
+        raise ConfigError(f"`precision` is {precision!r}; expected {' or '.join(TEXT_PRECISIONS)}")
+    return "" if precision == "float32" else str(precision)

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import ConfigError
 from .declaration import NETWORK, OPTIMIZER, RUN, STEPS, TEXT, Settings, setting
-from .precision import PRECISIONS
+from .precision import AUTO, PRECISIONS
 
 SCHEDULES = ("constant", "cosine", "linear", "step", "plateau")
 BATCHINGS = ("streams", "windows")
@@ -251,10 +251,10 @@ class TrainingSettings(Settings):
     precision: str = setting(
         "float32",
         "Number format of matrix products: float32, or for speed bf16 (16 bits; processors and GPUs that support it), "
-        "tf32 (19 bits; GPU) or fp16 (16 bits; GPU). Sums and weights stay float32, and text is always generated and "
-        "evaluated in float32.",
+        "tf32 (19 bits; GPU) or fp16 (16 bits; GPU); auto tries a few steps of each and takes the fastest that agrees "
+        "with float32. Sums and weights stay float32.",
         RUN,
-        choices=PRECISIONS,
+        choices=(*PRECISIONS, AUTO),
         default_text="float32, or the resumed run's",
     )
 

@@ -12,6 +12,7 @@ from ..network import weights_file
 from ..network.weights_file import WeightsFile
 from ..settings.commands import Options
 from ..settings.declaration import format_value
+from ..settings.precision import AUTO
 from ..settings.training import OPTIMIZERS, TrainingSettings
 from ..text.dataset.corpus import IN_MEMORY, Corpus, load_corpus
 from ..text.dataset.encode import Report
@@ -47,6 +48,8 @@ def resumed_run(
     settings that cannot change, and `BackendError` if the device does not support the run's precision.
     """
     file = weights_file.load(path)
+    if options.get("precision") == AUTO:  # the run's own
+        options = {name: value for name, value in options.items() if name != "precision"}
     run, notes = _resumed(file, backend, options.get("precision"))
     was = run.record.corpus
     if was is None:
@@ -91,7 +94,8 @@ def _resumed(file: WeightsFile, backend: Backend, precision: str | None) -> tupl
         if precision is not None:
             raise
         raise BackendError(
-            f"{error}: use `precision` float32 to continue this run; the result will differ slightly"
+            f"{str(error).removesuffix('; use float32')}; use `precision` float32 to continue this run: the result "
+            "will differ slightly"
         ) from None
     was = file.state.config.precision if file.state else run.config.precision
     if run.config.precision == was:

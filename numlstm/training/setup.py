@@ -17,12 +17,14 @@ from ..network.parameters import count, initialise
 from ..settings.commands import Options
 from ..settings.declaration import declared
 from ..settings.network import NetworkSettings
+from ..settings.precision import AUTO
 from ..settings.text import TextSettings
 from ..settings.training import OPTIMIZERS, RESET_STATE, TrainingSettings
 from ..text.dataset.corpus import Corpus, load_corpus
 from ..text.dataset.encode import Report
 from ..text.dataset.streams import Batches, split
 from ..text.sources.find import Source
+from . import precision_choice
 from .record import CorpusRecord
 from .state import TrainingState, batches, check_validation, epochs_in
 
@@ -61,6 +63,9 @@ def new_run(text: Corpus, backend: Backend, options: Options) -> TrainingState:
     shape = network_settings(len(text.vocab), options)
     _check_fits(shape)
     parameters = initialise(shape, config.seed)
+    if config.precision == AUTO:
+        found = precision_choice.fastest(shape, parameters, backend, config, split(text.ids, config.val_split)[0])
+        config = dataclasses.replace(config, precision=found)
     model = Model(shape, parameters, backend, vocab=text.vocab, precision=config.precision)
     run = TrainingState.start(model, config)
     run.record.corpus = CorpusRecord(text.sources, text.encoding, text.digest, len(text.ids), _level(options))

@@ -10,6 +10,8 @@ import contextvars
 
 import numpy as np
 
+from numlstm.backends.spec.rounding import rounded
+
 DTYPES = ("float64", "float32")
 ERROR = {"float64": 1e-12, "float32": 2e-5}  # relative to the largest entry of an array
 
@@ -116,16 +118,22 @@ def dense_inputs(rng, shape, dtype):
     return {name: frozen(rng.standard_normal(size), dtype) for name, size in sizes.items()}
 
 
-def network(backend, rng, V, layers, dtype="float64"):
-    """Return the packed layers and the packed output of a random network."""
+def network(backend, rng, V, layers, dtype="float64", rounding=""):
+    """Return the packed layers and the packed output of a random network, its weights of float32 rounded if asked."""
+
+    def round_off(W):
+        return frozen(rounded(W.astype(np.float32), rounding), dtype) if rounding else W
+
     packed, D = [], V
     for n, H in enumerate(layers):
         inputs = layer_inputs(np.random.default_rng([rng, n]), (1, 1, D, H), dtype, tokens=n == 0)
-        on = device_arrays(backend, {name: frozen(3 * inputs[name]) for name in ("W_x", "W_h", "b")})
+        given = {name: frozen(3 * inputs[name]) for name in ("W_x", "W_h", "b")}
+        given |= {name: round_off(given[name]) for name in (("W_x", "W_h") if n else ("W_h",))}
+        on = device_arrays(backend, given)
         packed.append(backend.pack_lstm(on["W_x"], on["W_h"], on["b"], tokens=n == 0))
         D = H
     arrays = dense_inputs(np.random.default_rng(rng), (1, D, V), dtype)
-    on = device_arrays(backend, {name: frozen(2 * arrays[name]) for name in ("W", "b")})
+    on = device_arrays(backend, {"W": round_off(frozen(2 * arrays["W"])), "b": frozen(2 * arrays["b"])})
     return packed, backend.pack_dense(on["W"], on["b"])
 
 

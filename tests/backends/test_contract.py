@@ -466,7 +466,7 @@ def test_signatures_are_the_protocol_s(name, function):
 
 
 def test_the_protocol_is_not_empty():
-    assert len(offered()) == 27
+    assert len(offered()) == 28
 
 
 def test_auto_finds_a_backend_that_works():

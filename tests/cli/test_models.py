@@ -34,7 +34,13 @@ def test_a_model_that_ships_writes_at_once(numlstm: Command) -> None:
 
 def test_info_tells_what_ships(numlstm: Command) -> None:
     shown = numlstm("info", "shakespeare").stdout
-    for said in ("title", "licence", "command     numlstm train shakespeare --layers", "nats per character"):
+    for said in (
+        "title",
+        "licence",
+        "command     numlstm train shakespeare --layers",
+        "nats per character",
+        "rounded     bf16 1.",
+    ):
         assert said in shown
 
 

@@ -40,6 +40,7 @@ class TestOptions:
     def test_every_setting_has_one(self, started, tmp_path):
         code, said = run(
             "--models", str(tmp_path), "--host", "localhost", "--port", "0", "--no-train", "--device", "reference",
+            "--precision", "int8",
             "--threads", "1", "--memory", "1.5GB", "--max-body", "64kB", "--max-upload", "1G", "--max-prompt", "5",
             "--max-tokens", "6", "--max-texts", "7", "--max-seconds", "8.5", "--max-jobs", "9",
             "--allow-origin", "https://a.example/", "--allow-origin", "http://B.example",
@@ -49,7 +50,8 @@ class TestOptions:
         (settings,) = started
         assert {**vars(settings)} == {
             "models": tmp_path, "host": "localhost", "port": 0, "api_key": "secret", "train": False,
-            "device": "reference", "threads": 1, "memory": 3 * 2**29, "max_body": 2**16, "max_upload": 2**30,
+            "precision": "int8", "device": "reference", "threads": 1,
+            "memory": 3 * 2**29, "max_body": 2**16, "max_upload": 2**30,
             "max_prompt": 5, "max_tokens": 6, "max_texts": 7, "max_seconds": 8.5, "max_jobs": 9,
             "allow_origins": ("https://a.example", "http://b.example"),
         }  # fmt: skip
@@ -76,6 +78,7 @@ class TestOptions:
             ),
             (["--memory", "much"], "numlstm: --memory is 'much'; expected a size such as 500MB or 2GB"),
             (["--max-tokens", "0"], "numlstm: --max-tokens is 0; expected at least 1"),
+            (["--precision", "int4"], "numlstm: --precision is 'int4'; expected float32 or bf16 or int8"),
             (["--port", "70000"], "numlstm: --port is 70000; expected 0 to 65535"),
             (
                 ["--host", "no.such.host.invalid", "--api-key", "k"],

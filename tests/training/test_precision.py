@@ -72,7 +72,7 @@ def test_a_run_of_a_gpu_goes_on_elsewhere_in_float32(device: str) -> None:
     file = reference_run().to_file()
     assert file.state is not None
     object.__setattr__(file.state.config, "precision", "tf32")
-    with pytest.raises(BackendError, match="`device` gpu: use `precision` float32 to continue this run"):
+    with pytest.raises(BackendError, match="`device` gpu; use `precision` float32 to continue this run"):
         resume._resumed(file, registry.load(device), None)
     assert resume._resumed(file, registry.load(device), "float32")[0].model.precision == "float32"
 
@@ -108,12 +108,21 @@ def test_a_resumed_run_keeps_its_precision_unless_told_otherwise() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("how", ["emulated", "native"])
-def test_bf16_learns_what_float32_learns_and_resumes_to_the_same_bits(how: str) -> None:
-    if how == "native" and (processor.bf16_emulated() or processor.bf16_missing()):
-        pytest.skip(processor.bf16_missing() or "NUMLSTM_BF16 asks for emulation")
+@pytest.mark.parametrize(
+    ("asked", "missing"),
+    [
+        ({"NUMLSTM_AMX": "off", "NUMLSTM_BF16": "emulated"}, ""),
+        ({"NUMLSTM_AMX": "emulated"}, ""),
+        ({"NUMLSTM_AMX": "off"}, "" if processor.bf16_instructions() else "no instruction for bf16 products"),
+        ({}, processor.tiles_missing()),
+    ],
+    ids=["emulated", "emulated tiles", "native", "native tiles"],
+)
+def test_bf16_learns_what_float32_learns_and_resumes_to_the_same_bits(asked: dict[str, str], missing: str) -> None:
+    if missing:
+        pytest.skip(missing)
     script = Path(__file__).with_name("precision_run.py")
-    environment = {**os.environ, **({"NUMLSTM_BF16": "emulated"} if how == "emulated" else {})}
+    environment = {**os.environ, **asked}
     done = subprocess.run([sys.executable, script], env=environment, capture_output=True, text=True, timeout=500)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -15,12 +15,17 @@ checks arrays, allocates memory and calls the kernels. The modules:
     updates.py      the update functions, which call both
     packing.py      weights in the order in which the kernels read them
     recurrence.py   one layer over a whole sequence, forward and backward
+    tiles.py        products of bf16 numbers in tiles (AMX), or emulated
+    tile_layers.py  layers whose products are computed in tiles; kernels in tile_recurrence.py, tile_gradients.py and
+                    tile_dense.py
     variant_layers.py  the same for layers with layer norm, a projection, hard gates or recurrent dropout; kernels in
                     variant_kernels.py and layernorm.py
     masks.py        dropout and embedding lookup
     gradients.py    weight gradients
     dense.py        the output layer and the loss
     generation.py   token generation
+    narrow.py       weights in fewer bits for generation
+    pace.py         one thread for each stream, or all for all of them
     choice.py       sampling a token from logits
     buffers.py      the kernels' working memory
 
@@ -46,20 +51,21 @@ from ..spec.host_text import hold, window
 from ..spec.philox import uniforms
 from ..spec.sampling import Sampling
 from ..spec.variant import PLAIN, Variant
-from . import choice, dense, generation, gradients, masks, packing, processor, recurrence, variant_layers
+from . import dense, generation, gradients, masks, packing, processor, recurrence, tile_layers, variant_layers
 from .buffers import (
     BackwardBuffers,
     GradientBuffers,
-    StepBuffers,
     Tape,
     get_cells,
     set_cells,
     whole_rows_for,
     with_row_padding,
 )
+from .narrow import StoredWeights, stored_weights
 from .packing import PackedDense, PackedLSTM
 from .threads import kernel_lock, set_threads
 from .threads import shards as shards_of
+from .tile_layers import TileTape
 from .updates import adam_, approach_, clamp_, global_norm, unscale_, update_
 
 __all__ = [
@@ -93,6 +99,7 @@ def about() -> dict[str, str]:
     return {
         "threads": str(shards_of()),
         "registers": processor.register_file().name,
+        "tiles": processor.tiles_missing() or ("emulated" if processor.tiles_emulated() else "AMX"),
         "numba": numba.__version__,
         "numpy": np.__version__,
     }
@@ -133,13 +140,9 @@ def pack_lstm(
         raise BackendError(f"the device cpu computes in float32 or bf16; precision {precision} needs `device` gpu")
     if precision not in ("", "bf16") or (precision and W_h.dtype != np.float32):
         raise BackendError(f"precision is {precision!r} for {W_h.dtype} weights; expected bf16 for float32, or none")
-    pairs = precision == "bf16"
-    if pairs and (missing := processor.bf16_missing()):
+    if precision == "bf16" and (missing := processor.bf16_missing()):
         raise BackendError(f"precision bf16 is not available: {missing}; use float32")
-    if pairs and _has_variant(variant):
-        raise BackendError(
-            "precision is bf16 with layer norm, a projection or hard gates; expected float32 for such layers"
-        )
+    pairs = precision == "bf16" and not _has_variant(variant)
     weights = (_writable(W_x), _writable(W_h), _writable(b))
     if packed is None:
         packed = packing.new_lstm(weights, tokens, pairs)
@@ -153,10 +156,10 @@ def pack_lstm(
     return packed
 
 
-def pack_dense(W: Array, b: Array, *, packed: PackedDense | None = None) -> PackedDense:
+def pack_dense(W: Array, b: Array, *, precision: str = "", packed: PackedDense | None = None) -> PackedDense:
     weights = (_writable(W), _writable(b))
     if packed is None:
-        packed = packing.new_dense(weights)
+        packed = packing.new_dense(weights, precision == "bf16" and not processor.tiles_missing())
     packed = dataclasses.replace(packed, weights=weights)
     with kernel_lock:
         packing.repack_dense(packed, shards_of())
@@ -169,10 +172,11 @@ def lstm_forward(
     T, B = x.shape[:2]
     H, shards = packed.hidden_size, shards_of(B)
     if packed.variant is not None or mask is not None:
-        if packed.pairs:
-            raise BackendError("precision is bf16 with recurrent dropout; expected float32")
         with kernel_lock:
             return variant_layers.forward(x, packed, h0, c0, mask, tape, shards)
+    if packed.tiled:
+        with kernel_lock:
+            return tile_layers.forward(x, packed, h0, c0, tape)
     if not isinstance(tape, Tape) or tape.shape != (T, B):
         tape = Tape(T, B, packed)
     with kernel_lock:
@@ -202,6 +206,9 @@ def lstm_backward(
     dh: Array, packed: PackedLSTM, tape: Any, dW_x: Array, dW_h: Array, db: Array, dvariant: Variant = PLAIN
 ) -> tuple[Array | None, Array, Array]:
     (T, B), H, shards = tape.shape, packed.hidden_size, shards_of()
+    if isinstance(tape, TileTape):
+        with kernel_lock:
+            return tile_layers.backward(dh, packed, tape, dW_x, dW_h, db)
     if not isinstance(tape, Tape):
         with kernel_lock:
             return variant_layers.backward(dh, packed, tape, dW_x, dW_h, db, dvariant, shards)
@@ -275,13 +282,19 @@ def _flat(rows: Array) -> Array:
 def dense_forward(h: Array, packed: PackedDense, *, out: Array | None = None) -> Array:
     shape = (len(h), packed.weights[1].size)
     if out is None or out.shape != shape:
-        out = np.empty(shape, packed.W.dtype)
+        out = np.empty(shape, packed.weights[1].dtype)
     with kernel_lock:
+        if packed.pairs:
+            tile_layers.dense_forward(h, packed, out)
+            return out
         dense.multiply(with_row_padding(h)[None], packed.W, packed.weights[1], out, shards=shards_of())
     return out
 
 
 def dense_backward(dlogits: Array, h: Array, packed: PackedDense, dW: Array, db: Array) -> Array:
+    if packed.pairs:
+        with kernel_lock:
+            return tile_layers.dense_backward(dlogits, h, packed, dW, db)
     dh, shards = np.empty(h.shape, dW.dtype), shards_of()
     space = GradientBuffers((h.shape[1],), packing.panels(db.size, packed.W.shape[2]), dW.dtype, False, shards)
     with kernel_lock:
@@ -310,6 +323,13 @@ def softmax_cross_entropy(logits: Array, targets: Array, *, scale: Any = None) -
     return float(losses.mean()), logits
 
 
+def pack_rounded(layers: Sequence[PackedLSTM], output: PackedDense, rounding: str) -> StoredWeights | None:
+    if output.W.dtype != np.float32:
+        raise BackendError(f"the weights are {output.W.dtype}; expected float32 to draw with precision {rounding}")
+    plain = layers[0].tokens and all(packed.variant is None for packed in layers)
+    return stored_weights(layers, output, rounding) if plain else None
+
+
 def generate(
     layers: Sequence[PackedLSTM],
     output: PackedDense,
@@ -318,34 +338,11 @@ def generate(
     uniforms: npt.NDArray[np.float64],
     sampling: Sampling,
     embedding: Array | None = None,
+    rounded: StoredWeights | None = None,
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
-    (N, B), V, dtype = uniforms.shape, output.weights[1].size, output.W.dtype
-    drawn, shards = np.empty((N, B), np.int32), shards_of(B)
-    if embedding is not None or any(packed.variant is not None for packed in layers):
-        with kernel_lock:
-            return variant_layers.generate(layers, output, state, ids, uniforms, sampling, embedding, shards)
-    buffers = [StepBuffers(packed, h, c) for packed, (h, c) in zip(layers, state, strict=True)]
     with kernel_lock:
-        for each in buffers:
-            if each.operand is not each.h:
-                recurrence.as_pairs(each.h[0], each.operand[0], shards=1)
-        generation.generate(
-            tuple(packed.start for packed in layers),
-            tuple(packed.W_x for packed in layers),
-            tuple(packed.W_h for packed in layers),
-            tuple(b.h for b in buffers),
-            tuple(b.operand for b in buffers),
-            tuple(b.c for b in buffers),
-            tuple(b.tanh_c for b in buffers),
-            tuple(b.gates for b in buffers),
-            output.W,
-            output.weights[1],
-            np.empty((B, V), dtype),
-            np.stack([np.array(ids, np.int32), np.zeros(B, np.int32)]),
-            np.ascontiguousarray(uniforms),
-            choice.controls(sampling, V, shards),
-            drawn,
-            shards=shards,
-        )
-    sizes = [h.shape[1] for h, _ in state]
-    return drawn, [(b.h[N % 2, :, :H].copy(), get_cells(b.c, H)) for b, H in zip(buffers, sizes, strict=True)]
+        if embedding is not None or any(packed.variant is not None for packed in layers):
+            shards = shards_of(uniforms.shape[1])
+            return variant_layers.generate(layers, output, state, ids, uniforms, sampling, embedding, shards)
+        stored = stored_weights(layers, output, "") if rounded is None else rounded
+        return generation.draw(layers, output, stored, state, ids, uniforms, sampling, shards_of())

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from llvmlite import ir
 
-from .processor import bf16_emulated
+from .processor import bf16_instructions
 from .simd import PAIR, Emitter, Vec
 
 _UPPER_HALF = 0xFFFF0000
@@ -47,9 +47,24 @@ def pair(emit: Emitter, first: Vec, second: Vec) -> Vec:
 def store_halves(emit: Emitter, vec: Vec, pointer: ir.Value) -> None:
     """Store float32 lanes as adjacent bf16 numbers: half as many pairs as lanes."""
     builder, half = emit.builder, ir.VectorType(ir.IntType(16), emit.lanes)
-    upper = rounded(emit, vec)
-    narrow = builder.trunc(builder.lshr(upper.value, upper.emit.vec(16).value), half)
+    if bf16_instructions() and emit.lanes == 16:
+        words = ir.VectorType(_BFloat(), emit.lanes)
+        narrow = builder.bitcast(emit.call("llvm.x86.avx512bf16.cvtneps2bf16.512", vec, returns=words), half)
+    else:
+        upper = rounded(emit, vec)
+        narrow = builder.trunc(builder.lshr(upper.value, upper.emit.vec(16).value), half)
     builder.store(narrow, builder.bitcast(pointer, half.as_pointer()), align=2)
+
+
+def store_two(emit: Emitter, first: Vec, second: Vec, pointer: ir.Value) -> None:
+    """Store two float32 registers one after the other as adjacent bf16 numbers: as many pairs as lanes."""
+    store_halves(emit, first, pointer)
+    store_halves(emit, second, Emitter(emit.builder, PAIR).move(pointer, emit.lanes // 2))
+
+
+def load_two(emit: Emitter, pointer: ir.Value) -> tuple[Vec, Vec]:
+    """Load what `store_two` stored."""
+    return load_halves(emit, pointer), load_halves(emit, Emitter(emit.builder, PAIR).move(pointer, emit.lanes // 2))
 
 
 def load_halves(emit: Emitter, pointer: ir.Value) -> Vec:
@@ -63,8 +78,8 @@ def load_halves(emit: Emitter, pointer: ir.Value) -> Vec:
 def dot(emit: Emitter, a: Vec, b: Vec, c: Vec) -> Vec:
     """Return a0 * b0 + a1 * b1 + c for pairs (a0, a1) and (b0, b1) and float32 c, lane by lane."""
     builder = emit.builder
-    if bf16_emulated():
-        first, second = (_halves(emit, x) for x in (a, b))
+    if not bf16_instructions():
+        first, second = (halves(emit, x) for x in (a, b))
         return emit.fma(first[0], second[0], emit.fma(first[1], second[1], c))
     pairs = ir.VectorType(_BFloat(), 2 * emit.lanes)
     values = [builder.bitcast(x.value, pairs) for x in (a, b)]
@@ -72,7 +87,7 @@ def dot(emit: Emitter, a: Vec, b: Vec, c: Vec) -> Vec:
     return result
 
 
-def _halves(emit: Emitter, pairs: Vec) -> tuple[Vec, Vec]:
+def halves(emit: Emitter, pairs: Vec) -> tuple[Vec, Vec]:
     """Return the first and the second number of each pair as float32."""
     builder, upper = emit.builder, pairs.emit.vec(_UPPER_HALF).value
     low = builder.shl(pairs.value, pairs.emit.vec(16).value)

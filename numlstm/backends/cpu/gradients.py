@@ -16,7 +16,7 @@ from .simd import INDEX, PAIR, Emitter, View, vector_code
 
 
 @vector_code
-def _add_rows(emit: Emitter, ids: View, dz: View, out: View) -> None:
+def add_rows(emit: Emitter, ids: View, dz: View, out: View) -> None:
     """Add each row of dz to the row of out that its id selects; both are (..., panel width)."""
     with emit.loop(ids.shape[0]) as loop:
         row = emit.builder.sext(emit.builder.load(ids.at(loop.index), typ=ids.emit.element), INDEX)
@@ -66,9 +66,9 @@ def _gate_block(p, part, parts, paired, ids, zeros, slabs_x, slabs_h, dz, after,
     _add_product(slabs_h, part, parts, columns, after, sums_h, 4 * slabs_h.shape[2])
     _add_product(slabs_x, part, parts, columns, columns, sums_x, 4 * slabs_x.shape[2])
     if part == 0:
-        _add_rows(zeros, dz, sums_b)
+        add_rows(zeros, dz, sums_b)
         if slabs_x.shape[0] == 0:
-            _add_rows(ids, dz, sums_x)
+            add_rows(ids, dz, sums_x)
 
 
 @ShardedKernel
@@ -148,7 +148,7 @@ def add_dense_gradients(h, dlogits, dW, db, zeros, slabs, panels, sums, sums_b, 
             copy_columns(dlogits[a:b], p * width, panel)
             _add_product(slabs[s, :, : b - a], part, parts, panel, panel, sums[p], V - p * width)
             if part == 0:
-                _add_rows(zeros[: b - a], panel, sums_b[p])
+                add_rows(zeros[: b - a], panel, sums_b[p])
     for item in range(first, last):
         p, part = item // parts, item % parts
         v = p * width

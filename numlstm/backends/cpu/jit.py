@@ -6,21 +6,28 @@ Between two parallel kernels the threads of GNU OpenMP spin for 2,000 iterations
 many more, evaluating a text beside two busy programs on two cores took twice as long.
 
 With `error_model="numpy"` division by zero raises nothing; otherwise LLVM vectorises no loop that divides.
+
+Shards may wait for each other with `meet`, which needs every shard on a thread of its own: see `can_meet`.
 """
 
 from __future__ import annotations
 
+import ctypes
 import functools
 import os
+import platform
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import llvmlite.binding
 import numba
+import numpy as np
 from llvmlite import ir
 from numba import prange, types
 from numba._dispatcher import compute_fingerprint
 from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.ufunc.parallel import threading_layer
 
 from . import cache, processor
 
@@ -145,3 +152,142 @@ def _launch(spread, address, shards, *args):
 def _spread(shard, block, shards):
     for s in prange(shards):
         _run_shard(shard, block, s, shards)  # type: ignore[call-arg]
+
+
+COUNTER_SIZE = 16  # int64 numbers in a counter: two cache lines, because processors fetch lines in pairs
+_SPINS = 2000  # polls before a waiting thread lets others run: without that a busy machine is ten times slower
+_TRIAL_POLLS = 2_000_000  # a second or more
+_YIELD = "numlstm_yield"
+
+
+def _register_yield() -> bool:
+    """Tell LLVM the address of the system's function that lets another thread run; False if there is none.
+
+    Compiled kernels in the cache refer to it by name, so it is registered before any is loaded.
+    """
+    try:
+        library = ctypes.WinDLL("kernel32") if os.name == "nt" else ctypes.CDLL(None)  # type: ignore[attr-defined]
+        function = library.SwitchToThread if os.name == "nt" else library.sched_yield
+    except (OSError, AttributeError):
+        return False
+    llvmlite.binding.add_symbol(_YIELD, ctypes.cast(function, ctypes.c_void_p).value)
+    return True
+
+
+_CAN_YIELD = _register_yield()
+
+
+def _pause_instruction() -> tuple[Any, ...]:
+    """Return the name and the arguments of LLVM's intrinsic that tells the processor that a thread is waiting."""
+    machine = platform.machine().lower()
+    if machine in ("x86_64", "amd64", "i686"):
+        return ("llvm.x86.sse2.pause",)
+    return ("llvm.aarch64.hint", 1) if machine in ("aarch64", "arm64") else ()
+
+
+def _call_named(builder, name="", *numbers):
+    """Call the function `name` with int32 constants and ignore what it returns; without a name do nothing."""
+    if name:
+        values = [ir.Constant(ir.IntType(32), number) for number in numbers]
+        kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        builder.call(cgutils.get_or_insert_function(builder.module, kind, name), values)
+
+
+def _counter(context, builder, kind, flags, shard):
+    """Return the address of a shard's counter."""
+    first = context.make_array(kind)(context, builder, flags).data
+    place = builder.mul(shard, ir.Constant(cgutils.intp_t, COUNTER_SIZE))
+    return builder.gep(first, [place], source_etype=cgutils.intp_t)
+
+
+@intrinsic
+def _publish(context, flags, s, n):
+    """Set the counter of shard s to n, after all that the shard has written so far."""
+
+    def codegen(context, builder, signature, values):
+        builder.store_atomic(values[2], _counter(context, builder, signature.args[0], *values[:2]), "release", 8)
+        return context.get_dummy_value()
+
+    return types.void(flags, types.int64, types.int64), codegen
+
+
+@intrinsic
+def _published(context, flags, s):
+    """Return the counter of shard s; what that shard wrote before, this one can now read."""
+
+    def codegen(context, builder, signature, values):
+        counter = _counter(context, builder, signature.args[0], *values)
+        return builder.load_atomic(counter, "acquire", 8, typ=cgutils.intp_t)
+
+    return types.int64(flags, types.int64), codegen
+
+
+@intrinsic
+def _pause(context):
+    """Leave the core's resources to its other hardware thread for a moment."""
+
+    def codegen(context, builder, signature, values):
+        _call_named(builder, *_pause_instruction())
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
+def _give_way(context):
+    """Let another thread run on this core, if the system has a function for that."""
+
+    def codegen(context, builder, signature, values):
+        _call_named(builder, _YIELD if _CAN_YIELD else "")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@kernel
+def meet(flags, s, n, shards):
+    """Set the counter of shard s to n, then wait until the counters of all shards are at least n.
+
+    `flags (shards, COUNTER_SIZE)`, int64, has a row for each shard and starts at 0; n grows from meeting to meeting.
+    What a shard wrote before a meeting, all can read after it. Call `can_meet` before a kernel that meets.
+    """
+    if shards > 1:
+        _publish(flags, s, n)  # type: ignore[call-arg]
+        for other in range(shards):
+            polls = 0
+            while _published(flags, other) < n:
+                _pause()
+                polls += 1
+                if polls > _SPINS:
+                    _give_way()
+
+
+@functools.cache
+def can_meet(shards: int) -> bool:
+    """Return whether that many shards run at the same time, each on its own thread, so that they can meet.
+
+    The `prange` over the shards has as many iterations as threads, and Numba's scheduler gives each thread one. Two of
+    its layers then run all of them at once: `workqueue`, whose workers have a queue each, and `omp`, unless OpenMP
+    takes fewer threads than it is asked for (OMP_DYNAMIC, OMP_THREAD_LIMIT). `tbb` runs an iteration when some thread
+    is free, so one thread may run all in turn: shards never meet there. A trial that gives up confirms it.
+    """
+    if shards == 1:
+        return True
+    met = np.zeros(shards, np.int64)
+    _try_to_meet(np.zeros((shards, COUNTER_SIZE), np.int64), met, _TRIAL_POLLS, shards=shards)
+    dynamic = os.environ.get("OMP_DYNAMIC", "").strip().lower() in ("true", "1")
+    return bool(met.all()) and threading_layer() != "tbb" and not dynamic
+
+
+@ShardedKernel
+def _try_to_meet(flags, met, polls, s, shards):
+    """Set met[s] to 1 if this shard sees the counters of all others before it has polled them too often."""
+    _publish(flags, s, 1)  # type: ignore[call-arg]
+    other = 0
+    for _ in range(polls):
+        while other < shards and _published(flags, other):
+            other += 1
+        if other == shards:
+            met[s] = 1
+            return
+        _give_way()

@@ -19,7 +19,7 @@ from ..spec.variant import Variant
 from . import bf16
 from .adam_kernels import adam, adam_chunk
 from .jit import ShardedKernel
-from .processor import lanes
+from .processor import lanes, tiles_missing
 from .product import TILE_WIDTH
 from .simd import PAIR, Emitter, Vec, View, vector_code
 
@@ -77,12 +77,17 @@ class PackedLSTM:
         """True if products use bf16 pairs."""
         return bool(self.W_h.dtype == np.int32)
 
+    @property
+    def tiled(self) -> bool:
+        """True if products are computed in tiles."""
+        return self.pairs and not tiles_missing()
+
 
 @dataclasses.dataclass(frozen=True)
 class PackedDense:
     """A dense layer: `W (panels, H, width)`, and `W_T (panels, V, width)` for the backward pass.
 
-    `weights` are the original W and b.
+    `weights` are the original W and b. With products in tiles, W and W_T hold pairs of rows, so half as many rows.
     """
 
     weights: tuple[Array, Array]
@@ -92,6 +97,11 @@ class PackedDense:
     @property
     def lanes(self) -> int:
         return int(self.W.shape[2]) // TILE_WIDTH
+
+    @property
+    def pairs(self) -> bool:
+        """True if products use bf16 pairs."""
+        return bool(self.W.dtype == np.int32)
 
 
 def aligned(shape: tuple[int, ...], dtype: Any) -> Array:
@@ -118,8 +128,10 @@ def panels(size: int, width: int) -> int:
 
 
 def _weights(count: int, rows: int, width: int, dtype: Any) -> Array:
-    """Return `count` zeroed panels of `rows` rows; for int32, of half as many rows of pairs."""
-    return aligned((count, -(-rows // 2) if dtype == np.int32 else rows, width), dtype)
+    """Return `count` zeroed panels of `rows` rows; for int32, of half as many rows of pairs, for tiles in sixteens."""
+    if dtype == np.int32:
+        rows = -(-rows // 32) * 16 if not tiles_missing() else -(-rows // 2)
+    return aligned((count, rows, width), dtype)
 
 
 def new_lstm(weights: tuple[Array, Array, Array], tokens: bool, pairs: bool) -> PackedLSTM:
@@ -141,14 +153,14 @@ def new_lstm(weights: tuple[Array, Array, Array], tokens: bool, pairs: bool) -> 
     )
 
 
-def new_dense(weights: tuple[Array, Array]) -> PackedDense:
-    """Return an empty `PackedDense` for W and b."""
+def new_dense(weights: tuple[Array, Array], pairs: bool = False) -> PackedDense:
+    """Return an empty `PackedDense` for W and b, with `pairs` of bf16 numbers or in their own dtype."""
     (H, V), dtype = weights[0].shape, weights[0].dtype
     width = TILE_WIDTH * lanes(dtype.itemsize)
     return PackedDense(
         weights=weights,
-        W=_weights(panels(V, width), H, width, dtype),
-        W_T=_weights(panels(H, width), V, width, dtype),
+        W=_weights(panels(V, width), H, width, np.int32 if pairs else dtype),
+        W_T=_weights(panels(H, width), V, width, np.int32 if pairs else dtype),
     )
 
 
@@ -160,7 +172,7 @@ def _pack_tile(emit: Emitter, W: View, valid: ir.Value, out: View, out_T: View) 
         there = emit.builder.icmp_signed("<", emit.index(r), W.shape[0])
         mask = emit.first(emit.builder.select(there, valid, emit.index(0)))
         rows.append(emit.load_masked(W.at(r), mask))
-    for block, target in ((rows, out), (_transposed(emit, rows), out_T)):
+    for block, target in ((rows, out), (transposed(emit, rows), out_T)):
         if target.emit.element == PAIR:
             block = [bf16.pair(emit, *block[n : n + 2]) for n in range(0, emit.lanes, 2)]
         for n, vec in enumerate(block):
@@ -169,7 +181,7 @@ def _pack_tile(emit: Emitter, W: View, valid: ir.Value, out: View, out_T: View) 
             target.emit.store_masked(vec, target.at(n), mask)
 
 
-def _transposed(emit: Emitter, rows: list[Vec]) -> list[Vec]:
+def transposed(emit: Emitter, rows: list[Vec]) -> list[Vec]:
     """Return the columns of a square block: swap its off-diagonal quarters, then those of each quarter, and so on."""
     rows, VL = list(rows), emit.lanes
     step = VL // 2
@@ -320,4 +332,24 @@ def repack_dense(packed: PackedDense, shards: int, learning: PendingUpdate | Non
     W, b = packed.weights
     if learning is not None:
         adam(*learning.of(b), shards=1)
-    _renew_panels(*_updating(W, learning), False, packed.lanes, 1, packed.W, packed.W_T, shards=shards)
+    fold = 2 if packed.pairs else 1
+    _renew_panels(*_updating(W, learning), False, packed.lanes, fold, packed.W, packed.W_T, shards=shards)
+
+
+def lstm_as_float32(packed: PackedLSTM, shards: int, reuse: PackedLSTM | None = None) -> PackedLSTM:
+    """Return a layer packed for float32 products, for kernels that have no others; `reuse` gives the memory."""
+    if not packed.pairs:
+        return packed
+    found = reuse or new_lstm(packed.weights, packed.tokens, False)
+    found = dataclasses.replace(found, weights=packed.weights)
+    repack_lstm(found, shards)
+    return found
+
+
+def dense_as_float32(packed: PackedDense, shards: int) -> PackedDense:
+    """Return a dense layer packed for float32 products, for kernels that have no others."""
+    if not packed.pairs:
+        return packed
+    found = new_dense(packed.weights)
+    repack_dense(found, shards)
+    return found

@@ -24,6 +24,7 @@ HEIGHTS = (6, 4, 1) if register_file().registers == 32 else (2, 1)
 # Rows of a gradient's inner dimension per block: a block fits the L2 cache and is read once for all panels.
 # A third as many took 1.5 times as long, because sums were loaded and stored too often.
 BLOCK = 192
+HALF, BYTE = ir.IntType(16), ir.IntType(8)  # the elements of stored bf16 and int8 weights: see `narrow.py`
 
 # Rows of a panel that a product processes at a time: that piece of the panel fills a quarter of the L2 cache.
 DEPTH = 512
@@ -56,7 +57,7 @@ def accumulate(
     """Emit `sums + a @ b` for b (K, width registers); `sums` is in row-major order.
 
     a is (rows, K), or (S, rows, K / S) if the inner dimension is split into S pieces. Each iteration prefetches the
-    next two cache lines, starting at `ahead`, into the L2 cache.
+    next two cache lines, starting at `ahead`, into the L2 cache. The entries of b may be narrow: see `_widened`.
     """
     if len(a.shape) == 3:
         with emit.loop(a.shape[0], sums) as piece:
@@ -71,13 +72,24 @@ def accumulate(
             for n in range(2 if rows > 1 else 0):
                 line = emit.builder.add(emit.builder.mul(loop.index, emit.index(2)), emit.index(n))
                 emit.prefetch(_lines(b.emit, ahead, line))
-        panel = [b.emit.load(b.emit.move(b.at(loop.index), v * b.emit.lanes)) for v in range(width)]
+        panel = [_widened(a.emit, b, b.emit.move(b.at(loop.index), v * b.emit.lanes)) for v in range(width)]
         totals = []
         for r in range(rows):
             left = a.emit.broadcast(a.at(r, loop.index))
             totals += [times(emit, left, panel[v], loop.carried[r * width + v]) for v in range(width)]
         loop.carried = totals
     return loop.carried
+
+
+def _widened(emit: Emitter, b: View, pointer: ir.Value) -> Vec:
+    """Load a register of b: as it is, or bf16 or int8 numbers as float32."""
+    if b.emit.element == HALF:
+        return bf16.load_halves(emit, pointer)
+    if b.emit.element == BYTE:
+        builder = emit.builder
+        narrow = builder.load(pointer, typ=ir.VectorType(BYTE, emit.lanes), align=1)
+        return Vec(emit, builder.sitofp(builder.sext(narrow, emit.bits), emit.vector))
+    return b.emit.load(pointer)
 
 
 def _lines(emit: Emitter, pointer: ir.Value, count: ir.Value) -> ir.Value:

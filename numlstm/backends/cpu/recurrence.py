@@ -53,7 +53,7 @@ def add_products(
 
 
 @vector_code
-def _cells(emit: Emitter, gates: View, c_prev: View, c: View, tanh_c: View, h: View, halves: View) -> None:
+def cells(emit: Emitter, gates: View, c_prev: View, c: View, tanh_c: View, h: View, halves: View) -> None:
     """Turn the gates' inputs into gates, cells and h, for all rows and one panel of units.
 
     If `halves` holds pairs, h is also stored there as bf16 numbers; otherwise `halves` is not used.
@@ -109,7 +109,7 @@ def _backward_cells(
 
 
 @vector_code
-def _pair_row(emit: Emitter, row: View, out: View) -> None:
+def pair_row(emit: Emitter, row: View, out: View) -> None:
     """Copy a row of float32 numbers as bf16 numbers, padded with 0 to whole registers."""
     lanes = emit.index(emit.lanes)
     with emit.loop(emit.builder.sdiv(emit.builder.add(row.shape[0], emit.index(emit.lanes - 1)), lanes)) as loop:
@@ -122,14 +122,14 @@ def _pair_row(emit: Emitter, row: View, out: View) -> None:
 def as_pairs(a, out, s, shards):
     """out (N, L) = a (N, K) as pairs of bf16 numbers, for at most the first 2 L columns of a."""
     for n in range(s * a.shape[0] // shards, (s + 1) * a.shape[0] // shards):
-        _pair_row(a[n, : 2 * out.shape[1]], out[n])
+        pair_row(a[n, : 2 * out.shape[1]], out[n])
 
 
 @kernel
 def step(ids, start, fresh, x, W_x, h_prev, W_h, after, c_prev, c, tanh_c, gates, h, halves):
-    """Advance one panel of units by one time step: see `add_products` and `_cells`."""
+    """Advance one panel of units by one time step: see `add_products` and `cells`."""
     add_products(ids, start, fresh, x, W_x, h_prev, W_h, after, gates)
-    _cells(gates, c_prev, c, tanh_c, h, halves)
+    cells(gates, c_prev, c, tanh_c, h, halves)
 
 
 @kernel

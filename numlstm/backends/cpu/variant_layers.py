@@ -18,7 +18,16 @@ from ..spec.variant import Variant
 from . import choice, gradients
 from . import variant_kernels as kernels
 from .buffers import GradientBuffers, get_cells, set_cells, with_row_padding
-from .packing import PackedDense, PackedLSTM, aligned, from_panels, panels, row_size
+from .packing import (
+    PackedDense,
+    PackedLSTM,
+    aligned,
+    dense_as_float32,
+    from_panels,
+    lstm_as_float32,
+    panels,
+    row_size,
+)
 from .product import TILE_WIDTH
 from .variant_kernels import Steps, Weights
 
@@ -50,6 +59,7 @@ class Tape:
             seen=aligned(h.shape, dtype) if masked else h,
         )
         self.weights: Weights | None = None
+        self.packed: PackedLSTM | None = None  # of the last forward pass, for float32 products
 
     def start(self, x: Array, packed: PackedLSTM, h0: Array, c0: Array, mask: Mask | None) -> None:
         """Set the layer's input, token ids (T, B) or activations (T, B, D), its initial state and its mask."""
@@ -83,6 +93,7 @@ def forward(
     T, B = x.shape[:2]
     if not isinstance(tape, Tape) or tape.shape != (T, B) or tape.masked != (mask is not None):
         tape = Tape(T, B, packed, mask is not None)
+    packed = tape.packed = lstm_as_float32(packed, shards, tape.packed)
     tape.start(x, packed, h0, c0, mask)
     kernels.forward(tape.ids, tape.x, tape.weights, tape.steps, shards=shards)
     h, R = tape.steps.h, packed.W_h.shape[1]
@@ -92,6 +103,7 @@ def forward(
 def backward(
     dh: Array, packed: PackedLSTM, tape: Tape, dW_x: Array, dW_h: Array, db: Array, dvariant: Variant, shards: int
 ) -> tuple[Array | None, Array, Array]:
+    packed = tape.packed or packed
     (T, B), steps, dtype = tape.shape, tape.steps, packed.start.dtype
     P, VL, R = packed.W_h.shape[0], packed.lanes, packed.W_h.shape[1]
     D = 0 if packed.tokens else packed.input_size
@@ -177,6 +189,7 @@ def generate(
     embedding: Array | None,
     shards: int,
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
+    layers, output = [lstm_as_float32(packed, shards) for packed in layers], dense_as_float32(output, shards)
     (N, B), V, dtype = uniforms.shape, output.weights[1].size, output.W.dtype
     drawn = np.empty((N, B), np.int32)
     tapes = [Tape(1, B, packed, masked=False) for packed in layers]

@@ -28,7 +28,7 @@ from __future__ import annotations
 from .dense import dense_backward, dense_forward, pack_dense, softmax_cross_entropy
 from .description import about
 from .device import describe
-from .generation import generate, uniforms
+from .generation import generate, pack_rounded, uniforms
 from .masks import dropout, embed, embed_backward
 from .probe import available
 from .recurrence import lstm_backward, lstm_forward, pack_lstm
@@ -55,6 +55,7 @@ __all__ = [
     "lstm_forward",
     "pack_dense",
     "pack_lstm",
+    "pack_rounded",
     "set_threads",
     "softmax_cross_entropy",
     "to_numpy",

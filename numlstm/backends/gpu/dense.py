@@ -29,7 +29,7 @@ class PackedDense(NamedTuple):
         """Do nothing after an update: the weights are used in place."""
 
 
-def pack_dense(W: Array, b: Array, *, packed: Any = None) -> PackedDense:
+def pack_dense(W: Array, b: Array, *, precision: str = "", packed: Any = None) -> PackedDense:
     return PackedDense((W, b))
 
 

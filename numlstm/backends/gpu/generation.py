@@ -70,6 +70,10 @@ def uniforms(seed: int, streams: Sequence[int], first: int, count: int) -> Array
     return out
 
 
+def pack_rounded(layers: Sequence[Packed], output: Packed, rounding: str) -> Packed:
+    raise BackendError(f"the device gpu draws in float32; precision {rounding} needs `device` cpu or reference")
+
+
 def generate(
     layers: Sequence[Packed],
     output: Packed,
@@ -78,6 +82,7 @@ def generate(
     uniforms: Array,
     sampling: Sampling,
     embedding: Array = None,
+    rounded: Packed = None,
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
     """Draw tokens (N, B) as `Backend.generate` describes. All work is queued; the host waits once, for the tokens."""
     N, B = uniforms.shape

@@ -22,6 +22,7 @@ def generate(
     uniforms: npt.NDArray[np.float64],
     sampling: Sampling,
     embedding: Any = None,
+    rounded: Any = None,
 ) -> tuple[npt.NDArray[np.int32], list[tuple[Array, Array]]]:
     drawn = np.empty(uniforms.shape, np.int32)
     carried, plain, recent = list(state), bool(sampling.plain().all()), sampling.recent

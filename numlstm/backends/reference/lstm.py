@@ -67,7 +67,7 @@ def pack_lstm(
     return Layer(W_x, W_h, b, variant)
 
 
-def pack_dense(W: Array, b: Array, *, packed: Any = None) -> Weights:
+def pack_dense(W: Array, b: Array, *, precision: str = "", packed: Any = None) -> Weights:
     return (W, b)
 
 

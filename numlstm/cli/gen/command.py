@@ -11,9 +11,10 @@ import typer
 
 from ...errors import ConfigError
 from ...settings.declaration import declared
+from ...settings.precision import rounding_of
 from ...settings.sampling import SamplingSettings, new_seed
 from ..shared.declared_options import with_settings
-from ..shared.options import Device, DropUnknown, Json, Overwrite, Threads, Weights, open_backend
+from ..shared.options import Device, DropUnknown, Json, Overwrite, Precision, Threads, Weights, open_backend
 from .option_rules import check_combination, unescaped
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ def gen(
     allow_unk: Annotated[
         bool, typer.Option("--allow-unk", help="Let a word model write <unk> for unknown words.")
     ] = False,
+    precision: Precision = "float32",
     device: Device = "auto",
     threads: Threads = None,
 ) -> None:
@@ -100,11 +102,12 @@ def gen(
     """
     # NumPy reads this when it is imported. Its products are small here, and waking other cores would take longer.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", str(max(1, threads or 1)))
-    from ...model import generation_model
+    from ...model import device_for, generation_model
     from ...network import weights_file as files
     from .text_output import Plan, write
 
     check_combination(ctx)
+    rounding_of(precision)
     if not 1 <= samples <= 2**16:
         raise ConfigError(f"--samples is {samples}; expected 1 to {2**16}")
     config = _settings(options)
@@ -123,7 +126,11 @@ def gen(
         device = "reference"
 
     def open_model() -> Model:
-        return generation_model(file, open_backend(device, threads), unknown=allow_unk)
+        backend = open_backend(device_for(device, precision), threads)
+        model = generation_model(file, backend, unknown=allow_unk, precision=precision)
+        if model.rounding and backend.name == "cpu" and not model.reads_rounded:
+            print(f"({precision} makes this kind of network no faster: it is read as float32)", file=sys.stderr)
+        return model
 
     if interactive:
         from .interactive import interact

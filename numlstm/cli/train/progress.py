@@ -141,8 +141,8 @@ def show_start(
     console.print(f"network     {network_line(run.model.config)}", markup=False)
     if shapes:
         console.print(shape_table(run.model.config))
-    products = "" if config.precision == "float32" else f", {config.precision} products"
-    console.print(f"device      {device}{products}", markup=False, soft_wrap=True)
+    name, mark, reason = device.partition("; ")
+    console.print(f"device      {name}{_products(run)}{mark}{reason}", markup=False, soft_wrap=True)
     begins = f", from step {run.step:,}" if run.step else ""
     epochs = epochs_in(run, parts) if run.step else config.steps / parts.steps_per_epoch
     whole = f"{epochs:.1f}".removesuffix(".0")
@@ -154,6 +154,20 @@ def show_start(
         markup=False,
     )
     console.print(f"output      {path}\n", markup=False)
+
+
+def _products(run: TrainingState) -> str:
+    """Describe how products are computed: "" for float32."""
+    config, network, backend = run.config, run.model.config, run.model.backend
+    if config.precision == "float32":
+        return ""
+    line = f", {config.precision} products"
+    if backend.name == "cpu":
+        tiles = backend.about()["tiles"]
+        line += " in tiles" if tiles in ("AMX", "emulated") else f" without tiles: {tiles}"
+        if network.layer_norm or network.projection or config.recurrent_dropout or network.gate_activation != "sigmoid":
+            line += "; layers with layer norm, a projection, hard gates or recurrent dropout are computed in float32"
+    return line
 
 
 def nats_and_bits(loss: float, unit: str) -> str:

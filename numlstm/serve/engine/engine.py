@@ -22,7 +22,7 @@ from ...backends import registry
 from ...errors import NumlstmError
 from ...generation.batch import Batch
 from ...generation.sequence import Text
-from ...model import Model, generation_model
+from ...model import Model, device_for, generation_model
 from ...network.weights_file import WeightsFile
 from ..http.refusal import Refusal
 from ..server_settings import Settings
@@ -48,7 +48,7 @@ class Engine:
     def __init__(self, settings: Settings, find: Callable[[str], Path]) -> None:
         self.settings = settings
         self.on_tokens: Callable[[int], object] = _nothing
-        self._backend = registry.load(settings.device)
+        self._backend = registry.load(device_for(settings.device, settings.precision))
         self._backend.set_threads(settings.threads)
         itemsize = 8 if self._backend.name == "reference" else None
         self.memory = ModelCache(settings.memory, find, self._build, itemsize)
@@ -142,7 +142,11 @@ class Engine:
 
     async def _build(self, file: WeightsFile) -> Batch:
         """Build the network of a weights file, on the engine's thread."""
-        return await asyncio.wrap_future(self._post(lambda: Batch(generation_model(file, self._backend), _TURN, _EACH)))
+
+        def build() -> Batch:
+            return Batch(generation_model(file, self._backend, precision=self.settings.precision), _TURN, _EACH)
+
+        return await asyncio.wrap_future(self._post(build))
 
     def _post(self, function: Callable[[], T]) -> concurrent.futures.Future[T]:
         """Queue a function for the engine's thread to call before its next turn."""

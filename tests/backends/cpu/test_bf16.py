@@ -28,6 +28,7 @@ def machine():
 @pytest.fixture(autouse=True)
 def as_if_avx512(monkeypatch):
     monkeypatch.setattr(processor, "register_file", lambda: processor.REGISTER_FILES["avx512"])
+    monkeypatch.setattr(processor, "host_features", lambda: {"avx512bf16": True})
     monkeypatch.delenv("NUMLSTM_BF16", raising=False)
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import re
+import types
 from pathlib import Path
 
 import pytest
@@ -100,3 +102,26 @@ def test_sizes_of_layers_apart(numlstm: Command, text_file: Path) -> None:
     done = numlstm("train", text_file, "--layers", "128", "64")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "numlstm: the sizes of several layers are joined by commas: --layers 128,64\n"
+
+
+def test_how_products_are_computed_is_said(text_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = load_corpus([str(text_file)])
+    run = new_run(text, registry.load("reference"), {"layers": (12,), "batch_size": 4, "seq_len": 16, "steps": 1})
+    tiles = "AMX"
+
+    def line() -> str:
+        out = io.StringIO()
+        show_start(Console(file=out, width=300), run, text, "w", "cpu (2 threads, AVX-512); the GPU is not used: x")
+        (found,) = re.findall(r"^device +(.*)$", out.getvalue(), re.MULTILINE)
+        return str(found)
+
+    backend = types.SimpleNamespace(name="cpu", about=lambda: {"tiles": tiles})
+    monkeypatch.setattr(run.model, "backend", backend)
+    assert line() == "cpu (2 threads, AVX-512); the GPU is not used: x"
+    run.config = dataclasses.replace(run.config, precision="bf16")
+    assert line() == "cpu (2 threads, AVX-512), bf16 products in tiles; the GPU is not used: x"
+    tiles = "NUMLSTM_AMX is off"
+    run.config = dataclasses.replace(run.config, recurrent_dropout=0.1)
+    assert line().startswith("cpu (2 threads, AVX-512), bf16 products without tiles: NUMLSTM_AMX is off; layers with ")
+    backend.name = "gpu"
+    assert line() == "cpu (2 threads, AVX-512), bf16 products; the GPU is not used: x"

@@ -261,7 +261,7 @@ def test_fewer_steps_than_were_made_end_the_run(
     )  # then nothing remains to be done
     done = numlstm("train", "--resume", "weights.npz", "--steps", "1", *AGAIN)
     assert done.returncode == 0, done.stderr
-    assert "done in 0:" in done.stderr or "has finished its" in done.stderr
+    assert "write with: numlstm gen" in done.stderr or "has finished its" in done.stderr
     assert "time limit" not in done.stderr
     state = state_of(tmp_path / "weights.npz")
     assert (state.step, state.config.steps) == (step, 500 if between_epochs else step)

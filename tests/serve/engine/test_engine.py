@@ -10,9 +10,10 @@ import threading
 import numpy as np
 import pytest
 
+from numlstm.backends import registry
 from numlstm.generation.text_probabilities import log_probabilities
 from numlstm.generation.writing import Writing
-from numlstm.model import load
+from numlstm.model import generation_model, load
 from numlstm.network import parameters, weights_file
 from numlstm.serve.engine.engine import Engine, TextRequest
 from numlstm.serve.http.refusal import Refusal
@@ -131,6 +132,17 @@ def test_by_the_kernels_too(folder):
         assert text == expected.text
         nats = log_probabilities(model, expected.prompt_ids, expected.ids)
         np.testing.assert_allclose([token.logprob for token in tokens], nats, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("precision", ["bf16", "int8"])
+def test_rounded_weights_write_what_the_library_writes(folder, precision):
+    async def work(engine):
+        return (await written(engine, "char", "gab ", length=60, temperature=1.0, seed=5))[0]
+
+    file = weights_file.load(folder / "char.npz")
+    model = generation_model(file, registry.load("reference"), precision=precision)
+    expected = model.generate("gab ", length=60, temperature=1.0, seed=5)
+    assert run(folder, work, device="reference", precision=precision) == expected
 
 
 def test_a_seed_s_numbers_are_those_of_several_samples(folder):
