@@ -23,6 +23,15 @@ _MARKS = (
     (codecs.BOM_UTF16_BE, "utf-16"),
     (codecs.BOM_UTF8, "utf-8"),
 )
+# How files that are not text begin, and what to do with them.
+_NOT_TEXT = (
+    (b"PK\x03\x04", "a zip archive, such as a .docx, .epub or .npz file: numlstm corpus combine reads documents"),
+    (b"%PDF", "a PDF: numlstm corpus combine reads it"),
+    (b"\x7fELF", "a program"),
+    (b"\x89PNG", "a picture"),
+    (b"\xff\xd8\xff", "a picture"),
+    (b"GIF8", "a picture"),
+)
 
 
 def check_encoding(encoding: str) -> None:
@@ -68,6 +77,9 @@ def _undecodable(name: str, encoding: str, error: UnicodeError, head: bytes, siz
 
 
 def _advice(encoding: str, head: bytes) -> str:
+    for magic, kind in _NOT_TEXT:
+        if head.startswith(magic):
+            return f"it is not text but {kind}"
     name = codecs.lookup(encoding).name
     marked = next((family for mark, family in _MARKS if head.startswith(mark)), None)
     if marked and marked != name.removesuffix("-sig"):

@@ -95,3 +95,18 @@ def test_encodings_to_drop_a_mark_from_are_ones_that_pass_it_on():
         assert "\ufeffa".encode(encoding).decode(encoding) == "\ufeffa"
     for encoding in ("utf-8-sig", "utf-16", "utf-32"):
         assert "a".encode(encoding).decode(encoding) == "a"
+
+
+@pytest.mark.parametrize(
+    ("start", "kind"),
+    [
+        (b"PK\x03\x04", "a zip archive, such as a .docx"),
+        (b"%PDF", "a PDF"),
+        (b"\x7fELF", "a program"),
+        (b"GIF8", "a pic"),
+    ],
+)
+def test_a_file_that_is_no_text_is_called_what_it_is(put, error_of, start, kind):
+    message = error_of(load_corpus, [put("text.txt", start + b" and more \xff\xfe\x00\x80" * 20)])
+    assert f"it is not text but {kind}" in message
+    assert "latin-1" not in message

@@ -114,7 +114,7 @@ export default {
   "default.sample_every": "훈련하는 동안 견본이 열 번 나오도록",
   "help.sample_every": "몇 에포크마다 견본을 쓸지입니다.",
   "option.precision": "정밀도",
-  "help.precision": "bf16은 프로세서나 GPU가 할 수 있으면 16비트 수를 곱하고, tf32와 fp16은 GPU에서만 씁니다. 가중치는 float32 그대로입니다.",
+  "help.precision": "bf16은 프로세서나 GPU가 할 수 있으면 16비트 수를 곱하고, tf32와 fp16은 GPU에서만 씁니다. auto는 몇 스텝씩 시험해서 float32와 결과가 맞는 것 가운데 가장 빠른 것을 씁니다. 가중치는 float32 그대로입니다.",
   "default.precision": "float32",
   "option.device": "장치",
   "help.device": "auto, cpu, gpu, reference(NumPy, 느림) 가운데 어디에서 계산할지입니다.",
