@@ -82,7 +82,8 @@ def gen(
 ) -> None:
     """Write new text with a trained model.
 
-    The text appears on stdout as it is generated; several texts are generated in
+    The text appears on stdout as it is generated, in a pipe or file exactly as
+    the model wrote it, without a line end added; several texts are generated in
     parallel and appear together at the end. For a short text, [bold]--device auto[/bold] uses
     plain NumPy, which finishes before the compiled kernels would be loaded; the
     text is the same, apart from rounding. [bold]--json[/bold] also outputs the tokens and
