@@ -11,6 +11,8 @@ from numlstm.backends.spec.rounding import ROUNDINGS
 from numlstm.errors import BackendError
 from tests.backends.contract import assert_close, network, random_state
 
+pytestmark = pytest.mark.slow  # compiles ten kernels
+
 
 def draw(backend, rounding, dtype, uniforms, layers, V):
     packed, output = network(backend, 1, V, layers, dtype, rounding)

@@ -15,6 +15,8 @@ from numlstm.network import parameters, weights_file
 from numlstm.settings.network import NetworkSettings
 from numlstm.text.vocab.char import CharVocab
 
+pytestmark = pytest.mark.slow  # compiles ten kernels
+
 SYMBOLS = "\n abcdefgh"
 KINDS = {
     "plain": {},
