@@ -115,8 +115,8 @@ def generate(
         meet(flags, s, met, parts)
 
 
-# Bytes of weights from which columns may pay. Quiet, on two cores, tokens per second with one thread and with two:
-# 836 kB 161,000 and 249,000; 418 kB 206,000 and 277,000; 209 kB 610,000 and 565,000.
+# Bytes of weights from which columns may pay: a prototype's matrix products gained from two cores with 418 kB, not with
+# 209 kB. `pace.py` decides by trials.
 _LARGE = 300_000
 
 

@@ -1,7 +1,7 @@
 """Whether a few streams are drawn faster by one thread each or by all threads, which share the weights' columns.
 
-By columns two threads read twice as fast from memory, but they meet after every layer. On a busy machine a thread that
-meets one without a core waits for it, and all of them took ten times as long as one. The tokens are the same either
+By columns two threads read weights from memory faster than one, but they meet after every layer. On a busy machine a
+thread waits there for one that has no core, and drawing takes several times as long. The tokens are the same either
 way, so both ways are tried from time to time, and the faster one is used.
 """
 

@@ -18,7 +18,7 @@ from .product import unpack
 from .simd import Emitter, Vec, View, vector_code
 from .tiles import COLUMNS, PANEL_ROW, ROW_BYTES, ROWS, Factors, advance, row_bytes, tile_product
 
-BLOCK = 512  # rows; 256 to 2048 are within a tenth of the fastest
+BLOCK = 512  # rows; a prototype on AMX was about as fast with 256 to 2048
 _DEPTH = 32  # rows of a tile of a slab: they become its columns
 _SLAB_TILES = BLOCK // _DEPTH
 _WORDS = ir.VectorType(ir.IntType(16), 32)
