@@ -85,11 +85,10 @@ class _DenseSpace:
 def _grid(B: int, packed: PackedLSTM) -> tuple[int, int]:
     """Return how many shards there are, and how many of them share the columns."""
     threads = shards_of()
-    rows, columns = tile_recurrence.grid(
-        B, packed.W_x.nbytes + packed.W_h.nbytes, packed.W_h_T.shape[0], threads if can_meet(threads) else 1
-    )
-    if columns == 1:
-        rows = min(threads, -(-B // ROWS))
+    if not can_meet(threads):
+        return min(threads, -(-B // ROWS)), 1
+    weights = packed.W_x.nbytes + packed.W_h.nbytes
+    rows, columns = tile_recurrence.grid(B, weights, packed.W_h_T.shape[0], threads)
     return rows * columns, columns
 
 

@@ -31,8 +31,9 @@ def grid(B: int, weights: int, panels: int, threads: int) -> tuple[int, int]:
     """Return how many shards share the rows, and how many share the columns, for at most `threads` shards.
 
     Columns are shared by as many shards as it takes for each share of the `weights` (bytes) to fit the L2 cache. (In a
-    prototype on two cores with AMX, 512 units were faster by columns and 256 units by rows.) The rows are shared by the remaining
-    threads, down to 16 rows a shard; with fewer rows, more shards share the columns. Every shard gets whole panels.
+    prototype on two cores with AMX, 512 units were faster by columns and 256 units by rows.) The rows are shared by the
+    remaining threads, down to 16 rows a shard; with fewer rows, more shards share the columns. Every shard gets whole
+    panels.
     """
     columns = 1
     while columns < threads and weights > columns * _L2_SHARE:
