@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import signal
 import socket
 import sys
 import time
+import types
 
 import httpx
 import pytest
@@ -196,3 +198,22 @@ def test_pieces_of_a_text_are_not_kept_back():
 
     with serve._listening(Settings(port=0)) as listening:
         assert listening.proto == socket.IPPROTO_TCP
+
+
+@pytest.mark.parametrize(
+    ("host", "expected"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80 (Ctrl-C stops)\n"),
+        ("::1", "http://[::1]:80 (Ctrl-C stops)\n"),
+        ("0.0.0.0", "http://localhost:80, and from other machines at http://harbour:80 (Ctrl-C stops)\n"),
+        ("::", "http://localhost:80, and from other machines at http://harbour:80 (Ctrl-C stops)\n"),
+    ],
+)
+def test_the_printed_address_opens(
+    host: str, expected: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = importlib.import_module("numlstm.cli.serve")
+    monkeypatch.setattr(command.socket, "gethostname", lambda: "harbour")
+    listening = types.SimpleNamespace(getsockname=lambda: (host, 80))
+    command._tell(host, [listening])
+    assert capsys.readouterr().err == f"serving at {expected}"
