@@ -262,3 +262,11 @@ def test_a_system_that_gives_no_permission(monkeypatch: pytest.MonkeyPatch) -> N
     found = processor.tiles_missing.__wrapped__()
     assert found.startswith("the system does not let this process use tiles: ")
     assert asked == [(158, 0x1023, 18)]
+
+
+def test_configurations() -> None:
+    assert tiles.PALETTES.ctypes.data % 64 == 0
+    for rows, config in enumerate(tiles.PALETTES):
+        assert config[0] == 1
+        assert config[16:32].view("uint16").tolist() == [64] * 8
+        assert config[48:56].tolist() == [rows] * 6 + [16] * 2
