@@ -44,7 +44,7 @@ def run(code: str, **variables: str) -> str:
     return done.stdout.strip()
 
 
-@pytest.mark.parametrize("layer", ["omp", "workqueue"])
+@pytest.mark.parametrize("layer", [pytest.param("omp", marks=pytest.mark.slow), "workqueue"])
 def test_shards_meet_in_order_even_if_there_are_more_of_them_than_cores(layer):
     code = MEETINGS.replace("SHARDS", "(1, 2, 3, 8)").replace("TURNS", "2000")
     try:

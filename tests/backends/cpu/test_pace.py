@@ -92,6 +92,7 @@ print("same")
 """
 
 
+@pytest.mark.slow
 def test_threads_and_columns_change_no_bit_at_any_precision():
     environment = {**os.environ, "NUMBA_NUM_THREADS": "4", "PYTHONPATH": os.pathsep.join(sys.path)}
     environment.pop("OMP_NUM_THREADS", None)

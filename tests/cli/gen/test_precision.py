@@ -34,6 +34,7 @@ def test_a_text_is_that_of_the_library(numlstm: Command, tmp_path: Path, precisi
     assert done.stdout == "ab" + model.generate("ab", length=80, temperature=1.0, seed=4)
 
 
+@pytest.mark.slow
 def test_a_network_that_gains_nothing_is_named(numlstm: Command, tmp_path: Path) -> None:
     path = saved(tmp_path / "w.npz", embedding=4)
     done = numlstm("gen", path, *OPTIONS, "--precision", "int8", "--device", "cpu")
