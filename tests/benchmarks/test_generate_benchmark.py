@@ -41,6 +41,7 @@ def found(run_script: RunScript, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     return run
 
 
+@pytest.mark.slow  # compiles the kernels of each precision
 @pytest.mark.usefixtures("workers_here")
 def test_without_pytorch_numlstm_is_measured_alone(
     found: Callable[[], list[Any]], without: Callable[[str], None]
