@@ -58,6 +58,7 @@ def test_without_pytorch_numlstm_is_measured_alone(
         assert result["absent"] == {}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("as_if_torch")
 def test_pytorch_is_a_loop_in_python_and_a_compiled_one(found: Callable[[], list[Any]]) -> None:
     ours, theirs = set(names(OURS)), set(names(THEIRS))
